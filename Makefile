@@ -1,0 +1,51 @@
+# make run  [SOURCE=digits] [PORT=8501]   set up, build what the cache lacks, serve the app
+# make test                               set up, lint, type-check, run the default test suite
+SOURCE ?= digits
+PORT   ?= 8501
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+
+.PHONY: run test lint fix lock clean
+
+run: $(VENV)/.ready-run
+	$(BIN)/kernel-explorer serve "$(SOURCE)" --port $(PORT)
+
+test: $(VENV)/.ready-test lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.ready-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"found Python {v[0]}.{v[1]}, expected 3.11 or newer: name one with make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# constraints.txt pins every package; --no-build-isolation keeps the build backend pinned too.
+define install
+	@echo "setting up $(VENV): about 3 GB to download the first time, most of it torch"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable "$(1)"
+	@touch $@
+endef
+
+$(VENV)/.ready-run: $(BIN)/python pyproject.toml constraints.txt
+	$(call install,.)
+
+$(VENV)/.ready-test: $(BIN)/python pyproject.toml constraints.txt
+	$(call install,.[test])
+	@touch $(VENV)/.ready-run
+
+lock: $(VENV)/.ready-test
+	$(BIN)/python -m pip install --quiet uv
+	echo "hatchling\neditables" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --no-header \
+		--no-annotate pyproject.toml - --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

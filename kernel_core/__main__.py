@@ -1,0 +1,3 @@
+from kernel_core.cli import main
+
+main()

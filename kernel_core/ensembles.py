@@ -1,0 +1,106 @@
+"""Logits of many runs, and penultimate features of one, from files: lazily mapped, never trusted.
+
+A `log.pt` is a torch.save'd dict with `logits` (runs, test examples, classes) and `logits_train` (runs, train
+examples, classes), the layout of the dataset `kjj0/cifar10-multirun-logits`. It is read with `weights_only=True`,
+so that no code in it can run, and memory-mapped, so that opening it reads next to nothing.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+
+from kernel_core.errors import DataError
+from kernel_core.records import Ensemble, Features, Split
+
+LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
+FIX = "fetch or write it again"
+
+
+def open_ensemble(files: tuple[Path, ...], root: Path | None = None) -> Ensemble:
+    """The ensemble of these files, their runs in the files' order; nothing but headers is read yet.
+
+    Raises `DataError` for a missing, truncated or foreign file, one whose pickle asks for more than tensors and
+    plain values, a missing key, or files that disagree.
+    """
+    names = tuple(
+        str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
+    )
+    return Ensemble(names, tuple(_open_logits(path) for path in files))
+
+
+def _open_logits(path: Path) -> dict[Split, npt.NDArray[Any]]:
+    content = _load_tensors(path)
+    found: dict[Split, npt.NDArray[Any]] = {}
+    for split, key in LOGIT_KEYS.items():
+        tensor = content.get(key)
+        if not isinstance(tensor, torch.Tensor):
+            what = "is missing" if tensor is None else f"is a {type(tensor).__name__}"
+            raise DataError(
+                f"{path}: {key!r} {what} (found: {', '.join(map(str, sorted(content))) or 'nothing'}); "
+                "expected the tensors 'logits' (test) and 'logits_train' of shape (runs, examples, classes)."
+            )
+        if not tensor.is_floating_point():
+            raise DataError(f"{path}: {key!r} holds {tensor.dtype}; expected float16 or float32.")
+        # NumPy has no bfloat16; float32 holds every value of it.
+        found[split] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    return found
+
+
+def _load_tensors(path: Path) -> Mapping[str, Any]:
+    """The dict in a torch file, its tensors memory-mapped. Only tensors and plain values are ever unpickled."""
+    if not path.is_file():
+        raise DataError(
+            f"{path} does not exist or is no file; expected a log.pt. Correct the source's [ensemble]."
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0].split(". ")[0]
+        raise DataError(
+            f"{path} is refused: it is not a torch file of tensors and plain values, and nothing in it was run "
+            f"({reason}). Expected a torch.save'd dict of tensors; {FIX}."
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path} is damaged or not a torch file ({reason}); expected a log.pt, so {FIX}."
+        ) from None
+    if not isinstance(content, Mapping):
+        raise DataError(
+            f"{path} holds a {type(content).__name__}; expected a dict with 'logits' and 'logits_train'."
+        )
+    return content
+
+
+def load_features(path: Path) -> Features:
+    """Penultimate features from a safetensors file: tensors `train` (N, D) and `test` (N, D), metadata run, layer.
+
+    Raises `DataError` if the file is missing, damaged, or lacks a tensor.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path} does not exist; the source's [features] names it. Put it there, or take that out."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            missing = {"train", "test"} - set(file.keys())
+            if missing:
+                raise DataError(
+                    f"{path} lacks the tensor(s) {sorted(missing)}; expected train (N, D) and test (N, D)."
+                )
+            tensors = {split: file.get_tensor(split) for split in LOGIT_KEYS}
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is damaged or not a safetensors file ({error}); {FIX}.") from None
+    values = {
+        split: tensor.float().numpy().astype(np.float32, copy=False) for split, tensor in tensors.items()
+    }
+    return Features(values, layer=metadata.get("layer", "not named"), run=metadata.get("run", "not named"))

@@ -1,0 +1,162 @@
+"""The three figures of the dataset card, drawn for any source: whole-number magnification, labelled, for print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kernel_core import comparison, duplicates, failures
+from kernel_core.errors import RequestError
+from kernel_core.records import SIMILARITIES, Results
+
+TILE = 128  # pixels a tile aims at; the magnification is a whole number
+GAP = 12
+TEXT = 17  # pixels, the height of a line of text with its spacing
+DPI = 100
+MISMATCH = "#b3261e"
+
+
+class _Canvas:
+    """A figure measured in pixels from the top left, on which images land pixel by pixel."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.height = height
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+
+    def image(
+        self, x: int, y: int, image: npt.NDArray[np.uint8], scale: int, *, marked: bool = False
+    ) -> None:
+        big = image.repeat(scale, axis=0).repeat(scale, axis=1)
+        if marked:  # a frame around the tile, beside the ≠ in its text
+            red = np.array([0xB3, 0x26, 0x1E], np.uint8)
+            big = np.pad(big, ((4, 4), (4, 4), (0, 0)))
+            big[:4], big[-4:], big[:, :4], big[:, -4:] = red, red, red, red
+            x, y = x - 4, y - 4
+        self.figure.figimage(big, x, self.height - y - len(big), origin="upper")
+
+    def text(self, x: float, y: float, text: str, **style: Any) -> None:
+        points = style.pop("size", TEXT * 0.68) * 72 / DPI
+        width, height = self.figure.get_size_inches() * DPI
+        self.figure.text(x / width, 1 - y / height, text, va="top", fontsize=points, **style)
+
+    def save(self, path: Path) -> None:
+        self.figure.savefig(path, dpi=DPI)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else name[:13] + "…"
+
+
+def _tile(results: Results) -> tuple[int, int, int]:
+    """Magnification, tile width, tile height."""
+    height, width = results.examples["test"].images.shape[1:3]
+    scale = max(1, TILE // max(height, width))
+    return scale, width * scale, height * scale
+
+
+def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path, columns: int = 8) -> None:
+    """A grid of pairs, test example left and its nearest training example right, with rank, value and labels."""
+    scale, width, height = _tile(results)
+    cell_w, cell_h = 2 * width + 3 * GAP, height + 2 * TEXT + 2 * GAP
+    rows = -(-len(pairs) // columns)
+    canvas = _Canvas(columns * cell_w + GAP, rows * cell_h + 3 * TEXT)
+    title = f"{results.name}: near-duplicates ranked {pairs['rank'].iloc[0]}–{pairs['rank'].iloc[-1]} "
+    canvas.text(GAP, GAP, title + "(left: test, right: nearest training example; value of the kernel)")
+    for n, pair in enumerate(pairs.itertuples()):
+        x, y = GAP + n % columns * cell_w, 2 * TEXT + GAP + n // columns * cell_h
+        canvas.image(x, y, results.examples["test"].images[pair.query_index], scale)
+        canvas.image(x + width + 4, y, results.examples["train"].images[pair.database_index], scale)
+        a, b = (_short(results.class_names[label]) for label in (pair.query_label, pair.database_label))
+        differ = pair.query_label != pair.database_label
+        canvas.text(x, y + height + 3, f"{pair.rank}   {pair.similarity:.3f}")
+        labels, color = (f"{a} ≠ {b}", MISMATCH) if differ else (a, "#444444")
+        canvas.text(x, y + height + 3 + TEXT, labels, color=color, weight="bold" if differ else "normal")
+    canvas.save(path)
+
+
+def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
+    """A row a label mismatch: the test example, then its nearest training examples in order."""
+    scale, width, height = _tile(results)
+    count = int(table["position"].max())
+    cell_w, cell_h = width + GAP, height + 2 * TEXT + GAP
+    rows = len(table) // count
+    left = cell_w + 2 * GAP  # the test example stands apart
+    canvas = _Canvas(left + count * cell_w + GAP, rows * cell_h + 3 * TEXT)
+    canvas.text(GAP, GAP, "test")
+    canvas.text(left + GAP, GAP, f"{results.name}: its {count} nearest training examples by the kernel")
+    for n, row in enumerate(table.itertuples()):
+        y = 2 * TEXT + GAP + n // count * cell_h
+        if row.position == 1:
+            canvas.image(GAP, y, results.examples["test"].images[row.query_index], scale)
+            canvas.text(GAP, y + height + 3, _short(results.class_names[row.query_label]), weight="bold")
+            canvas.text(GAP, y + height + 3 + TEXT, f"test {row.query_index}")
+        x = left + GAP + (row.position - 1) * cell_w
+        differ = row.database_label != row.query_label
+        name = _short(results.class_names[row.database_label])
+        canvas.image(x, y, results.examples["train"].images[row.database_index], scale)
+        style = {"color": MISMATCH, "weight": "bold"} if differ else {"color": "#444444"}
+        canvas.text(x, y + height + 3, f"≠ {name}" if differ else name, **style)
+        canvas.text(x, y + height + 3 + TEXT, f"{row.similarity:.3f}")
+    canvas.save(path)
+
+
+def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None:
+    """Ten random test examples in the first row; below, `depth` rows of neighbors by the kernel and as many by
+    penultimate features (by pixels where the source has no features)."""
+    scale, width, height = _tile(results)
+    queries = comparison.random_queries(len(results.examples["test"]), seed)
+    second = "penultimate" if "penultimate" in results.neighbors else "pixels"
+    lines: list[tuple[str, str | None, int]] = [("test example", None, 0)]
+    lines += [(f"{SIMILARITIES[s]}, {n + 1}", s, n) for s in ("kernel", second) for n in range(depth)]
+    left, cell_w, cell_h = 280, width + GAP, height + TEXT + GAP
+    canvas = _Canvas(left + len(queries) * cell_w + GAP, len(lines) * cell_h + 3 * TEXT)
+    canvas.text(
+        GAP, GAP, f"{results.name}: random test examples (seed {seed}) and their nearest training examples"
+    )
+    for row, (title, similarity, n) in enumerate(lines):
+        y = 2 * TEXT + GAP + row * cell_h
+        canvas.text(GAP, y + height / 2 - TEXT / 2, title)
+        for column, query in enumerate(queries):
+            x, label = left + column * cell_w, results.labels[0][query]
+            if similarity is None:
+                image, shown = results.examples["test"].images[query], label
+            else:
+                nearest = results.neighbors[similarity].indices[query, n]
+                image, shown = results.examples["train"].images[nearest], results.labels[1][nearest]
+            canvas.image(x, y, image, scale)
+            differ = shown != label
+            name = _short(results.class_names[shown])
+            style = {"color": MISMATCH, "weight": "bold"} if differ else {"color": "#444444"}
+            canvas.text(x, y + height + 3, f"≠ {name}" if differ else name, **style)
+    canvas.save(path)
+
+
+def draw_all(results: Results, out: Path, *, seed: int = 0) -> list[Path]:
+    """Write the three figures into `out` (made if need be) and return their paths.
+
+    failure_mode.png is left out where no test example's nearest training example has another label.
+    Raises `RequestError` if the folder cannot be written.
+    """
+    kernel = results.neighbors_by("kernel")
+    pairs = duplicates.nearest_pairs(kernel, *results.labels)
+    window = duplicates.rank_window(pairs, *duplicates.default_ranks(len(pairs)))
+    mismatches = failures.label_mismatches(kernel, *results.labels).head(8)
+    table = failures.with_neighbors(mismatches, kernel, results.labels[1], min(9, kernel.k))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        paths = [out / "kernel_pairs_600_650.png", out / "random_pairs.png"]
+        draw_pairs(results, window, paths[0])
+        draw_random(results, seed, paths[1])
+        if len(table):
+            paths.append(out / "failure_mode.png")
+            draw_failures(results, table, paths[2])
+    except OSError as error:
+        raise RequestError(
+            f"Cannot write figures to {out} ({error.strerror or error}); name another --out."
+        ) from None
+    return paths

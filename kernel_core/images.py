@@ -1,0 +1,243 @@
+"""Labelled images from torchvision, Hub-style Parquet files, folders of images, or scikit-learn's digits.
+
+Every reader takes an `ImagesFrom` and a split and returns that split's `ExampleSet`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from kernel_core.errors import DataError, DownloadError, SourceError
+from kernel_core.records import ExampleSet, ImagesFrom, Progress, Split, no_progress
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+DIGITS_SPLIT_SEED = 0
+DIGITS_TEST = 500
+
+# Dataset name → the folder below the torchvision root that holds its files.
+TORCHVISION = {
+    "CIFAR10": "cifar-10-batches-py",
+    "CIFAR100": "cifar-100-python",
+    "FashionMNIST": "FashionMNIST/raw",
+    "KMNIST": "KMNIST/raw",
+    "MNIST": "MNIST/raw",
+}
+
+
+def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
+    """The images, labels and class names of one split.
+
+    Raises `DataError` for anything missing, unreadable or of another size, `DownloadError` when a host fails.
+    """
+    return READERS[source.reader](source, split, progress)
+
+
+def image_units(source: ImagesFrom) -> dict[str, list[Path]]:
+    """The files that images are read from, in groups that are hashed together; empty for the embedded digits.
+
+    Raises `DataError` if a file or folder is missing.
+    """
+    if source.reader == "digits":
+        return {}
+    if source.reader == "parquet":
+        return {f"{split}.parquet": [_existing(path)] for split, path in source.paths.items()}
+    if source.reader == "torchvision":
+        folder = source.paths["root"] / TORCHVISION[source.dataset]
+        files = sorted(path for path in _existing(folder).iterdir() if path.is_file())
+        return {source.dataset: files}
+    return {
+        f"{split}/{name}": paths
+        for split in ("train", "test")
+        for name, paths in _class_folders(source.paths["folder"] / split).items()
+    }
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise DataError(f"{path} does not exist; the source names it. Put it there, or correct the source.")
+    return path
+
+
+def decode_image(data: bytes | Path, name: str) -> npt.NDArray[np.uint8]:
+    """One image as uint8 (H, W, 3). `name` stands in the message of the `DataError` for an unreadable one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # 600 KB of PNG can take 800 MB
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+                return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DataError(
+            f"{name} cannot be read as an image ({error}); replace it with a whole image file."
+        ) from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{name} is too large to be an example ({error}); expected a small image.") from None
+
+
+def _stack(images: Iterator[tuple[str, bytes | Path]], total: int, step: str, progress: Progress) -> Any:
+    """Decode `total` images of one size into uint8 (total, H, W, 3)."""
+    stacked: npt.NDArray[np.uint8] | None = None
+    for i, (name, data) in enumerate(images):
+        image = decode_image(data, name)
+        if stacked is None:
+            stacked = np.empty((total, *image.shape), np.uint8)
+        if image.shape != stacked.shape[1:]:
+            h, w = stacked.shape[1:3]
+            raise DataError(
+                f"{name} is {image.shape[1]}×{image.shape[0]} pixels, the images before it {w}×{h}; "
+                "expected one size. Resize the images first."
+            )
+        stacked[i] = image
+        if i % 500 == 499 or i + 1 == total:
+            progress(step, i + 1, total)
+    if stacked is None:
+        raise DataError(f"{step}: found no images; expected at least one.")
+    return stacked
+
+
+def _load_parquet(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
+    """Hub-style Parquet: a column img {bytes, path}, a column label, class names in the schema's metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _existing(source.paths[split])
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet ({error}); fetch it again.") from None
+    image_column = next((name for name in ("img", "image") if name in table.column_names), None)
+    if image_column is None or "label" not in table.column_names:
+        raise DataError(
+            f"{path} has the columns {table.column_names}; expected img {{bytes, path}} and label."
+        )
+    try:
+        encoded = table.column(image_column).combine_chunks().field("bytes").to_pylist()
+        labels = table.column("label").to_numpy().astype(np.int64, casting="safe")
+    except (pa.ArrowException, TypeError, AttributeError, KeyError) as error:
+        raise DataError(f"{path}: {error}; expected img {{bytes, path}} and whole-number labels.") from None
+    names = _parquet_class_names(table.schema.metadata or {})
+    named = ((f"{path.name}, row {i},", data or b"") for i, data in enumerate(encoded))
+    images = _stack(named, len(encoded), f"reading {split} images", progress)
+    return ExampleSet(
+        split, images, labels, names or tuple(str(c) for c in range(int(labels.max(initial=0)) + 1))
+    )
+
+
+def _parquet_class_names(metadata: dict[bytes, bytes]) -> tuple[str, ...]:
+    """The names of the ClassLabel `label` in the metadata that the `datasets` library writes; empty if absent."""
+    try:
+        names = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"]
+    except (KeyError, TypeError, ValueError):
+        return ()
+    return tuple(str(name) for name in names)
+
+
+def _class_folders(folder: Path) -> dict[str, list[Path]]:
+    """Class name → its image files, both sorted."""
+    classes = {}
+    for entry in sorted(_existing(folder).iterdir()):
+        if entry.is_dir() and not entry.name.startswith("."):
+            classes[entry.name] = sorted(p for p in entry.iterdir() if p.suffix.lower() in SUFFIXES)
+    if not any(classes.values()):
+        raise DataError(
+            f"{folder} holds no images; expected {folder.name}/<class>/*.png (or .jpg, .webp, …)."
+        )
+    return classes
+
+
+def _load_folder(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
+    """train/<class>/*.png and test/<class>/*.png; classes are numbered by the sorted names of the train folders."""
+    root = source.paths["folder"]
+    names = tuple(_class_folders(root / "train"))
+    classes = _class_folders(root / split)
+    unknown = sorted(set(classes) - set(names))
+    if unknown:
+        raise DataError(f"{root / split} has the class folder {unknown[0]!r}, which {root / 'train'} lacks.")
+    files = [(path, names.index(name)) for name, paths in classes.items() for path in paths]
+    named = ((str(path), path) for path, _ in files)
+    images = _stack(named, len(files), f"reading {split} images", progress)
+    return ExampleSet(split, images, np.array([label for _, label in files], np.int64), names)
+
+
+def torchvision_root() -> Path:
+    """Where torchvision's datasets are kept when a source names no folder: beside its model weights."""
+    home = (
+        os.environ.get("TORCH_HOME")
+        or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "torch"
+    )
+    return Path(home) / "datasets"
+
+
+def download_torchvision(source: ImagesFrom) -> None:
+    """Fetch a torchvision dataset unless it is there; torchvision checks each file's MD5.
+
+    Raises `SourceError` for an unknown dataset, `DownloadError` if its host is out of reach.
+    """
+    import torchvision
+
+    if source.dataset not in TORCHVISION:
+        raise SourceError(
+            f"torchvision = {source.dataset!r} is not known; known: {', '.join(sorted(TORCHVISION))}."
+        )
+    root = source.paths["root"]
+    try:
+        getattr(torchvision.datasets, source.dataset)(root, train=True, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DownloadError(
+            f"torchvision could not fetch {source.dataset} into {root} ({error}). Check the connection and run again, "
+            "or name Parquet files in the source's [images]."
+        ) from None
+
+
+def _load_torchvision(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
+    import torchvision
+
+    progress(f"reading {split} images", 0, 1)
+    try:
+        dataset = getattr(torchvision.datasets, source.dataset)(source.paths["root"], train=split == "train")
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"torchvision cannot read {source.dataset} ({error}); delete it to fetch it again."
+        ) from None
+    images = np.asarray(dataset.data, dtype=np.uint8)
+    if images.ndim == 3:  # grey: (N, H, W)
+        images = np.repeat(images[..., None], 3, axis=3)
+    progress(f"reading {split} images", 1, 1)
+    labels = np.asarray(dataset.targets, dtype=np.int64)
+    return ExampleSet(split, images, labels, tuple(str(name) for name in dataset.classes))
+
+
+def _load_digits(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
+    """scikit-learn's 1,797 handwritten digits, 8×8, grey levels 0 … 16, split once and for all with every class
+    in its share (stratified)."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    train, test = train_test_split(
+        np.arange(len(digits.target)),
+        test_size=DIGITS_TEST,
+        stratify=digits.target,
+        random_state=DIGITS_SPLIT_SEED,
+    )
+    rows = {"train": train, "test": test}[split]
+    grey = np.round(digits.images[rows] * (255 / 16)).astype(np.uint8)  # (N, 8, 8)
+    images = np.repeat(grey[..., None], 3, axis=3)
+    return ExampleSet(split, images, digits.target[rows].astype(np.int64), tuple("0123456789"))
+
+
+READERS: dict[str, Callable[[ImagesFrom, Split, Progress], ExampleSet]] = {
+    "digits": _load_digits,
+    "folder": _load_folder,
+    "parquet": _load_parquet,
+    "torchvision": _load_torchvision,
+}

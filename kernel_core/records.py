@@ -1,0 +1,303 @@
+"""Frozen records that check themselves when built: what one floor hands to the next.
+
+Everything here is NumPy, so that the pages can hold these records without importing torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from kernel_core.errors import DataError, RequestError
+
+Progress = Callable[[str, int, int], None]
+"""`progress(step, done, total)`: the step's name in plain words, and how much of it is done."""
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+SIMILARITIES = {
+    "kernel": "kernel",
+    "penultimate": "penultimate features (cosine)",
+    "penultimate-euclidean": "penultimate features (Euclidean)",
+    "pixels": "pixels",
+}
+"""Name on the command line and in URLs → name shown to people. Larger is always nearer."""
+
+
+def no_progress(step: str, done: int, total: int) -> None:
+    """The `Progress` that says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExampleSet:
+    """The labelled images of one split; the index in its split is an example's identity everywhere.
+
+    images: uint8 (N, H, W, 3), RGB. labels: int64 (N,), in 0 … len(class_names) - 1.
+    Raises `DataError` where these disagree.
+    """
+
+    split: Split
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
+            raise DataError(
+                f"{self.split} images are {self.images.dtype} {self.images.shape}; expected uint8 (N, H, W, 3)."
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
+            raise DataError(
+                f"{self.split} has {len(self.images)} images but labels of shape {self.labels.shape}, "
+                f"{self.labels.dtype}; expected one int64 label an image."
+            )
+        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.class_names)))
+        if wrong.size:
+            i = int(wrong[0])
+            raise DataError(
+                f"{self.split} example {i} has label {self.labels[i]}, and {wrong.size:,} example(s) are out of "
+                f"range; expected 0 … {len(self.class_names) - 1} for the {len(self.class_names)} class names."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """The logits of M runs, file by file, the runs of all files in order.
+
+    parts[f][split]: floating (m, N, C), usually float16 and memory-mapped: m runs, N examples, C classes.
+    names[f]: what to call file f in a message. Raises `DataError` where files or splits disagree.
+    """
+
+    names: tuple[str, ...]
+    parts: tuple[Mapping[Split, npt.NDArray[Any]], ...]
+
+    def __post_init__(self) -> None:
+        for name, part in zip(self.names, self.parts, strict=True):
+            self._check_part(name, part)
+
+    def _check_part(self, name: str, part: Mapping[Split, npt.NDArray[Any]]) -> None:
+        for split, logits in part.items():
+            if logits.ndim != 3 or logits.dtype.kind != "f" or 0 in logits.shape:
+                raise DataError(
+                    f"{name}: the {split} logits are {logits.dtype} {logits.shape}; expected a floating array "
+                    "(runs, examples, classes) with none of them 0."
+                )
+            expected = self.parts[0][split].shape[1:] if split in self.parts[0] else None
+            if logits.shape[1:] != expected:
+                found = "{} examples × {} classes".format(*logits.shape[1:])
+                wanted = "no such split" if expected is None else "{} examples × {} classes".format(*expected)
+                raise DataError(
+                    f"{name}: its {split} logits have {found}, but {self.names[0]} has {wanted}. "
+                    "All files of an ensemble must describe the same examples and classes."
+                )
+        runs = {split: len(logits) for split, logits in part.items()}
+        classes = {split: logits.shape[2] for split, logits in part.items()}
+        if len(set(runs.values())) != 1:
+            raise DataError(f"{name}: runs per split are {runs}; expected the same runs in every split.")
+        if len(set(classes.values())) != 1:
+            raise DataError(f"{name}: classes per split are {classes}; expected the same in every split.")
+        if set(part) != set(self.parts[0]):
+            raise DataError(
+                f"{name} holds {sorted(part)}, but {self.names[0]} holds {sorted(self.parts[0])}; "
+                "expected the same splits in every file."
+            )
+
+    @property
+    def runs(self) -> int:
+        """M, the number of runs."""
+        return sum(len(next(iter(part.values()))) for part in self.parts)
+
+    @property
+    def classes(self) -> int:
+        """C, the number of classes."""
+        return int(next(iter(self.parts[0].values())).shape[2])
+
+    def examples(self, split: Split) -> int:
+        """N, the number of examples of a split."""
+        return int(self.parts[0][split].shape[1])
+
+    def first(self, runs: int) -> Ensemble:
+        """The same ensemble, its first `runs` runs alone. Raises `RequestError` if it has fewer."""
+        if not 1 <= runs <= self.runs:
+            raise RequestError(
+                f"{runs:,} runs were asked for, but the {len(self.parts)} file(s) opened hold {self.runs:,}: "
+                f"ask for 2 to {self.runs:,}, or add files."
+            )
+        kept, names, left = [], [], runs
+        for name, part in zip(self.names, self.parts, strict=True):
+            if left > 0:
+                kept.append({split: logits[:left] for split, logits in part.items()})
+                names.append(name)
+                left -= len(next(iter(part.values())))
+        return Ensemble(tuple(names), tuple(kept))
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Penultimate features of one run. values[split]: floating (N, D), finite, D the same in every split."""
+
+    values: Mapping[Split, npt.NDArray[Any]]
+    layer: str
+    run: str
+
+    def __post_init__(self) -> None:
+        widths = {split: values.shape[1:] for split, values in self.values.items()}
+        if any(len(width) != 1 for width in widths.values()) or len(set(widths.values())) != 1:
+            raise DataError(f"Feature widths per split are {widths}; expected (examples, D) with one D.")
+        for split, values in self.values.items():
+            if not np.isfinite(values).all():
+                row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+                raise DataError(
+                    f"The {split} features of example {row} are NaN or infinite; expected finite values."
+                )
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How an ensemble of small fully connected networks is trained, all of it together; the seed fixes every run."""
+
+    runs: int
+    hidden: tuple[int, ...]  # widths of the hidden layers; the last one gives the penultimate features
+    epochs: int
+    batch: int
+    learning_rate: float
+    label_smoothing: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """Which neighbors: of every `query` example among all `database` examples, by one similarity.
+
+    runs: the first so many runs of the ensemble, None for all; only the kernel depends on it.
+    """
+
+    similarity: str
+    query: Split = "test"
+    database: Split = "train"
+    k: int = 50
+    runs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.similarity not in SIMILARITIES:
+            raise RequestError(
+                f"No similarity is called {self.similarity!r}; known: {', '.join(SIMILARITIES)}."
+            )
+        if self.k < 1:
+            raise RequestError(f"k is {self.k}; expected at least 1 neighbor.")
+
+    @property
+    def excludes_self(self) -> bool:
+        """An example is never its own neighbor: true where query and database are the same split."""
+        return self.query == self.database
+
+    def to_json(self) -> str:
+        """The spec as canonical JSON; `from_json` reads it back."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> KernelSpec:
+        """The spec that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """The k nearest database examples of every query example.
+
+    indices[i, j]: int32 (n_query, k), the database index of query i's j-th nearest example (j = 0 is nearest).
+    values[i, j]: float32 (n_query, k), its similarity, never increasing along a row; equal values stand in the
+    order of their indices. The kernel lies in [-1, 1), cosines in [-1, 1]; Euclidean is the negative distance.
+    """
+
+    spec: KernelSpec
+    indices: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        assert self.indices.shape == self.values.shape
+        assert self.indices.ndim == 2
+        assert (np.diff(self.values, axis=1) <= 0).all(), "values must not increase along a row"
+
+    @property
+    def k(self) -> int:
+        """How many neighbors a row holds."""
+        return int(self.indices.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What the ensemble says of one split.
+
+    single: float64 (M,), each run's accuracy. predicted: int64 (N,), the class of the largest logit averaged over
+    the runs. confidence: float32 (N,), the probability of that class averaged over the runs, in [0, 1].
+    """
+
+    single: npt.NDArray[np.float64]
+    predicted: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything computed of a source. neighbors: similarity's name → test→train neighbors."""
+
+    id: str
+    name: str
+    examples: Mapping[Split, ExampleSet]
+    predictions: Predictions  # of the test split
+    neighbors: Mapping[str, Neighbors]
+    features_layer: str  # empty without penultimate features
+    features_run: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes' names; a label is an index into them."""
+        return self.examples["test"].class_names
+
+    @property
+    def labels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Test labels and train labels, the order in which findings take them."""
+        return self.examples["test"].labels, self.examples["train"].labels
+
+    def neighbors_by(self, similarity: str) -> Neighbors:
+        """The neighbors by one similarity. Raises `RequestError` if the source does not give it."""
+        if similarity not in self.neighbors:
+            raise RequestError(
+                f"{self.name} has no neighbors by {similarity!r}; it has {', '.join(self.neighbors)}. Penultimate "
+                "features come with the source: name their file under [features] in its source.toml."
+            )
+        return self.neighbors[similarity]
+
+
+@dataclass(frozen=True)
+class ImagesFrom:
+    """Where labelled images come from: a reader's name in `images.READERS` and what it needs."""
+
+    reader: str
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images, an ensemble's logits, and perhaps penultimate features: files to read, or a recipe to train here.
+
+    root: the folder that file names in cache keys are relative to.
+    """
+
+    name: str
+    images: ImagesFrom
+    logits: tuple[Path, ...] | TrainingRecipe
+    features: Path | None
+    root: Path | None = None

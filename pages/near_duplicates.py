@@ -1,0 +1,113 @@
+"""Which test examples have a near-duplicate in the training set?"""
+
+import streamlit as st
+
+from kernel_core import duplicates
+from kernel_core.records import SIMILARITIES
+from pages.ui import detail, load, shell
+from pages.ui.gallery import Cell, gallery, tile
+
+shell.guard()
+results = load.results()
+
+SHOWN = 96  # pairs drawn at a time
+
+st.title("Near-duplicates between test and training set")
+names = list(results.neighbors)
+by = st.segmented_control(
+    "Similar by", names, default=names[0], required=True, key="by", bind="query-params",
+    format_func=lambda name: SIMILARITIES[name],
+)  # fmt: skip
+pairs = load.ranking(results.id, by)
+total = len(pairs)
+default_first, default_last = duplicates.default_ranks(total)
+
+
+def step(direction: int) -> None:
+    """Move the window by its own length, staying within the ranking."""
+    first, last = st.session_state["first"], st.session_state["last"]
+    length = max(1, last - first + 1)
+    first = min(max(1, first + direction * length), max(1, total - length + 1))
+    st.session_state["first"], st.session_state["last"] = first, min(total, first + length - 1)
+
+
+def show_all() -> None:
+    st.session_state["first"], st.session_state["last"] = 1, total
+
+
+with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    first = st.number_input(
+        "First rank", 1, total, default_first, key="first", bind="query-params", width=130
+    )
+    last = st.number_input("Last rank", 1, total, default_last, key="last", bind="query-params", width=130)
+    st.button(
+        "Previous",
+        on_click=step,
+        args=(-1,),
+        icon=":material/chevron_left:",
+        disabled=first <= 1,
+        key="previous",
+    )
+    st.button(
+        "Next", on_click=step, args=(1,), icon=":material/chevron_right:", disabled=last >= total, key="next"
+    )
+    any_class = "any class"
+    of_class = st.selectbox(
+        "Label of either", [any_class, *results.class_names], key="class", bind="query-params", width=180
+    )
+    kinds = {"all": "all", "same": "same label", "different": "different label"}
+    kind = st.segmented_control(
+        "Labels",
+        list(kinds),
+        default="all",
+        required=True,
+        key="labels",
+        bind="query-params",
+        format_func=kinds.get,
+    )
+
+if first > last:
+    st.error(
+        f"The first rank, {first:,}, lies beyond the last, {last:,}; raise the last rank or lower the first."
+    )
+    st.stop()
+
+same = pairs["query_label"] == pairs["database_label"]
+passes = same if kind == "same" else ~same if kind == "different" else same | True
+if of_class != any_class:
+    label = results.class_names.index(of_class)
+    passes &= (pairs["query_label"] == label) | (pairs["database_label"] == label)
+inside = pairs["rank"].between(first, last)
+window = pairs[passes & inside]
+
+pages = max(1, -(-len(window) // SHOWN))
+text = f"**{len(window):,} pairs** of rank {first:,}–{last:,} (of {total:,})"
+if not passes.all():
+    text += f" pass the filter; {int(passes.sum()):,} do in the whole ranking"
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.markdown(text + ".")
+    if not passes.all() and (first, last) != (1, total):
+        st.button("Show all ranks", on_click=show_all, key="all_ranks", type="tertiary")
+page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+shown = window.iloc[(page - 1) * SHOWN : page * SHOWN]
+
+cells: list[Cell] = [
+    {
+        "id": pair.query_index,
+        "head": f"#{pair.rank}   {pair.similarity:.3f}",
+        "groups": [
+            {"title": "", "tiles": [
+                tile(results, "test", pair.query_index, note=f"test {pair.query_index}"),
+                tile(results, "train", pair.database_index, beside=pair.query_label, note=f"train {pair.database_index}"),
+            ]},
+        ],
+    }
+    for pair in shown.itertuples()
+]  # fmt: skip
+picked = gallery(results, cells, layout="pairs", key="pairs", label="near-duplicate pairs")
+detail.open_on_pick(results, picked)
+st.caption(
+    f"Left the test example, right its nearest training example by {SIMILARITIES[by]}. Pairs are ranked by that "
+    "similarity, the nearest first; ≠ and a dashed frame mark a label that differs. Rank says nothing of truth: "
+    "whether a pair is a duplicate is for you to see."
+)

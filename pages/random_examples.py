@@ -1,0 +1,80 @@
+"""Do the neighbors look alike? Random test examples, by the kernel and by another measure."""
+
+import random
+
+import streamlit as st
+
+from kernel_core import comparison
+from kernel_core.records import SIMILARITIES
+from pages.ui import detail, load, shell
+from pages.ui.gallery import Cell, Group, gallery, tile
+
+shell.guard()
+results = load.results()
+
+st.title("Random examples: the kernel's neighbors beside another measure's")
+others = [name for name in results.neighbors if name != "kernel"]
+others.sort(key=lambda name: name == "pixels")  # features first, where the source has them
+if "penultimate" not in others:
+    st.info(
+        "This source has no penultimate features, so pixels stand beside the kernel. To see features, save one "
+        "run's activations before its last layer as a safetensors file with the tensors `train` (N, D) and `test` "
+        "(N, D), name it under `[features]` in the source.toml, and open the source again.",
+        icon=":material/info:",
+    )
+
+
+def another() -> None:
+    st.session_state["seed"] = random.randrange(1_000_000)
+
+
+with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    st.button("Another ten", on_click=another, type="primary", icon=":material/casino:", key="another")
+    seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
+    k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
+    against = st.segmented_control(
+        "Beside the kernel", others, default=others[0], required=True, key="against", bind="query-params",
+        format_func=lambda name: SIMILARITIES[name],
+    )  # fmt: skip
+
+queries = comparison.random_queries(len(results.examples["test"]), seed)
+shown = {name: results.neighbors_by(name) for name in ("kernel", against)}
+
+
+def group(name: str, query: int, label: int) -> Group:
+    nearest = shown[name].indices[query, :k], shown[name].values[query, :k]
+    tiles = [
+        tile(results, "train", int(i), beside=label, note=f"{v:.3f}") for i, v in zip(*nearest, strict=True)
+    ]
+    return {"title": SIMILARITIES[name], "tiles": tiles}
+
+
+cells: list[Cell] = []
+for query in queries.tolist():
+    label = int(results.labels[0][query])
+    own: Group = {"title": "test", "tiles": [tile(results, "test", query, note=f"test {query}")]}
+    cells.append({"id": query, "head": "", "groups": [own, *(group(name, query, label) for name in shown)]})
+picked = gallery(
+    results, cells, layout="rows", key="random", label="random test examples with their neighbors"
+)
+detail.open_on_pick(results, picked)
+
+st.subheader(
+    f"How often do the {k} nearest share the label?"
+    if k > 1
+    else "How often does the nearest share the label?"
+)
+for column, (name, neighbors) in zip(st.columns(3), shown.items(), strict=False):
+    everywhere = comparison.label_agreement(neighbors, *results.labels, k)
+    here = comparison.label_agreement(neighbors, *results.labels, k, queries)
+    column.metric(f"by {SIMILARITIES[name]}", f"{everywhere:.1%}", help="Over all test examples.")
+    column.caption(f"of these ten: {here:.0%}")
+overlap = comparison.overlap(*shown.values(), k)
+st.columns(3)[0].metric(
+    "neighbors that both name", f"{overlap:.1%}", help=f"overlap@{k}: averaged over all test examples"
+)
+st.caption(
+    "Features of one network put an example among others of its class, whichever they are; the kernel finds those "
+    "that look alike. Sharing the label is no measure of that: look at the pictures. Below each neighbor stands its "
+    "similarity (Euclidean: minus the distance); ≠ and a dashed frame mark a label that differs."
+)

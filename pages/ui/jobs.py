@@ -1,0 +1,100 @@
+"""Builds in a child process: the page watches a file of progress, so that nothing a visitor does stops a build."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import streamlit as st
+
+from kernel_core.sources import SourceRequest
+
+
+class Jobs:
+    """The builds this server has started, one a source at most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[SourceRequest, tuple[subprocess.Popen[bytes], Path]] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="kernel-explorer-"))
+
+    def start(self, request: SourceRequest) -> None:
+        """Start a build unless one is running."""
+        with self._lock:
+            if self.is_running(request):
+                return
+            file = self._folder / f"{len(list(self._folder.iterdir()))}.json"
+            file.write_text(json.dumps({"state": "running", "step": "starting", "done": 0, "total": 1}))
+            command = [
+                sys.executable,
+                "-m",
+                "kernel_core",
+                "build",
+                request.name,
+                "--progress-file",
+                str(file),
+            ]
+            for option, value in (("--runs", request.runs), ("--files", request.files)):
+                command += [option, str(value)] if value else []
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._running[request] = process, file
+
+    def is_running(self, request: SourceRequest) -> bool:
+        """Whether a build of this source is under way."""
+        return request in self._running and self._running[request][0].poll() is None
+
+    def progress(self, request: SourceRequest) -> dict[str, object] | None:
+        """What the last build of this source says: state, and step, done and total, or error. None: none started."""
+        if request not in self._running:
+            return None
+        process, file = self._running[request]
+        said: dict[str, object] = json.loads(file.read_text())
+        if said["state"] == "running" and process.poll() is not None:
+            return {
+                "state": "failed",
+                "error": f"The build ended unexpectedly (exit status {process.returncode}).",
+            }
+        return said
+
+
+@st.cache_resource
+def jobs() -> Jobs:
+    """This server's builds."""
+    return Jobs()
+
+
+def offer_build(request: SourceRequest, why: str) -> None:
+    """Show why there is nothing to see, a button that builds it, and the build's progress."""
+    st.title("Nothing is built yet")
+    st.write(why)
+    running = jobs().is_running(request)
+    said = jobs().progress(request)
+    if said and said["state"] == "failed":
+        st.error(str(said["error"]), icon=":material/error:")
+    if not running:
+        st.button("Build it now", type="primary", on_click=jobs().start, args=(request,), key="build")
+        st.caption("The same on the command line, with the same cache:")
+        st.code(f"kernel-explorer build {request.name}", language="bash")
+    _watch(request, running)
+
+
+@st.fragment
+def _nothing() -> None:
+    """Stands where progress would."""
+
+
+def _watch(request: SourceRequest, running: bool) -> None:
+    @st.fragment(run_every="0.5s" if running else None)
+    def watch() -> None:
+        said = jobs().progress(request)
+        if said and said["state"] == "running":
+            share = float(str(said["done"])) / max(float(str(said["total"])), 1)
+            st.progress(min(share, 1.0), text=str(said["step"]))
+        if running and not jobs().is_running(request):
+            st.rerun()
+
+    watch()
