@@ -174,7 +174,14 @@ def build(results: Results, request: SourceRequest) -> None:
 
 @main.command()
 @_opens_source
-@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8501,
+    show_default=True,
+    is_eager=True,
+    callback=lambda *given: _free_port(given[2]),
+)
 @click.pass_context
 def serve(ctx: click.Context, results: Results, request: SourceRequest, port: int) -> None:
     """Serve the app for SOURCE on 127.0.0.1, after building what the cache lacks.
@@ -182,7 +189,6 @@ def serve(ctx: click.Context, results: Results, request: SourceRequest, port: in
     \b
     Example:  kernel-explorer serve path/to/source.toml --port 8600
     """
-    _check_port(port)
     folder = app_folder()
     environment = dict(os.environ, KERNEL_EXPLORER_CACHE=str(Store().root.absolute()))
     named = Path(request.name).expanduser()
@@ -208,7 +214,8 @@ def app_folder() -> Path:
     return here.parent if (here.parent / "app.py").is_file() else here / "app"
 
 
-def _check_port(port: int) -> None:
+def _free_port(port: int) -> int:
+    """The port, if it can be listened on; asked before anything is built."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -218,6 +225,7 @@ def _check_port(port: int) -> None:
                 f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}); stop the program that has it, or name "
                 "another: --port 8502, make run PORT=8502."
             ) from None
+    return port
 
 
 @main.command()

@@ -86,9 +86,10 @@ def plan_entries(source: Source, runs: int | None, store: Store) -> Plan:
         if source.features:
             name = _relative(source.features, source.root)
             features_part = {"files": [[name, _hash(store, [source.features])]]}
-    by_similarity = {"kernel": logits_part, "pixels": image_part}
+    by_similarity = {"kernel": logits_part}
     if features_part:
         by_similarity |= {"penultimate": features_part, "penultimate-euclidean": features_part}
+    by_similarity["pixels"] = image_part
     specs = {
         KernelSpec(similarity, k=K, runs=runs if similarity == "kernel" else None): part
         for similarity, part in by_similarity.items()

@@ -12,28 +12,26 @@ results = load.results()
 
 ROWS, NEAREST = 8, 9
 
-st.title("Failure modes: the nearest training example has another label")
+st.header("Failure modes: the nearest training example has another label")
 test_labels, train_labels = results.labels
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    names = list(results.neighbors)
-    by = st.segmented_control(
-        "Similar by", names, default=names[0], required=True, key="by", bind="query-params",
-        format_func=lambda name: SIMILARITIES[name],
-    )  # fmt: skip
-    neighbors = results.neighbors_by(by)
-    mismatches = label_mismatches(neighbors, test_labels, train_labels)
-    counts = (
-        mismatches.groupby(["query_label", "database_label"])
-        .size()
-        .sort_values(ascending=False, kind="stable")
-    )
-    pair_of = {f"{results.class_names[q]} ≠ {results.class_names[d]}": (q, d) for q, d in counts.index}
-    size_of = dict(zip(pair_of, counts, strict=True))
-    every = "every pair of labels"
-    chosen = st.selectbox(
-        "Test label ≠ neighbor's label", [every, *pair_of], key="labels_differ", bind="query-params", width=300,
-        format_func=lambda name: f"{name} ({size_of.get(name, len(mismatches)):,})",
-    )  # fmt: skip
+names = list(results.neighbors)
+by = st.segmented_control(
+    "Similar by", names, default=names[0], required=True, key="by", bind="query-params",
+    format_func=lambda name: SIMILARITIES[name],
+)  # fmt: skip
+neighbors = results.neighbors_by(by)
+mismatches = label_mismatches(neighbors, test_labels, train_labels)
+counts = (
+    mismatches.groupby(["query_label", "database_label"]).size().sort_values(ascending=False, kind="stable")
+)
+pair_of = {f"{results.class_names[q]} ≠ {results.class_names[d]}": (q, d) for q, d in counts.index}
+size_of = dict(zip(pair_of, counts, strict=True))
+every = "every pair of labels"
+controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+chosen = controls.selectbox(
+    "Test label ≠ neighbor's label", [every, *pair_of], key="labels_differ", bind="query-params", width=300,
+    format_func=lambda name: f"{name} ({size_of.get(name, len(mismatches)):,})",
+)  # fmt: skip
 if chosen != every:
     query_label, database_label = pair_of[chosen]
     of_pair = (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
@@ -48,14 +46,13 @@ def more() -> None:
     st.session_state["rows"] = min(len(mismatches), rows + ROWS)
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    start = min(ROWS, len(mismatches))
-    if st.session_state.get("rows", start) > len(mismatches):
-        st.session_state["rows"] = len(mismatches)
-    rows = st.number_input("Rows", 1, len(mismatches), start, key="rows", bind="query-params", width=130)
-    st.button(
-        f"{ROWS} more", on_click=more, disabled=rows >= len(mismatches), key="more", icon=":material/add:"
-    )
+start = min(ROWS, len(mismatches))
+if st.session_state.get("rows", start) > len(mismatches):
+    st.session_state["rows"] = len(mismatches)
+rows = controls.number_input("Rows", 1, len(mismatches), start, key="rows", bind="query-params", width=130)
+controls.button(
+    f"{ROWS} more", on_click=more, disabled=rows >= len(mismatches), key="more", icon=":material/add:"
+)
 st.markdown(
     f"**{len(mismatches):,} of {len(test_labels):,} test examples** have a nearest training example of another label; "
     f"{'all are shown' if rows >= len(mismatches) else f'the nearest {rows:,} are shown'}, the most similar first."
@@ -71,9 +68,9 @@ def row(pair: object) -> Cell:
     found = [tile(results, "train", int(i), beside=label, note=f"{value:.3f}") for i, value in nearest]
     return {
         "id": query,
-        "head": f"#{pair.rank}   test {query}   ·   the ensemble says {said}",
+        "head": f"#{pair.rank}  ·  the ensemble says {said}",
         "groups": [
-            {"title": "test", "tiles": [tile(results, "test", query, note="label")]},
+            {"title": "test", "tiles": [tile(results, "test", query, note=f"test {query}")]},
             {"title": "nearest training examples, in order", "tiles": found},
         ],
     }
@@ -83,7 +80,7 @@ cells = [row(pair) for pair in mismatches.head(rows).itertuples()]
 picked = gallery(results, cells, layout="rows", key="failures", label="label mismatches")
 detail.open_on_pick(results, picked)
 st.caption(
-    f"# is the rank among all test examples by the similarity to the nearest training example ({SIMILARITIES[by]}). "
+    f"The number after # is the rank among all test examples by the similarity to the nearest training example ({SIMILARITIES[by]}). "
     "The ensemble's prediction is the largest of its averaged logits; the percentage is that class's probability "
     "averaged over the runs. ≠ and a dashed frame mark a label that differs from the test example's."
 )

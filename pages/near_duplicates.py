@@ -12,7 +12,7 @@ results = load.results()
 
 SHOWN = 96  # pairs drawn at a time
 
-st.title("Near-duplicates between test and training set")
+st.header("Near-duplicates between test and training set")
 names = list(results.neighbors)
 by = st.segmented_control(
     "Similar by", names, default=names[0], required=True, key="by", bind="query-params",
@@ -94,7 +94,7 @@ shown = window.iloc[(page - 1) * SHOWN : page * SHOWN]
 cells: list[Cell] = [
     {
         "id": pair.query_index,
-        "head": f"#{pair.rank}   {pair.similarity:.3f}",
+        "head": f"#{pair.rank}  ·  {pair.similarity:.3f}",
         "groups": [
             {"title": "", "tiles": [
                 tile(results, "test", pair.query_index, note=f"test {pair.query_index}"),

@@ -13,21 +13,15 @@ results = load.results()
 pairs = load.ranking(results.id, "kernel")
 accuracy = pipeline.evaluation(results)
 
-st.title(f"{results.name}: which training examples does training find similar?")
+st.header(f"{results.name}: which training examples does the training process find similar?")
 train, test = results.examples["train"], results.examples["test"]
 height, width = test.images.shape[1:3]
-for column, (name, value) in zip(
-    st.columns(5),
-    {
-        "Training examples": f"{len(train):,}",
-        "Test examples": f"{len(test):,}",
-        "Classes": str(len(results.class_names)),
-        "Image size": f"{width} × {height}",
-        "Runs in the ensemble": f"{len(results.predictions.single):,}",
-    }.items(),
-    strict=True,
-):
-    column.metric(name, value)
+with st.container(horizontal=True, gap="large"):
+    st.metric("Training examples", f"{len(train):,}", width=160)
+    st.metric("Test examples", f"{len(test):,}", width=160)
+    st.metric("Classes", len(results.class_names), width=160)
+    st.metric("Image size", f"{width} × {height}", width=160)
+    st.metric("Runs in the ensemble", f"{len(results.predictions.single):,}", width=160)
 if results.features_layer:
     st.caption(f"Penultimate features: run {results.features_run}, {results.features_layer}.")
 
@@ -35,28 +29,38 @@ left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Accuracy on the test set")
     rows = [
-        ("One run, mean", accuracy["single"], "networks"),
-        ("Ensemble, averaged logits", accuracy["ensemble"], "networks"),
-        ("Kernel, 3 nearest", accuracy["kernel_knn3"], "kernel"),
-        ("Kernel, 20 nearest weighted", accuracy["kernel_weighted20"], "kernel"),
-        ("Penultimate features, 3 nearest", accuracy["penultimate_knn3"], "baseline"),
-        ("Pixels, 3 nearest", accuracy["pixels_knn3"], "baseline"),
+        ("One run, mean", accuracy["single"]),
+        ("Ensemble, averaged logits", accuracy["ensemble"]),
+        ("Kernel, 3 nearest", accuracy["kernel_knn3"]),
+        ("Kernel, 20 nearest, weighted", accuracy["kernel_weighted20"]),
+        ("Penultimate features, 3 nearest", accuracy["penultimate_knn3"]),
+        ("Pixels, 3 nearest", accuracy["pixels_knn3"]),
     ]
-    table = pd.DataFrame([row for row in rows if row[1] is not None], columns=["how", "accuracy", "kind"])
+    table = pd.DataFrame([row for row in rows if row[1] is not None], columns=["how", "accuracy"])
     table["shown"] = [f"{value:.2%}" for value in table["accuracy"]]
-    base = alt.Chart(table, height=40 * len(table)).encode(
-        y=alt.Y("how:N", sort=None, title=None, axis=alt.Axis(labelLimit=230, ticks=False, domain=False)),
+    table["kernel"] = table["how"].str.startswith("Kernel")
+    base = alt.Chart(table, height=44 * len(table)).encode(
+        y=alt.Y("how:N", sort=None, title=None, axis=alt.Axis(labelLimit=240, ticks=False, domain=False)),
         x=alt.X(
-            "accuracy:Q", title=None, scale=alt.Scale(zero=False, padding=34), axis=alt.Axis(format=".0%")
+            "accuracy:Q",
+            title=None,
+            scale=alt.Scale(zero=False, padding=40),
+            axis=alt.Axis(format=".1%", tickCount=5),
         ),
     )
-    dots = base.mark_point(filled=True, size=130, opacity=1).encode(
-        shape=alt.Shape("kind:N", legend=None, scale=alt.Scale(range=["circle", "diamond", "square"])),
-        color=alt.Color("kind:N", legend=None),
-        tooltip=["how", alt.Tooltip("accuracy:Q", format=".2%")],
+    dots = base.mark_point(filled=True, size=140, opacity=1).encode(
+        shape=alt.Shape(
+            "kernel:N", legend=None, scale=alt.Scale(domain=[True, False], range=["diamond", "circle"])
+        ),
+        color=alt.Color(
+            "kernel:N", legend=None, scale=alt.Scale(domain=[True, False], range=["#e8710a", "#7f8c9b"])
+        ),
+        tooltip=[alt.Tooltip("how", title="by"), alt.Tooltip("accuracy:Q", format=".2%")],
     )
+    # the text's color is a mean grey that both themes show well
     st.altair_chart(
-        dots + base.mark_text(dy=-14).encode(text="shown"), alt="Accuracies, also in the table below"
+        dots + base.mark_text(dy=-15, color="#808890").encode(text="shown"),
+        alt="Accuracies, also as a table below",
     )
     with st.expander("As a table"):
         st.dataframe(
@@ -75,11 +79,17 @@ with right:
     window = pd.DataFrame(
         {"from": [pairs["similarity"].iloc[last - 1]], "to": [pairs["similarity"].iloc[first - 1]]}
     )
-    x = alt.X("from:Q", title="kernel value of the nearest training example", scale=alt.Scale(zero=False))
-    shape = alt.Chart(bars, height=240).mark_bar(binSpacing=1).encode(
-        x=x, x2="to", y=alt.Y("test examples:Q"), tooltip=[alt.Tooltip("from", format=".3f"), alt.Tooltip("to", format=".3f"), "test examples"],
-    )  # fmt: skip
-    band = alt.Chart(window).mark_rect(opacity=0.3, color="#e8710a").encode(x="from:Q", x2="to:Q")
+    shape = (
+        alt.Chart(bars, height=264)
+        .mark_bar(color="#7f8c9b")
+        .encode(
+            x=alt.X("from:Q", bin="binned", title="kernel value of the nearest training example"),
+            x2="to",
+            y=alt.Y("test examples:Q"),
+            tooltip=[alt.Tooltip("from", format=".3f"), alt.Tooltip("to", format=".3f"), "test examples"],
+        )
+    )
+    band = alt.Chart(window).mark_rect(opacity=0.35, color="#e8710a").encode(x="from:Q", x2="to:Q")
     st.altair_chart(shape + band, alt="Histogram of the similarity to the nearest training example")
     st.caption(
         f"The orange band is the window of ranks {first}–{last} that the near-duplicates page opens with: "

@@ -12,7 +12,7 @@ from pages.ui.gallery import Cell, Group, gallery, tile
 shell.guard()
 results = load.results()
 
-st.title("Random examples: the kernel's neighbors beside another measure's")
+st.header("Random examples: the kernel's neighbors beside another measure's")
 others = [name for name in results.neighbors if name != "kernel"]
 others.sort(key=lambda name: name == "pixels")  # features first, where the source has them
 if "penultimate" not in others:
@@ -32,10 +32,10 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     st.button("Another ten", on_click=another, type="primary", icon=":material/casino:", key="another")
     seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
     k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
-    against = st.segmented_control(
-        "Beside the kernel", others, default=others[0], required=True, key="against", bind="query-params",
-        format_func=lambda name: SIMILARITIES[name],
-    )  # fmt: skip
+against = st.segmented_control(
+    "Beside the kernel", others, default=others[0], required=True, key="against", bind="query-params",
+    format_func=lambda name: SIMILARITIES[name],
+)  # fmt: skip
 
 queries = comparison.random_queries(len(results.examples["test"]), seed)
 shown = {name: results.neighbors_by(name) for name in ("kernel", against)}
@@ -55,7 +55,7 @@ for query in queries.tolist():
     own: Group = {"title": "test", "tiles": [tile(results, "test", query, note=f"test {query}")]}
     cells.append({"id": query, "head": "", "groups": [own, *(group(name, query, label) for name in shown)]})
 picked = gallery(
-    results, cells, layout="rows", key="random", label="random test examples with their neighbors"
+    results, cells, layout="columns", key="random", label="random test examples with their neighbors"
 )
 detail.open_on_pick(results, picked)
 
@@ -64,15 +64,21 @@ st.subheader(
     if k > 1
     else "How often does the nearest share the label?"
 )
-for column, (name, neighbors) in zip(st.columns(3), shown.items(), strict=False):
-    everywhere = comparison.label_agreement(neighbors, *results.labels, k)
-    here = comparison.label_agreement(neighbors, *results.labels, k, queries)
-    column.metric(f"by {SIMILARITIES[name]}", f"{everywhere:.1%}", help="Over all test examples.")
-    column.caption(f"of these ten: {here:.0%}")
-overlap = comparison.overlap(*shown.values(), k)
-st.columns(3)[0].metric(
-    "neighbors that both name", f"{overlap:.1%}", help=f"overlap@{k}: averaged over all test examples"
-)
+with st.container(horizontal=True, gap="large"):
+    for name, neighbors in shown.items():
+        share = comparison.label_agreement(neighbors, *results.labels, k)
+        here = comparison.label_agreement(neighbors, *results.labels, k, queries)
+        st.metric(
+            f"by {SIMILARITIES[name]}", f"{share:.1%}", f"{here:.0%} of these ten", delta_color="off",
+            delta_arrow="off", width=260, help="Over all test examples.",
+        )  # fmt: skip
+    common = comparison.overlap(*shown.values(), k)
+    st.metric(
+        "neighbors both name",
+        f"{common:.1%}",
+        width=260,
+        help=f"overlap@{k}, averaged over all test examples",
+    )
 st.caption(
     "Features of one network put an example among others of its class, whichever they are; the kernel finds those "
     "that look alike. Sharing the label is no measure of that: look at the pictures. Below each neighbor stands its "

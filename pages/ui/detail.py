@@ -47,7 +47,7 @@ def _show(results: Results, index: int) -> None:
             "head": "",
             "groups": [{"title": "", "tiles": [tile(results, "test", index)]}],
         }
-        gallery(results, [head], layout="rows", key="detail_head", label=f"test example {index}", px=192)
+        gallery(results, [head], layout="pairs", key="detail_head", label=f"test example {index}", px=192)
     with right:
         st.markdown(f"**test:{index}** · label **{results.class_names[label]}**")
         st.markdown(
@@ -67,7 +67,7 @@ def _show(results: Results, index: int) -> None:
                 "groups": [{"title": f"nearest by {SIMILARITIES[name]}", "tiles": tiles}],
             }
         )
-    gallery(results, rows, layout="rows", key="detail_rows", label="nearest training examples")
+    gallery(results, rows, layout="columns", key="detail_rows", label="nearest training examples")
     st.caption(
         "Below each neighbor: its similarity (Euclidean: minus the distance), and its index in the training set."
     )

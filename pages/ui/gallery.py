@@ -44,19 +44,21 @@ CSS = """
   --soft: color-mix(in srgb, var(--ink) 68%, transparent); --warn: light-dark(#b3261e, #ff9b8f);
   display: grid; justify-content: start; font: 13px/1.35 var(--st-font); color: var(--ink); }
 .g.dark { color-scheme: dark } .g.light { color-scheme: light }
-.g.pairs { grid-template-columns: repeat(auto-fill, calc(2 * var(--px) + 22px)); gap: 10px; }
+.g.pairs { grid-template-columns: repeat(auto-fill, min(100%, var(--cell))); gap: 8px; }
 .g.rows { grid-template-columns: minmax(0, max-content); }
+.g.columns { grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--cell)), max-content)); column-gap: 28px; }
 .c { all: unset; box-sizing: border-box; cursor: pointer; display: flex; flex-direction: column; gap: 4px;
   padding: 7px; border: 1px solid transparent; border-radius: 6px; }
 .pairs .c { border-color: var(--line); }
-.rows .c { border-radius: 0; border-top-color: var(--line); padding: 10px 7px; }
+.rows .c, .columns .c { border-radius: 0; border-top-color: var(--line); padding: 10px 7px; }
 .c:hover { background: color-mix(in srgb, var(--ink) 5%, transparent); }
 .c:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: -2px; border-radius: 6px; }
 .h { color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.rows .h { white-space: normal; }
-.s { display: flex; flex-wrap: wrap; gap: 8px 22px; } .pairs .s { gap: 6px; flex-wrap: nowrap; }
+.rows .h, .columns .h { white-space: normal; }
+.s { display: flex; flex-wrap: wrap; gap: 8px 22px; }
 .s > div { min-width: 0 } .t { color: var(--soft); font-size: 12px; }
-.w { display: flex; flex-wrap: wrap; gap: 6px; } .pairs .w { gap: 6px; }
+.w { display: flex; flex-wrap: wrap; gap: 9px; padding-top: 3px; }
+.pairs .w { gap: 4px; flex-wrap: nowrap; }
 figure { margin: 0; width: var(--px); } img { display: block; width: var(--px); height: var(--py);
   image-rendering: var(--how); border-radius: 2px; background: var(--line); }
 figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 12px; padding-top: 2px; }
@@ -90,7 +92,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const rgb = (text.match(/[0-9a-f]{2}/gi) || ['ff']).map(x => parseInt(x, 16));
   g.className = 'g ' + data.layout + (rgb[0] < 128 ? ' dark' : ' light');
   g.setAttribute('aria-label', data.label);
-  for (const [name, value] of [['--px', data.width + 'px'], ['--py', data.height + 'px'], ['--how', data.rendering]])
+  for (const [name, value] of [['--px', data.width + 'px'], ['--py', data.height + 'px'], ['--how', data.rendering],
+      ['--cell', data.cell + 'px']])
     g.style.setProperty(name, value);
   data.cells.forEach((c, k) => {                     // nodes are used again: focus and scroll stay
     const cell = g.children[k] || g.appendChild(Object.assign(make('button', 'c'), { type: 'button' }));
@@ -112,8 +115,7 @@ _component = st.components.v2.component(
     "kernel_explorer_gallery", html='<div class="g" role="group"></div>', css=CSS, js=JS
 )
 
-LAYOUTS = {"pairs": 96, "rows": 64}
-"""Layout → the width in pixels that a tile aims at."""
+TILE = 96  # pixels a tile aims at: three times the size of a CIFAR-10 image
 
 
 def tile(results: Results, split: Split, index: int, *, beside: int | None = None, note: str = "") -> Tile:
@@ -134,15 +136,26 @@ def tile(results: Results, split: Split, index: int, *, beside: int | None = Non
 
 
 def gallery(
-    results: Results, cells: list[Cell], *, layout: str, key: str, label: str, px: int | None = None
+    results: Results, cells: list[Cell], *, layout: str, key: str, label: str, px: int = TILE
 ) -> int | None:
-    """Show the cells; returns the id of the one just opened, if any. label: what a screen reader calls the grid."""
-    width, height, rendering = tile_size(results.examples["test"].images.shape[1:3], px or LAYOUTS[layout])
+    """Show the cells as a grid of `pairs`, as `rows` one below the other, or as rows in `columns` where there is room.
+
+    Returns the id of the one just opened, if any.
+    label: what a screen reader calls the grid."""
+    width, height, rendering = tile_size(results.examples["test"].images.shape[1:3], px)
     data: dict[str, Any] = {
         "cells": cells, "layout": layout, "label": label, "width": width, "height": height, "rendering": rendering,
+        "cell": _cell_width(cells, width, layout),
     }  # fmt: skip
     picked = _component(key=key, data=data, on_picked_change=lambda: None).picked
     return None if picked is None else int(picked)
+
+
+def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
+    """The width in pixels at which no cell has to wrap its tiles."""
+    tiles = max((sum(len(group["tiles"]) for group in cell["groups"]) for cell in cells), default=1)
+    groups = max((len(cell["groups"]) for cell in cells), default=1)
+    return tiles * (tile_width + 4) + 12 if layout == "pairs" else tiles * (tile_width + 9) + groups * 22
 
 
 def tile_size(image: tuple[int, int], target: int) -> tuple[int, int, str]:

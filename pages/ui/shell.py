@@ -16,7 +16,8 @@ PAGES = {
 }
 
 CSS = """<style>
-[data-testid=stMainBlockContainer] { max-width: 1500px; padding-top: 4.5rem; padding-bottom: 3rem; }
+[data-testid=stMainBlockContainer] { max-width: 1600px; padding: 4rem 2rem 3rem; }
+@media (max-width: 640px) { [data-testid=stMainBlockContainer] { padding: 4rem 1rem 2rem; } }
 </style>"""
 
 
