@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from kernel_core import comparison, duplicates, failures
 from kernel_core.errors import RequestError
-from kernel_core.records import SIMILARITIES, Results
+from kernel_core.records import Results
 
 TILE = 128  # pixels a tile aims at; the magnification is a whole number
 GAP = 12
-TEXT = 17  # pixels, the height of a line of text with its spacing
+TEXT = 26  # pixels, the height of a line of text with its spacing
 DPI = 100
 MISMATCH = "#b3261e"
 
@@ -40,9 +40,9 @@ class _Canvas:
         self.figure.figimage(big, x, self.height - y - len(big), origin="upper")
 
     def text(self, x: float, y: float, text: str, **style: Any) -> None:
-        points = style.pop("size", TEXT * 0.68) * 72 / DPI
         width, height = self.figure.get_size_inches() * DPI
-        self.figure.text(x / width, 1 - y / height, text, va="top", fontsize=points, **style)
+        baseline = 1 - (y + 0.75 * TEXT) / height
+        self.figure.text(x / width, baseline, text, va="baseline", fontsize=0.68 * TEXT * 72 / DPI, **style)
 
     def save(self, path: Path) -> None:
         self.figure.savefig(path, dpi=DPI)
@@ -59,7 +59,7 @@ def _tile(results: Results) -> tuple[int, int, int]:
     return scale, width * scale, height * scale
 
 
-def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path, columns: int = 8) -> None:
+def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path, columns: int = 6) -> None:
     """A grid of pairs, test example left and its nearest training example right, with rank, value and labels."""
     scale, width, height = _tile(results)
     cell_w, cell_h = 2 * width + 3 * GAP, height + 2 * TEXT + 2 * GAP
@@ -112,8 +112,8 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
     queries = comparison.random_queries(len(results.examples["test"]), seed)
     second = "penultimate" if "penultimate" in results.neighbors else "pixels"
     lines: list[tuple[str, str | None, int]] = [("test example", None, 0)]
-    lines += [(f"{SIMILARITIES[s]}, {n + 1}", s, n) for s in ("kernel", second) for n in range(depth)]
-    left, cell_w, cell_h = 280, width + GAP, height + TEXT + GAP
+    lines += [(f"{s} {n + 1}", s, n) for s in ("kernel", second) for n in range(depth)]
+    left, cell_w, cell_h = 210, width + GAP, height + TEXT + GAP
     canvas = _Canvas(left + len(queries) * cell_w + GAP, len(lines) * cell_h + 3 * TEXT)
     canvas.text(
         GAP, GAP, f"{results.name}: random test examples (seed {seed}) and their nearest training examples"

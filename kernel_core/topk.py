@@ -77,7 +77,7 @@ def plan_blocks(n_query: int, n_database: int, dim: int, k: int, budget: int, it
             tile = min(tile, chunk)
     if total(chunk, block, tile) > budget:
         raise RequestError(
-            f"The memory budget of {budget / 1e6:,.0f} MB is too small: a single query row against a single database "
+            f"The memory budget of {budget / 1e6:,.4g} MB is too small: a single query row against a single database "
             f"row takes {total(1, 1, 1) / 1e6:,.0f} MB. Give at least that much."
         )
     return Plan(chunk, block, tile, total(chunk, block, tile))
