@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,8 @@ class _Canvas:
         self.height = height
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
 
-    def image(
-        self, x: int, y: int, image: npt.NDArray[np.uint8], scale: int, *, marked: bool = False
-    ) -> None:
+    def image(self, x: int, y: int, image: npt.NDArray[np.uint8], scale: int) -> None:
         big = image.repeat(scale, axis=0).repeat(scale, axis=1)
-        if marked:  # a frame around the tile, beside the ≠ in its text
-            red = np.array([0xB3, 0x26, 0x1E], np.uint8)
-            big = np.pad(big, ((4, 4), (4, 4), (0, 0)))
-            big[:4], big[-4:], big[:, :4], big[:, -4:] = red, red, red, red
-            x, y = x - 4, y - 4
         self.figure.figimage(big, x, self.height - y - len(big), origin="upper")
 
     def text(self, x: float, y: float, text: str, **style: Any) -> None:
@@ -45,7 +40,13 @@ class _Canvas:
         self.figure.text(x / width, baseline, text, va="baseline", fontsize=0.68 * TEXT * 72 / DPI, **style)
 
     def save(self, path: Path) -> None:
-        self.figure.savefig(path, dpi=DPI)
+        """Write the PNG whole or not at all."""
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            self.figure.savefig(temporary, dpi=DPI, format="png")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _short(name: str) -> str:

@@ -5,13 +5,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kernel_core import duplicates, pipeline
+from kernel_core import duplicates
+from kernel_core.results import evaluation
 from pages.ui import load, shell
 
 shell.guard()
 results = load.results()
 pairs = load.ranking(results.id, "kernel")
-accuracy = pipeline.evaluation(results)
+accuracy = evaluation(results)
 
 st.header(f"{results.name}: which training examples does the training process find similar?")
 train, test = results.examples["train"], results.examples["test"]

@@ -1,0 +1,74 @@
+"""Predictions and votes, against torch and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+
+from kernel_core import comparison, evaluate
+from kernel_core.records import Ensemble, KernelSpec, Neighbors
+
+
+def neighbors_of(similarity, k):
+    indices = np.argsort(-similarity, axis=1, kind="stable")[:, :k].astype(np.int32)
+    values = np.take_along_axis(similarity, indices.astype(int), 1).astype(np.float32)
+    return Neighbors(KernelSpec("kernel", k=k), indices, values)
+
+
+def test_majority_vote_is_torch_mode():
+    labels = np.random.default_rng(0).integers(0, 4, (500, 3))
+    expected = torch.from_numpy(labels).mode(1).values.numpy()
+    np.testing.assert_array_equal(evaluate.knn_vote(labels, 4), expected)
+
+
+def test_knn_accuracy_is_scikit_learns():
+    rng = np.random.default_rng(1)
+    train, test = rng.normal(size=(200, 3)), rng.normal(size=(60, 3))
+    train_labels, test_labels = rng.integers(0, 4, 200), rng.integers(0, 4, 60)
+    distance = np.linalg.norm(test[:, None] - train[None], axis=2)
+    ours = evaluate.knn_accuracy(neighbors_of(-distance, 5), test_labels, train_labels, k=5)
+    model = KNeighborsClassifier(5, algorithm="brute").fit(train, train_labels)
+    assert ours == model.score(test, test_labels)
+
+
+def test_weighted_vote_counts_the_fourth_power_and_ignores_negatives():
+    values = np.array([[0.5, 0.4, 0.4, -0.9], [0.9, 0.8, 0.8, 0.1]])
+    labels = np.array([0, 1, 1, 2])
+    neighbors = Neighbors(
+        KernelSpec("kernel", k=4), np.tile(np.arange(4, dtype=np.int32), (2, 1)), values.astype(np.float32)
+    )
+    # 0.5^4 = 0.0625 beats 2 * 0.4^4 = 0.0512; 0.9^4 = 0.656 loses to 2 * 0.8^4 = 0.819; -0.9 weighs nothing
+    accuracy = evaluate.weighted_knn_accuracy(neighbors, np.array([0, 1]), labels, k=4)
+    assert accuracy == 1.0
+    assert evaluate.weighted_knn_accuracy(neighbors, np.array([2, 2]), labels, k=4) == 0.0
+
+
+def test_predictions_are_the_plain_definition(planted):
+    ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
+    found = evaluate.predict(ensemble, "test", planted.test_labels)
+    logits = torch.from_numpy(planted.test).double()
+    predicted = logits.mean(0).argmax(-1)
+    confidence = logits.softmax(-1).mean(0).gather(1, predicted[:, None])[:, 0]
+    np.testing.assert_array_equal(found.predicted, predicted)
+    np.testing.assert_allclose(found.confidence, confidence, atol=1e-5)
+    expected = (logits.argmax(-1) == torch.from_numpy(planted.test_labels)).double().mean(1)
+    np.testing.assert_allclose(found.single, expected)
+
+
+def test_overlap_and_label_agreement():
+    spec = KernelSpec("kernel", k=2)
+    a = Neighbors(spec, np.array([[0, 1], [2, 3]], np.int32), np.zeros((2, 2), np.float32))
+    b = Neighbors(spec, np.array([[1, 0], [3, 4]], np.int32), np.zeros((2, 2), np.float32))
+    assert comparison.overlap(a, b, 2) == pytest.approx(3 / 4)
+    assert comparison.overlap(a, b, 1) == 0.0
+    labels = np.array([5, 5, 6, 5, 6])
+    assert comparison.label_agreement(a, np.array([5, 6]), labels, 2) == pytest.approx(3 / 4)
+    assert comparison.label_agreement(a, np.array([5, 6]), labels, 2, np.array([1])) == pytest.approx(1 / 2)
+
+
+def test_random_queries_depend_on_the_seed_alone():
+    first = comparison.random_queries(1_000, 7)
+    np.testing.assert_array_equal(first, comparison.random_queries(1_000, 7))
+    assert len(set(first.tolist())) == 10
+    assert set(first.tolist()) != set(comparison.random_queries(1_000, 8).tolist())
+    assert sorted(comparison.random_queries(4, 0)) == [0, 1, 2, 3]

@@ -1,0 +1,77 @@
+"""Records refuse what does not fit together, saying what was found and what was expected."""
+
+import numpy as np
+import pytest
+
+from kernel_core.errors import DataError, RequestError
+from kernel_core.records import Ensemble, ExampleSet, Features, KernelSpec
+
+IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
+
+
+def part(runs=3, test=5, train=7, classes=4):
+    return {
+        "test": np.zeros((runs, test, classes), np.float16),
+        "train": np.zeros((runs, train, classes), np.float16),
+    }
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_label_out_of_range_is_named(label):
+    labels = np.array([0, 1, label, 2])
+    with pytest.raises(DataError, match=rf"example 2 has label {label}.*expected 0 … 2"):
+        ExampleSet("train", IMAGES, labels, ("a", "b", "c"))
+
+
+def test_labels_and_images_of_different_length_are_refused():
+    with pytest.raises(DataError, match="4 images"):
+        ExampleSet("train", IMAGES, np.zeros(5, np.int64), ("a",))
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (part(test=6), "6 examples × 4 classes, but a has 5 examples × 4 classes"),
+        (part(train=9), "9 examples × 4 classes, but a has 7"),
+        (part(classes=3), "3 classes, but a has"),
+    ],
+)
+def test_files_that_disagree_are_named(second, message):
+    with pytest.raises(DataError, match=f"b: .*{message}"):
+        Ensemble(("a", "b"), (part(), second))
+
+
+def test_splits_with_different_runs_are_refused():
+    wrong = part()
+    wrong["train"] = wrong["train"][:2]
+    with pytest.raises(DataError, match="the same runs in every split"):
+        Ensemble(("a",), (wrong,))
+
+
+def test_first_runs_cross_files_in_order():
+    a, b = part(runs=3), part(runs=4)
+    b["test"][:] = np.arange(4)[:, None, None]
+    first = Ensemble(("a", "b"), (a, b)).first(5)
+    assert first.runs == 5
+    assert first.parts[1]["test"][:, 0, 0].tolist() == [0, 1]
+
+
+def test_more_runs_than_there_are_is_refused():
+    with pytest.raises(RequestError, match="hold 3: ask for 2 to 3"):
+        Ensemble(("a",), (part(),)).first(4)
+
+
+def test_non_finite_features_are_refused():
+    values = np.zeros((3, 2), np.float32)
+    values[1, 0] = np.nan
+    with pytest.raises(DataError, match="features of example 1"):
+        Features({"train": values, "test": values}, "layer", "0")
+
+
+def test_spec_survives_json_and_refuses_unknown_similarity():
+    spec = KernelSpec("kernel", query="test", database="test", k=7, runs=20)
+    assert KernelSpec.from_json(spec.to_json()) == spec
+    assert spec.excludes_self
+    assert not KernelSpec("pixels").excludes_self
+    with pytest.raises(RequestError, match="known: kernel, penultimate"):
+        KernelSpec("cosine")
