@@ -6,6 +6,7 @@ from kernel_core.failures import label_mismatches
 from kernel_core.records import SIMILARITIES
 from pages.ui import detail, load, shell
 from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.state import choose_similarity
 
 shell.guard()
 results = load.results()
@@ -14,23 +15,18 @@ ROWS, NEAREST = 8, 9
 
 st.header("Failure modes: the nearest training example has another label")
 test_labels, train_labels = results.labels
-names = list(results.neighbors)
-by = st.segmented_control(
-    "Similar by", names, default=names[0], required=True, key="by", bind="query-params",
-    format_func=lambda name: SIMILARITIES[name],
-)  # fmt: skip
+by = choose_similarity(results, "Similar by", "by")
 neighbors = results.neighbors_by(by)
 mismatches = label_mismatches(neighbors, test_labels, train_labels)
 counts = (
     mismatches.groupby(["query_label", "database_label"]).size().sort_values(ascending=False, kind="stable")
 )
 pair_of = {f"{results.class_names[q]} ≠ {results.class_names[d]}": (q, d) for q, d in counts.index}
-size_of = dict(zip(pair_of, counts, strict=True))
 every = "every pair of labels"
 controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 chosen = controls.selectbox(
     "Test label ≠ neighbor's label", [every, *pair_of], key="labels_differ", bind="query-params", width=300,
-    format_func=lambda name: f"{name} ({size_of.get(name, len(mismatches)):,})",
+    help="The most frequent first.",
 )  # fmt: skip
 if chosen != every:
     query_label, database_label = pair_of[chosen]

@@ -6,6 +6,7 @@ from kernel_core import duplicates
 from kernel_core.records import SIMILARITIES
 from pages.ui import detail, load, shell
 from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.state import choose_similarity
 
 shell.guard()
 results = load.results()
@@ -13,11 +14,7 @@ results = load.results()
 SHOWN = 96  # pairs drawn at a time
 
 st.header("Near-duplicates between test and training set")
-names = list(results.neighbors)
-by = st.segmented_control(
-    "Similar by", names, default=names[0], required=True, key="by", bind="query-params",
-    format_func=lambda name: SIMILARITIES[name],
-)  # fmt: skip
+by = choose_similarity(results, "Similar by", "by")
 pairs = load.ranking(results.id, by)
 total = len(pairs)
 default_first, default_last = duplicates.default_ranks(total)
@@ -55,15 +52,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     of_class = st.selectbox(
         "Label of either", [any_class, *results.class_names], key="class", bind="query-params", width=180
     )
-    kinds = {"all": "all", "same": "same label", "different": "different label"}
     kind = st.segmented_control(
         "Labels",
-        list(kinds),
+        ["all", "same", "different"],
         default="all",
         required=True,
         key="labels",
         bind="query-params",
-        format_func=kinds.get,
     )
 
 if first > last:

@@ -8,14 +8,13 @@ from kernel_core import comparison
 from kernel_core.records import SIMILARITIES
 from pages.ui import detail, load, shell
 from pages.ui.gallery import Cell, Group, gallery, tile
+from pages.ui.state import choose_similarity
 
 shell.guard()
 results = load.results()
 
 st.header("Random examples: the kernel's neighbors beside another measure's")
-others = [name for name in results.neighbors if name != "kernel"]
-others.sort(key=lambda name: name == "pixels")  # features first, where the source has them
-if "penultimate" not in others:
+if "penultimate" not in results.neighbors:
     st.info(
         "This source has no penultimate features, so pixels stand beside the kernel. To see features, save one "
         "run's activations before its last layer as a safetensors file with the tensors `train` (N, D) and `test` "
@@ -32,10 +31,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     st.button("Another ten", on_click=another, type="primary", icon=":material/casino:", key="another")
     seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
     k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
-against = st.segmented_control(
-    "Beside the kernel", others, default=others[0], required=True, key="against", bind="query-params",
-    format_func=lambda name: SIMILARITIES[name],
-)  # fmt: skip
+against = choose_similarity(results, "Beside the kernel", "against", without="kernel")
 
 queries = comparison.random_queries(len(results.examples["test"]), seed)
 shown = {name: results.neighbors_by(name) for name in ("kernel", against)}

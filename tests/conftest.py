@@ -35,6 +35,15 @@ def cifar10():
     return Path(folder) / "source.toml"
 
 
+@pytest.fixture(scope="session")
+def cifar10_cache(cifar10, tmp_path_factory):
+    """A cache with CIFAR-10 in it. Building it takes most of a minute on two cores, mostly for pixels."""
+    environment = dict(os.environ, KERNEL_EXPLORER_CACHE=str(tmp_path_factory.mktemp("cifar10-cache")))
+    done = run_cli("build", cifar10, env=environment, timeout=230)
+    assert done.returncode == 0, done.stderr
+    return environment
+
+
 @dataclass(frozen=True)
 class Planted:
     """An ensemble in which the answer is known.

@@ -1,0 +1,269 @@
+"""The app in a real browser: every page of the digits and of CIFAR-10, addresses, keys, a build from the page.
+
+Screenshots are left in test-screenshots/, which git ignores.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.conftest import ROOT, run_cli
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+SHOTS = ROOT / "test-screenshots"
+PAGES = {"overview": "/", "near_duplicates": "/near_duplicates", "failure_modes": "/failure_modes", "random_examples": "/random_examples"}  # fmt: skip
+CELLS = {"near_duplicates": ".g.pairs .c", "failure_modes": ".g.rows .c", "random_examples": ".g.columns .c"}
+
+
+@contextmanager
+def server(environment, log):
+    """The app served as `kernel-explorer serve` does once everything is built; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        for _ in range(300):
+            try:
+                if (
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read()
+                    == b"ok"
+                ):
+                    break
+            except OSError:
+                time.sleep(0.1)
+            assert process.poll() is None, log.read_text()
+        yield f"http://127.0.0.1:{port}"
+        with open(f"/proc/{process.pid}/maps") as maps:
+            assert "libtorch" not in maps.read(), "the web process must not load torch"
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+
+
+@pytest.fixture(scope="module")
+def digits_url(digits_cache, tmp_path_factory):
+    environment = dict(digits_cache, KERNEL_EXPLORER_SOURCE="digits")
+    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cifar10_url(cifar10, cifar10_cache, tmp_path_factory):
+    environment = dict(cifar10_cache, KERNEL_EXPLORER_SOURCE=str(cifar10))
+    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@contextmanager
+def tab(browser, url, width=1400, scheme="light"):
+    """A tab in a fresh profile; fails on any error in the page's scripts."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 1000}, color_scheme=scheme, base_url=url
+    )
+    page, errors = context.new_page(), []
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+def settle(page):
+    """Wait until the script has run, nothing is stale, and no exception is shown."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def visit(page, address):
+    """Open an address and wait for its tiles, which the browser draws after the script has ended."""
+    page.goto(address)
+    settle(page)
+    if not address.startswith("/?") and address != "/":
+        page.locator(".g .c, [data-testid=stAlert]").or_(
+            page.get_by_role("button", name="Build it now")
+        ).first.wait_for()
+
+
+def shoot(page, name):
+    SHOTS.mkdir(exist_ok=True)
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    size = page.viewport_size
+    page.set_viewport_size({"width": size["width"], "height": min(max(height, 600), 4000)})
+    page.screenshot(path=SHOTS / f"{name}.png")
+    page.set_viewport_size(size)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (420, "light")])
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("source", ["digits", "cifar10"])
+def test_page_loads_with_its_tiles(browser, source, name, width, scheme, request):
+    url = request.getfixturevalue(f"{source}_url")
+    expected = {"near_duplicates": 48, "failure_modes": 4 if source == "digits" else 8, "random_examples": 10}
+    with tab(browser, url, width, scheme) as page:
+        visit(page, PAGES[name])
+        if name in CELLS:
+            cells = page.locator(CELLS[name])
+            if (source, name) == ("digits", "failure_modes"):
+                expect(cells.first).to_be_visible()
+                assert 1 <= cells.count() <= 8
+            else:
+                expect(cells).to_have_count(expected[name])
+            image = cells.first.locator("img").first
+            assert image.evaluate("i => i.complete && i.naturalWidth > 0")
+            assert image.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
+            assert image.evaluate("i => i.getBoundingClientRect().width % i.naturalWidth") == 0
+            assert re.match(r"test example \d+, label ", image.get_attribute("alt"))
+        else:
+            page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+        overflow = page.evaluate(
+            "(() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth })()"
+        )
+        assert overflow <= 0, "nothing may stick out sideways"
+        shoot(page, f"{source}_{name}_{scheme}_{width}")
+
+
+def test_near_duplicates_of_cifar10_are_the_cards_ranks(browser, cifar10_url):
+    with tab(browser, cifar10_url) as page:
+        visit(page, "/near_duplicates")
+        heads = page.locator(".g.pairs .h").all_inner_texts()
+        assert [int(re.match(r"#(\d+)", head)[1]) for head in heads] == list(range(601, 649))
+
+
+def test_changed_ranks_are_in_the_address_and_the_address_restores_them(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        page.get_by_label("First rank").fill("101")
+        page.get_by_label("First rank").press("Enter")
+        settle(page)
+        page.get_by_label("Last rank").fill("110")
+        page.get_by_label("Last rank").press("Enter")
+        expect(page.locator(".g.pairs .c")).to_have_count(10)
+        page.get_by_text("pixels", exact=True).click()
+        page.wait_for_url(re.compile("by=pixels"))
+        settle(page)
+        heads = page.locator(".g.pairs .h").all_inner_texts()
+        assert heads[0].startswith("#101")
+        address = page.url
+        assert "first=101" in address
+        assert "last=110" in address
+    with tab(browser, digits_url) as another:
+        visit(another, address)
+        expect(another.locator(".g.pairs .c")).to_have_count(10)
+        assert another.locator(".g.pairs .h").all_inner_texts() == heads
+
+
+def test_next_and_previous_step_through_the_ranking(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#79")
+        page.wait_for_url(re.compile("first=79"))
+        page.get_by_role("button", name="Previous").click()
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#31")
+
+
+def test_filters_and_seed_are_in_the_address(browser, cifar10_url):
+    with tab(browser, cifar10_url) as page:
+        visit(page, "/near_duplicates?first=1&last=10000&labels=different&class=cat")
+        expect(page.locator(".g.pairs .c")).to_have_count(96)
+        for cell in page.locator(".g.pairs .c").all()[:5]:
+            assert "cat" in cell.inner_text()
+            assert "≠" in cell.inner_text()
+        visit(page, "/failure_modes?labels_differ=bird ≠ airplane&rows=12")
+        expect(page.locator(".g.rows .c")).to_have_count(12)
+        visit(page, "/random_examples?seed=7&k=3&against=pixels")
+        assert page.locator(".g.columns .c").first.locator("img").count() == 7
+        shown = page.locator(".g.columns img").first.get_attribute("alt")
+        page.get_by_role("button", name="Another ten").click()
+        page.wait_for_function("old => !location.search.includes('seed=7&')", arg=shown)
+        settle(page)
+        assert page.locator(".g.columns img").first.get_attribute("alt") != shown
+
+
+def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        assert page.locator(".g.pairs .c[tabindex='0']").count() == 1
+        cells = page.locator(".g.pairs .c")
+        cells.first.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        expect(cells.nth(2)).to_be_focused()
+        across = cells.first.evaluate(
+            "c => getComputedStyle(c.parentElement).gridTemplateColumns.split(' ').length"
+        )
+        page.keyboard.press("ArrowDown")
+        expect(cells.nth(2 + across)).to_be_focused()
+
+
+def test_example_opens_by_key_and_closes_and_both_are_in_the_address(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        cell = page.locator(".g.pairs .c").nth(3)
+        alt = cell.locator("img").first.get_attribute("alt")
+        index = re.match(r"test example (\d+)", alt)[1]
+        cell.focus()
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text(f"test:{index}")
+        expect(dialog.locator(".g.columns .c")).to_have_count(4)
+        page.wait_for_url(re.compile(rf"example=test(%3A|:){index}"))
+        shoot(page, "digits_example")
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        page.wait_for_function("!location.search.includes('example')")
+
+
+def test_cold_server_opens_a_deep_link_inside_the_app(browser, digits_cache, tmp_path):
+    """A server's very first request: without the guard the page would run without the menu."""
+    with (
+        server(dict(digits_cache, KERNEL_EXPLORER_SOURCE="digits"), tmp_path / "log") as url,
+        tab(browser, url) as page,
+    ):
+        visit(page, "/near_duplicates?first=1&last=12")
+        expect(page.locator(".g.pairs .c")).to_have_count(12)
+        expect(page.get_by_role("link", name="Failure modes")).to_be_visible()
+
+
+def test_source_is_built_from_the_page_with_progress(browser, tmp_path):
+    environment = dict(
+        os.environ,
+        KERNEL_EXPLORER_SOURCE="digits",
+        KERNEL_EXPLORER_CACHE=str(tmp_path / "cache"),
+        PYTHONPATH=str(ROOT),
+    )
+    with server(environment, tmp_path / "log") as url, tab(browser, url) as page:
+        visit(page, "/failure_modes")
+        page.get_by_role("button", name="Build it now").click()
+        expect(page.locator("[data-testid=stProgress]")).to_contain_text(
+            "training 256 networks", timeout=60_000
+        )
+        shoot(page, "digits_building")
+        page.wait_for_selector(".g.rows .c", timeout=60_000)
+    assert json.loads(run_cli("evaluate", "digits", "--json", env=environment).stdout)["runs"] == 256
