@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.errors import DataError
-from kernel_core.records import Ensemble, Neighbors, Predictions, Progress, Split, no_progress
+from kernel_core.records import (
+    Ensemble,
+    Neighbors,
+    Predictions,
+    Progress,
+    Split,
+    no_progress,
+    refuse_non_finite,
+)
 
+Labels = npt.NDArray[np.int64]
 RUNS_AT_A_TIME = 16  # 16 x 10,000 x 10 logits in float32 are 6 MB
 
 
@@ -27,12 +35,7 @@ def predict(
     for name, part in zip(ensemble.names, ensemble.parts, strict=True):
         for start in range(0, len(part[split]), RUNS_AT_A_TIME):
             logits = np.asarray(part[split][start : start + RUNS_AT_A_TIME], dtype=np.float32)  # (m, N, C)
-            if not np.isfinite(logits).all():
-                run, example, c = (int(i) for i in np.argwhere(~np.isfinite(logits))[0])
-                raise DataError(
-                    f"{name}: the {split} logit of run {start + run}, example {example}, class {c} is "
-                    f"{logits[run, example, c]}; expected finite numbers. Leave that run out, or save its logits again."
-                )
+            refuse_non_finite(logits, name, split, first_run=start)
             single += [float(accuracy) for accuracy in (logits.argmax(-1) == labels).mean(1)]
             logit_sum += logits.sum(0, dtype=np.float64)
             exponentials = np.exp(logits - logits.max(-1, keepdims=True))
@@ -63,29 +66,26 @@ def weighted_vote(
     return winners
 
 
-def knn_accuracy(
-    neighbors: Neighbors,
-    query_labels: npt.NDArray[np.int64],
-    database_labels: npt.NDArray[np.int64],
-    k: int = 3,
-) -> float:
+def knn_accuracy(neighbors: Neighbors, query_labels: Labels, database_labels: Labels, k: int = 3) -> float:
     """The share of query examples whose label is the majority of their k nearest neighbors' labels."""
-    classes = int(max(query_labels.max(), database_labels.max())) + 1
-    voted = knn_vote(database_labels[neighbors.indices[:, :k]], classes)
-    return float((voted == query_labels).mean())
+    return _accuracy(neighbors, query_labels, database_labels, np.ones(neighbors.values[:, :k].shape))
 
 
 def weighted_knn_accuracy(
-    neighbors: Neighbors,
-    query_labels: npt.NDArray[np.int64],
-    database_labels: npt.NDArray[np.int64],
-    k: int = 20,
+    neighbors: Neighbors, query_labels: Labels, database_labels: Labels, k: int = 20
 ) -> float:
     """The same with the k nearest weighted by similarity to the fourth power, after the dataset card.
 
     A negative similarity has weight 0 here; the author's `values**4` would make it count as a positive one.
     """
-    classes = int(max(query_labels.max(), database_labels.max())) + 1
     weights = np.maximum(neighbors.values[:, :k].astype(np.float64), 0) ** 4
-    voted = weighted_vote(database_labels[neighbors.indices[:, :k]], weights, classes)
-    return float((voted == query_labels).mean())
+    return _accuracy(neighbors, query_labels, database_labels, weights)
+
+
+def _accuracy(
+    neighbors: Neighbors, query_labels: Labels, database_labels: Labels, weights: npt.NDArray[np.float64]
+) -> float:
+    """How often the vote of the nearest neighbors is right; weights (n, k) say how many vote, and how much."""
+    classes = int(max(query_labels.max(), database_labels.max())) + 1
+    nearest = database_labels[neighbors.indices[:, : weights.shape[1]]]
+    return float((weighted_vote(nearest, weights, classes) == query_labels).mean())

@@ -142,6 +142,19 @@ class Ensemble:
         return Ensemble(tuple(names), tuple(kept))
 
 
+def refuse_non_finite(
+    logits: npt.NDArray[Any], name: str, split: Split, *, first_run: int = 0, first_example: int = 0
+) -> None:
+    """Raise `DataError`, naming file, run, example and class, if a logit of (runs, examples, classes) is not finite."""
+    if np.isfinite(logits).all():
+        return
+    run, example, c = (int(i) for i in np.argwhere(~np.isfinite(logits))[0])
+    raise DataError(
+        f"{name}: the {split} logit of run {first_run + run}, example {first_example + example}, class {c} is "
+        f"{logits[run, example, c]}; expected finite numbers. Leave that run out, or save its logits again."
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """Penultimate features of one run. values[split]: floating (N, D), finite, D the same in every split."""

@@ -59,7 +59,9 @@ def row(pair: object) -> Cell:
     """The test example, what the ensemble says of it, and its nearest training examples."""
     query, label = pair.query_index, pair.query_label
     predicted, confidence = results.predictions.predicted[query], results.predictions.confidence[query]
-    said = f"{results.class_names[predicted]}{'' if predicted == label else ' ≠ label'}, {confidence:.0%}"
+    said = f"{results.class_names[predicted]} with probability {confidence:.0%}"
+    if predicted != label:
+        said += ", against the label"
     nearest = zip(neighbors.indices[query, :NEAREST], neighbors.values[query, :NEAREST], strict=True)
     found = [tile(results, "train", int(i), beside=label, note=f"{value:.3f}") for i, value in nearest]
     return {

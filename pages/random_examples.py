@@ -65,7 +65,7 @@ with st.container(horizontal=True, gap="large"):
         share = comparison.label_agreement(neighbors, *results.labels, k)
         here = comparison.label_agreement(neighbors, *results.labels, k, queries)
         st.metric(
-            f"by {SIMILARITIES[name]}", f"{share:.1%}", f"{here:.0%} of these ten", delta_color="off",
+            f"by {SIMILARITIES[name]}", f"{share:.1%}", f"of these ten: {here:.0%}", delta_color="off",
             delta_arrow="off", width=260, help="Over all test examples.",
         )  # fmt: skip
     common = comparison.overlap(*shown.values(), k)
@@ -76,7 +76,7 @@ with st.container(horizontal=True, gap="large"):
         help=f"overlap@{k}, averaged over all test examples",
     )
 st.caption(
-    "Features of one network put an example among others of its class, whichever they are; the kernel finds those "
-    "that look alike. Sharing the label is no measure of that: look at the pictures. Below each neighbor stands its "
+    "The claim of the dataset card: the kernel's neighbors look alike, while penultimate features of one network return "
+    "nearly random images of the same label. Shared labels do not tell; look at the pictures. Below each neighbor stands its "
     "similarity (Euclidean: minus the distance); ≠ and a dashed frame mark a label that differs."
 )

@@ -197,7 +197,7 @@ def test_page_without_features_shows_kernel_and_pixels(page, source_folder, cach
 def test_page_of_a_source_not_built_offers_to_build_it(page, source_folder, cache, monkeypatch):
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
     app = open_page(page)
-    assert app.title[0].value == "Nothing is built yet"
+    assert app.header[0].value == "Nothing is built yet"
     assert app.get_by_key("build").label == "Build it now"
     assert f"kernel-explorer build {source_folder}" in app.code[0].value
 

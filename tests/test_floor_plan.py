@@ -73,7 +73,7 @@ def test_module_can_be_read_in_one_sitting(path):
         if isinstance(node, ast.FunctionDef):
             length = node.end_lineno - node.lineno + 1
             assert length <= 45, f"{path.name}: {node.name} is {length} lines long"
-    limit = 150 if path.parent.name == "pages" else 310
+    limit = 150 if path.parent.name == "pages" else 320
     assert len(path.read_text().splitlines()) <= limit
 
 

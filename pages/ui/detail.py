@@ -51,10 +51,8 @@ def _show(results: Results, index: int) -> None:
     with right:
         st.markdown(f"**test:{index}** · label **{results.class_names[label]}**")
         st.markdown(
-            f"The ensemble says **{results.class_names[predicted]}**"
-            + ("" if predicted == label else " ≠ label")
-            + f", with a mean probability of {predictions.confidence[index]:.0%} over "
-            f"{len(predictions.single)} runs."
+            f"The ensemble of {len(predictions.single)} runs says **{results.class_names[predicted]}** with "
+            f"probability {predictions.confidence[index]:.0%}{'' if predicted == label else ', against the label'}."
         )
     rows: list[Cell] = []
     for name, neighbors in results.neighbors.items():

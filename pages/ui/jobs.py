@@ -69,9 +69,10 @@ def jobs() -> Jobs:
 
 def offer_build(request: SourceRequest, why: str) -> None:
     """Show why there is nothing to see, a button that builds it, and the build's progress."""
-    st.title("Nothing is built yet")
-    st.write(why)
     running = jobs().is_running(request)
+    st.header("Building" if running else "Nothing is built yet")
+    if not running:
+        st.write(why)
     said = jobs().progress(request)
     if said and said["state"] == "failed":
         st.error(str(said["error"]), icon=":material/error:")
@@ -82,12 +83,9 @@ def offer_build(request: SourceRequest, why: str) -> None:
     _watch(request, running)
 
 
-@st.fragment
-def _nothing() -> None:
-    """Stands where progress would."""
-
-
 def _watch(request: SourceRequest, running: bool) -> None:
+    """Show the progress twice a second while the build runs; start the page over when it ends."""
+
     @st.fragment(run_every="0.5s" if running else None)
     def watch() -> None:
         said = jobs().progress(request)
