@@ -1,12 +1,14 @@
 """The published ensemble and CIFAR-10 from the Hugging Face Hub, through huggingface_hub alone.
 
-HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean there. A download cut midway goes on by a
-ranged request; files already whole are never fetched again, those of an interrupted command included.
+HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean there. A connection cut midway is taken up
+again by a ranged request; files already whole are never fetched again, those of an interrupted command included.
 For files that the Hub keeps in its large-file storage, the cache names a file by its SHA-256, which is checked.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import huggingface_hub
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
+from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 
 from kernel_core.errors import DownloadError, NotBuilt, SourceError
@@ -29,7 +32,9 @@ FIRST_FILE = "logs_saveoutputs_main/06109e85-f5d7-4ac8-b0b0-f03542f23234/log.pt"
 TIMEOUT = 20.0  # seconds for a listing
 log = logging.getLogger("kernel_core")
 
-UNREACHABLE = (HfHubHTTPError, TransportError, LocalEntryNotFoundError, OSError, ValueError)
+# hf_xet, through which the client fetches from Xet storage, raises bare RuntimeErrors.
+UNREACHABLE = (TransportError, OSError, ValueError, RuntimeError)
+hub_logging.disable_propagation()  # the client prints its warnings itself; the root logger would repeat them
 
 
 @dataclass(frozen=True)
@@ -55,26 +60,37 @@ def list_files(repo: str, *, offline: bool = False) -> Listing:
             listing = _list_downloaded(repo)
         except NotBuilt:
             raise DownloadError(
-                f"The Hub did not list the dataset {repo} ({first_line(error)}), and nothing of it is downloaded. "
+                f"The Hub did not list the dataset {repo} ({reason(error)}), and nothing of it is downloaded. "
                 f"Check the connection to {constants.ENDPOINT} (HF_ENDPOINT) and run the command again."
             ) from None
-        log.warning("the Hub is out of reach (%s); using what is downloaded of %s", first_line(error), repo)
+        log.warning("the Hub is out of reach (%s); using what is downloaded of %s", reason(error), repo)
         return listing
     return Listing(str(info.sha), tuple(sorted(s.rfilename for s in info.siblings or [])), local=False)
 
 
 def _list_downloaded(repo: str) -> Listing:
-    """The newest snapshot in the Hub's cache (layout: datasets--owner--name/snapshots/<commit>/<file>)."""
-    snapshots = Path(constants.HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}" / "snapshots"
-    for folder in sorted(snapshots.glob("*"), key=lambda path: -path.stat().st_mtime):
+    """The newest snapshot in the Hub's cache."""
+    for folder in sorted(_snapshots(repo).glob("*"), key=lambda path: -path.stat().st_mtime):
         files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         if files:
             return Listing(folder.name, tuple(files), local=True)
-    raise NotBuilt(f"Nothing of the dataset {repo} is downloaded in {constants.HF_HUB_CACHE}.")
+    raise NotBuilt(
+        f"Nothing of the dataset {repo} is downloaded in {constants.HF_HUB_CACHE}; a build with a connection to the Hub "
+        "downloads it."
+    )
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its kind where it has none."""
+def _snapshots(repo: str) -> Path:
+    """The folder in the Hub's cache that holds <commit>/<file>, each a link to ../../blobs/<SHA-256>."""
+    return Path(constants.HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}" / "snapshots"
+
+
+def reason(error: BaseException) -> str:
+    """Why a request failed, in one line: the client's own errors often say it only in their cause."""
+    if isinstance(error, json.JSONDecodeError):
+        return "its answer is not JSON; it may come from a proxy or a login page"
+    while isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError)) and error.__cause__:
+        error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
@@ -135,7 +151,30 @@ def fetch_images(*, offline: bool = False, progress: Progress = no_progress) -> 
 
 
 def download(repo: str, file: str, listing: Listing, *, step: str, progress: Progress = no_progress) -> Path:
-    """One file of a repository, whole, in the Hub's cache. Raises `DownloadError` if it does not come."""
+    """One file of a repository, whole, in the Hub's cache. Raises `DownloadError` if it does not come.
+
+    A file that is here is only looked up: the client would ask the Hub something even then.
+    """
+    here = _snapshots(repo) / listing.commit / file
+    if here.is_file():
+        return here
+    damage = ""
+    for attempt in (1, 2):  # a damaged file may be one that lay here already, and is linked to again
+        progress(f"{step} (MB)", 0, 1)
+        path = _fetch(repo, file, listing, _bar_class(step, progress))
+        damage = _damage(path)
+        if not damage:
+            return path
+        discard(path)
+        if attempt == 1:
+            log.warning("%s of %s is damaged (%s); it is downloaded anew", file, repo, damage)
+    raise DownloadError(
+        f"{file} of {repo} came damaged twice: {damage}. It was removed; run the command again, which downloads it "
+        f"anew. The Hub asked: {constants.ENDPOINT} (HF_ENDPOINT)."
+    )
+
+
+def _fetch(repo: str, file: str, listing: Listing, bar_class: type[Any]) -> Path:
     try:
         path = huggingface_hub.hf_hub_download(
             repo,
@@ -143,20 +182,51 @@ def download(repo: str, file: str, listing: Listing, *, step: str, progress: Pro
             repo_type="dataset",
             revision=listing.commit,
             local_files_only=listing.local,
-            tqdm_class=_bar_class(step, progress),
+            tqdm_class=bar_class,
         )
     except UNREACHABLE as error:
+        hint = " HF_HUB_DISABLE_XET=1 goes without Xet storage." if isinstance(error, RuntimeError) else ""
         raise DownloadError(
-            f"{file} of {repo} did not come whole ({first_line(error)}). Run the command again: files that are "
-            f"whole already are kept. The Hub asked: {constants.ENDPOINT} (HF_ENDPOINT)."
+            f"{file} of {repo} did not come whole ({reason(error)}). Run the command again: files that are "
+            f"whole already are kept. The Hub asked: {constants.ENDPOINT} (HF_ENDPOINT).{hint}"
         ) from None
     return Path(path)
 
 
+def _damage(path: Path) -> str:
+    """How a downloaded file differs from what the Hub promised; empty if it does not."""
+    promised = expected_sha256(path)
+    if promised is None:
+        return ""
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return "" if found == promised else f"its SHA-256 is {found[:12]}…, the Hub promised {promised[:12]}…"
+
+
 def expected_sha256(path: Path) -> str | None:
     """The SHA-256 that the Hub promises for a downloaded large file; None for any other file."""
-    name = path.resolve().name
-    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
+    blob = _blob(path)
+    return blob.name if blob else None
+
+
+def discard(path: Path) -> None:
+    """Remove a downloaded large file, so that it is downloaded anew."""
+    blob = _blob(path)
+    if blob:
+        blob.resolve().unlink(missing_ok=True)
+        blob.unlink(missing_ok=True)
+
+
+def _blob(path: Path) -> Path | None:
+    """blobs/<SHA-256>, which a downloaded large file is a link to; None for any other file.
+
+    It may be a link again, to blobs/<xx>/<Xet hash>: that hash looks the same, and is another.
+    """
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        if path.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", path.name):
+            return path
+    return None
 
 
 def _bar_class(step: str, progress: Progress) -> type[Any]:
@@ -167,10 +237,23 @@ def _bar_class(step: str, progress: Progress) -> type[Any]:
             kwargs.pop("name", None)
             super().__init__(*args, **{**kwargs, "disable": True})
             self.size, self.came = int(kwargs.get("total") or 0), int(kwargs.get("initial") or 0)
+            self.received = self.came
 
         def update(self, n: float | None = 1) -> bool | None:
             self.came += int(n or 0)
-            progress(f"{step} (MB)", self.came // 1_000_000, max(self.size, self.came) // 1_000_000 or 1)
+            self._report()
             return None
+
+        # With these two, the client reports in one bar what came over the net and what of it is on the disk.
+        def update_transfer(self, n: float) -> None:
+            self.received += int(n)
+            self._report()
+
+        def set_transfer_postfix_str(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def _report(self) -> None:
+            came = max(self.came, self.received)
+            progress(f"{step} (MB)", came // 1_000_000, max(self.size, came) // 1_000_000 or 1)
 
     return Bar

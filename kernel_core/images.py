@@ -8,8 +8,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".
 DIGITS_SPLIT_SEED = 0
 DIGITS_TEST = 500
 
+TIMEOUT = 20.0  # seconds without a byte from torchvision's host
 # Dataset name → the folder below the torchvision root that holds its files.
 TORCHVISION = {
     "CIFAR10": "cifar-10-batches-py",
@@ -31,6 +34,20 @@ TORCHVISION = {
     "FashionMNIST": "FashionMNIST/raw",
     "KMNIST": "KMNIST/raw",
     "MNIST": "MNIST/raw",
+}
+# Dataset name → the files in that folder without which it is not whole.
+MNIST_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+TORCHVISION_FILES = {
+    "CIFAR10": (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"),
+    "CIFAR100": ("train", "test", "meta"),
+    "FashionMNIST": MNIST_FILES,
+    "KMNIST": MNIST_FILES,
+    "MNIST": MNIST_FILES,
 }
 
 
@@ -177,6 +194,12 @@ def torchvision_root() -> Path:
     return Path(home) / "datasets"
 
 
+def torchvision_is_here(source: ImagesFrom) -> bool:
+    """Whether every file of a torchvision dataset is here; a download that broke off leaves its folder behind."""
+    folder = source.paths["root"] / TORCHVISION[source.dataset]
+    return all((folder / name).is_file() for name in TORCHVISION_FILES[source.dataset])
+
+
 def download_torchvision(source: ImagesFrom) -> None:
     """Fetch a torchvision dataset unless it is there; torchvision checks each file's MD5.
 
@@ -189,13 +212,17 @@ def download_torchvision(source: ImagesFrom) -> None:
             f"torchvision = {source.dataset!r} is not known; known: {', '.join(sorted(TORCHVISION))}."
         )
     root = source.paths["root"]
+    patience = socket.getdefaulttimeout()
     try:
+        socket.setdefaulttimeout(TIMEOUT)  # torchvision would wait for a silent host without end
         getattr(torchvision.datasets, source.dataset)(root, train=True, download=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException) as error:
         raise DownloadError(
-            f"torchvision could not fetch {source.dataset} into {root} ({error}). Check the connection and run again, "
-            "or name Parquet files in the source's [images]."
+            f"torchvision could not fetch {source.dataset} into {root} ({' '.join(str(error).split())}). Check the "
+            "connection and run again, or name Parquet files in the source's [images]."
         ) from None
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _load_torchvision(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
@@ -205,8 +232,9 @@ def _load_torchvision(source: ImagesFrom, split: Split, progress: Progress) -> E
     try:
         dataset = getattr(torchvision.datasets, source.dataset)(source.paths["root"], train=split == "train")
     except (OSError, RuntimeError) as error:
+        folder = source.paths["root"] / TORCHVISION[source.dataset]
         raise DataError(
-            f"torchvision cannot read {source.dataset} ({error}); delete it to fetch it again."
+            f"torchvision cannot read {source.dataset} ({error}); delete {folder} and run again, which fetches it anew."
         ) from None
     images = np.asarray(dataset.data, dtype=np.uint8)
     if images.ndim == 3:  # grey: (N, H, W)

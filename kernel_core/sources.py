@@ -114,8 +114,7 @@ def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:
 
 def _fetched(source: ImagesFrom, *, offline: bool) -> ImagesFrom:
     """The same torchvision dataset, once it is here. Raises `NotBuilt` if it is not and `offline` forbids to fetch."""
-    folder = source.paths["root"] / images.TORCHVISION[source.dataset]
-    if not folder.is_dir():
+    if not images.torchvision_is_here(source):
         if offline:
             raise NotBuilt(f"{source.dataset} is not downloaded in {source.paths['root']}.")
         images.download_torchvision(source)
