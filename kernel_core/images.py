@@ -250,6 +250,7 @@ def _load_digits(source: ImagesFrom, split: Split, progress: Progress) -> Exampl
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
+    progress(f"reading {split} images", 0, 1)
     digits = load_digits()
     train, test = train_test_split(
         np.arange(len(digits.target)),
@@ -260,6 +261,7 @@ def _load_digits(source: ImagesFrom, split: Split, progress: Progress) -> Exampl
     rows = {"train": train, "test": test}[split]
     grey = np.round(digits.images[rows] * (255 / 16)).astype(np.uint8)  # (N, 8, 8)
     images = np.repeat(grey[..., None], 3, axis=3)
+    progress(f"reading {split} images", 1, 1)
     return ExampleSet(split, images, digits.target[rows].astype(np.int64), tuple("0123456789"))
 
 

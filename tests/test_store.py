@@ -154,7 +154,7 @@ def test_reader_in_the_cache_readme_works(tmp_path):
     """The five documented lines, run as they stand there."""
     readme = (Path(__file__).parents[1] / "cache" / "README.md").read_text()
     code = re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1]
-    assert len(code.strip().splitlines()) <= 5
+    assert len([line for line in code.splitlines() if line.strip()]) <= 5
     path = write(Store(tmp_path))
     names = {}
     exec(code.replace("cache/neighbors/KEY.safetensors", str(path)), names)  # noqa: S102
