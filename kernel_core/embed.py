@@ -24,7 +24,7 @@ from kernel_core.errors import DataError
 from kernel_core.records import Ensemble, Split, refuse_non_finite
 
 # Normalising pieces this small stay in the processor's cache: five times faster than whole blocks on two cores.
-PIECE_BYTES = {"cpu": 2_000_000, "cuda": 256_000_000}
+PIECE_BYTES = {"cpu": 2_000_000, "cuda": 64_000_000}
 # A class is constant if its spread over the runs, relative to its size, is what float64 rounding alone can make.
 # (log_softmax below is exact to a relative 1e-15 in every class, so this does not swallow a sure run's variation.)
 CONSTANT = 1e-12
@@ -56,10 +56,27 @@ def standardized_rows(logits: Tensor) -> Tensor:
     return z.reshape(b, C * M).float()
 
 
-class KernelRows:
-    """The examples of one split as rows for the kernel. `block(i, j, device)` gives rows i … j-1, (j-i, C*M)."""
+class _Rows:
+    """Examples as rows of `dim` numbers, made a few at a time, so that what they are made from never takes much."""
 
     dtype = torch.float32
+    dim: int
+
+    def block(self, start: int, stop: int, device: torch.device) -> Tensor:
+        """Rows start … stop-1, (stop-start, dim) of `dtype` on `device`."""
+        rows = torch.empty(stop - start, self.dim, dtype=self.dtype, device=device)
+        piece = max(1, PIECE_BYTES[device.type] // (8 * self.dim))
+        for i in range(start, stop, piece):
+            j = min(i + piece, stop)
+            rows[i - start : j - start] = self._piece(i, j, device)
+        return rows
+
+    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
+        raise NotImplementedError
+
+
+class KernelRows(_Rows):
+    """The examples of one split as rows for the kernel, dim = C * M. Raises `DataError` on a NaN or infinite logit."""
 
     def __init__(self, ensemble: Ensemble, split: Split) -> None:
         if ensemble.runs < 2:
@@ -72,18 +89,9 @@ class KernelRows:
     def __len__(self) -> int:
         return self.ensemble.examples(self.split)
 
-    def block(self, start: int, stop: int, device: torch.device) -> Tensor:
-        """Rows start … stop-1 as float32 on `device`. Raises `DataError` on a NaN or infinite logit."""
-        M, C = self.ensemble.runs, self.ensemble.classes
-        rows = torch.empty(stop - start, self.dim, device=device)
-        piece = max(1, PIECE_BYTES[device.type] // (8 * self.dim))
-        for i in range(start, stop, piece):
-            j = min(i + piece, stop)
-            raw = torch.from_numpy(self._read(i, j)).to(
-                device
-            )  # (M, j-i, C) as stored, half the bytes of float32
-            rows[i - start : j - start] = standardized_rows(raw.permute(1, 2, 0).contiguous())
-        assert rows.shape == (stop - start, C * M)
+    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
+        raw = torch.from_numpy(self._read(start, stop)).to(device)  # (M, b, C) as stored, half of float32
+        rows = standardized_rows(raw.permute(1, 2, 0).contiguous())
         if not torch.isfinite(rows).all():
             for name, part in zip(self.ensemble.names, self.ensemble.parts, strict=True):
                 refuse_non_finite(part[self.split][:, start:stop], name, self.split, first_example=start)
@@ -91,9 +99,9 @@ class KernelRows:
         return rows
 
     def _read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """The logits of examples start … stop-1, the runs of all files one after the other: (M, b, C)."""
         parts = [part[self.split] for part in self.ensemble.parts]
-        dtype = np.result_type(*parts)
-        raw = np.empty((self.ensemble.runs, stop - start, self.ensemble.classes), dtype)
+        raw = np.empty((self.ensemble.runs, stop - start, self.ensemble.classes), np.result_type(*parts))
         at = 0
         for part in parts:
             raw[at : at + len(part)] = part[:, start:stop]
@@ -101,32 +109,40 @@ class KernelRows:
         return raw
 
 
-class CosineRows:
+class _VectorRows(_Rows):
+    """Rows made of vectors held in memory, values (N, D)."""
+
+    def __init__(self, values: npt.NDArray[Any]) -> None:
+        self.values = values
+        self.dim = values.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def _vectors(self, start: int, stop: int, device: torch.device) -> Tensor:
+        return torch.from_numpy(np.array(self.values[start:stop])).to(device).double()
+
+
+class CosineRows(_VectorRows):
     """Feature vectors as rows of unit length: their inner product is the cosine. A zero vector stays zero.
 
     values: (N, D). With `centered`, each vector's own mean is subtracted first, which makes the cosine the Pearson
     correlation of two vectors: for pixels, a similarity that brightness and contrast do not change.
     """
 
-    dtype = torch.float32
-
     def __init__(self, values: npt.NDArray[Any], *, centered: bool = False) -> None:
-        self.values, self.centered = values, centered
-        self.dim = values.shape[1]
+        super().__init__(values)
+        self.centered = centered
 
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def block(self, start: int, stop: int, device: torch.device) -> Tensor:
-        """Rows start … stop-1, float32 (stop-start, D) on `device`."""
-        rows = torch.from_numpy(np.array(self.values[start:stop])).to(device).double()
+    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
+        rows = self._vectors(start, stop, device)
         if self.centered:
             rows -= rows.mean(1, keepdim=True)
         norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         return torch.where(norm > 0, rows / norm, 0.0).float()
 
 
-class EuclideanRows:
+class EuclideanRows(_VectorRows):
     """Feature vectors as rows whose inner product is minus the squared Euclidean distance.
 
     -|q-d|^2 = 2 q·d - |q|^2 - |d|^2: a query row is (sqrt2 q, -|q|^2, 1), a database row (sqrt2 d, 1, -|d|^2).
@@ -137,16 +153,12 @@ class EuclideanRows:
     dtype = torch.float64
 
     def __init__(self, values: npt.NDArray[Any], center: npt.NDArray[np.float64], *, is_query: bool) -> None:
-        self.values, self.is_query = values, is_query
-        self.center = torch.from_numpy(center)
-        self.dim = values.shape[1] + 2
+        super().__init__(values)
+        self.center, self.is_query = torch.from_numpy(center), is_query
+        self.dim += 2
 
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def block(self, start: int, stop: int, device: torch.device) -> Tensor:
-        """Rows start … stop-1, float64 (stop-start, D+2) on `device`."""
-        x = torch.from_numpy(np.array(self.values[start:stop])).to(device).double() - self.center.to(device)
+    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
+        x = self._vectors(start, stop, device) - self.center.to(device)
         squared = -x.square().sum(1, keepdim=True)
         one = torch.ones_like(squared)
         ends = [squared, one] if self.is_query else [one, squared]

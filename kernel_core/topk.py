@@ -9,6 +9,7 @@ The order is defined: larger value first, and of equal values the smaller index 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,8 @@ from kernel_core.records import Progress, no_progress
 
 DATABASE_BLOCK = 8_192  # rows; larger ones gain nothing on CPU or GPU
 TILE_BYTES = 128_000_000
+# What embedding a block takes beside its rows: embed.PIECE_BYTES and the temporaries made of a piece.
+WORKSPACE = {"cpu": 16_000_000, "cuda": 512_000_000}
 SORT_ROWS = 64  # rows sorted whole at a time when values tie across the k-th place
 
 
@@ -47,40 +50,34 @@ class Plan:
     bytes: int
 
 
-def plan_blocks(n_query: int, n_database: int, dim: int, k: int, budget: int, itemsize: int = 4) -> Plan:
+def plan_blocks(
+    n_query: int, n_database: int, dim: int, k: int, budget: int, *, itemsize: int = 4, device: str = "cpu"
+) -> Plan:
     """The largest blocks, within reason, whose rows, tile and results fit `budget` bytes.
 
     Raises `RequestError`, saying how much is needed, if not even the smallest do.
     """
-    row = dim * itemsize + dim * 2  # a row, and the raw values it is made from
+    row = dim * itemsize
     best = 8 * k * 12  # a query row's running top-k, the block's, and what merging them takes
-    fixed = 16_000_000  # the pieces in which rows are normalised
 
     def total(chunk: int, block: int, tile: int) -> int:
-        return fixed + (chunk + block) * row + chunk * best + tile * block * (itemsize + 1)
+        return WORKSPACE[device] + (chunk + block) * row + chunk * best + tile * block * (itemsize + 1)
 
-    chunk, block = n_query, min(n_database, DATABASE_BLOCK)
-    tile = max(1, min(chunk, TILE_BYTES // (block * itemsize)))
-    while total(chunk, block, tile) > budget and (chunk, block, tile) != (1, 1, 1):
+    block = min(n_database, DATABASE_BLOCK)
+    sizes = {"chunk": n_query, "block": block, "tile": max(1, min(n_query, TILE_BYTES // (block * itemsize)))}
+    while total(**sizes) > budget and max(sizes.values()) > 1:
         # halve whichever takes most; a smaller chunk costs another pass over the database
-        costs = {"tile": tile * block * itemsize, "block": block * row, "chunk": chunk * (row + best)}
-        largest = max(
-            costs,
-            key=lambda name: costs[name] if {"tile": tile, "block": block, "chunk": chunk}[name] > 1 else -1,
-        )
-        if largest == "tile":
-            tile = (tile + 1) // 2
-        elif largest == "block":
-            block = (block + 1) // 2
-        else:
-            chunk = (chunk + 1) // 2
-            tile = min(tile, chunk)
-    if total(chunk, block, tile) > budget:
+        chunk, block, tile = sizes.values()
+        costs = {"chunk": chunk * (row + best), "block": block * row, "tile": tile * block * itemsize}
+        largest = max((name for name in sizes if sizes[name] > 1), key=costs.__getitem__)
+        sizes[largest] = (sizes[largest] + 1) // 2
+        sizes["tile"] = min(sizes["tile"], sizes["chunk"])
+    if total(**sizes) > budget:
         raise RequestError(
             f"The memory budget of {budget / 1e6:,.4g} MB is too small: a single query row against a single database "
             f"row takes {total(1, 1, 1) / 1e6:,.0f} MB. Give at least that much."
         )
-    return Plan(chunk, block, tile, total(chunk, block, tile))
+    return Plan(sizes["chunk"], sizes["block"], sizes["tile"], total(**sizes))
 
 
 def top_k(
@@ -105,49 +102,32 @@ def top_k(
         raise RequestError(
             f"k is {k}, but the database offers {available} examples; ask for 1 to {available}."
         )
-    plan = plan_blocks(len(query), len(database), query.dim, k, budget, query.dtype.itemsize)
+    plan = plan_blocks(
+        len(query), len(database), query.dim, k, budget, itemsize=query.dtype.itemsize, device=device.type
+    )
+    whole, done = len(query) * len(database), 0
+
+    def advance(products: int) -> None:
+        nonlocal done
+        done += products
+        progress("nearest neighbors", done, whole)
+
+    advance(0)
     found = []
     for start in range(0, len(query), plan.query_chunk):
-        stop = min(start + plan.query_chunk, len(query))
-        rows = _embed(query, start, stop, device, plan.database_block)
-        done = start * len(database)
-        found.append(
-            _top_k_of_chunk(
-                rows,
-                database,
-                k,
-                start if exclude_self else None,
-                plan,
-                _advance(progress, done, query, database),
-            )
-        )
+        rows = query.block(start, min(start + plan.query_chunk, len(query)), device)
+        found.append(_top_k_of_chunk(rows, database, k, start if exclude_self else None, plan, advance))
     indices = torch.cat([i for i, _ in found]).to(torch.int32)
     return indices.numpy(), torch.cat([v for _, v in found])
 
 
-def _advance(progress: Progress, before: int, query: Rows, database: Rows) -> Progress:
-    """A progress over the whole query × database area, of which `before` products are done already."""
-    whole = len(query) * len(database)
-    return lambda step, done, _: progress(step, before + done, whole)
-
-
-def _embed(rows: Rows, start: int, stop: int, device: torch.device, step: int) -> Tensor:
-    """Rows start … stop-1, made `step` at a time so that raw values never exceed the plan."""
-    held = torch.empty(stop - start, rows.dim, dtype=rows.dtype, device=device)
-    for i in range(start, stop, step):
-        j = min(i + step, stop)
-        held[i - start : j - start] = rows.block(i, j, device)
-    return held
-
-
 def _top_k_of_chunk(
-    rows: Tensor, database: Rows, k: int, first: int | None, plan: Plan, progress: Progress
+    rows: Tensor, database: Rows, k: int, first: int | None, plan: Plan, advance: Callable[[int], None]
 ) -> tuple[Tensor, Tensor]:
     """Top-k of the query rows held against the whole database. first: the index of rows[0] where self is masked."""
     n = len(rows)
     indices = torch.zeros(n, k, dtype=torch.int64, device=rows.device)
     values = torch.full((n, k), -torch.inf, dtype=rows.dtype, device=rows.device)
-    progress("nearest neighbors", 0, n * len(database))
     for b0 in range(0, len(database), plan.database_block):
         b1 = min(b0 + plan.database_block, len(database))
         block = database.block(b0, b1, rows.device)  # (b, D)
@@ -162,7 +142,7 @@ def _top_k_of_chunk(
             # Everything found before has smaller indices, so a stable sort keeps equal values in index order.
             order = torch.sort(merged_values, dim=1, descending=True, stable=True).indices[:, :k]
             values[q0:q1], indices[q0:q1] = merged_values.gather(1, order), merged_indices.gather(1, order)
-        progress("nearest neighbors", n * b1, n * len(database))
+        advance(n * (b1 - b0))
     return indices.cpu(), values.cpu()
 
 

@@ -49,8 +49,8 @@ def test_memory_budget_does_not_change_the_answer(source_folder, cache, planted,
     Store().clear()
     plans = []
     real = topk.plan_blocks
-    monkeypatch.setattr(topk, "plan_blocks", lambda *a: plans.append(real(*a)) or plans[-1])
-    tight = build(SourceRequest(str(source_folder)), budget=16_200_000)
+    monkeypatch.setattr(topk, "plan_blocks", lambda *a, **k: plans.append(real(*a, **k)) or plans[-1])
+    tight = build(SourceRequest(str(source_folder)), budget=16_060_000)
     assert min(plan.database_block for plan in plans) < 130, "the budget must bite"
     for name, neighbors in tight.neighbors.items():
         np.testing.assert_allclose(neighbors.values, roomy.neighbors[name].values, atol=1e-6)

@@ -1,6 +1,8 @@
 """Exact top-k: an oracle, ties, self, and blocks that must not matter."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from kernel_core import topk
 from kernel_core.errors import RequestError
 from tests import oracle
+from tests.conftest import ROOT
 
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")])]  # fmt: skip
 
@@ -57,7 +60,7 @@ def test_every_value_equal_gives_the_first_indices():
 def test_block_sizes_do_not_change_the_answer(monkeypatch, chunk, block, tile):
     q, d = whole_numbers(50, 6, 2), whole_numbers(300, 6, 3)
     plan = topk.Plan(chunk, block, tile, 0)
-    monkeypatch.setattr(topk, "plan_blocks", lambda *_: plan)
+    monkeypatch.setattr(topk, "plan_blocks", lambda *_, **__: plan)
     queries, database = Matrix(q), Matrix(d)
     indices, _ = topk.top_k(queries, database, 11)
     oracle.assert_exact_order(indices, (q @ d.T).astype(np.float64))
@@ -76,7 +79,7 @@ def test_self_never_appears_even_beside_exact_duplicates(device):
 
 
 def test_self_is_masked_in_every_block(monkeypatch):
-    monkeypatch.setattr(topk, "plan_blocks", lambda *_: topk.Plan(17, 11, 5, 0))
+    monkeypatch.setattr(topk, "plan_blocks", lambda *_, **__: topk.Plan(17, 11, 5, 0))
     rows = whole_numbers(60, 4, 5)
     indices, _ = topk.top_k(Matrix(rows), Matrix(rows), 10, exclude_self=True)
     assert not (indices == np.arange(60)[:, None]).any()
@@ -123,6 +126,27 @@ def test_small_budget_gives_the_same_answer():
     roomy, tight = (topk.top_k(Matrix(q), Matrix(d), 20, budget=b)[0] for b in (10**9, 17_000_000))
     np.testing.assert_array_equal(roomy, tight)
     oracle.assert_exact_order(tight, (q @ d.T).astype(np.float64))
+
+
+def test_search_stays_within_its_budget():
+    """Peak resident memory of a process, before and after: rows that would take 160 MB, a budget of 60."""
+    code = (
+        "import resource, torch\n"
+        "from kernel_core import topk\n"
+        "class Rows:\n"
+        "    dim, dtype = 4000, torch.float32\n"
+        "    def __init__(self, n): self.n = n\n"
+        "    def __len__(self): return self.n\n"
+        "    def block(self, i, j, device):\n"
+        "        return torch.randn(j - i, 4000, generator=torch.Generator().manual_seed(i))\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "topk.top_k(Rows(64), Rows(64), 5)\n"  # the libraries' own buffers are made
+        "before = peak()\n"
+        "topk.top_k(Rows(5_000), Rows(5_000), 50, budget=60_000_000)\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(done.stdout) < 80, "MB; 20 are left to the allocator"
 
 
 def test_progress_reaches_the_end_once():
