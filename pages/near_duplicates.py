@@ -78,7 +78,9 @@ window = pairs[passes & inside]
 pages = max(1, -(-len(window) // SHOWN))
 text = f"**{len(window):,} pairs** of rank {first:,}–{last:,} (of {total:,})"
 if not passes.all():
-    text += f" pass the filter; {int(passes.sum()):,} do in the whole ranking"
+    text += " pass the filter"
+    if (first, last) != (1, total):
+        text += f"; {int(passes.sum()):,} do in the whole ranking"
 with st.container(horizontal=True, vertical_alignment="center"):
     st.markdown(text + ".")
     if not passes.all() and (first, last) != (1, total):

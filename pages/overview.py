@@ -84,7 +84,12 @@ with right:
         alt.Chart(bars, height=264)
         .mark_bar(color="#7f8c9b")
         .encode(
-            x=alt.X("from:Q", bin="binned", title="kernel value of the nearest training example"),
+            x=alt.X(
+                "from:Q",
+                bin="binned",
+                title="kernel value of the nearest training example",
+                axis=alt.Axis(labelOverlap=True, labelSeparation=12),
+            ),
             x2="to",
             y=alt.Y("test examples:Q"),
             tooltip=[alt.Tooltip("from", format=".3f"), alt.Tooltip("to", format=".3f"), "test examples"],

@@ -104,6 +104,17 @@ def test_near_duplicates_filter_by_class_and_label(digits):
     assert len(cells(app, "pairs")) == min(count, 96)
 
 
+def test_near_duplicates_leaves_a_page_that_the_filter_emptied(digits):
+    app = open_page("near_duplicates", first=1, last=500, page=6)
+    assert cells(app, "pairs")[0]["head"].startswith("#481 ")
+    app.get_by_key("class").set_value("3").run()
+    assert not app.exception
+    assert cells(app, "pairs"), "pairs are shown"
+    app.get_by_key("labels").set_value("different").run()
+    assert not app.exception
+    assert cells(app, "pairs")
+
+
 def test_near_duplicates_offers_all_ranks_when_the_filter_leaves_few(digits):
     app = open_page("near_duplicates", labels="different")
     assert "0 pairs" in text_of(app)
