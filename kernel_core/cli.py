@@ -44,6 +44,7 @@ def main() -> None:
     Example:  kernel-explorer serve digits
     """
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
 
 
 @main.command()

@@ -19,7 +19,6 @@ import huggingface_hub
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
-from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 
 from kernel_core.errors import DownloadError, NotBuilt, SourceError
@@ -34,7 +33,6 @@ log = logging.getLogger("kernel_core")
 
 # hf_xet, through which the client fetches from Xet storage, raises bare RuntimeErrors.
 UNREACHABLE = (TransportError, OSError, ValueError, RuntimeError)
-hub_logging.disable_propagation()  # the client prints its warnings itself; the root logger would repeat them
 
 
 @dataclass(frozen=True)

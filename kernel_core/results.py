@@ -8,7 +8,7 @@ from __future__ import annotations
 from kernel_core import evaluate
 from kernel_core.errors import NotBuilt
 from kernel_core.plan import Plan, plan_entries
-from kernel_core.records import SPLITS, ExampleSet, Neighbors, Predictions, Results, Split
+from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Results, Split
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store
 
@@ -32,7 +32,8 @@ def read_results(plan: Plan, store: Store) -> Results:
         if entry is None:
             raise missing
         arrays, meta = entry
-        neighbors[spec.similarity] = Neighbors(spec, arrays["indices"], arrays["values"])
+        stored = KernelSpec.from_json(meta["spec"])
+        neighbors[spec.similarity] = Neighbors(stored, arrays["indices"], arrays["values"])
         layer, run = meta.get("layer", layer), meta.get("run", run)
     return Results(plan.id, plan.source.name, examples, Predictions(**predictions[0]), neighbors, layer, run)
 
@@ -55,11 +56,9 @@ def evaluation(results: Results) -> dict[str, float | int | None]:
         "single": float(predictions.single.mean()),
         "ensemble": float((predictions.predicted == labels[0]).mean()),
     }
-    for name, similarity in (("kernel", "kernel"), ("penultimate", "penultimate"), ("pixels", "pixels")):
+    for similarity in ("kernel", "penultimate", "pixels"):
         neighbors = results.neighbors.get(similarity)
-        accuracy[f"{name}_knn3"] = evaluate.knn_accuracy(neighbors, *labels) if neighbors else None
-        if name == "kernel":
-            accuracy["kernel_weighted20"] = evaluate.weighted_knn_accuracy(
-                results.neighbors["kernel"], *labels
-            )
+        accuracy[f"{similarity}_knn3"] = evaluate.knn_accuracy(neighbors, *labels) if neighbors else None
+        if neighbors and similarity == "kernel":
+            accuracy["kernel_weighted20"] = evaluate.weighted_knn_accuracy(neighbors, *labels)
     return accuracy
