@@ -55,6 +55,7 @@ def build(
     source = open_source(request, progress=progress)
     progress("checking the source's files", 0, 1)
     plan = plan_entries(source, request.runs, store)
+    progress("checking the source's files", 1, 1)
     try:
         return read_results(plan, store)
     except NotBuilt:

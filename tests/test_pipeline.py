@@ -99,7 +99,7 @@ def test_second_build_computes_nothing_and_opens_without_torch(source_folder, ca
     build(SourceRequest(str(source_folder)))
     steps = []
     build(SourceRequest(str(source_folder)), progress=lambda step, *_: steps.append(step))
-    assert steps == ["checking the source's files"]
+    assert set(steps) == {"checking the source's files"}
     code = (
         "import sys; from kernel_core.results import open_results; from kernel_core.sources import SourceRequest\n"
         f"open_results(SourceRequest({str(source_folder)!r})); print('torch' in sys.modules)"
