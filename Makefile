@@ -44,7 +44,7 @@ $(VENV)/.ready-test: $(BIN)/python pyproject.toml constraints.txt
 
 lock: $(VENV)/.ready-test
 	$(BIN)/python -m pip install --quiet uv
-	echo "hatchling\neditables" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --no-header \
+	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --no-header \
 		--no-annotate pyproject.toml - --output-file constraints.txt
 
 clean:
