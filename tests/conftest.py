@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,6 +160,33 @@ def run_cli(*arguments, env=None, cwd=None, timeout=120):
     return subprocess.run(
         command, check=False, capture_output=True, text=True, env=env, cwd=cwd or ROOT, timeout=timeout
     )
+
+
+def free_port():
+    """A port on 127.0.0.1 that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_healthy(process, port):
+    """Return once the app answers on the port; fail if its process ends or half a minute passes."""
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
+                assert answer.read() == b"ok"
+            return
+        except OSError:
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.1)
+    pytest.fail("the server did not answer")
+
+
+def assert_no_torch(process):
+    """The web process must not have loaded torch (read from Linux's list of what it has mapped)."""
+    maps = Path(f"/proc/{process.pid}/maps")
+    if maps.exists():
+        assert "libtorch" not in maps.read_text()
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,14 @@ Screenshots are left in test-screenshots/, which git ignores.
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.conftest import ROOT, run_cli
+from tests.conftest import ROOT, assert_no_torch, free_port, run_cli, wait_until_healthy
 
 pytestmark = pytest.mark.browser
 
@@ -29,28 +26,16 @@ CELLS = {"near_duplicates": ".g.pairs .c", "failure_modes": ".g.rows .c", "rando
 @contextmanager
 def server(environment, log):
     """The app served as `kernel-explorer serve` does once everything is built; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     with open(log, "w") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        for _ in range(300):
-            try:
-                if (
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read()
-                    == b"ok"
-                ):
-                    break
-            except OSError:
-                time.sleep(0.1)
-            assert process.poll() is None, log.read_text()
+        wait_until_healthy(process, port)
         yield f"http://127.0.0.1:{port}"
-        with open(f"/proc/{process.pid}/maps") as maps:
-            assert "libtorch" not in maps.read(), "the web process must not load torch"
+        assert_no_torch(process)
     finally:
         process.terminate()
         process.wait(20)

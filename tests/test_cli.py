@@ -1,13 +1,11 @@
 """The command as a user types it: results on stdout, progress on stderr, exit 0, 1 or 2."""
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 
 import numpy as np
 import pandas as pd
@@ -16,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kernel_core.cli import main
-from tests.conftest import ROOT, run_cli
+from tests.conftest import ROOT, assert_no_torch, free_port, run_cli, wait_until_healthy
 
 COLUMNS = [
     "rank", "query_split", "query_index", "database_split", "database_index", "similarity", "query_label", "database_label",
@@ -215,29 +213,14 @@ def test_serve_refuses_a_port_in_use_before_it_builds(cache):
 
 def test_serve_prints_its_address_answers_and_stops(digits_cache, tmp_path):
     """From another folder, as an installed command is called; the process that serves has no torch in it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "kernel_core", "serve", "digits", "--port", str(port)]
     environment = dict(digits_cache, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
     server = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, cwd=tmp_path, env=environment)
     try:
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
-        for _ in range(200):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
-                    assert answer.read() == b"ok"
-                break
-            except OSError:
-                assert server.poll() is None, server.stderr.read()
-                import time
-
-                time.sleep(0.1)
-        else:
-            pytest.fail("the server did not answer")
-        if os.path.exists(f"/proc/{server.pid}/maps"):
-            with open(f"/proc/{server.pid}/maps") as maps:
-                assert "libtorch" not in maps.read()
+        wait_until_healthy(server, port)
+        assert_no_torch(server)
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(20)
