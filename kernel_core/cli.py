@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 import time
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 import click
 import pandas as pd
 
-from kernel_core import __version__, duplicates, failures, hub, serving
-from kernel_core.errors import KernelExplorerError, RequestError
+from kernel_core import __version__, comparison, duplicates, failures, hub, serving
+from kernel_core.errors import KernelExplorerError
 from kernel_core.options import Ranks, by_similarity, opens_source, to_csv
 from kernel_core.records import SIMILARITIES, Results
 from kernel_core.results import evaluation as accuracies
@@ -49,7 +48,7 @@ def main() -> None:
 
 @main.command()
 @opens_source
-def build(results: Results, request: SourceRequest) -> None:
+def build(results: Results) -> None:
     """Compute everything the cache lacks of SOURCE.
 
     \b
@@ -72,7 +71,8 @@ def build(results: Results, request: SourceRequest) -> None:
     is_eager=True,
     callback=lambda *given: serving.free_port(given[2]),
 )
-def serve(results: Results, request: SourceRequest, port: int) -> None:
+@click.pass_obj
+def serve(request: SourceRequest, results: Results, port: int) -> None:
     """Serve the app for SOURCE on 127.0.0.1, after building what the cache lacks.
 
     \b
@@ -109,7 +109,7 @@ def sources() -> None:
 @main.command("evaluate")
 @opens_source
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; accuracies are fractions.")
-def evaluate_command(results: Results, request: SourceRequest, as_json: bool) -> None:
+def evaluate_command(results: Results, as_json: bool) -> None:
     """Accuracy on the test split: single runs, the ensemble, and k-NN by each similarity.
 
     \b
@@ -144,7 +144,6 @@ EVALUATION_TITLES = {
 @to_csv
 def pairs(
     results: Results,
-    request: SourceRequest,
     similarity: str,
     ranks: tuple[int, int] | None,
     csv_file: Path | None,
@@ -167,9 +166,7 @@ def pairs(
 )
 @click.option("--neighbors", "count", type=click.IntRange(1), default=9, show_default=True)
 @to_csv
-def failures_command(
-    results: Results, request: SourceRequest, similarity: str, top: int, count: int, csv_file: Path | None
-) -> None:
+def failures_command(results: Results, similarity: str, top: int, count: int, csv_file: Path | None) -> None:
     """Label mismatches: test examples whose nearest training example has another label.
 
     \b
@@ -189,23 +186,20 @@ def failures_command(
 @click.option("--query", required=True, help="The example, as in test:123.")
 @click.option("--k", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def neighbors(
-    results: Results, request: SourceRequest, similarity: str, query: str, k: int, as_json: bool
-) -> None:
+def neighbors(results: Results, similarity: str, query: str, k: int, as_json: bool) -> None:
     """The nearest training examples of one test example.
 
     \b
     Example:  kernel-explorer neighbors digits --query test:123 --k 10
     """
     found = results.neighbors_by(similarity)
-    index = _query_index(query, len(found.indices))
-    if k > found.k:
-        raise RequestError(f"{k} neighbors were asked for; {found.k} are kept, so ask for 1 to {found.k}.")
+    index = comparison.query_index(query, found)
+    nearest = found.head(k)
     test, train = results.labels
     rows = [
         {"position": n + 1, "database_split": "train", "database_index": int(i), "similarity": round(float(v), 6),
          "database_label": int(train[i]), "database_class": results.class_names[train[i]]}
-        for n, (i, v) in enumerate(zip(found.indices[index, :k], found.values[index, :k], strict=True))
+        for n, (i, v) in enumerate(zip(nearest.indices[index], nearest.values[index], strict=True))
     ]  # fmt: skip
     label = int(test[index])
     if as_json:
@@ -216,22 +210,13 @@ def neighbors(
     click.echo(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
 
-def _query_index(query: str, count: int) -> int:
-    match = re.fullmatch(r"test:(\d+)", query)
-    if not match:
-        raise RequestError(f"{query!r} is no example with neighbors; expected test:0 … test:{count - 1}.")
-    if int(match[1]) >= count:
-        raise RequestError(f"{query} is out of range; expected test:0 … test:{count - 1}.")
-    return int(match[1])
-
-
 @main.command()
 @opens_source
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Which random examples are drawn.")
-def figures(results: Results, request: SourceRequest, out: Path, seed: int) -> None:
+def figures(results: Results, out: Path, seed: int) -> None:
     """Draw the near-duplicates, the failure modes and random examples as PNG files for a paper.
 
     \b

@@ -1,11 +1,27 @@
-"""Two similarities beside each other: random query examples, and how their neighbors' labels agree."""
+"""Query examples, named or random, and two similarities beside each other: how their neighbors' labels agree."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.errors import RequestError
 from kernel_core.records import Neighbors
+
+
+def query_index(text: str, neighbors: Neighbors) -> int:
+    """The query example that a text such as test:123 names. Raises `RequestError` if it names none."""
+    split, count = neighbors.spec.query, len(neighbors.indices)
+    match = re.fullmatch(rf"{split}:(\d+)", text)
+    if not match:
+        raise RequestError(
+            f"{text!r} is no example with neighbors; expected {split}:0 … {split}:{count - 1}."
+        )
+    if int(match[1]) >= count:
+        raise RequestError(f"{text} is out of range; expected {split}:0 … {split}:{count - 1}.")
+    return int(match[1])
 
 
 def random_queries(total: int, seed: int, count: int = 10) -> npt.NDArray[np.int64]:

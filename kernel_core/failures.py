@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from kernel_core.duplicates import Labels, nearest_pairs
-from kernel_core.errors import RequestError
 from kernel_core.records import Neighbors
 
 
@@ -24,15 +23,12 @@ def with_neighbors(
     Adds the column position (1 … count); database_index, similarity and database_label are that neighbor's.
     Raises `RequestError` if fewer neighbors are kept.
     """
-    if not 1 <= count <= neighbors.k:
-        raise RequestError(
-            f"{count} neighbors were asked for; {neighbors.k} are kept, so ask for 1 to {neighbors.k}."
-        )
+    kept = neighbors.head(count)
     rows = pairs.loc[pairs.index.repeat(count)].reset_index(drop=True)
     query = pairs["query_index"].to_numpy()
-    nearest = neighbors.indices[query, :count].astype(np.int64)  # (pairs, count)
+    nearest = kept.indices[query].astype(np.int64)  # (pairs, count)
     rows["database_index"] = nearest.ravel()
-    rows["similarity"] = neighbors.values[query, :count].ravel()
+    rows["similarity"] = kept.values[query].ravel()
     rows["database_label"] = database_labels[nearest].ravel()
     rows["position"] = np.tile(np.arange(1, count + 1), len(pairs))
     return rows

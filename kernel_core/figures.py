@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 
 from kernel_core import comparison, duplicates, failures
 from kernel_core.errors import RequestError
+from kernel_core.files import replacing
 from kernel_core.records import Results
 
 TILE = 128  # pixels a tile aims at; the magnification is a whole number
@@ -39,14 +38,15 @@ class _Canvas:
         baseline = 1 - (y + 0.75 * TEXT) / height
         self.figure.text(x / width, baseline, text, va="baseline", fontsize=0.68 * TEXT * 72 / DPI, **style)
 
+    def label(self, x: float, y: float, name: str, *, differs: bool) -> None:
+        """A neighbor's label, marked where it is not the test example's."""
+        style = {"color": MISMATCH, "weight": "bold"} if differs else {"color": "#444444"}
+        self.text(x, y, f"≠ {_short(name)}" if differs else _short(name), **style)
+
     def save(self, path: Path) -> None:
         """Write the PNG whole or not at all."""
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
+        with replacing(path) as temporary:
             self.figure.savefig(temporary, dpi=DPI, format="png")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _short(name: str) -> str:
@@ -97,11 +97,9 @@ def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
             canvas.text(GAP, y + height + 3, _short(results.class_names[row.query_label]), weight="bold")
             canvas.text(GAP, y + height + 3 + TEXT, f"test {row.query_index}")
         x = left + GAP + (row.position - 1) * cell_w
-        differ = row.database_label != row.query_label
-        name = _short(results.class_names[row.database_label])
         canvas.image(x, y, results.examples["train"].images[row.database_index], scale)
-        style = {"color": MISMATCH, "weight": "bold"} if differ else {"color": "#444444"}
-        canvas.text(x, y + height + 3, f"≠ {name}" if differ else name, **style)
+        name = results.class_names[row.database_label]
+        canvas.label(x, y + height + 3, name, differs=row.database_label != row.query_label)
         canvas.text(x, y + height + 3 + TEXT, f"{row.similarity:.3f}")
     canvas.save(path)
 
@@ -130,10 +128,7 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
                 nearest = results.neighbors[similarity].indices[query, n]
                 image, shown = results.examples["train"].images[nearest], results.labels[1][nearest]
             canvas.image(x, y, image, scale)
-            differ = shown != label
-            name = _short(results.class_names[shown])
-            style = {"color": MISMATCH, "weight": "bold"} if differ else {"color": "#444444"}
-            canvas.text(x, y + height + 3, f"≠ {name}" if differ else name, **style)
+            canvas.label(x, y + height + 3, results.class_names[shown], differs=shown != label)
     canvas.save(path)
 
 

@@ -7,7 +7,6 @@ For files that the Hub keeps in its large-file storage, the cache names a file b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -21,8 +20,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 from tqdm import tqdm
 
+from kernel_core.descriptions import ImagesFrom
 from kernel_core.errors import DownloadError, NotBuilt, SourceError
-from kernel_core.records import ImagesFrom, Progress, no_progress
+from kernel_core.files import sha256_of
+from kernel_core.records import Progress, no_progress
 
 LOGITS_REPO = "kjj0/cifar10-multirun-logits"
 IMAGES_REPO = "uoft-cs/cifar10"
@@ -196,8 +197,7 @@ def _damage(path: Path) -> str:
     promised = expected_sha256(path)
     if promised is None:
         return ""
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     return "" if found == promised else f"its SHA-256 is {found[:12]}…, the Hub promised {promised[:12]}…"
 
 

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from kernel_core.errors import DataError, DownloadError, SourceError
-from kernel_core.records import ExampleSet, ImagesFrom, Progress, Split, no_progress
+from kernel_core.descriptions import ImagesFrom
+from kernel_core.errors import DataError, DownloadError
+from kernel_core.records import ExampleSet, Progress, Split, no_progress
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 DIGITS_SPLIT_SEED = 0
@@ -203,14 +204,10 @@ def torchvision_is_here(source: ImagesFrom) -> bool:
 def download_torchvision(source: ImagesFrom) -> None:
     """Fetch a torchvision dataset unless it is there; torchvision checks each file's MD5.
 
-    Raises `SourceError` for an unknown dataset, `DownloadError` if its host is out of reach.
+    Raises `DownloadError` if its host is out of reach.
     """
     import torchvision
 
-    if source.dataset not in TORCHVISION:
-        raise SourceError(
-            f"torchvision = {source.dataset!r} is not known; known: {', '.join(sorted(TORCHVISION))}."
-        )
     root = source.paths["root"]
     patience = socket.getdefaulttimeout()
     try:

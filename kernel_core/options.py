@@ -67,7 +67,8 @@ def opens_source(command: F) -> Callable[..., Any]:
         report = ProgressFile(progress_file) if progress_file else ProgressBars()
         with report:
             results = _results(request, device, memory, report)
-        command(results=results, request=request, **options)
+        click.get_current_context().obj = request  # for the verb that passes it on
+        command(results=results, **options)
 
     return wrapped
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from kernel_core import embed, evaluate, images, topk
+from kernel_core.descriptions import TrainingRecipe
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.plan import Plan, plan_entries
@@ -24,7 +25,6 @@ from kernel_core.records import (
     Progress,
     Results,
     Split,
-    TrainingRecipe,
     no_progress,
 )
 from kernel_core.results import read_examples, read_results
@@ -61,7 +61,7 @@ def build(
     except NotBuilt:
         with store.lock(plan.id, progress):
             budget = budget or BUDGET[torch_device.type]
-            _Builder(plan, request.runs, store, torch_device, budget, progress).run()
+            _Builder(plan, store, torch_device, budget, progress).run()
             return read_results(plan, store)
 
 
@@ -71,13 +71,12 @@ class _Builder:
     def __init__(
         self,
         plan: Plan,
-        runs: int | None,
         store: Store,
         device: torch.device,
         budget: int,
         progress: Progress,
     ) -> None:
-        self.plan, self.runs, self.store, self.progress = plan, runs, store, progress
+        self.plan, self.store, self.progress = plan, store, progress
         self.device, self.budget = device, budget
         self._trained: tuple[Ensemble, Features] | None = None
 
@@ -125,7 +124,7 @@ class _Builder:
             ensemble = self._train(source.logits, examples)[0]
         else:
             ensemble = open_ensemble(source.logits, source.root)
-        return ensemble.first(self.runs) if self.runs else ensemble
+        return ensemble.first(self.plan.runs) if self.plan.runs else ensemble
 
     def _train(
         self, recipe: TrainingRecipe, examples: Mapping[Split, ExampleSet]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from kernel_core import images
+from kernel_core.descriptions import Source, TrainingRecipe
 from kernel_core.errors import DataError
 from kernel_core.hub import expected_sha256
-from kernel_core.records import KernelSpec, Source, TrainingRecipe
+from kernel_core.records import KernelSpec
 from kernel_core.store import Store, hash_files, key_of
 
 K = 50  # neighbors kept; every page and every verb slices them
@@ -21,15 +22,22 @@ class Plan:
     """The cache keys of everything a source gives, by content. id: the key of them all together."""
 
     source: Source
+    runs: int | None  # the first so many, None for all
     examples: str
     predictions: str
     neighbors: Mapping[KernelSpec, str]
     trained: str | None  # the ensemble's, if it is trained here
 
     @property
+    def entries(self) -> list[tuple[str, str]]:
+        """Kind and key of every entry that results are read from."""
+        neighbors = [("neighbors", key) for key in sorted(self.neighbors.values())]
+        return [("examples", self.examples), ("predictions", self.predictions), *neighbors]
+
+    @property
     def id(self) -> str:
         """Equal for equal content."""
-        return key_of({"parts": [self.examples, self.predictions, *sorted(self.neighbors.values())]})
+        return key_of({"parts": [key for _, key in self.entries]})
 
 
 def plan_entries(source: Source, runs: int | None, store: Store) -> Plan:
@@ -63,6 +71,7 @@ def plan_entries(source: Source, runs: int | None, store: Store) -> Plan:
     }
     return Plan(
         source,
+        runs,
         examples=key_of({"kind": "examples", **image_part}),
         predictions=key_of(
             {"kind": "predictions", "images": image_part, "logits": logits_part, "runs": runs}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-import uuid
 from pathlib import Path
 from typing import Any, Self
 
 from tqdm import tqdm
 
 from kernel_core.errors import KernelExplorerError
+from kernel_core.files import replacing
 
 
 class ProgressBars:
@@ -63,7 +62,6 @@ class ProgressFile:
             self._write({"state": "running", "step": step, "done": done, "total": total})
 
     def _write(self, content: dict[str, Any]) -> None:
-        temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}")
-        temporary.write_text(json.dumps(content))
-        os.replace(temporary, self.path)
+        with replacing(self.path) as temporary:
+            temporary.write_text(json.dumps(content))
         self.written = time.monotonic()

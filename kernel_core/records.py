@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -94,18 +93,18 @@ class Ensemble:
                 )
             expected = self.parts[0][split].shape[1:] if split in self.parts[0] else None
             if logits.shape[1:] != expected:
-                found = "{} examples × {} classes".format(*logits.shape[1:])
+                have = "{} examples × {} classes".format(*logits.shape[1:])
                 wanted = "no such split" if expected is None else "{} examples × {} classes".format(*expected)
                 raise DataError(
-                    f"{name}: its {split} logits have {found}, but {self.names[0]} has {wanted}. "
+                    f"{name}: its {split} logits have {have}, but {self.names[0]} has {wanted}. "
                     "All files of an ensemble must describe the same examples and classes."
                 )
-        runs = {split: len(logits) for split, logits in part.items()}
-        classes = {split: logits.shape[2] for split, logits in part.items()}
-        if len(set(runs.values())) != 1:
-            raise DataError(f"{name}: runs per split are {runs}; expected the same runs in every split.")
-        if len(set(classes.values())) != 1:
-            raise DataError(f"{name}: classes per split are {classes}; expected the same in every split.")
+        for axis, what in ((0, "runs"), (2, "classes")):
+            seen = {split: logits.shape[axis] for split, logits in part.items()}
+            if len(set(seen.values())) != 1:
+                raise DataError(
+                    f"{name}: {what} per split are {seen}; expected the same {what} in every split."
+                )
         if set(part) != set(self.parts[0]):
             raise DataError(
                 f"{name} holds {sorted(part)}, but {self.names[0]} holds {sorted(self.parts[0])}; "
@@ -176,19 +175,6 @@ class Features:
 
 
 @dataclass(frozen=True)
-class TrainingRecipe:
-    """How an ensemble of small fully connected networks is trained, all of it together; the seed fixes every run."""
-
-    runs: int
-    hidden: tuple[int, ...]  # widths of the hidden layers; the last one gives the penultimate features
-    epochs: int
-    batch: int
-    learning_rate: float
-    label_smoothing: float
-    seed: int
-
-
-@dataclass(frozen=True)
 class KernelSpec:
     """Which neighbors: of every `query` example among all `database` examples, by one similarity.
 
@@ -247,6 +233,12 @@ class Neighbors:
         """How many neighbors a row holds."""
         return int(self.indices.shape[1])
 
+    def head(self, k: int) -> Neighbors:
+        """The k nearest of each row alone. Raises `RequestError` if fewer are kept."""
+        if not 1 <= k <= self.k:
+            raise RequestError(f"{k} neighbors were asked for; {self.k} are kept, so ask for 1 to {self.k}.")
+        return Neighbors(self.spec, self.indices[:, :k], self.values[:, :k])
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -291,26 +283,3 @@ class Results:
                 "features come with the source: name their file under [features] in its source.toml."
             )
         return self.neighbors[similarity]
-
-
-@dataclass(frozen=True)
-class ImagesFrom:
-    """Where labelled images come from: a reader's name in `images.READERS` and what it needs."""
-
-    reader: str
-    paths: Mapping[str, Path] = field(default_factory=dict)
-    dataset: str = ""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Images, an ensemble's logits, and perhaps penultimate features: files to read, or a recipe to train here.
-
-    root: the folder that file names in cache keys are relative to.
-    """
-
-    name: str
-    images: ImagesFrom
-    logits: tuple[Path, ...] | TrainingRecipe
-    features: Path | None
-    root: Path | None = None

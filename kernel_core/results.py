@@ -22,6 +22,8 @@ def open_results(request: SourceRequest, store: Store | None = None) -> Results:
 def read_results(plan: Plan, store: Store) -> Results:
     """The results whose keys the plan names. Raises `NotBuilt` if one is missing or damaged."""
     missing = NotBuilt(f"The results of {plan.source.name} are not in the cache {store.root}.")
+    if not all(store.has(kind, key) for kind, key in plan.entries):
+        raise missing  # found out before the images, the largest entry, are read
     examples = read_examples(plan, store)
     predictions = store.read("predictions", plan.predictions)
     if examples is None or predictions is None:

@@ -39,9 +39,8 @@ def serve(request: SourceRequest, port: int) -> int:
     command += ["--logger.hideWelcomeMessage", "true"]
     environment = {**os.environ, **_environment(request)}
     folder = app_folder()
-    if (
-        os.name == "posix"
-    ):  # become the server: this process has torch loaded if it built, the server must not
+    if os.name == "posix":
+        # Become the server: this process has torch loaded if it built, the server must not.
         os.chdir(folder)
         os.execve(sys.executable, command, environment)
     return subprocess.call(command, cwd=folder, env=environment)
@@ -49,11 +48,9 @@ def serve(request: SourceRequest, port: int) -> int:
 
 def _environment(request: SourceRequest) -> dict[str, str]:
     """What the app reads to know its source (pages/ui/load.py), the same from whatever folder it runs."""
-    path = Path(request.name).expanduser()
-    is_path = request.name.endswith(".toml") or path.is_dir()
     return {
         "KERNEL_EXPLORER_CACHE": str(default_root().absolute()),
-        "KERNEL_EXPLORER_SOURCE": str(path.resolve()) if is_path else request.name,
+        "KERNEL_EXPLORER_SOURCE": str(request.path.resolve()) if request.path else request.name,
         "KERNEL_EXPLORER_RUNS": str(request.runs or ""),
         "KERNEL_EXPLORER_FILES": str(request.files or ""),
     }

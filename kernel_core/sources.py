@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from kernel_core import hub, images
+from kernel_core.descriptions import ImagesFrom, Source, TrainingRecipe
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
-from kernel_core.records import ImagesFrom, Progress, Source, TrainingRecipe, no_progress
+from kernel_core.records import Progress, no_progress
 
 RUNS_PER_FILE = 500  # in the published dataset
 
@@ -36,6 +37,13 @@ class SourceRequest:
     runs: int | None = None
     files: int | None = None
 
+    @property
+    def path(self) -> Path | None:
+        """The file or folder that the name names, if it is no name of a built-in source."""
+        path = Path(self.name).expanduser()
+        is_path = self.name.endswith(".toml") or path.is_dir() or self.name.partition("/")[0] not in BUILT_IN
+        return path if is_path else None
+
     def __post_init__(self) -> None:
         if self.runs is not None and self.runs < 2:
             raise RequestError(
@@ -51,13 +59,12 @@ def open_source(request: SourceRequest, *, offline: bool = False, progress: Prog
     Raises `SourceError` for an unknown name or a malformed file, `NotBuilt` if offline and not yet here,
     `DownloadError` if a download fails.
     """
-    family, _, configuration = request.name.partition("/")
-    is_path = request.name.endswith(".toml") or Path(request.name).is_dir()
-    if not is_path and family in BUILT_IN:
+    path = request.path
+    if path is None:
+        family, _, configuration = request.name.partition("/")
         if configuration and family != "cifar10-multirun":
             raise SourceError(f"{family} has no configurations; found {request.name!r}, expected {family!r}.")
         return BUILT_IN[family](request, configuration or None, offline, progress)
-    path = Path(request.name).expanduser()
     if path.is_dir():
         path = path / "source.toml"
     if not path.is_file():

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from kernel_core.errors import StoreError
+from kernel_core.files import UNFINISHED, replacing, sha256_of
 from kernel_core.records import Progress, no_progress
 
 FORMAT = 1
@@ -121,24 +121,19 @@ class Store:
         """Write an entry whole or not at all. Raises `StoreError` on a full or read-only disk."""
         path = self.path(kind, key)
         entry = {"key": key, "about": about, "format": FORMAT, "sha256": _digest(arrays), "meta": dict(meta)}
-        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._tag()
             contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            with open(temporary, "xb") as file:
+            with replacing(path) as temporary, open(temporary, "xb") as file:
                 file.write(save(contiguous, metadata={"entry": json.dumps(entry)}))
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
         except OSError as error:
             raise StoreError(
                 f"cannot write to the cache {self.root} ({error.strerror or error}); nothing there was changed. "
                 "Free some space, or name a folder that can be written in KERNEL_EXPLORER_CACHE."
             ) from None
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def _tag(self) -> None:
         """Mark the folder as a cache, so that backups leave it out (https://bford.info/cachedir/)."""
@@ -183,12 +178,16 @@ class Store:
         """Remove what is damaged, of another format, left by a killed build, or unused for `days` days."""
         now = time.time()
         doomed = [e.path for e in self.entries() if not e.about or now - e.used > days * 86_400]
-        doomed += [p for p in self.root.glob(f"*/*{SUFFIX}.*.tmp") if now - p.stat().st_mtime > 3_600]
+        doomed += [p for p in self._unfinished() if now - p.stat().st_mtime > 3_600]
         return self._remove(doomed)
 
     def clear(self) -> list[Path]:
         """Remove every entry; the folder and anything else in it stay."""
-        return self._remove([*self.root.glob(f"*/*{SUFFIX}"), *self.root.glob(f"*/*{SUFFIX}.*.tmp")])
+        return self._remove([*self.root.glob(f"*/*{SUFFIX}"), *self._unfinished()])
+
+    def _unfinished(self) -> Iterator[Path]:
+        """What a killed build may have left."""
+        return self.root.glob(f"*/*{SUFFIX}.*{UNFINISHED}")
 
     def _remove(self, paths: list[Path]) -> list[Path]:
         try:
@@ -222,15 +221,10 @@ def hash_files(store: Store, files: list[Path]) -> str:
     if known is not None:
         return str(known[1]["sha256"])
     if len(files) == 1:
-        sha256 = _hash_file(files[0])
+        sha256 = sha256_of(files[0])
     else:
-        listing = "\n".join(f"{path.name} {_hash_file(path)}" for path in files)
+        listing = "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
         sha256 = hashlib.sha256(listing.encode()).hexdigest()
     with contextlib.suppress(StoreError):  # a read-only cache only costs the hashing again
         store.write("hashes", key, {}, {"sha256": sha256}, about=f"hash of {files[0]}")
     return sha256
-
-
-def _hash_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 
 import click
 import pandas as pd
 
 from kernel_core.errors import RequestError
+from kernel_core.files import replacing
 
 
 def print_table(table: pd.DataFrame, class_names: tuple[str, ...], csv_file: Path | None) -> None:
     """To a CSV file as it is; to a terminal with the classes' names beside their numbers."""
     if csv_file is not None:
-        temporary = csv_file.with_name(f".{csv_file.name}.{uuid.uuid4().hex}")
         try:
-            table.to_csv(temporary, index=False)
-            os.replace(temporary, csv_file)
+            with replacing(csv_file) as temporary:
+                table.to_csv(temporary, index=False)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise RequestError(
                 f"Cannot write {csv_file} ({error.strerror or error}); name another --csv."
             ) from None

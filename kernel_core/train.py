@@ -13,17 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kernel_core.descriptions import TrainingRecipe
 from kernel_core.errors import DataError
-from kernel_core.records import (
-    SPLITS,
-    Ensemble,
-    ExampleSet,
-    Features,
-    Progress,
-    Split,
-    TrainingRecipe,
-    no_progress,
-)
+from kernel_core.records import SPLITS, Ensemble, ExampleSet, Features, Progress, Split, no_progress
 
 
 def train_ensemble(

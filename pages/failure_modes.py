@@ -5,7 +5,7 @@ import streamlit as st
 from kernel_core.failures import label_mismatches
 from kernel_core.records import SIMILARITIES
 from pages.ui import detail, load, shell
-from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
 shell.guard()
@@ -62,8 +62,7 @@ def row(pair: object) -> Cell:
     said = f"{results.class_names[predicted]} with probability {confidence:.0%}"
     if predicted != label:
         said += ", against the label"
-    nearest = zip(neighbors.indices[query, :NEAREST], neighbors.values[query, :NEAREST], strict=True)
-    found = [tile(results, "train", int(i), beside=label, note=f"{value:.3f}") for i, value in nearest]
+    found = nearest_tiles(results, neighbors, query, NEAREST)
     return {
         "id": query,
         "head": f"#{pair.rank}  ·  the ensemble says {said}",

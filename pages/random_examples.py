@@ -7,7 +7,7 @@ import streamlit as st
 from kernel_core import comparison
 from kernel_core.records import SIMILARITIES
 from pages.ui import detail, load, shell
-from pages.ui.gallery import Cell, Group, gallery, tile
+from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
 shell.guard()
@@ -37,19 +37,14 @@ queries = comparison.random_queries(len(results.examples["test"]), seed)
 shown = {name: results.neighbors_by(name) for name in ("kernel", against)}
 
 
-def group(name: str, query: int, label: int) -> Group:
-    nearest = shown[name].indices[query, :k], shown[name].values[query, :k]
-    tiles = [
-        tile(results, "train", int(i), beside=label, note=f"{v:.3f}") for i, v in zip(*nearest, strict=True)
-    ]
-    return {"title": SIMILARITIES[name], "tiles": tiles}
+def group(name: str, query: int) -> Group:
+    return {"title": SIMILARITIES[name], "tiles": nearest_tiles(results, shown[name], query, k)}
 
 
 cells: list[Cell] = []
 for query in queries.tolist():
-    label = int(results.labels[0][query])
     own: Group = {"title": "test", "tiles": [tile(results, "test", query, note=f"test {query}")]}
-    cells.append({"id": query, "head": "", "groups": [own, *(group(name, query, label) for name in shown)]})
+    cells.append({"id": query, "head": "", "groups": [own, *(group(name, query) for name in shown)]})
 picked = gallery(
     results, cells, layout="columns", key="random", label="random test examples with their neighbors"
 )

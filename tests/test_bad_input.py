@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from kernel_core import images
+from kernel_core.descriptions import ImagesFrom
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, RequestError, SourceError
 from kernel_core.pipeline import build
-from kernel_core.records import ImagesFrom
 from kernel_core.results import open_results
 from kernel_core.sources import SourceRequest, open_source
 from tests.conftest import CLASS_NAMES, png, write_log, write_parquet

@@ -121,7 +121,7 @@ def test_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     file.write_bytes(b"one")
     first = hash_files(store, [file])
     reads = []
-    monkeypatch.setattr("kernel_core.store._hash_file", lambda path: reads.append(path) or "0" * 64)
+    monkeypatch.setattr("kernel_core.store.sha256_of", lambda path: reads.append(path) or "0" * 64)
     assert hash_files(store, [file]) == first
     assert not reads
     file.write_bytes(b"another")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernel_core import images
-from kernel_core.records import ImagesFrom, TrainingRecipe
+from kernel_core.descriptions import ImagesFrom, TrainingRecipe
 from kernel_core.results import evaluation, open_results
 from kernel_core.sources import DIGITS_RECIPE, SourceRequest
 from kernel_core.store import Store

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from kernel_core import comparison
+from kernel_core.errors import RequestError
 from kernel_core.records import SIMILARITIES, Results
-from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
 
 PARAMETER = "example"
 NEAREST = 5
@@ -15,21 +17,15 @@ def open_on_pick(results: Results, picked: int | None) -> None:
     """Show the example just picked, or the one that the address names; closing takes it out of the address."""
     if picked is not None:
         st.query_params[PARAMETER] = f"test:{picked}"
-    index = _index(st.query_params.get(PARAMETER), len(results.examples["test"]))
-    if index is not None:
+    named = st.query_params.get(PARAMETER)
+    if named is None:
+        return
+    try:
+        index = comparison.query_index(named, results.neighbors_by("kernel"))
+    except RequestError as error:
+        st.warning(str(error), icon=":material/warning:")
+    else:
         _show(results, index)
-
-
-def _index(text: str | None, count: int) -> int | None:
-    if text is None:
-        return None
-    split, _, number = text.partition(":")
-    if split == "test" and number.isdecimal() and int(number) < count:
-        return int(number)
-    st.warning(
-        f"No test example is called {text!r}; expected test:0 … test:{count - 1}.", icon=":material/warning:"
-    )
-    return None
 
 
 def _close() -> None:
@@ -56,15 +52,9 @@ def _show(results: Results, index: int) -> None:
         )
     rows: list[Cell] = []
     for name, neighbors in results.neighbors.items():
-        nearest = zip(neighbors.indices[index, :NEAREST], neighbors.values[index, :NEAREST], strict=True)
-        tiles = [tile(results, "train", int(i), beside=label, note=f"{v:.3f} · {i}") for i, v in nearest]
-        rows.append(
-            {
-                "id": index,
-                "head": "",
-                "groups": [{"title": f"nearest by {SIMILARITIES[name]}", "tiles": tiles}],
-            }
-        )
+        tiles = nearest_tiles(results, neighbors, index, NEAREST, note="{value:.3f} · {index}")
+        title = f"nearest by {SIMILARITIES[name]}"
+        rows.append({"id": index, "head": "", "groups": [{"title": title, "tiles": tiles}]})
     gallery(results, rows, layout="columns", key="detail_rows", label="nearest training examples")
     st.caption(
         "Below each neighbor: its similarity (Euclidean: minus the distance), and its index in the training set."

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import streamlit as st
 
-from kernel_core.records import Results, Split
+from kernel_core.records import Neighbors, Results, Split
 from pages.ui import load
 
 
@@ -135,13 +135,25 @@ def tile(results: Results, split: Split, index: int, *, beside: int | None = Non
     }
 
 
+def nearest_tiles(
+    results: Results, neighbors: Neighbors, query: int, count: int, *, note: str = "{value:.3f}"
+) -> list[Tile]:
+    """The `count` nearest training examples of a test example, in order; `note` may name value and index."""
+    label = int(results.labels[0][query])
+    nearest = zip(neighbors.indices[query, :count], neighbors.values[query, :count], strict=True)
+    return [
+        tile(results, "train", int(i), beside=label, note=note.format(value=value, index=i))
+        for i, value in nearest
+    ]
+
+
 def gallery(
     results: Results, cells: list[Cell], *, layout: str, key: str, label: str, px: int = TILE
 ) -> int | None:
     """Show the cells as a grid of `pairs`, as `rows` one below the other, or as rows in `columns` where there is room.
 
-    Returns the id of the one just opened, if any.
-    label: what a screen reader calls the grid."""
+    Returns the id of the one just opened, if any. label: what a screen reader calls the grid.
+    """
     width, height, rendering = tile_size(results.examples["test"].images.shape[1:3], px)
     data: dict[str, Any] = {
         "cells": cells, "layout": layout, "label": label, "width": width, "height": height, "rendering": rendering,

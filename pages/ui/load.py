@@ -30,7 +30,6 @@ def request() -> SourceRequest:
 @st.cache_resource(max_entries=2, show_spinner="Opening the results")
 def _open(name: str, runs: int | None, files: int | None) -> Results:
     results = open_results(SourceRequest(name, runs, files))
-    by_id[results.id] = results
     gc.collect()
     gc.freeze()  # Streamlit collects garbage after every rerun; frozen objects cost it nothing (40 → 10 ms)
     return results
