@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,22 @@ import pandas as pd
 
 from kernel_core import __version__, comparison, duplicates, failures, hub, serving
 from kernel_core.errors import KernelExplorerError
-from kernel_core.options import Ranks, by_similarity, opens_source, to_csv
-from kernel_core.records import SIMILARITIES, Results
+from kernel_core.options import (
+    Ranks,
+    by_query,
+    by_similarities,
+    by_similarity,
+    by_variant,
+    opens_source,
+    to_csv,
+)
+from kernel_core.records import SIMILARITIES
+from kernel_core.results import Results
+from kernel_core.results import class_evaluation as class_accuracies
 from kernel_core.results import evaluation as accuracies
 from kernel_core.sources import BUILT_IN, SourceRequest
 from kernel_core.store import Store
-from kernel_core.tables import label_text, print_table
+from kernel_core.tables import label_text, print_accuracy, print_evaluation, print_table
 
 
 class _Group(click.Group):
@@ -48,6 +59,9 @@ def main() -> None:
 
 @main.command()
 @opens_source
+@by_query
+@by_variant(each=True)
+@by_similarities
 def build(results: Results) -> None:
     """Compute everything the cache lacks of SOURCE.
 
@@ -55,10 +69,18 @@ def build(results: Results) -> None:
     Example:  kernel-explorer build cifar10-multirun --runs 500
     """
     train, test = (len(results.examples[split]) for split in ("train", "test"))
-    click.echo(
-        f"{results.name}: {len(results.predictions.single)} runs, {train:,} train and {test:,} test examples, "
-        f"neighbors by {', '.join(results.neighbors)}"
+    name, _, words = results.title.partition(", ")
+    each = f", and by the kernel of each of {len(results.class_neighbors)} classes" * bool(
+        results.class_neighbors
     )
+    click.echo(
+        f"{name}: {words}, {train:,} train and {test:,} test examples, "
+        f"neighbors by {', '.join(results.neighbors)}{each}"
+    )
+    for similarity, found in results.neighbors.items():
+        if found.certified is not None:
+            rest = f"{found.redone:,} searched again in float32"
+            click.echo(f"{similarity}: {found.certified:,} of {len(found.indices):,} rows certified, {rest}")
 
 
 @main.command()
@@ -108,35 +130,33 @@ def sources() -> None:
 
 @main.command("evaluate")
 @opens_source
+@by_query
+@by_variant(each=True)
+@by_similarities
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; accuracies are fractions.")
 def evaluate_command(results: Results, as_json: bool) -> None:
-    """Accuracy on the test split: single runs, the ensemble, and k-NN by each similarity.
+    """Accuracy on the query split: single runs, the ensemble, and k-NN by each similarity.
 
     \b
     Example:  kernel-explorer evaluate digits --json
     """
-    accuracy = accuracies(results)
+    accuracy, by_class = accuracies(results), class_accuracies(results)
     if as_json:
-        click.echo(json.dumps(accuracy))
+        spec = asdict(results.spec)
+        asked = {name: spec[name] for name in ("query", "database", "transform", "classes")}
+        each = {"kernel_class_knn3": list(by_class.values()) or None}
+        click.echo(json.dumps({**asked, **accuracy, **each}))
         return
-    click.echo(f"{results.name}, {accuracy['runs']} runs")
-    for key, title in EVALUATION_TITLES.items():
-        value = accuracy[key]
-        click.echo(f"{title:<46} {'no features' if value is None else f'{100 * value:6.2f} %'}")
-
-
-EVALUATION_TITLES = {
-    "single": "one run, mean",
-    "ensemble": "ensemble (averaged logits)",
-    "kernel_knn3": "kernel, 3 nearest",
-    "kernel_weighted20": "kernel, 20 nearest weighted by value^4",
-    "penultimate_knn3": "penultimate features (cosine), 3 nearest",
-    "pixels_knn3": "pixels, 3 nearest",
-}
+    click.echo(results.title)
+    print_evaluation(accuracy, results.offered)
+    for c, value in by_class.items():
+        print_accuracy(f"kernel of class {label_text(c, results.class_names)}, 3 nearest", value)
 
 
 @main.command()
 @opens_source
+@by_query
+@by_variant(each=False)
 @by_similarity
 @click.option(
     "--ranks", type=Ranks(), help="First and last rank.  [default: 601-648, scaled to a small test set]"
@@ -150,6 +170,8 @@ def pairs(
 ) -> None:
     """Near-duplicates: test examples ranked by the similarity to their nearest training example.
 
+    Other splits by --query and --database; within one split each pair stands once.
+
     \b
     Example:  kernel-explorer pairs digits --ranks 1-20 --csv pairs.csv
     """
@@ -160,6 +182,8 @@ def pairs(
 
 @main.command("failures")
 @opens_source
+@by_query
+@by_variant(each=False)
 @by_similarity
 @click.option(
     "--top", type=click.IntRange(1), default=8, show_default=True, help="Mismatches shown, nearest first."
@@ -168,6 +192,8 @@ def pairs(
 @to_csv
 def failures_command(results: Results, similarity: str, top: int, count: int, csv_file: Path | None) -> None:
     """Label mismatches: test examples whose nearest training example has another label.
+
+    Other splits by --query and --database; within one split each pair stands once.
 
     \b
     Example:  kernel-explorer failures digits --top 8 --neighbors 9
@@ -182,31 +208,39 @@ def failures_command(results: Results, similarity: str, top: int, count: int, cs
 
 @main.command()
 @opens_source
+@by_variant(each=False)
 @by_similarity
-@click.option("--query", required=True, help="The example, as in test:123.")
+@click.option("--query", "example", required=True, help="The example, as in test:123 or train:123.")
 @click.option("--k", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def neighbors(results: Results, similarity: str, query: str, k: int, as_json: bool) -> None:
-    """The nearest training examples of one test example.
+def neighbors(results: Results, similarity: str, example: str, k: int, as_json: bool) -> None:
+    """The nearest training examples of one example; --database test for the nearest test examples.
 
     \b
     Example:  kernel-explorer neighbors digits --query test:123 --k 10
     """
     found = results.neighbors_by(similarity)
-    index = comparison.query_index(query, found)
-    nearest = found.head(k)
-    test, train = results.labels
+    index = comparison.query_index(example, found)
+    nearest, spec, names = found.head(k), found.spec, results.class_names
+    query_labels, labels = results.labels
     rows = [
-        {"position": n + 1, "database_split": "train", "database_index": int(i), "similarity": round(float(v), 6),
-         "database_label": int(train[i]), "database_class": results.class_names[train[i]]}
+        {"position": n + 1, "database_split": spec.database, "database_index": int(i), "similarity": round(float(v), 6),
+         "database_label": int(labels[i]), "database_class": names[labels[i]]}
         for n, (i, v) in enumerate(zip(nearest.indices[index], nearest.values[index], strict=True))
     ]  # fmt: skip
-    label = int(test[index])
+    label = int(query_labels[index])
     if as_json:
-        head = {"query_split": "test", "query_index": index, "query_label": label, "similarity": similarity}
-        click.echo(json.dumps({**head, "query_class": results.class_names[label], "neighbors": rows}))
+        head = {
+            "query_split": spec.query,
+            "query_index": index,
+            "query_label": label,
+            "query_class": names[label],
+        }
+        kernel = {"similarity": similarity, "transform": spec.transform, "classes": spec.classes}
+        click.echo(json.dumps({**head, **kernel, "neighbors": rows}))
         return
-    click.echo(f"test:{index}, label {label_text(label, results.class_names)}, by {SIMILARITIES[similarity]}")
+    by = f"{SIMILARITIES[similarity]} ({spec.variant})" if spec.variant else SIMILARITIES[similarity]
+    click.echo(f"{spec.query}:{index}, label {label_text(label, names)}, by {by}")
     click.echo(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
 

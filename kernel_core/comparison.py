@@ -8,13 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import RequestError
-from kernel_core.records import Neighbors
+from kernel_core.records import SPLITS, Neighbors, Split
+
+
+def named_split(text: str) -> Split:
+    """The split of the example that a text such as test:123 names. Raises `RequestError` if it has no such form."""
+    for split in SPLITS:
+        if re.fullmatch(rf"{split}:[0-9]+", text):
+            return split
+    raise RequestError(
+        f"{text!r} names no example; expected a split and an index, as in test:123 or train:123."
+    )
 
 
 def query_index(text: str, neighbors: Neighbors) -> int:
     """The query example that a text such as test:123 names. Raises `RequestError` if it names none."""
     split, count = neighbors.spec.query, len(neighbors.indices)
-    match = re.fullmatch(rf"{split}:(\d+)", text)
+    match = re.fullmatch(rf"{split}:([0-9]+)", text)
     if not match:
         raise RequestError(
             f"{text!r} is no example with neighbors; expected {split}:0 … {split}:{count - 1}."

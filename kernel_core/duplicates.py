@@ -17,10 +17,13 @@ CARD_RANK = 601
 def nearest_pairs(neighbors: Neighbors, query_labels: Labels, database_labels: Labels) -> pd.DataFrame:
     """Every query example with its nearest database example, the most similar pair first.
 
+    Within one split, two examples that are nearest to each other are one pair, the one of lower index its query.
     Columns: rank (1 …, ties by query index), query_split, query_index, database_split, database_index,
     similarity (larger is nearer), query_label, database_label (class numbers).
     """
     order = np.argsort(-neighbors.values[:, 0], kind="stable")
+    if neighbors.spec.excludes_self:
+        order = order[~_is_repeated(neighbors.indices[:, 0])[order]]
     nearest = neighbors.indices[order, 0]
     return pd.DataFrame(
         {
@@ -34,6 +37,17 @@ def nearest_pairs(neighbors: Neighbors, query_labels: Labels, database_labels: L
             "database_label": database_labels[nearest],
         }
     )
+
+
+def _is_repeated(nearest: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Which examples make the same pair with their nearest as an example of lower index does. Both (N,).
+
+    >>> _is_repeated(np.array([1, 0, 0], np.int32))
+    array([False,  True, False])
+    """
+    index = np.arange(len(nearest))
+    repeated: npt.NDArray[np.bool_] = (nearest[nearest] == index) & (nearest < index)
+    return repeated
 
 
 def default_ranks(count: int) -> tuple[int, int]:

@@ -9,10 +9,14 @@ so K = (M-1)/M * the mean over classes of the Pearson correlation across runs, a
 value there is. A class whose output does not vary over the runs contributes 0.
 Source: the card of the Hub dataset `kjj0/cifar10-multirun-logits`; the author's script sums over the classes where
 this averages, so its values are C times larger.
+
+Variants: without log_softmax (`transform="none"`), and averaged over some of the classes alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,92 +25,118 @@ import torch
 from torch import Tensor
 
 from kernel_core.errors import DataError
-from kernel_core.records import Ensemble, Split, refuse_non_finite
-
-# Normalising pieces this small stay in the processor's cache: five times faster than whole blocks on two cores.
-PIECE_BYTES = {"cpu": 2_000_000, "cuda": 64_000_000}
-# A class is constant if its spread over the runs, relative to its size, is what float64 rounding alone can make.
-# (log_softmax below is exact to a relative 1e-15 in every class, so this does not swallow a sure run's variation.)
-CONSTANT = 1e-12
-
-
-def log_softmax(x: Tensor) -> Tensor:
-    """Log-softmax over dim 1, exact for the winning class too.
-
-    log(sum of exp) loses that class's value when the others vanish beside 1 (at 1e-16 in float64); log1p of the
-    others' sum keeps it, and with it the variation over runs that the kernel correlates.
-    """
-    x = x - x.amax(1, keepdim=True)
-    winners = x == 0
-    others = x.exp().masked_fill_(winners, 0).sum(1, keepdim=True) + (winners.sum(1, keepdim=True) - 1)
-    return x - others.log1p()
-
-
-def standardized_rows(logits: Tensor) -> Tensor:
-    """Rows whose inner product is the kernel. logits: (b, C, M), any float; returns float32 (b, C * M).
-
-    The arithmetic is float64. Squared norm of a row: (M-1)/M times the share of classes that vary over the runs.
-    """
-    b, C, M = logits.shape  # examples, classes, runs
-    z = log_softmax(logits.double())
-    noise = CONSTANT * M**0.5 * z.abs().amax(2, keepdim=True)  # (b, C, 1)
-    z -= z.mean(2, keepdim=True)
-    norm = torch.linalg.vector_norm(z, dim=2, keepdim=True)  # (b, C, 1) = unbiased std * sqrt(M-1)
-    z *= torch.where(norm > noise, ((M - 1) / (M * C)) ** 0.5 / norm, 0.0)
-    return z.reshape(b, C * M).float()
+from kernel_core.machine import piece_bytes
+from kernel_core.moments import Moments, merge, read_moments, standardized
+from kernel_core.records import Ensemble, ExampleSet, Features, KernelSpec, Split, refuse_non_finite
 
 
 class _Rows:
-    """Examples as rows of `dim` numbers, made a few at a time, so that what they are made from never takes much."""
+    """Examples as rows of `runs * width` numbers, of which a slice of the runs can be asked for alone.
+
+    What rows are made of is read first (`read`, on any thread) and turned into rows after (`rows`).
+    """
 
     dtype = torch.float32
-    dim: int
+    runs = 1  # a vector is all there is
+    width: int
+    raw_bytes: int  # bytes that `read` holds for an example and run
 
-    def block(self, start: int, stop: int, device: torch.device) -> Tensor:
-        """Rows start … stop-1, (stop-start, dim) of `dtype` on `device`."""
-        rows = torch.empty(stop - start, self.dim, dtype=self.dtype, device=device)
-        piece = max(1, PIECE_BYTES[device.type] // (8 * self.dim))
-        for i in range(start, stop, piece):
-            j = min(i + piece, stop)
-            rows[i - start : j - start] = self._piece(i, j, device)
-        return rows
-
-    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
+    def __len__(self) -> int:
         raise NotImplementedError
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a whole row."""
+        return self.runs * self.width
+
+    def read(self, start: int, stop: int, runs: slice) -> npt.NDArray[Any]:
+        """What rows start … stop-1 are made of, as it is stored."""
+        raise NotImplementedError
+
+    def rows(self, raw: Tensor, start: int, runs: slice) -> Tensor:
+        """What `read` gave, on some device → rows (b, width * runs) there; start: the first one's index."""
+        raise NotImplementedError
+
+    def block(self, start: int, stop: int, device: torch.device, runs: slice = slice(None)) -> Tensor:
+        """Rows start … stop-1 of a slice of the runs: (stop-start, width * runs) of `dtype` on `device`."""
+        return self.rows(torch.from_numpy(self.read(start, stop, runs)).to(device), start, runs)
 
 
 class KernelRows(_Rows):
-    """The examples of one split as rows for the kernel, dim = C * M. Raises `DataError` on a NaN or infinite logit."""
+    """The examples of one split as rows for the kernel.
 
-    def __init__(self, ensemble: Ensemble, split: Split) -> None:
+    transform: log_softmax, or none for the raw logits. classes: the classes averaged over, None for all. moments: of
+    the split over all the ensemble's runs, where they are known; where all runs are asked for at once they are not
+    needed. A row holds, class after class, the values of the runs. Raises `DataError` on a NaN or infinite logit,
+    or if there are fewer than two runs.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        split: Split,
+        *,
+        transform: str = "log_softmax",
+        classes: tuple[int, ...] | None = None,
+        moments: Moments | None = None,
+    ) -> None:
         if ensemble.runs < 2:
             raise DataError(
                 f"The ensemble has {ensemble.runs} run; the kernel correlates over runs and needs at least 2."
             )
-        self.ensemble, self.split = ensemble, split
-        self.dim = ensemble.classes * ensemble.runs
+        self.ensemble, self.split, self.transform, self.given = ensemble, split, transform, moments
+        self.runs = ensemble.runs
+        self.classes = range(ensemble.classes) if classes is None else classes
+        self.width = len(self.classes)
+        self.stored = np.result_type(*(part[split] for part in ensemble.parts))
+        self.raw_bytes = ensemble.classes * self.stored.itemsize
 
     def __len__(self) -> int:
         return self.ensemble.examples(self.split)
 
-    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
-        raw = torch.from_numpy(self._read(start, stop)).to(device)  # (M, b, C) as stored, half of float32
-        rows = standardized_rows(raw.permute(1, 2, 0).contiguous())
-        if not torch.isfinite(rows).all():
-            for name, part in zip(self.ensemble.names, self.ensemble.parts, strict=True):
-                refuse_non_finite(part[self.split][:, start:stop], name, self.split, first_example=start)
-            raise AssertionError("finite logits gave a non-finite row")
-        return rows
+    @cached_property
+    def moments(self) -> Moments:
+        """Mean and spread over all the runs, of all examples."""
+        if self.given is not None:
+            return self.given
+        files, cpu = range(len(self.ensemble.parts)), torch.device("cpu")
+        return merge([read_moments(self.ensemble, f, self.split, self.transform, cpu) for f in files])
 
-    def _read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """The logits of examples start … stop-1, the runs of all files one after the other: (M, b, C)."""
-        parts = [part[self.split] for part in self.ensemble.parts]
-        raw = np.empty((self.ensemble.runs, stop - start, self.ensemble.classes), np.result_type(*parts))
+    def read(self, start: int, stop: int, runs: slice) -> npt.NDArray[Any]:
+        """The logits (m, b, C) of these runs of all files, one after the other."""
+        first, last, _ = runs.indices(self.runs)
+        raw = np.empty((last - first, stop - start, self.ensemble.classes), self.stored)
+        into = torch.from_numpy(raw)  # torch copies with all cores
+        self.ensemble.check_unchanged()
         at = 0
-        for part in parts:
-            raw[at : at + len(part)] = part[:, start:stop]
+        for part in (part[self.split] for part in self.ensemble.parts):
+            i, j = max(first, at), min(last, at + len(part))
+            if i < j:
+                into[i - first : j - first] = torch.from_numpy(part)[i - at : j - at, start:stop]
             at += len(part)
         return raw
+
+    def rows(self, raw: Tensor, start: int, runs: slice) -> Tensor:
+        """Rows (b, classes * m), standardised over all the runs."""
+        m, b, C = raw.shape  # runs, examples, classes
+        whole = m == self.runs and self.given is None
+        made = torch.empty(b, self.width, m, device=raw.device)
+        size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
+        # Squares that sum to 1 over the runs → rows whose inner product is the kernel.
+        unit = ((self.runs - 1) / (self.runs * self.width)) ** 0.5
+        for i in range(0, b, size):
+            piece = raw[:, i : i + size].permute(1, 2, 0).contiguous()  # (p, C, m)
+            first = start + i
+            known = None if whole else self.moments[first : first + len(piece)].to(raw.device)
+            z, moments = standardized(piece, self.transform, known)
+            if whole and not torch.isfinite(moments.mean).all():
+                self._refuse_non_finite(first, first + len(piece))
+            made[i : i + size] = z[:, self.classes] if self.width < C else z
+        return made.mul_(unit).view(b, -1)
+
+    def _refuse_non_finite(self, start: int, stop: int) -> None:
+        for name, part in zip(self.ensemble.names, self.ensemble.parts, strict=True):
+            refuse_non_finite(part[self.split][:, start:stop], name, self.split, first_example=start)
 
 
 class _VectorRows(_Rows):
@@ -114,13 +144,26 @@ class _VectorRows(_Rows):
 
     def __init__(self, values: npt.NDArray[Any]) -> None:
         self.values = values
-        self.dim = values.shape[1]
+        self.width = values.shape[1]
+        self.raw_bytes = values.shape[1] * values.itemsize
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def _vectors(self, start: int, stop: int, device: torch.device) -> Tensor:
-        return torch.from_numpy(np.array(self.values[start:stop])).to(device).double()
+    def read(self, start: int, stop: int, _runs: slice) -> npt.NDArray[Any]:
+        """The vectors (b, D) as they are."""
+        return np.array(self.values[start:stop])
+
+    def rows(self, raw: Tensor, _start: int, _runs: slice) -> Tensor:
+        """Rows (b, width), made in pieces since their arithmetic is float64."""
+        made = torch.empty(len(raw), self.width, dtype=self.dtype, device=raw.device)
+        size = max(1, piece_bytes(raw.device.type) // (8 * self.width))
+        for i in range(0, len(raw), size):
+            made[i : i + size] = self._rows_of(raw[i : i + size].double())
+        return made
+
+    def _rows_of(self, vectors: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 class CosineRows(_VectorRows):
@@ -134,12 +177,11 @@ class CosineRows(_VectorRows):
         super().__init__(values)
         self.centered = centered
 
-    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
-        rows = self._vectors(start, stop, device)
+    def _rows_of(self, vectors: Tensor) -> Tensor:
         if self.centered:
-            rows -= rows.mean(1, keepdim=True)
-        norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        return torch.where(norm > 0, rows / norm, 0.0).float()
+            vectors -= vectors.mean(1, keepdim=True)
+        norm = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        return torch.where(norm > 0, vectors / norm, 0.0).float()
 
 
 class EuclideanRows(_VectorRows):
@@ -155,16 +197,44 @@ class EuclideanRows(_VectorRows):
     def __init__(self, values: npt.NDArray[Any], center: npt.NDArray[np.float64], *, is_query: bool) -> None:
         super().__init__(values)
         self.center, self.is_query = torch.from_numpy(center), is_query
-        self.dim += 2
+        self.width += 2
 
-    def _piece(self, start: int, stop: int, device: torch.device) -> Tensor:
-        x = self._vectors(start, stop, device) - self.center.to(device)
+    def _rows_of(self, vectors: Tensor) -> Tensor:
+        x = vectors - self.center.to(vectors.device)
         squared = -x.square().sum(1, keepdim=True)
         one = torch.ones_like(squared)
         ends = [squared, one] if self.is_query else [one, squared]
         return torch.cat([x * 2**0.5, *ends], dim=1)
 
 
-def distance(values: Tensor) -> Tensor:
+def distance(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Minus squared distances, as `EuclideanRows` gives them, → minus distances; rounding above 0 becomes 0."""
-    return -(-values).clamp(min=0).sqrt()
+    return -np.sqrt(np.maximum(-values, 0))
+
+
+def rows_of(
+    spec: KernelSpec,
+    examples: Mapping[Split, ExampleSet],
+    ensemble: Ensemble,
+    features: Features | None = None,
+    moments: Mapping[Split, Moments] | None = None,
+) -> tuple[_Rows, _Rows]:
+    """Query rows and database rows of what a spec describes; features where it is of penultimate features."""
+    splits = spec.query, spec.database
+    if spec.similarity == "kernel":
+        known = moments or {}
+        query, database = (
+            KernelRows(ensemble, s, transform=spec.transform, classes=spec.classes, moments=known.get(s))
+            for s in splits
+        )
+        return query, database
+    if features is None:
+        flat = (examples[s].images.reshape(len(examples[s]), -1) for s in splits)
+        pixels, database_pixels = (CosineRows(values, centered=True) for values in flat)
+        return pixels, database_pixels
+    values, database_values = (features.values[s] for s in splits)
+    if spec.similarity == "penultimate":
+        return CosineRows(values), CosineRows(database_values)
+    center = database_values.mean(0, dtype=np.float64)
+    as_query = EuclideanRows(values, center, is_query=True)
+    return as_query, EuclideanRows(database_values, center, is_query=False)

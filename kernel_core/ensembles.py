@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from kernel_core.errors import DataError
+from kernel_core.files import FileState
 from kernel_core.records import Ensemble, Features, Split
 
 LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
@@ -33,7 +34,8 @@ def open_ensemble(files: tuple[Path, ...], root: Path | None = None) -> Ensemble
     names = tuple(
         str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
     )
-    return Ensemble(names, tuple(_open_logits(path) for path in files))
+    parts = tuple(_open_logits(path) for path in files)
+    return Ensemble(names, parts, tuple(FileState.of(path) for path in files))
 
 
 def _open_logits(path: Path) -> dict[Split, npt.NDArray[Any]]:

@@ -10,7 +10,7 @@ from kernel_core.records import Neighbors
 
 
 def label_mismatches(neighbors: Neighbors, query_labels: Labels, database_labels: Labels) -> pd.DataFrame:
-    """The near-duplicate ranking, kept where the two labels differ; its columns, its ranks."""
+    """The near-duplicate ranking, kept where the two labels differ; its columns, its ranks, each pair once."""
     pairs = nearest_pairs(neighbors, query_labels, database_labels)
     return pairs[pairs["query_label"] != pairs["database_label"]]
 

@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from kernel_core import comparison, duplicates, failures
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
-from kernel_core.records import Results
+from kernel_core.results import Results
 
 TILE = 128  # pixels a tile aims at; the magnification is a whole number
 GAP = 12
 TEXT = 26  # pixels, the height of a line of text with its spacing
 DPI = 100
 MISMATCH = "#b3261e"
+ADJECTIVE = {"test": "test", "train": "training"}
 
 
 class _Canvas:
@@ -39,7 +40,7 @@ class _Canvas:
         self.figure.text(x / width, baseline, text, va="baseline", fontsize=0.68 * TEXT * 72 / DPI, **style)
 
     def label(self, x: float, y: float, name: str, *, differs: bool) -> None:
-        """A neighbor's label, marked where it is not the test example's."""
+        """A neighbor's label, marked where it is not the query example's."""
         style = {"color": MISMATCH, "weight": "bold"} if differs else {"color": "#444444"}
         self.text(x, y, f"≠ {_short(name)}" if differs else _short(name), **style)
 
@@ -61,17 +62,18 @@ def _tile(results: Results) -> tuple[int, int, int]:
 
 
 def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path, columns: int = 6) -> None:
-    """A grid of pairs, test example left and its nearest training example right, with rank, value and labels."""
+    """A grid of pairs, query example left and its nearest database example right, with rank, value and labels."""
     scale, width, height = _tile(results)
     cell_w, cell_h = 2 * width + 3 * GAP, height + 2 * TEXT + 2 * GAP
     rows = -(-len(pairs) // columns)
     canvas = _Canvas(columns * cell_w + GAP, rows * cell_h + 3 * TEXT)
     title = f"{results.name}: near-duplicates ranked {pairs['rank'].iloc[0]}–{pairs['rank'].iloc[-1]} "
-    canvas.text(GAP, GAP, title + "(left: test, right: nearest training example; value of the kernel)")
+    left, right = results.query, ADJECTIVE[results.database]
+    canvas.text(GAP, GAP, title + f"(left: {left}, right: nearest {right} example; value of the kernel)")
     for n, pair in enumerate(pairs.itertuples()):
         x, y = GAP + n % columns * cell_w, 2 * TEXT + GAP + n // columns * cell_h
-        canvas.image(x, y, results.examples["test"].images[pair.query_index], scale)
-        canvas.image(x + width + 4, y, results.examples["train"].images[pair.database_index], scale)
+        canvas.image(x, y, results.examples[results.query].images[pair.query_index], scale)
+        canvas.image(x + width + 4, y, results.examples[results.database].images[pair.database_index], scale)
         a, b = (_short(results.class_names[label]) for label in (pair.query_label, pair.database_label))
         differ = pair.query_label != pair.database_label
         canvas.text(x, y + height + 3, f"{pair.rank}   {pair.similarity:.3f}")
@@ -81,23 +83,24 @@ def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path, columns: int =
 
 
 def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
-    """A row a label mismatch: the test example, then its nearest training examples in order."""
+    """A row a label mismatch: the query example, then its nearest database examples in order."""
     scale, width, height = _tile(results)
     count = int(table["position"].max())
     cell_w, cell_h = width + GAP, height + 2 * TEXT + GAP
     rows = len(table) // count
-    left = cell_w + 2 * GAP  # the test example stands apart
+    left = cell_w + 2 * GAP  # the query example stands apart
     canvas = _Canvas(left + count * cell_w + GAP, rows * cell_h + 3 * TEXT)
-    canvas.text(GAP, GAP, "test")
-    canvas.text(left + GAP, GAP, f"{results.name}: its {count} nearest training examples by the kernel")
+    canvas.text(GAP, GAP, results.query)
+    nearest = f"its {count} nearest {ADJECTIVE[results.database]} examples by the kernel"
+    canvas.text(left + GAP, GAP, f"{results.name}: {nearest}")
     for n, row in enumerate(table.itertuples()):
         y = 2 * TEXT + GAP + n // count * cell_h
         if row.position == 1:
-            canvas.image(GAP, y, results.examples["test"].images[row.query_index], scale)
+            canvas.image(GAP, y, results.examples[results.query].images[row.query_index], scale)
             canvas.text(GAP, y + height + 3, _short(results.class_names[row.query_label]), weight="bold")
-            canvas.text(GAP, y + height + 3 + TEXT, f"test {row.query_index}")
+            canvas.text(GAP, y + height + 3 + TEXT, f"{results.query} {row.query_index}")
         x = left + GAP + (row.position - 1) * cell_w
-        canvas.image(x, y, results.examples["train"].images[row.database_index], scale)
+        canvas.image(x, y, results.examples[results.database].images[row.database_index], scale)
         name = results.class_names[row.database_label]
         canvas.label(x, y + height + 3, name, differs=row.database_label != row.query_label)
         canvas.text(x, y + height + 3 + TEXT, f"{row.similarity:.3f}")
@@ -105,28 +108,31 @@ def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
 
 
 def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None:
-    """Ten random test examples in the first row; below, `depth` rows of neighbors by the kernel and as many by
-    penultimate features (by pixels where the source has no features)."""
+    """Ten random query examples in the first row; below, `depth` rows of neighbors by the kernel and as many by
+    penultimate features (by pixels where there are none by features, by none where there are none by either)."""
     scale, width, height = _tile(results)
-    queries = comparison.random_queries(len(results.examples["test"]), seed)
-    second = "penultimate" if "penultimate" in results.neighbors else "pixels"
-    lines: list[tuple[str, str | None, int]] = [("test example", None, 0)]
-    lines += [(f"{s} {n + 1}", s, n) for s in ("kernel", second) for n in range(depth)]
+    query, database = ADJECTIVE[results.query], ADJECTIVE[results.database]
+    queries = comparison.random_queries(len(results.labels[0]), seed)
+    others = [s for s in ("penultimate", "pixels") if s in results.neighbors]
+    lines: list[tuple[str, str | None, int]] = [(f"{query} example", None, 0)]
+    lines += [(f"{s} {n + 1}", s, n) for s in ("kernel", *others[:1]) for n in range(depth)]
     left, cell_w, cell_h = 210, width + GAP, height + TEXT + GAP
     canvas = _Canvas(left + len(queries) * cell_w + GAP, len(lines) * cell_h + 3 * TEXT)
     canvas.text(
-        GAP, GAP, f"{results.name}: random test examples (seed {seed}) and their nearest training examples"
+        GAP,
+        GAP,
+        f"{results.name}: random {query} examples (seed {seed}) and their nearest {database} examples",
     )
     for row, (title, similarity, n) in enumerate(lines):
         y = 2 * TEXT + GAP + row * cell_h
         canvas.text(GAP, y + height / 2 - TEXT / 2, title)
-        for column, query in enumerate(queries):
-            x, label = left + column * cell_w, results.labels[0][query]
+        for column, index in enumerate(queries):
+            x, label = left + column * cell_w, results.labels[0][index]
             if similarity is None:
-                image, shown = results.examples["test"].images[query], label
+                image, shown = results.examples[results.query].images[index], label
             else:
-                nearest = results.neighbors[similarity].indices[query, n]
-                image, shown = results.examples["train"].images[nearest], results.labels[1][nearest]
+                nearest = results.neighbors[similarity].indices[index, n]
+                image, shown = results.examples[results.database].images[nearest], results.labels[1][nearest]
             canvas.image(x, y, image, scale)
             canvas.label(x, y + height + 3, results.class_names[shown], differs=shown != label)
     canvas.save(path)
@@ -135,7 +141,7 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
 def draw_all(results: Results, out: Path, *, seed: int = 0) -> list[Path]:
     """Write the three figures into `out` (made if need be) and return their paths.
 
-    failure_mode.png is left out where no test example's nearest training example has another label.
+    failure_mode.png is left out where no query example's nearest database example has another label.
     Raises `RequestError` if the folder cannot be written.
     """
     kernel = results.neighbors_by("kernel")

@@ -7,6 +7,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 UNFINISHED = ".tmp"  # how the name of a file being written ends
@@ -25,6 +26,28 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it was at some moment: enough to see that it was written to since."""
+
+    path: Path
+    size: int  # bytes
+    changed: int  # nanoseconds since the epoch
+
+    @classmethod
+    def of(cls, path: Path) -> FileState:
+        """The file as it is now. Raises `OSError` if it cannot be looked at."""
+        status = path.stat()
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    def unchanged(self) -> bool:
+        """Whether the file still is as it was."""
+        try:
+            return FileState.of(self.path) == self
+        except OSError:
+            return False
 
 
 def sha256_of(path: Path) -> str:

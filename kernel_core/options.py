@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
+from kernel_core.comparison import named_split
 from kernel_core.errors import NotBuilt
 from kernel_core.progress import ProgressBars, ProgressFile
-from kernel_core.records import SIMILARITIES, Progress, Results
-from kernel_core.results import open_results
+from kernel_core.records import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, Progress
+from kernel_core.results import Results, open_results
 from kernel_core.sources import SourceRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,6 +48,25 @@ class Ranks(click.ParamType[tuple[int, int]]):
         return int(match[1]), int(match[2] or match[1])
 
 
+class Classes(click.ParamType["tuple[int, ...] | str"]):
+    """all, class numbers such as 0,3 in any order, or where the verb can show it, each."""
+
+    name = "classes"
+
+    def __init__(self, *, each: bool) -> None:
+        self.words = ("all", "each") if each else ("all",)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...] | str:
+        if value in self.words:
+            return str(value)
+        if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", str(value)):
+            known = ", ".join(self.words)
+            self.fail(f"{value!r} names no classes here; expected {known}, or numbers as in 0,3.", param, ctx)
+        return tuple(sorted(map(int, str(value).split(","))))  # one given twice is for the spec to refuse
+
+
 def opens_source(command: F) -> Callable[..., Any]:
     """Add SOURCE and the options that say how much of it is opened and how it is built."""
 
@@ -57,13 +77,18 @@ def opens_source(command: F) -> Callable[..., Any]:
     @click.option(
         "--memory", type=Bytes(), help="Memory budget of the neighbor search.  [default: 1GB, CUDA 3GB]"
     )
+    @click.option(
+        "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
+        help="On CUDA, how neighbors are found. exact: float32 products. certified: float16 products propose, float32 "
+        "decides, each row is proved. fast: rows without a proof stay as they are. auto: certified.",
+    )  # fmt: skip
     @click.option("--progress-file", type=click.Path(path_type=Path), hidden=True)
     @functools.wraps(command)
     def wrapped(
-        source: str, runs: int | None, files: int | None, device: str, memory: int | None, progress_file: Path | None,
-        **options: Any,
-    ) -> None:  # fmt: skip
-        request = SourceRequest(source, runs, files)
+        source: str, device: str, memory: int | None, progress_file: Path | None, **options: Any
+    ) -> None:
+        asked = {name: options.pop(name) for name in ("runs", "files", "precision")}
+        request = SourceRequest(source, **asked, **_variant(options))
         report = ProgressFile(progress_file) if progress_file else ProgressBars()
         with report:
             results = _results(request, device, memory, report)
@@ -71,6 +96,23 @@ def opens_source(command: F) -> Callable[..., Any]:
         command(results=results, **options)
 
     return wrapped
+
+
+def _variant(options: dict[str, Any]) -> dict[str, Any]:
+    """What a verb's options say of direction, kernel and similarities, as a `SourceRequest` takes it.
+
+    Takes out of `options` what the verb itself has no use for: all but `similarity` and `example`.
+    """
+    asked = {name: options.pop(name) for name in VARIANT if name in options}
+    if asked.get("classes") == "all":
+        asked["classes"] = None
+    if "example" in options:
+        asked["query"] = named_split(options["example"])
+    if "similarities" in options:
+        asked["similarities"] = options.pop("similarities") or None
+    elif "similarity" in options:
+        asked["similarities"] = (options["similarity"],)
+    return asked
 
 
 def _results(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Results:
@@ -85,6 +127,54 @@ def _results(request: SourceRequest, device: str, memory: int | None, report: Pr
     return pipeline.build(request, device=device, budget=memory, progress=report)
 
 
+VARIANT = ("query", "database", "transform", "classes")
+
+
+def by_variant(*, each: bool) -> Callable[[F], F]:
+    """Add the options that say which kernel, and among which examples its neighbors are.
+
+    each: whether the verb can take the kernels of each class one by one.
+    """
+    one_by_one = " each: all together, and each alone." if each else ""
+    added = (
+        click.option(
+            "--classes", type=Classes(each=each), default="all", show_default=True,
+            metavar="all|0,3|each" if each else "all|0,3",
+            help=f"Classes that the kernel is averaged over.{one_by_one}",
+        ),
+        click.option(
+            "--transform", type=click.Choice(list(TRANSFORMS)), default="log_softmax", show_default=True,
+            help="What the kernel correlates; none: raw logits.",
+        ),
+        click.option(
+            "--database", type=click.Choice(SPLITS), default="train", show_default=True,
+            help="Neighbors are from this split.",
+        ),
+    )  # fmt: skip
+
+    def add(command: F) -> F:
+        for option in added:
+            command = option(command)
+        return command
+
+    return add
+
+
+by_query = click.option(
+    "--query",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="Neighbors are of the examples of this split, each never its own.",
+)
+by_similarities = click.option(
+    "--similarity",
+    "similarities",
+    type=click.Choice(list(SIMILARITIES)),
+    multiple=True,
+    help="This similarity alone; give it again for more.  [default: all that SOURCE has, or the kernel where query, "
+    "database, transform or classes are given]",
+)
 by_similarity = click.option(
     "--similarity", type=click.Choice(list(SIMILARITIES)), default="kernel", show_default=True
 )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from kernel_core import embed, evaluate, images, topk
+from kernel_core import certify, embed, evaluate, images, topk
+from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.descriptions import TrainingRecipe
 from kernel_core.ensembles import load_features, open_ensemble
-from kernel_core.errors import DataError, NotBuilt, RequestError
+from kernel_core.errors import DataError, NotBuilt
+from kernel_core.machine import Machine, choose_device, use_allowed_cores
+from kernel_core.moments import Moments, merge, read_moments
 from kernel_core.plan import Plan, plan_entries
 from kernel_core.records import (
     SPLITS,
@@ -23,13 +25,12 @@ from kernel_core.records import (
     Features,
     KernelSpec,
     Progress,
-    Results,
     Split,
     no_progress,
 )
-from kernel_core.results import read_examples, read_results
+from kernel_core.results import Results, read_examples, read_results
 from kernel_core.sources import SourceRequest, open_source
-from kernel_core.store import Store
+from kernel_core.store import Store, hash_files, key_of
 from kernel_core.train import train_ensemble
 
 # Bytes for top-k where the caller names none. A tenth of it is as fast on CIFAR-10; long rows want more.
@@ -47,21 +48,23 @@ def build(
 ) -> Results:
     """Compute what the cache lacks of a source, and return it all.
 
-    device: auto, cpu or cuda. budget: bytes that top-k may take. Raises any `KernelExplorerError`; the cache then
+    device: auto, cpu or cuda. budget: bytes that top-k may take. On a CPU every precision is exact. Raises any `KernelExplorerError`; the cache then
     holds what was finished, and nothing half done.
     """
     store = store or Store()
     torch_device = choose_device(device)
     source = open_source(request, progress=progress)
     progress("checking the source's files", 0, 1)
-    plan = plan_entries(source, request.runs, store)
+    plan = plan_entries(source, request, store)
     progress("checking the source's files", 1, 1)
     try:
         return read_results(plan, store)
     except NotBuilt:
         with store.lock(plan.id, progress):
-            budget = budget or BUDGET[torch_device.type]
-            _Builder(plan, store, torch_device, budget, progress).run()
+            use_allowed_cores()
+            machine = Machine(torch_device, budget or BUDGET[torch_device.type])
+            precision = certify.choose_precision(request.precision, torch_device)
+            _Builder(plan, store, machine, precision, progress).run()
             return read_results(plan, store)
 
 
@@ -72,40 +75,33 @@ class _Builder:
         self,
         plan: Plan,
         store: Store,
-        device: torch.device,
-        budget: int,
+        machine: Machine,
+        precision: str,
         progress: Progress,
     ) -> None:
         self.plan, self.store, self.progress = plan, store, progress
-        self.device, self.budget = device, budget
+        self.machine, self.precision = machine, precision
         self._trained: tuple[Ensemble, Features] | None = None
 
     def run(self) -> None:
         examples = read_examples(self.plan, self.store) or self._load_examples()
+        specs = self.plan.all_specs(len(examples["test"].class_names))
+        refuse_lonely(specs, examples)
         ensemble = self._ensemble(examples)
         check_alignment(ensemble, examples)
         if not self.store.has("predictions", self.plan.predictions):
-            self._predict(ensemble, examples["test"])
-        for spec, key in self.plan.neighbors.items():
-            if not self.store.has("neighbors", key):
-                self._find_neighbors(spec, key, ensemble, examples)
+            self._predict(ensemble, examples[specs[0].query])
+        missing = [spec for spec in specs if not self.store.has("neighbors", self.plan.key(spec))]
+        if self.plan.each_class:
+            kernels = [spec for spec in missing if spec.similarity == "kernel"]
+            missing = [spec for spec in missing if spec.similarity != "kernel"]
+            self._find_class_neighbors(kernels, ensemble, examples)
+        for spec in missing:
+            self._find_neighbors(spec, ensemble, examples)
 
     def _load_examples(self) -> dict[Split, ExampleSet]:
         examples = {s: images.load_examples(self.plan.source.images, s, self.progress) for s in SPLITS}
-        train, test = examples["train"], examples["test"]
-        if train.images.shape[1:] != test.images.shape[1:]:
-            raise DataError(
-                f"Train images are {train.images.shape[1:3]} pixels, test images {test.images.shape[1:3]}; "
-                "expected one size. Resize the images first."
-            )
-        if train.class_names != test.class_names:
-            # Without names in the files, classes are counted from the labels: the longer list covers both.
-            names = max(train.class_names, test.class_names, key=len)
-            if not all(name.isdigit() for name in names):
-                raise DataError(
-                    f"Train classes are {train.class_names}, test classes {test.class_names}; expected the same."
-                )
-            examples = {s: ExampleSet(s, e.images, e.labels, names) for s, e in examples.items()}
+        examples = alike(examples)
         arrays = {
             f"{s}_{part}": getattr(e, part) for s, e in examples.items() for part in ("images", "labels")
         }
@@ -124,6 +120,9 @@ class _Builder:
             ensemble = self._train(source.logits, examples)[0]
         else:
             ensemble = open_ensemble(source.logits, source.root)
+            for path, (name, sha256) in zip(source.logits, self.plan.inputs["kernel"]["files"], strict=True):
+                if hash_files(self.store, [path]) != sha256:
+                    raise DataError(f"{name} was replaced during the build; run the command again.")
         return ensemble.first(self.plan.runs) if self.plan.runs else ensemble
 
     def _train(
@@ -155,97 +154,103 @@ class _Builder:
             return self._train(source.logits, examples)[1]
         assert source.features is not None
         features = load_features(source.features)
-        for split, values in features.values.items():
-            if len(values) != len(examples[split]):
-                raise DataError(
-                    f"{source.features} has features of {len(values):,} {split} examples, but there are "
-                    f"{len(examples[split]):,} {split} images; expected one row an image, in the same order."
-                )
+        check_features(features, str(source.features), examples)
         return features
 
-    def _predict(self, ensemble: Ensemble, test: ExampleSet) -> None:
-        predictions = evaluate.predict(ensemble, "test", test.labels, self.progress)
+    def _predict(self, ensemble: Ensemble, query: ExampleSet) -> None:
+        predictions = evaluate.predict(ensemble, query.split, query.labels, self.progress)
         if predictions.single.mean() < 1.5 / ensemble.classes:
             log.warning(
-                "the runs of %s are right on only %.1f %% of the test labels, as by chance: are its images in the "
-                "order of its logits?", self.plan.source.name, 100 * predictions.single.mean(),
+                "the runs of %s are right on only %.1f %% of the %s labels, as by chance: are its images in the "
+                "order of its logits?", self.plan.source.name, 100 * predictions.single.mean(), query.split,
             )  # fmt: skip
-        arrays = asdict(predictions)
-        self._write("predictions", self.plan.predictions, arrays, {}, f"predictions of {ensemble.runs} runs")
+        about = f"{query.split} predictions of {ensemble.runs} runs"
+        self._write("predictions", self.plan.predictions, asdict(predictions), {}, about)
+
+    def _find_class_neighbors(
+        self, missing: list[KernelSpec], ensemble: Ensemble, examples: Mapping[Split, ExampleSet]
+    ) -> None:
+        """Neighbors by the kernel and by those of single classes, in one pass over the logits."""
+        if len(missing) < 2:
+            for spec in missing:
+                self._find_neighbors(spec, ensemble, examples)
+            return
+        spec = replace(missing[0], classes=None)
+        query, database = embed.rows_of(spec, examples, ensemble, moments=self._moments(spec, ensemble))
+        tops = topk.top_k_by_class(
+            query, database, neighbors_kept(spec, len(database)), exclude_self=spec.excludes_self,
+            machine=self.machine, progress=self._step("nearest neighbors by each class"),
+        )  # fmt: skip
+        ensemble.check_unchanged()
+        for spec in missing:
+            self._keep(spec, tops[0] if spec.classes is None else tops[1 + spec.classes[0]], None, {})
 
     def _find_neighbors(
-        self, spec: KernelSpec, key: str, ensemble: Ensemble, examples: Mapping[Split, ExampleSet]
+        self, spec: KernelSpec, ensemble: Ensemble, examples: Mapping[Split, ExampleSet]
     ) -> None:
         features = self._features(examples) if spec.similarity.startswith("penultimate") else None
-        query, database = _rows(spec, ensemble, examples, features)
-        step = f"nearest neighbors by {spec.similarity}"
-        try:
-            indices, values = topk.top_k(
-                query,
-                database,
-                min(spec.k, len(database) - spec.excludes_self),
-                exclude_self=spec.excludes_self,
-                device=self.device,
-                budget=self.budget,
-                progress=lambda _, done, total: self.progress(step, done, total),
-            )
-        except torch.OutOfMemoryError:
-            raise RequestError(
-                f"The GPU ran out of memory within a budget of {self.budget / 1e9:.1f} GB, other programs may hold some; "
-                "give less with --memory, or use --device cpu."
-            ) from None
-        if spec.similarity == "penultimate-euclidean":
-            values = embed.distance(values)
-        meta = {"spec": spec.to_json()}
+        moments = self._moments(spec, ensemble) if spec.similarity == "kernel" else None
+        query, database = embed.rows_of(spec, examples, ensemble, features, moments)
+        found = certify.nearest(
+            query, database, neighbors_kept(spec, len(database)), precision=self.precision,
+            exclude_self=spec.excludes_self, machine=self.machine,
+            progress=self._step(f"nearest neighbors by {spec.title}"),
+        )  # fmt: skip
+        ensemble.check_unchanged()
+        if found.budget < self.machine.budget:
+            log.warning(
+                "the GPU ran out of memory; neighbors by %s were found in blocks of %.1f GB instead of %.1f",
+                spec.similarity, found.budget / 1e9, self.machine.budget / 1e9,
+            )  # fmt: skip
+        how = {} if found.certified is None else {"certified": found.certified, "redone": found.redone}
+        self._keep(spec, found, features, how)
+
+    def _keep(
+        self, spec: KernelSpec, top: topk.Top, features: Features | None, how: Mapping[str, int]
+    ) -> None:
+        """Write neighbors to the cache; how: further fields of `Neighbors`."""
+        values = embed.distance(top.values) if spec.similarity == "penultimate-euclidean" else top.values
+        meta: dict[str, Any] = {"spec": spec.to_json(), "how": dict(how)}
         if features is not None:
             meta |= {"layer": features.layer, "run": features.run}
-        arrays = {"indices": indices, "values": values.float().numpy()}
-        self._write(
-            "neighbors", key, arrays, meta, f"{spec.query}→{spec.database} neighbors by {spec.similarity}"
-        )
+        arrays = {"indices": top.indices, "values": values.astype(np.float32)}
+        about = f"{spec.direction} neighbors by {spec.title}"
+        self._write("neighbors", self.plan.key(spec), arrays, meta, about)
+
+    def _step(self, name: str) -> Progress:
+        """Progress under another name."""
+        return lambda _, done, total: self.progress(name, done, total)
+
+    def _moments(self, spec: KernelSpec, ensemble: Ensemble) -> dict[Split, Moments] | None:
+        """Mean and spread over all the runs, file by file from the cache or read once; None for runs trained here."""
+        files = self.plan.inputs["kernel"].get("files")
+        if files is None:
+            return None
+        found: dict[Split, Moments] = {}
+        for split in {spec.query, spec.database}:
+            parts = [
+                self._moments_of_file(ensemble, f, sha256, split, spec.transform)
+                for f, (_, sha256) in enumerate(files[: len(ensemble.parts)])
+            ]
+            found[split] = merge(parts)
+        return found
+
+    def _moments_of_file(
+        self, ensemble: Ensemble, file: int, sha256: str, split: Split, transform: str
+    ) -> Moments:
+        runs, name = len(ensemble.parts[file][split]), ensemble.names[file]
+        content = {"file": sha256, "runs": runs, "split": split, "transform": transform}
+        key = key_of({"kind": "moments", **content})
+        entry = self.store.read("moments", key)
+        if entry is not None:
+            return Moments.of_arrays(runs, entry[0])
+        count = f", file {file + 1} of {len(ensemble.parts)}" if len(ensemble.parts) > 1 else ""
+        step = self._step(f"checking {split} logits{count}")
+        moments = read_moments(ensemble, file, split, transform, self.machine.device, step)
+        self._write("moments", key, moments.arrays(), {}, f"mean and spread of {runs} runs, {split}, {name}")
+        return moments
 
 
-def _rows(
-    spec: KernelSpec, ensemble: Ensemble, examples: Mapping[Split, ExampleSet], features: Features | None
-) -> tuple[topk.Rows, topk.Rows]:
-    """Query rows and database rows of one similarity."""
-    splits = spec.query, spec.database
-    if spec.similarity == "kernel":
-        query, database = (embed.KernelRows(ensemble, split) for split in splits)
-        return query, database
-    if features is None:
-        flat = (examples[split].images.reshape(len(examples[split]), -1) for split in splits)
-        pixels, database_pixels = (embed.CosineRows(values, centered=True) for values in flat)
-        return pixels, database_pixels
-    values, database_values = (features.values[split] for split in splits)
-    if spec.similarity == "penultimate":
-        return embed.CosineRows(values), embed.CosineRows(database_values)
-    center = database_values.mean(0, dtype=np.float64)
-    as_query = embed.EuclideanRows(values, center, is_query=True)
-    return as_query, embed.EuclideanRows(database_values, center, is_query=False)
-
-
-def check_alignment(ensemble: Ensemble, examples: Mapping[Split, ExampleSet]) -> None:
-    """Raise `DataError` unless the logits have one row an image and one column a class."""
-    for split, example_set in examples.items():
-        if ensemble.examples(split) != len(example_set):
-            raise DataError(
-                f"{ensemble.names[0]}: its {split} logits are of {ensemble.examples(split):,} examples, but there are "
-                f"{len(example_set):,} {split} images and labels; expected one each, in the same order."
-            )
-    names = examples["train"].class_names
-    if ensemble.classes != len(names):
-        raise DataError(
-            f"{ensemble.names[0]}: its logits have {ensemble.classes} classes, but the images have {len(names)} class "
-            f"names ({', '.join(names[:12])}{', …' if len(names) > 12 else ''}); expected as many."
-        )
-
-
-def choose_device(name: str) -> torch.device:
-    """auto → CUDA if there is one, else the CPU. Raises `RequestError` if cuda is asked for and absent."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise RequestError(
-            "--device cuda was asked for, but torch sees no CUDA device; use --device auto or cpu."
-        )
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+def neighbors_kept(spec: KernelSpec, available: int) -> int:
+    """As many as the spec says, or as there are."""
+    return min(spec.k, available - spec.excludes_self)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kernel_core import images
 from kernel_core.descriptions import Source, TrainingRecipe
-from kernel_core.errors import DataError
+from kernel_core.errors import DataError, RequestError
 from kernel_core.hub import expected_sha256
 from kernel_core.records import KernelSpec
+from kernel_core.sources import SourceRequest
 from kernel_core.store import Store, hash_files, key_of
 
 K = 50  # neighbors kept; every page and every verb slices them
@@ -19,31 +20,65 @@ K = 50  # neighbors kept; every page and every verb slices them
 
 @dataclass(frozen=True)
 class Plan:
-    """The cache keys of everything a source gives, by content. id: the key of them all together."""
+    """The cache keys, by content, of everything that was asked for of a source.
+
+    specs: one a similarity that was asked for. each_class: whether the kernel of each class was asked for too.
+    inputs: similarity → by content, what it is computed from; one for every similarity that the source gives.
+    """
 
     source: Source
     runs: int | None  # the first so many, None for all
     examples: str
-    predictions: str
-    neighbors: Mapping[KernelSpec, str]
-    trained: str | None  # the ensemble's, if it is trained here
+    predictions: str  # of the query split
+    specs: tuple[KernelSpec, ...]
+    each_class: bool
+    inputs: Mapping[str, Mapping[str, Any]]
+    trained: str | None  # the key of the ensemble, if it is trained here
+    unproved: bool = False  # whether rows that half precision left in doubt are kept as they are
+
+    def key(self, spec: KernelSpec) -> str:
+        """The key of the neighbors that a spec describes, of this source."""
+        content = {"kind": "neighbors", "spec": asdict(spec), "input": self.inputs[spec.similarity]}
+        return key_of({**content, "unproved": True} if self.unproved else content)
+
+    def all_specs(self, classes: int) -> tuple[KernelSpec, ...]:
+        """`specs`, then where each class was asked for, the kernel's of class 0, 1 … alone; classes: how many.
+
+        Raises `RequestError` for a class that there is none of.
+        """
+        for spec in self.specs:
+            if spec.classes is not None and spec.classes[-1] >= classes:
+                raise RequestError(
+                    f"Class {spec.classes[-1]} was asked for, but {self.source.name} has {classes} classes; "
+                    f"expected classes from 0 to {classes - 1}."
+                )
+        if not self.each_class:
+            return self.specs
+        (kernel,) = (spec for spec in self.specs if spec.similarity == "kernel")
+        return (*self.specs, *(replace(kernel, classes=(c,)) for c in range(classes)))
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Every similarity that the source gives."""
+        return tuple(self.inputs)
 
     @property
     def entries(self) -> list[tuple[str, str]]:
-        """Kind and key of every entry that results are read from."""
-        neighbors = [("neighbors", key) for key in sorted(self.neighbors.values())]
+        """Kind and key of every entry that results are read from, but for those of each class."""
+        neighbors = [("neighbors", key) for key in sorted(map(self.key, self.specs))]
         return [("examples", self.examples), ("predictions", self.predictions), *neighbors]
 
     @property
     def id(self) -> str:
         """Equal for equal content."""
-        return key_of({"parts": [key for _, key in self.entries]})
+        return key_of({"parts": [key for _, key in self.entries], "each_class": self.each_class})
 
 
-def plan_entries(source: Source, runs: int | None, store: Store) -> Plan:
-    """The cache keys of a source's results; hashes its files, or remembers their hashes.
+def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
+    """The cache keys of what was asked for of a source; hashes its files, or remembers their hashes.
 
-    Raises `DataError` if a file is missing, unreadable, or not what the Hub promised.
+    Raises `DataError` if a file is missing, unreadable, or not what the Hub promised, `RequestError` if a similarity
+    was asked for that the source does not give.
     """
     seen = {name: _hash(store, files) for name, files in images.image_units(source.images).items()}
     image_part = {"reader": source.images.reader, "files": seen}
@@ -61,27 +96,45 @@ def plan_entries(source: Source, runs: int | None, store: Store) -> Plan:
         if source.features:
             name = _relative(source.features, source.root)
             features_part = {"files": [[name, _hash(store, [source.features])]]}
-    by_similarity = {"kernel": logits_part}
+    inputs = {"kernel": logits_part}
     if features_part:
-        by_similarity |= {"penultimate": features_part, "penultimate-euclidean": features_part}
-    by_similarity["pixels"] = image_part
-    specs = {
-        KernelSpec(similarity, k=K, runs=runs if similarity == "kernel" else None): part
-        for similarity, part in by_similarity.items()
-    }
+        inputs |= {"penultimate": features_part, "penultimate-euclidean": features_part}
+    inputs["pixels"] = image_part
+    predicted = {"images": image_part, "logits": logits_part, "runs": request.runs, "split": request.query}
     return Plan(
         source,
-        runs,
+        request.runs,
         examples=key_of({"kind": "examples", **image_part}),
-        predictions=key_of(
-            {"kind": "predictions", "images": image_part, "logits": logits_part, "runs": runs}
-        ),
-        neighbors={
-            spec: key_of({"kind": "neighbors", "spec": asdict(spec), "input": part})
-            for spec, part in specs.items()
-        },
+        predictions=key_of({"kind": "predictions", **predicted}),
+        specs=_specs(source.name, request, tuple(inputs)),
+        each_class=request.classes == "each",
+        inputs=inputs,
         trained=trained,
+        unproved=request.precision == "fast",
     )
+
+
+def _specs(name: str, request: SourceRequest, offered: tuple[str, ...]) -> tuple[KernelSpec, ...]:
+    """One spec a similarity: those asked for; if none was, the kernel, and all others where nothing else was either."""
+    asked = request.similarities or (("kernel",) if request.is_variant else offered)
+    for similarity in asked:
+        refuse_unoffered(name, similarity, offered)
+    kernel = replace(request.kernel, k=K)
+    others = replace(kernel, runs=None, transform="log_softmax", classes=None)
+    return tuple(
+        kernel if similarity == "kernel" else replace(others, similarity=similarity)
+        for similarity in offered
+        if similarity in asked
+    )
+
+
+def refuse_unoffered(name: str, similarity: str, offered: tuple[str, ...]) -> None:
+    """Raise `RequestError` if the source of that name does not give a similarity."""
+    if similarity not in offered:
+        raise RequestError(
+            f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}. Penultimate "
+            "features come with the source: name their file under [features] in its source.toml."
+        )
 
 
 def _relative(path: Path, root: Path | None) -> str:

@@ -13,6 +13,17 @@ from tqdm import tqdm
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import replacing
 
+# What a step counts, by how its name begins.
+UNITS = {
+    "nearest neighbors": " pairs", "exact values": " pairs", "downloading": "B",
+    "checking train": " examples", "checking test": " examples",
+}  # fmt: skip
+
+
+def unit_of(step: str) -> str:
+    """What a step counts, as written after a number; empty where the number alone would say little."""
+    return next((unit for begin, unit in UNITS.items() if step.startswith(begin)), "")
+
 
 class ProgressBars:
     """One bar a step on stderr; in a file or pipe, one line a step."""
@@ -33,8 +44,13 @@ class ProgressBars:
             self.step = step
             if not sys.stderr.isatty():
                 print(f"{step} …", file=sys.stderr, flush=True)
-            layout = "{desc:<44} {percentage:3.0f}% |{bar:30}| {elapsed} (left {remaining})"
-            self.bar = tqdm(desc=step, total=total, bar_format=layout, disable=not sys.stderr.isatty())
+            unit = unit_of(step)
+            rate = ", {rate_fmt}" if unit else ""
+            layout = "{desc:<44} {percentage:3.0f}% |{bar:24}| {elapsed} (left {remaining}" + rate + ")"
+            self.bar = tqdm(
+                desc=step, total=total, bar_format=layout, unit=unit, unit_scale=True,
+                disable=not sys.stderr.isatty(),
+            )  # fmt: skip
         if self.bar is not None:
             self.bar.total = total
             self.bar.update(done - self.bar.n)
@@ -45,6 +61,7 @@ class ProgressFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.written = path, 0.0
+        self.step, self.started = "", 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -58,8 +75,20 @@ class ProgressFile:
             self._write({"state": "done"})
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        if time.monotonic() - self.written > 0.2 or done == 0:
-            self._write({"state": "running", "step": step, "done": done, "total": total})
+        now = time.monotonic()
+        if step != self.step:
+            self.step, self.started = step, now
+        if now - self.written > 0.2 or done == 0:
+            pace = self._pace(done, total, now - self.started)
+            self._write({"state": "running", "step": step, "done": done, "total": total, "pace": pace})
+
+    def _pace(self, done: int, total: int, seconds: float) -> str:
+        """Rate and time left, as in "250M pairs/s, 00:12 left"; empty while too little is known."""
+        if seconds < 1 or not done or done >= total:
+            return ""
+        left = f"{tqdm.format_interval(seconds * (total - done) / done)} left"
+        unit = unit_of(self.step)
+        return f"{tqdm.format_sizeof(done / seconds)}{unit}/s, {left}" if unit else left
 
     def _write(self, content: dict[str, Any]) -> None:
         with replacing(self.path) as temporary:

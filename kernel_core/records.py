@@ -6,7 +6,7 @@ Everything here is NumPy, so that the pages can hold these records without impor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import DataError, RequestError
+from kernel_core.files import FileState
 
 Progress = Callable[[str, int, int], None]
 """`progress(step, done, total)`: the step's name in plain words, and how much of it is done."""
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+PRECISIONS = ("auto", "exact", "certified", "fast")  # certify.py says what they mean
+TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
+"""What is done to the logits before they are standardized over the runs → its name shown to people."""
 
 SIMILARITIES = {
     "kernel": "kernel",
@@ -74,11 +78,13 @@ class Ensemble:
     """The logits of M runs, file by file, the runs of all files in order.
 
     parts[f][split]: floating (m, N, C), usually float16 and memory-mapped: m runs, N examples, C classes.
-    names[f]: what to call file f in a message. Raises `DataError` where files or splits disagree.
+    names[f]: what to call file f in a message. files: those the parts are mapped from, as they were when opened.
+    Raises `DataError` where files or splits disagree.
     """
 
     names: tuple[str, ...]
     parts: tuple[Mapping[Split, npt.NDArray[Any]], ...]
+    files: tuple[FileState, ...] = ()
 
     def __post_init__(self) -> None:
         for name, part in zip(self.names, self.parts, strict=True):
@@ -121,6 +127,15 @@ class Ensemble:
         """C, the number of classes."""
         return int(next(iter(self.parts[0].values())).shape[2])
 
+    def check_unchanged(self) -> None:
+        """Raise `DataError` if a file is no longer what was opened: a map of it would show other runs, or nothing."""
+        for file in self.files:
+            if not file.unchanged():
+                raise DataError(
+                    f"{file.path} changed while it was being read; nothing of it was kept. Leave the files of an "
+                    "ensemble alone during a build, and run the command again."
+                )
+
     def examples(self, split: Split) -> int:
         """N, the number of examples of a split."""
         return int(self.parts[0][split].shape[1])
@@ -138,7 +153,7 @@ class Ensemble:
                 kept.append({split: logits[:left] for split, logits in part.items()})
                 names.append(name)
                 left -= len(next(iter(part.values())))
-        return Ensemble(tuple(names), tuple(kept))
+        return Ensemble(tuple(names), tuple(kept), self.files)
 
 
 def refuse_non_finite(
@@ -178,7 +193,9 @@ class Features:
 class KernelSpec:
     """Which neighbors: of every `query` example among all `database` examples, by one similarity.
 
-    runs: the first so many runs of the ensemble, None for all; only the kernel depends on it.
+    Only the kernel depends on runs, the first so many runs of the ensemble, None for all; on transform, a key of
+    `TRANSFORMS`; and on classes, those that it is averaged over, each once in rising order, None for all.
+    log_softmax is over all classes whichever are averaged. Raises `RequestError` where these do not fit together.
     """
 
     similarity: str
@@ -186,14 +203,52 @@ class KernelSpec:
     database: Split = "train"
     k: int = 50
     runs: int | None = None
+    transform: str = "log_softmax"
+    classes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.similarity not in SIMILARITIES:
-            raise RequestError(
-                f"No similarity is called {self.similarity!r}; known: {', '.join(SIMILARITIES)}."
-            )
+        known: tuple[tuple[str, str, Collection[str]], ...] = (
+            ("similarity", self.similarity, SIMILARITIES),
+            ("split", self.query, SPLITS),
+            ("split", self.database, SPLITS),
+            ("transform", self.transform, TRANSFORMS),
+        )
+        for what, found, names in known:
+            if found not in names:
+                raise RequestError(f"No {what} is called {found!r}; known: {', '.join(names)}.")
         if self.k < 1:
             raise RequestError(f"k is {self.k}; expected at least 1 neighbor.")
+        if self.classes is not None and (
+            not self.classes or self.classes[0] < 0 or sorted(set(self.classes)) != list(self.classes)
+        ):
+            raise RequestError(
+                f"The classes asked for are {list(self.classes)}; expected class numbers from 0 on, each once and in "
+                "rising order, as in 0,3."
+            )
+        given = self.runs, self.transform, self.classes
+        if self.similarity != "kernel" and given != (None, "log_softmax", None):
+            raise RequestError(
+                f"{self.variant or f'{self.runs} runs'}: {self.similarity} does not depend on them. Runs, transform "
+                "and classes are choices of the kernel; leave them out, or ask for the kernel."
+            )
+
+    @property
+    def variant(self) -> str:
+        """In which way the kernel is not the default one, as in "raw logits, classes 0, 3"; else empty."""
+        words = [TRANSFORMS[self.transform]] if self.transform != "log_softmax" else []
+        if self.classes is not None:
+            words.append(f"class{'es' * (len(self.classes) > 1)} {', '.join(map(str, self.classes))}")
+        return ", ".join(words)
+
+    @property
+    def direction(self) -> str:
+        """From which split to which, as in test→train."""
+        return f"{self.query}→{self.database}"
+
+    @property
+    def title(self) -> str:
+        """The similarity with its variant, as in "kernel (raw logits)"."""
+        return f"{self.similarity} ({self.variant})" if self.variant else self.similarity
 
     @property
     def excludes_self(self) -> bool:
@@ -207,7 +262,10 @@ class KernelSpec:
     @classmethod
     def from_json(cls, text: str) -> KernelSpec:
         """The spec that `to_json` wrote."""
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        if fields.get("classes") is not None:
+            fields["classes"] = tuple(fields["classes"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,11 +275,15 @@ class Neighbors:
     indices[i, j]: int32 (n_query, k), the database index of query i's j-th nearest example (j = 0 is nearest).
     values[i, j]: float32 (n_query, k), its similarity, never increasing along a row; equal values stand in the
     order of their indices. The kernel lies in [-1, 1), cosines in [-1, 1]; Euclidean is the negative distance.
+    certified: rows proved exact where float16 products proposed them; None where all products were float32.
+    redone: rows searched again in float32 for want of a proof.
     """
 
     spec: KernelSpec
     indices: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
+    certified: int | None = None
+    redone: int = 0
 
     def __post_init__(self) -> None:
         assert self.indices.shape == self.values.shape
@@ -251,35 +313,3 @@ class Predictions:
     single: npt.NDArray[np.float64]
     predicted: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Results:
-    """Everything computed of a source. neighbors: similarity's name → test→train neighbors."""
-
-    id: str
-    name: str
-    examples: Mapping[Split, ExampleSet]
-    predictions: Predictions  # of the test split
-    neighbors: Mapping[str, Neighbors]
-    features_layer: str  # empty without penultimate features
-    features_run: str
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes' names; a label is an index into them."""
-        return self.examples["test"].class_names
-
-    @property
-    def labels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Test labels and train labels, the order in which findings take them."""
-        return self.examples["test"].labels, self.examples["train"].labels
-
-    def neighbors_by(self, similarity: str) -> Neighbors:
-        """The neighbors by one similarity. Raises `RequestError` if the source does not give it."""
-        if similarity not in self.neighbors:
-            raise RequestError(
-                f"{self.name} has no neighbors by {similarity!r}; it has {', '.join(self.neighbors)}. Penultimate "
-                "features come with the source: name their file under [features] in its source.toml."
-            )
-        return self.neighbors[similarity]

@@ -5,18 +5,88 @@ The web process and every verb that finds all it needs in the cache come this wa
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
 from kernel_core import evaluate
-from kernel_core.errors import NotBuilt
-from kernel_core.plan import Plan, plan_entries
-from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Results, Split
+from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.plan import Plan, plan_entries, refuse_unoffered
+from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Split
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What was asked for of a source, all in one direction: from the `query` split to the `database` split.
+
+    predictions: of the query split. neighbors: similarity's name → its neighbors, "kernel" being the variant asked
+    for. class_neighbors: class → neighbors by the kernel of that class alone, empty unless each class was asked for.
+    offered: every similarity that the source gives, asked for or not. Layer and run of the penultimate features are
+    empty where no neighbors by them were asked for.
+    """
+
+    id: str
+    name: str
+    examples: Mapping[Split, ExampleSet]
+    predictions: Predictions
+    neighbors: Mapping[str, Neighbors]
+    class_neighbors: Mapping[int, Neighbors]
+    offered: tuple[str, ...]
+    features_layer: str
+    features_run: str
+
+    @property
+    def spec(self) -> KernelSpec:
+        """The kernel's spec; where it was not asked for, that of the first similarity."""
+        first = next(iter(self.neighbors.values()))
+        return self.neighbors.get("kernel", first).spec
+
+    @property
+    def query(self) -> Split:
+        """The split of the examples whose neighbors these are."""
+        return self.spec.query
+
+    @property
+    def database(self) -> Split:
+        """The split of the neighbors."""
+        return self.spec.database
+
+    @property
+    def title(self) -> str:
+        """Name and number of runs, then how the kernel and the direction differ from the default ones."""
+        direction = self.spec.direction if self.spec.direction != "test→train" else ""
+        words = self.name, f"{len(self.predictions.single)} runs", self.spec.variant, direction
+        return ", ".join(word for word in words if word)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes' names; a label is an index into them."""
+        return self.examples["test"].class_names
+
+    @property
+    def labels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Labels of the query split and of the database split, the order in which findings take them."""
+        return self.examples[self.query].labels, self.examples[self.database].labels
+
+    def neighbors_by(self, similarity: str) -> Neighbors:
+        """The neighbors by one similarity. Raises `RequestError` if they were not asked for, or cannot be."""
+        if similarity not in self.neighbors:
+            refuse_unoffered(self.name, similarity, self.offered)
+            raise RequestError(
+                f"Neighbors by {similarity!r} were not asked for with these results of {self.name}, which hold those "
+                f"by {', '.join(self.neighbors)}; ask for them with --similarity."
+            )
+        return self.neighbors[similarity]
 
 
 def open_results(request: SourceRequest, store: Store | None = None) -> Results:
     """What has been built of a source. Raises `NotBuilt` if anything is missing; never computes or downloads."""
     store = store or Store()
-    return read_results(plan_entries(open_source(request, offline=True), request.runs, store), store)
+    return read_results(plan_entries(open_source(request, offline=True), request, store), store)
 
 
 def read_results(plan: Plan, store: Store) -> Results:
@@ -28,16 +98,40 @@ def read_results(plan: Plan, store: Store) -> Results:
     predictions = store.read("predictions", plan.predictions)
     if examples is None or predictions is None:
         raise missing
-    neighbors, layer, run = {}, "", ""
-    for spec, key in plan.neighbors.items():
-        entry = store.read("neighbors", key)
-        if entry is None:
-            raise missing
-        arrays, meta = entry
-        stored = KernelSpec.from_json(meta["spec"])
-        neighbors[spec.similarity] = Neighbors(stored, arrays["indices"], arrays["values"])
-        layer, run = meta.get("layer", layer), meta.get("run", run)
-    return Results(plan.id, plan.source.name, examples, Predictions(**predictions[0]), neighbors, layer, run)
+    specs = plan.all_specs(len(examples["test"].class_names))
+    if not all(store.has("neighbors", plan.key(spec)) for spec in specs):
+        raise missing
+    found, features = _read_neighbors(plan, specs, store)
+    if len(found) < len(specs):
+        raise missing
+    return Results(
+        plan.id,
+        plan.source.name,
+        examples,
+        Predictions(**predictions[0]),
+        neighbors={spec.similarity: found[spec] for spec in plan.specs},
+        class_neighbors={(spec.classes or ())[0]: found[spec] for spec in specs[len(plan.specs) :]},
+        offered=plan.offered,
+        features_layer=features.get("layer", ""),
+        features_run=features.get("run", ""),
+    )
+
+
+def _read_neighbors(
+    plan: Plan, specs: Iterable[KernelSpec], store: Store
+) -> tuple[dict[KernelSpec, Neighbors], dict[str, str]]:
+    """The neighbors of these specs that are in the cache, whole; and layer and run of the features."""
+    found: dict[KernelSpec, Neighbors] = {}
+    features: dict[str, str] = {}
+    for spec in specs:
+        entry = store.read("neighbors", plan.key(spec))
+        if entry is not None:
+            arrays, meta = entry
+            found[spec] = Neighbors(
+                KernelSpec.from_json(meta["spec"]), arrays["indices"], arrays["values"], **meta["how"]
+            )
+            features |= {name: meta[name] for name in ("layer", "run") if name in meta}
+    return found, features
 
 
 def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:
@@ -51,7 +145,10 @@ def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:
 
 
 def evaluation(results: Results) -> dict[str, float | int | None]:
-    """The accuracies on the test split, as fractions; None where the source gives no penultimate features."""
+    """The accuracies on the query split, as fractions; None where there are no neighbors by that similarity.
+
+    Within one split an example is not its own neighbor: k-NN leaves it out.
+    """
     predictions, labels = results.predictions, results.labels
     accuracy: dict[str, float | int | None] = {
         "runs": len(predictions.single),
@@ -61,6 +158,15 @@ def evaluation(results: Results) -> dict[str, float | int | None]:
     for similarity in ("kernel", "penultimate", "pixels"):
         neighbors = results.neighbors.get(similarity)
         accuracy[f"{similarity}_knn3"] = evaluate.knn_accuracy(neighbors, *labels) if neighbors else None
-        if neighbors and similarity == "kernel":
-            accuracy["kernel_weighted20"] = evaluate.weighted_knn_accuracy(neighbors, *labels)
+        if similarity == "kernel":
+            weighted = evaluate.weighted_knn_accuracy(neighbors, *labels) if neighbors else None
+            accuracy["kernel_weighted20"] = weighted
     return accuracy
+
+
+def class_evaluation(results: Results) -> dict[int, float]:
+    """Class → the accuracy of the 3 nearest by the kernel of that class alone; empty unless each was asked for."""
+    return {
+        c: evaluate.knn_accuracy(neighbors, *results.labels)
+        for c, neighbors in results.class_neighbors.items()
+    }

@@ -53,4 +53,5 @@ def _environment(request: SourceRequest) -> dict[str, str]:
         "KERNEL_EXPLORER_SOURCE": str(request.path.resolve()) if request.path else request.name,
         "KERNEL_EXPLORER_RUNS": str(request.runs or ""),
         "KERNEL_EXPLORER_FILES": str(request.files or ""),
+        "KERNEL_EXPLORER_PRECISION": request.precision,
     }

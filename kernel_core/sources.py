@@ -8,14 +8,14 @@ from __future__ import annotations
 import glob
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kernel_core import hub, images
 from kernel_core.descriptions import ImagesFrom, Source, TrainingRecipe
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
-from kernel_core.records import Progress, no_progress
+from kernel_core.records import KernelSpec, Progress, Split, no_progress
 
 RUNS_PER_FILE = 500  # in the published dataset
 
@@ -27,15 +27,41 @@ DIGITS_RECIPE = TrainingRecipe(
 
 @dataclass(frozen=True)
 class SourceRequest:
-    """What a person asked for: a source's name or path, and how much of its ensemble.
+    """What a person asked for: a source's name or path, how much of its ensemble, and which neighbors.
 
     runs: the first so many runs, None for all. files: so many files of a published configuration, None for as
-    many as `runs` needs.
+    many as `runs` needs. query, database, transform and classes are as in `KernelSpec`; classes "each" asks for the
+    kernel of all classes and for that of each alone. similarities: None for the kernel, and for all that the source
+    gives where nothing but runs and files is given. precision: one of `PRECISIONS`. Raises `RequestError` where these do not fit together.
     """
 
     name: str = "digits"
     runs: int | None = None
     files: int | None = None
+    query: Split = "test"
+    database: Split = "train"
+    transform: str = "log_softmax"
+    classes: tuple[int, ...] | Literal["each"] | None = None
+    similarities: tuple[str, ...] | None = None
+    precision: str = "auto"
+
+    @property
+    def kernel(self) -> KernelSpec:
+        """The kernel that was asked for; where each class was, that of all of them."""
+        return KernelSpec(
+            "kernel",
+            self.query,
+            self.database,
+            runs=self.runs,
+            transform=self.transform,
+            classes=None if self.classes == "each" else self.classes,
+        )
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether the direction or the kernel is another than the default."""
+        given = self.query, self.database, self.transform, self.classes
+        return given != ("test", "train", "log_softmax", None)
 
     @property
     def path(self) -> Path | None:
@@ -51,6 +77,16 @@ class SourceRequest:
             )
         if self.files is not None and self.files < 1:
             raise RequestError(f"{self.files} files were asked for; ask for 1 or more.")
+        kernel = self.kernel  # refuses what is no split, transform or classes
+        if self.similarities is None or "kernel" in self.similarities:
+            return
+        for similarity in self.similarities:
+            replace(kernel, similarity=similarity, runs=None)  # refuses a variant that only the kernel has
+        if self.classes == "each" or not self.similarities:
+            raise RequestError(
+                f"The similarities asked for are {list(self.similarities)}, the classes {self.classes}; expected at "
+                "least one similarity, and the kernel among them for the kernel of each class."
+            )
 
 
 def open_source(request: SourceRequest, *, offline: bool = False, progress: Progress = no_progress) -> Source:

@@ -31,7 +31,7 @@ from kernel_core.errors import StoreError
 from kernel_core.files import UNFINISHED, replacing, sha256_of
 from kernel_core.records import Progress, no_progress
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".safetensors"
 CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Everything here can be computed again.\n"
 log = logging.getLogger("kernel_core")

@@ -1,7 +1,8 @@
-"""Findings as text: a table for a terminal, CSV for a file."""
+"""Results as text: tables for a terminal, CSV for a file."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import click
@@ -27,6 +28,29 @@ def print_table(table: pd.DataFrame, class_names: tuple[str, ...], csv_file: Pat
     for column in ("query_label", "database_label"):
         shown[column] = [label_text(label, class_names) for label in table[column]]
     click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+
+
+EVALUATION_TITLES = {
+    "single": "one run, mean",
+    "ensemble": "ensemble (averaged logits)",
+    "kernel_knn3": "kernel, 3 nearest",
+    "kernel_weighted20": "kernel, 20 nearest weighted by value^4",
+    "penultimate_knn3": "penultimate features (cosine), 3 nearest",
+    "pixels_knn3": "pixels, 3 nearest",
+}
+
+
+def print_evaluation(accuracy: Mapping[str, float | None], offered: Collection[str]) -> None:
+    """A line an accuracy, a fraction; where there is none, why. offered: similarities that the source gives."""
+    for key, title in EVALUATION_TITLES.items():
+        value = accuracy[key]
+        why = "not asked for" if key.partition("_")[0] in offered else "no features"
+        print_accuracy(title, why if value is None else value)
+
+
+def print_accuracy(title: str, value: float | str) -> None:
+    """One line: a fraction as a percentage, or words in its place."""
+    click.echo(f"{title:<46} {value if isinstance(value, str) else f'{100 * value:6.2f} %'}")
 
 
 def label_text(label: int, class_names: tuple[str, ...]) -> str:

@@ -2,82 +2,57 @@
 
 The whole query × database matrix never exists. Query rows are held (in chunks, if the budget demands it), database
 rows come in blocks and are embedded on the fly, and each tile of products is merged into a running top-k:
-the shape of faiss' `knn_ground_truth` (contrib/exhaustive_search.py).
-
-The order is defined: larger value first, and of equal values the smaller index first.
+the shape of faiss' `knn_ground_truth` (contrib/exhaustive_search.py). Rows too long to be held (thousands of runs)
+are embedded a slice of the runs at a time, and the products of the slices are added up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import zip_longest
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kernel_core.blocks import Plan, Size, plan_blocks
 from kernel_core.errors import RequestError
+from kernel_core.machine import CPU, Machine
+from kernel_core.products import Product, exact_product
 from kernel_core.records import Progress, no_progress
+from kernel_core.selection import TopK
 
-DATABASE_BLOCK = 8_192  # rows; larger ones gain nothing on CPU or GPU
-TILE_BYTES = 128_000_000
-# What embedding a block takes beside its rows: embed.PIECE_BYTES and the temporaries made of a piece.
-WORKSPACE = {"cpu": 16_000_000, "cuda": 512_000_000}
-SORT_ROWS = 64  # rows sorted whole at a time when values tie across the k-th place
+Span = tuple[int, int]  # first row, last row + 1
 
 
 class Rows(Protocol):
-    """What top-k needs of an embedding (`embed.py` has them)."""
+    """What top-k needs of an embedding (`embed.py` has them): rows of runs * width numbers."""
 
-    dim: int
+    runs: int
+    width: int
+    raw_bytes: int
     dtype: torch.dtype
 
     def __len__(self) -> int: ...
 
-    def block(self, start: int, stop: int, device: torch.device) -> Tensor:
-        """Rows start … stop-1, (stop-start, dim) of `dtype`, on `device`."""
+    def read(self, start: int, stop: int, runs: slice) -> npt.NDArray[Any]:
+        """What rows start … stop-1 are made of, read on any thread."""
+
+    def rows(self, raw: Tensor, start: int, runs: slice) -> Tensor:
+        """What `read` gave, on some device → rows (stop-start, width * runs) of `dtype` there."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many rows are held at a time, and the bytes that takes."""
+@dataclass(frozen=True, eq=False)
+class Top:
+    """The k nearest database rows of every query row: indices int32 (n, k) and values (n, k), ordered as
+    `selection.py` says."""
 
-    query_chunk: int  # query rows embedded and held
-    database_block: int  # database rows embedded at a time
-    tile_rows: int  # query rows multiplied at a time
-    bytes: int
-
-
-def plan_blocks(
-    n_query: int, n_database: int, dim: int, k: int, budget: int, *, itemsize: int = 4, device: str = "cpu"
-) -> Plan:
-    """The largest blocks, within reason, whose rows, tile and results fit `budget` bytes.
-
-    Raises `RequestError`, saying how much is needed, if not even the smallest do.
-    """
-    row = dim * itemsize
-    best = 8 * k * 12  # a query row's running top-k, the block's, and what merging them takes
-
-    def total(chunk: int, block: int, tile: int) -> int:
-        return WORKSPACE[device] + (chunk + block) * row + chunk * best + tile * block * (itemsize + 1)
-
-    block = min(n_database, DATABASE_BLOCK)
-    sizes = {"chunk": n_query, "block": block, "tile": max(1, min(n_query, TILE_BYTES // (block * itemsize)))}
-    while total(**sizes) > budget and max(sizes.values()) > 1:
-        # halve whichever takes most; a smaller chunk costs another pass over the database
-        chunk, block, tile = sizes.values()
-        costs = {"chunk": chunk * (row + best), "block": block * row, "tile": tile * block * itemsize}
-        largest = max((name for name in sizes if sizes[name] > 1), key=costs.__getitem__)
-        sizes[largest] = (sizes[largest] + 1) // 2
-        sizes["tile"] = min(sizes["tile"], sizes["chunk"])
-    if total(**sizes) > budget:
-        raise RequestError(
-            f"The memory budget of {budget / 1e6:,.4g} MB is too small: a single query row against a single database "
-            f"row takes {total(1, 1, 1) / 1e6:,.0f} MB. Give at least that much."
-        )
-    return Plan(sizes["chunk"], sizes["block"], sizes["tile"], total(**sizes))
+    indices: npt.NDArray[np.int32]
+    values: npt.NDArray[Any]
 
 
 def top_k(
@@ -86,97 +61,200 @@ def top_k(
     k: int,
     *,
     exclude_self: bool = False,
-    device: torch.device | str = "cpu",
-    budget: int = 1_000_000_000,
+    machine: Machine = CPU,
     progress: Progress = no_progress,
-) -> tuple[npt.NDArray[np.int32], Tensor]:
+) -> Top:
     """The k nearest database rows of every query row, exactly.
 
-    Returns indices int32 (n_query, k) and values (n_query, k) of the rows' dtype on the CPU, both ordered as the
-    module says. With `exclude_self`, query and database are the same rows and i is never among i's neighbors.
-    Raises `RequestError` if k exceeds what the database offers or the budget (bytes) is too small.
+    With `exclude_self`, query and database are the same rows: i is never among i's neighbors, and each pair is
+    multiplied once. Raises `RequestError` if k exceeds what the database offers or the budget is too small.
     """
-    device = torch.device(device)
-    available = len(database) - exclude_self
-    if not 1 <= k <= available:
-        raise RequestError(
-            f"k is {k}, but the database offers {available} examples; ask for 1 to {available}."
-        )
-    plan = plan_blocks(
-        len(query), len(database), query.dim, k, budget, itemsize=query.dtype.itemsize, device=device.type
-    )
-    whole, done = len(query) * len(database), 0
-
-    def advance(products: int) -> None:
-        nonlocal done
-        done += products
-        progress("nearest neighbors", done, whole)
-
-    advance(0)
-    found = []
-    for start in range(0, len(query), plan.query_chunk):
-        rows = query.block(start, min(start + plan.query_chunk, len(query)), device)
-        found.append(_top_k_of_chunk(rows, database, k, start if exclude_self else None, plan, advance))
-    indices = torch.cat([i for i, _ in found]).to(torch.int32)
-    return indices.numpy(), torch.cat([v for _, v in found])
+    own = torch.arange(len(query)) if exclude_self else None
+    return Search(query, database, k, own=own, machine=machine, progress=progress).run()[0]
 
 
-def _top_k_of_chunk(
-    rows: Tensor, database: Rows, k: int, first: int | None, plan: Plan, advance: Callable[[int], None]
-) -> tuple[Tensor, Tensor]:
-    """Top-k of the query rows held against the whole database. first: the index of rows[0] where self is masked."""
-    n = len(rows)
-    indices = torch.zeros(n, k, dtype=torch.int64, device=rows.device)
-    values = torch.full((n, k), -torch.inf, dtype=rows.dtype, device=rows.device)
-    for b0 in range(0, len(database), plan.database_block):
-        b1 = min(b0 + plan.database_block, len(database))
-        block = database.block(b0, b1, rows.device)  # (b, D)
-        for q0 in range(0, n, plan.tile_rows):
-            q1 = min(q0 + plan.tile_rows, n)
-            tile = rows[q0:q1] @ block.T  # (q, D) x (D, b) -> (q, b)
-            if first is not None:
-                _mask_self(tile, first + q0, b0)
-            tile_indices, tile_values = top_k_of_tile(tile, k)
-            merged_values = torch.cat([values[q0:q1], tile_values], dim=1)
-            merged_indices = torch.cat([indices[q0:q1], tile_indices + b0], dim=1)
-            # Everything found before has smaller indices, so a stable sort keeps equal values in index order.
-            order = torch.sort(merged_values, dim=1, descending=True, stable=True).indices[:, :k]
-            values[q0:q1], indices[q0:q1] = merged_values.gather(1, order), merged_indices.gather(1, order)
-        advance(n * (b1 - b0))
-    return indices.cpu(), values.cpu()
+def top_k_by_class(
+    query: Rows,
+    database: Rows,
+    k: int,
+    *,
+    exclude_self: bool = False,
+    machine: Machine = CPU,
+    progress: Progress = no_progress,
+) -> list[Top]:
+    """The k nearest by the average over classes, then by each class alone; all in one pass.
 
-
-def _mask_self(tile: Tensor, first_query: int, first_database: int) -> None:
-    """Write -inf where a query row meets itself. tile: (q, b)."""
-    q, b = tile.shape
-    columns = torch.arange(first_query, first_query + q, device=tile.device) - first_database
-    inside = (columns >= 0) & (columns < b)
-    tile[torch.arange(q, device=tile.device)[inside], columns[inside]] = -torch.inf
-
-
-def top_k_of_tile(tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Indices and values (q, min(k, b)) of the k largest in each row, equal values in index order.
-
-    `torch.topk` returns equal values in no order, and any of those that tie for the k-th place; rows where they do
-    (seen from one value more) are sorted whole.
+    The rows' width is the number of classes. Otherwise as `top_k`.
     """
-    _q, b = tile.shape
-    kept = min(k, b)
-    values, indices = tile.topk(min(k + 1, b), dim=1)
-    tied = torch.nonzero(values[:, -1] == values[:, kept - 1]).flatten() if kept < b else indices.new_empty(0)
-    values, indices = values[:, :kept], indices[:, :kept]
-    equal_rows = torch.nonzero((values[:, 1:] == values[:, :-1]).any(1)).flatten()
-    if len(equal_rows):
-        values[equal_rows], indices[equal_rows] = _in_index_order(values[equal_rows], indices[equal_rows])
-    for rows in torch.split(tied, SORT_ROWS):
-        sorted_values, sorted_indices = torch.sort(tile[rows], dim=1, descending=True, stable=True)
-        values[rows], indices[rows] = sorted_values[:, :kept], sorted_indices[:, :kept]
-    return indices, values
+    own = torch.arange(len(query)) if exclude_self else None
+    search = Search(query, database, k, own=own, parts=query.width, machine=machine, progress=progress)
+    return search.run()
 
 
-def _in_index_order(values: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Reorder rows of descending values so that equal ones stand in the order of their indices."""
-    by_index = indices.argsort(dim=1)
-    values, indices = values.gather(1, by_index), indices.gather(1, by_index)
-    by_value = torch.sort(values, dim=1, descending=True, stable=True).indices
-    return values.gather(1, by_value), indices.gather(1, by_value)
+class Search:
+    """One pass over the database.
+
+    own[i]: the database row that query row i is, which is never among its neighbors; None if there is no such. If
+    query and database are the same rows, only tiles above the diagonal are computed, and used from both sides.
+    parts: into so many equal parts the numbers of a row are cut; with more than one, the top-k of each part's products
+    times `parts` follow the top-k of their sum.
+    """
+
+    def __init__(
+        self,
+        query: Rows,
+        database: Rows,
+        k: int,
+        *,
+        own: Tensor | None = None,
+        parts: int = 1,
+        product: Product | None = None,
+        machine: Machine = CPU,
+        progress: Progress = no_progress,
+    ) -> None:
+        available = len(database) - (own is not None)
+        if not 1 <= k <= available:
+            raise RequestError(
+                f"k is {k}, but the database offers {available} examples; ask for 1 to {available}."
+            )
+        device = machine.device
+        self.query, self.database, self.parts = query, database, parts
+        self.device, self.progress = device, progress
+        self.product = product or exact_product(device, query.runs * query.width // parts, query.dtype)
+        self.own = None if own is None else own.to(device)
+        self.symmetric = own is not None and len(own) == len(database)
+        size = Size(
+            len(query), len(database), query.runs, query.width, k,
+            itemsize=query.dtype.itemsize, operand=self.product.itemsize,
+            raw=max(query.raw_bytes, database.raw_bytes), parts=parts,
+            symmetric=self.symmetric, device=device.type,
+        )  # fmt: skip
+        self.plan: Plan = plan_blocks(size, machine.budget)
+        tables = 1 if parts == 1 else 1 + parts
+        self.best = [TopK(len(query), k, query.dtype, device) for _ in range(tables)]
+
+    def run(self) -> list[Top]:
+        """Search; returns the top-k of the whole, then of each part if there are several."""
+        n, chunk, step = len(self.query), self.plan.query_chunk, "nearest neighbors"
+        chunks = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+        columns = [(stop - start) * (len(self.database) - self._first(start)) for start, stop in chunks]
+        done, whole = 0, sum(columns)
+        self.progress(step, 0, whole)
+        for start, stop in chunks:
+            work = self._with_rows_held if len(self._slices) == 1 else self._slice_by_slice
+            for advanced in work(start, stop):
+                done += (stop - start) * advanced
+                self.progress(step, done // len(self._slices), whole)
+        return [Top(b.indices.to(torch.int32).cpu().numpy(), b.values.cpu().numpy()) for b in self.best]
+
+    @property
+    def _slices(self) -> list[slice]:
+        starts = range(0, self.query.runs, self.plan.slice_runs)
+        return [slice(r, min(r + self.plan.slice_runs, self.query.runs)) for r in starts]
+
+    def _first(self, row: int) -> int:
+        """The first database row that query rows from `row` on must be multiplied with."""
+        return row if self.symmetric else 0
+
+    def _tiles(self, start: int, stop: int) -> list[Span]:
+        return spans(start, stop, self.plan.tile_rows)
+
+    def _blocks(self, start: int) -> list[Span]:
+        return spans(self._first(start), len(self.database), self.plan.database_block)
+
+    def _with_rows_held(self, start: int, stop: int) -> Iterator[int]:
+        """Query rows start … stop-1, embedded once, against the database; yields the columns each block adds."""
+        runs = self._slices[0]
+        tiles = self._tiles(start, stop)
+        held = [operands for _, operands in self._embedded(self.query, tiles, runs)]
+        for block, operands in self._embedded(self.database, self._blocks(start), runs):
+            for tile, rows in zip(tiles, held, strict=True):
+                if not self._done_from_the_other_side(tile, block):
+                    self._merge(tile, block, self._multiply(rows, operands))
+            yield block[1] - block[0]
+
+    def _slice_by_slice(self, start: int, stop: int) -> Iterator[int]:
+        """The same for long rows: block by block, the products of the slices of runs are added up, tile by tile."""
+        for block in self._blocks(start):
+            tiles = [t for t in self._tiles(start, stop) if not self._done_from_the_other_side(t, block)]
+            sums: dict[Span, list[Tensor]] = {}
+            for runs in self._slices:
+                ((_, operands),) = self._embedded(self.database, [block], runs)
+                for tile, rows in self._embedded(self.query, tiles, runs):
+                    products = self._multiply(rows, operands)
+                    if tile in sums:
+                        for total, addend in zip(sums[tile], products, strict=True):
+                            total += addend
+                    else:
+                        sums[tile] = products
+                yield block[1] - block[0]
+            for tile in tiles:
+                self._merge(tile, block, sums.pop(tile))
+
+    def _done_from_the_other_side(self, tile: Span, block: Span) -> bool:
+        """Whether a tile of query rows lies below a block of the same rows."""
+        return self.symmetric and tile[0] >= block[1]
+
+    def _embedded(self, side: Rows, spans: list[Span], runs: slice) -> Iterator[tuple[Span, list[Any]]]:
+        """The operands of each span of rows, part by part."""
+        for span, raw in read_ahead(side, spans, runs, self.device):
+            yield span, self._operands_of(side.rows(raw, span[0], runs))
+
+    def _operands_of(self, rows: Tensor) -> list[Any]:
+        cut = rows.view(len(rows), self.parts, -1)  # (b, parts, D / parts)
+        return [self.product.operand(cut[:, part]) for part in range(self.parts)]
+
+    def _multiply(self, rows: list[Any], operands: list[Any]) -> list[Tensor]:
+        return [self.product.multiply(q, d) for q, d in zip(rows, operands, strict=True)]
+
+    def _merge(self, tile: Span, block: Span, products: list[Tensor]) -> None:
+        """Take the products of a tile of query rows and a block of database rows, part by part, into the top-k."""
+        if self.parts > 1:
+            whole = products[0].clone()
+            for part in products[1:]:
+                whole += part
+            products = [whole, *(part.mul_(self.parts) for part in products)]
+        for best, values in zip(self.best, products, strict=True):
+            if self.own is not None:
+                _mask(values, self.own[slice(*tile)] - block[0])
+            best.merge(tile[0], values, block[0])
+            if self.symmetric and tile[1] <= block[0]:
+                best.merge(block[0], values.T.contiguous(), tile[0])
+
+
+def spans(start: int, stop: int, step: int) -> list[Span]:
+    """start … stop cut into spans of `step`, the last one shorter."""
+    return [(i, min(i + step, stop)) for i in range(start, stop, step)]
+
+
+def _mask(tile: Tensor, own: Tensor) -> None:
+    """Write -inf where a query row meets itself: row i of the tile (q, b) in column own[i], where there is one."""
+    inside = torch.nonzero((own >= 0) & (own < tile.shape[1])).flatten()
+    tile[inside, own[inside]] = -torch.inf
+
+
+def read_ahead(
+    side: Rows, spans: list[Span], runs: slice, device: torch.device
+) -> Iterator[tuple[Span, Tensor]]:
+    """What each span of rows is made of, on the device; with CUDA, the next is read and copied meanwhile."""
+    if device.type != "cuda":
+        for span in spans:
+            yield span, torch.from_numpy(side.read(*span, runs))
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def fetch(span: Span) -> Tensor:
+        pinned = torch.from_numpy(side.read(*span, runs)).pin_memory()
+        with torch.cuda.stream(stream):
+            raw = pinned.to(device, non_blocking=True)
+        stream.synchronize()  # this thread waits, the other one computes
+        return raw
+
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(fetch, spans[0])
+        for span, after in zip_longest(spans, spans[1:]):
+            raw = following.result()
+            if after is not None:
+                following = reader.submit(fetch, after)
+            raw.record_stream(torch.cuda.current_stream(device))
+            yield span, raw

@@ -11,19 +11,22 @@ def log_softmax(logits):
     return x - np.log1p(others)
 
 
-def kernel(query, database):
-    """Logits (M, N1, C) and (M, N2, C) → the kernel (N1, N2): (M-1)/M times the mean correlation over classes."""
+def kernel(query, database, transform="log_softmax", classes=None):
+    """Logits (M, N1, C) and (M, N2, C) → the kernel (N1, N2): (M-1)/M times the mean correlation over classes, all or
+    some, of what `transform` makes of the logits."""
     M, n, C = query.shape
+    classes = range(C) if classes is None else classes
     total = np.zeros((n, database.shape[1]))
-    zq, zd = log_softmax(query), log_softmax(database)
-    for c in range(C):
+    made = {"log_softmax": log_softmax, "none": lambda logits: logits.astype(np.float64)}[transform]
+    zq, zd = made(query), made(database)
+    for c in classes:
         rows = np.concatenate([zq[:, :, c], zd[:, :, c]], axis=1).T.astype(np.float64)  # (N1 + N2, M)
         with np.errstate(invalid="ignore", divide="ignore"):
             correlation = np.corrcoef(rows)
         correlation[np.ptp(rows, axis=1) == 0] = 0  # a constant class has no correlation
         correlation[:, np.ptp(rows, axis=1) == 0] = 0
         total += correlation[:n, n:]
-    return (M - 1) / M * total / C
+    return (M - 1) / M * total / len(classes)
 
 
 def assert_neighbors(indices, values, similarity, tolerance):

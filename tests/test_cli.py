@@ -46,8 +46,14 @@ def test_evaluate_json_has_the_promised_keys(digits_cache):
     done = invoke("evaluate", "digits", "--json", env=digits_cache)
     accuracy = json.loads(done.stdout)
     assert list(accuracy) == [
+        "query", "database", "transform", "classes",
         "runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20", "penultimate_knn3", "pixels_knn3",
+        "kernel_class_knn3",
     ]  # fmt: skip
+    asked = [
+        accuracy.pop(name) for name in ("query", "database", "transform", "classes", "kernel_class_knn3")
+    ]
+    assert asked == ["test", "train", "log_softmax", None, None]
     assert accuracy.pop("runs") == 256
     assert all(0.9 < value < 1 for value in accuracy.values())
 
@@ -140,7 +146,8 @@ def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
         (["build", "cifra10"], "Known: digits"),
         (["build", "no/such/source.toml"], "no such file exists"),
         (["neighbors", "digits", "--query", "test:500"], "expected test:0 … test:499"),
-        (["neighbors", "digits", "--query", "train:3"], "expected test:0 … test:499"),
+        (["neighbors", "digits", "--query", "valid:3"], "as in test:123 or train:123"),
+        (["neighbors", "digits", "--query", "test"], "as in test:123 or train:123"),
         (["neighbors", "digits", "--query", "test:1", "--k", "51"], "ask for 1 to 50"),
         (["pairs", "digits", "--ranks", "601-648"], "there are 500 pairs"),
         (["pairs", "digits", "--ranks", "9-8"], "there are 500 pairs"),

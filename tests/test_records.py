@@ -75,3 +75,49 @@ def test_spec_survives_json_and_refuses_unknown_similarity():
     assert not KernelSpec("pixels").excludes_self
     with pytest.raises(RequestError, match="known: kernel, penultimate"):
         KernelSpec("cosine")
+
+
+def test_variant_survives_json_as_the_same_key_of_a_table():
+    spec = KernelSpec("kernel", transform="none", classes=(0, 3))
+    again = KernelSpec.from_json(spec.to_json())
+    assert again == spec
+    assert isinstance(again.classes, tuple)
+    assert {spec: 1}[again] == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "title"),
+    [
+        (KernelSpec("kernel", runs=9), "kernel"),
+        (KernelSpec("kernel", transform="none"), "kernel (raw logits)"),
+        (KernelSpec("kernel", classes=(3,)), "kernel (class 3)"),
+        (KernelSpec("kernel", transform="none", classes=(0, 3)), "kernel (raw logits, classes 0, 3)"),
+        (KernelSpec("pixels"), "pixels"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_variant_has_a_name(spec, title):
+    assert spec.title == title
+
+
+@pytest.mark.parametrize("classes", [(), (3, 3), (3, 0), (-1, 2)])
+def test_classes_out_of_order_repeated_or_negative_are_refused(classes):
+    with pytest.raises(RequestError, match="each once and in rising order"):
+        KernelSpec("kernel", classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"transform": "foo"}, "known: log_softmax, none"),
+        ({"query": "valid"}, "No split is called 'valid'; known: train, test"),
+        ({"database": "valid"}, "No split is called 'valid'"),
+        ({"similarity": "pixels", "transform": "none"}, "raw logits: pixels does not depend"),
+        ({"similarity": "pixels", "classes": (1,)}, "class 1: pixels does not depend"),
+        ({"similarity": "penultimate", "runs": 5}, "5 runs: penultimate does not depend"),
+    ],
+    ids=str,
+)
+def test_what_is_no_variant_is_refused(fields, message):
+    with pytest.raises(RequestError, match=message):
+        KernelSpec(**{"similarity": "kernel", **fields})

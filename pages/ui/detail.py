@@ -6,7 +6,8 @@ import streamlit as st
 
 from kernel_core import comparison
 from kernel_core.errors import RequestError
-from kernel_core.records import SIMILARITIES, Results
+from kernel_core.records import SIMILARITIES
+from kernel_core.results import Results
 from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
 
 PARAMETER = "example"

@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 
 import streamlit as st
 
-from kernel_core.records import Neighbors, Results, Split
+from kernel_core.records import Neighbors, Split
+from kernel_core.results import Results
 from pages.ui import load
 
 

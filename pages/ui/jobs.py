@@ -40,6 +40,7 @@ class Jobs:
             ]
             for option, value in (("--runs", request.runs), ("--files", request.files)):
                 command += [option, str(value)] if value else []
+            command += ["--precision", request.precision]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
             self._running[request] = process, file
 
@@ -91,7 +92,8 @@ def _watch(request: SourceRequest, running: bool) -> None:
         said = jobs().progress(request)
         if said and said["state"] == "running":
             share = float(str(said["done"])) / max(float(str(said["total"])), 1)
-            st.progress(min(share, 1.0), text=str(said["step"]))
+            words = (str(said[name]) for name in ("step", "pace") if said.get(name))
+            st.progress(min(share, 1.0), text=" · ".join(words))
         if running and not jobs().is_running(request):
             st.rerun()
 

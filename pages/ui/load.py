@@ -14,22 +14,24 @@ from PIL import Image
 
 from kernel_core import duplicates
 from kernel_core.errors import KernelExplorerError, NotBuilt
-from kernel_core.records import Results, Split
-from kernel_core.results import open_results
+from kernel_core.records import Split
+from kernel_core.results import Results, open_results
 from kernel_core.sources import SourceRequest
 from pages.ui import jobs
 
 
 def request() -> SourceRequest:
     """The source that this server serves, from its environment; `kernel-explorer serve` sets it."""
+    precision = os.environ.get("KERNEL_EXPLORER_PRECISION", "auto")
     numbers = {key: os.environ.get(f"KERNEL_EXPLORER_{key.upper()}") for key in ("runs", "files")}
     name = os.environ.get("KERNEL_EXPLORER_SOURCE", "digits")
-    return SourceRequest(name, **{key: int(number) for key, number in numbers.items() if number})
+    given = {key: int(number) for key, number in numbers.items() if number}
+    return SourceRequest(name, **given, precision=precision)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Opening the results")
-def _open(name: str, runs: int | None, files: int | None) -> Results:
-    results = open_results(SourceRequest(name, runs, files))
+def _open(name: str, runs: int | None, files: int | None, precision: str) -> Results:
+    results = open_results(SourceRequest(name, runs, files, precision=precision))
     gc.collect()
     gc.freeze()  # Streamlit collects garbage after every rerun; frozen objects cost it nothing (40 → 10 ms)
     return results
@@ -42,7 +44,7 @@ def results() -> Results:
     """What this server shows. Where it is not built yet, or cannot be, the page says so and stops here."""
     try:
         wanted = request()
-        found = _open(wanted.name, wanted.runs, wanted.files)
+        found = _open(wanted.name, wanted.runs, wanted.files, wanted.precision)
     except NotBuilt as missing:
         jobs.offer_build(request(), str(missing))
         st.stop()

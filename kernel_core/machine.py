@@ -1,0 +1,55 @@
+"""Where a search runs: the device, the bytes it may take, and what the processor offers."""
+
+from __future__ import annotations
+
+import functools
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kernel_core.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to compute, and in how many bytes."""
+
+    device: torch.device
+    budget: int
+
+
+CPU = Machine(torch.device("cpu"), 1_000_000_000)
+
+
+@functools.cache
+def piece_bytes(device_type: str) -> int:
+    """How much is normalised at a time: on a CPU, what its second level of cache holds; three times faster so."""
+    if device_type != "cpu":
+        return 64_000_000
+    with suppress(AttributeError, ValueError, OSError):  # no sysconf, or none that knows this name
+        return min(max(os.sysconf("SC_LEVEL2_CACHE_SIZE"), 250_000), 4_000_000)
+    return 1_000_000
+
+
+def use_allowed_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Keep torch to the cores that a container may use, and return how many threads it has.
+
+    torch sees the cores a process may run on, but not a quota of their time: more threads than that only wait.
+    """
+    with suppress(OSError, ValueError):
+        quota, period = (cgroup / "cpu.max").read_text().split()  # "max 100000" without a quota
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, round(int(quota) / int(period)))))
+    return torch.get_num_threads()
+
+
+def choose_device(name: str) -> torch.device:
+    """auto → CUDA if there is one, else the CPU. Raises `RequestError` if cuda is asked for and absent."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise RequestError(
+            "--device cuda was asked for, but torch sees no CUDA device; use --device auto or cpu."
+        )
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
