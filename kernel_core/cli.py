@@ -14,6 +14,7 @@ import click
 import pandas as pd
 
 from kernel_core import __version__, comparison, duplicates, failures, hub, serving
+from kernel_core.bench import bench
 from kernel_core.errors import KernelExplorerError
 from kernel_core.options import (
     Ranks,
@@ -260,6 +261,9 @@ def figures(results: Results, out: Path, seed: int) -> None:
 
     for path in draw_all(results, out, seed=seed):
         click.echo(path)
+
+
+main.add_command(bench)
 
 
 @main.group()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
@@ -57,3 +58,47 @@ def label_text(label: int, class_names: tuple[str, ...]) -> str:
     """A class by number and name; by number alone where that is its name."""
     name = class_names[label]
     return name if name == str(label) else f"{label} {name}"
+
+
+BENCH_LAYOUT = "{:<37} {:>20} {:>6} {:>8} {:>5} {:>10} {:>5}   {}"
+
+
+def bench_table(result: dict[str, Any]) -> str:
+    """The result of the verb bench as a person reads it: machine, sizes, a line a method, our share of the machine's peak."""
+    machine, product = result["machine"], result["product"]
+    head = ("", "seconds [min-max]", "speed", "memory", "less", "allocated", "less", "as in float64")
+    measured = {row["method"]: row for row in result["methods"] if "seconds" in row}
+    base = measured.get("original", {})
+    lines = [
+        "{cpu}, {threads} threads, torch {torch}, device {device}".format(**machine),
+        "{source}: {queries:,} queries x {database:,} examples, {runs:,} runs, {classes} classes, {files} file(s), "
+        "k {k}, median of {repeats}\n".format(**result["sizes"]),
+        BENCH_LAYOUT.format(*head).rstrip(),
+        *(_bench_line(row, base) for row in result["methods"]),
+        "",
+        "speed, less: times the original algorithm's. memory: resident at its peak, with libraries and mapped files.",
+        "as in float64: sampled queries whose k nearest are those of a float64 reference.",
+    ]  # fmt: skip
+    if product:
+        lines.append(
+            "Float32 product here: {gflops:,.0f} GFLOP/s ({by}). Kernel Explorer, from opening the files to the "
+            "neighbors: {ours:,.0f} GFLOP/s, {share:.0%} of it.".format(**product)
+        )
+    return "\n".join(lines)
+
+
+def _bench_line(row: dict[str, Any], base: dict[str, Any]) -> str:
+    if "unavailable" in row:
+        return f"{row['title']:<37} {row['unavailable']}"
+    seconds, agreed = row["seconds"], row["agreement"]
+    cells = ["{median:.2f} [{min:.2f}-{max:.2f}]".format(**seconds)]
+    cells.append(f"{base['seconds']['median'] / seconds['median']:.1f}x" if base else "")
+    for kind in ("peak_resident", "peak_anonymous"):
+        cells.append(f"{row[kind] / 1e9:.2f} GB" if row[kind] else "unknown")
+        cells.append(f"{base[kind] / row[kind]:.1f}x" if base and row[kind] else "")
+    doubt = f" ({agreed['close']} by rounding)" if agreed["same"] < agreed["rows"] else ""
+    proved = f", {row['certified']:,} rows proved" if row["certified"] is not None else ""
+    on_gpu = f", {row['peak_cuda'] / 1e9:.2f} GB of GPU memory" if row["peak_cuda"] else ""
+    return BENCH_LAYOUT.format(
+        row["title"], *cells, f"{agreed['same']} of {agreed['rows']}{doubt}{proved}{on_gpu}"
+    )
