@@ -46,7 +46,7 @@ class ProgressBars:
                 print(f"{step} …", file=sys.stderr, flush=True)
             unit = unit_of(step)
             rate = ", {rate_fmt}" if unit else ""
-            layout = "{desc:<44} {percentage:3.0f}% |{bar:24}| {elapsed} (left {remaining}" + rate + ")"
+            layout = "{desc:<36} {percentage:3.0f}% |{bar}| {remaining} left" + rate
             self.bar = tqdm(
                 desc=step, total=total, bar_format=layout, unit=unit, unit_scale=True,
                 disable=not sys.stderr.isatty(),
