@@ -250,6 +250,8 @@ def read_ahead(
         stream.synchronize()  # this thread waits, the other one computes
         return raw
 
+    if not spans:
+        return
     with ThreadPoolExecutor(1) as reader:
         following = reader.submit(fetch, spans[0])
         for span, after in zip_longest(spans, spans[1:]):

@@ -1,0 +1,70 @@
+"""Products of blocks, and what of the machine they use."""
+
+import os
+
+import pytest
+import torch
+
+from kernel_core import machine, products
+from kernel_core.errors import RequestError
+
+CPU = torch.device("cpu")
+
+
+def unit_rows(n, dim, seed):
+    rows = torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize("dim", [1, 59, 5_000])
+@pytest.mark.parametrize("product", [products.PLAIN, products.ONEDNN, products.DOUBLE], ids=lambda p: p.name)
+def test_every_exact_product_is_that_of_float64(product, dim):
+    if product is products.ONEDNN and not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch is built without oneDNN")
+    q, d = unit_rows(7, dim, 0), unit_rows(9, dim, 1)
+    found = product.multiply(product.operand(q), product.operand(d))
+    torch.testing.assert_close(found.double(), q.double() @ d.double().T, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dim", [3, 4_096, 4_097, 20_000])
+def test_half_precision_sums_long_rows_in_spans(dim):
+    product = products.half(dim)
+    q, d = unit_rows(5, dim, 2), unit_rows(6, dim, 3)
+    found = product.multiply(product.operand(q), product.operand(d))
+    torch.testing.assert_close(found.double(), q.double() @ d.double().T, atol=1e-3, rtol=0)
+    assert product.operand(q).dtype == torch.float16
+
+
+def test_the_quickest_exact_product_is_one_that_rounds_nothing():
+    assert products.exact_product(CPU, 100) in (products.PLAIN, products.ONEDNN)
+    assert products.exact_product(CPU, 100, torch.float64) is products.DOUBLE
+
+
+@pytest.mark.parametrize(
+    ("quota", "threads"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)]
+)
+def test_threads_keep_to_the_quota_of_a_container(tmp_path, quota, threads):
+    (tmp_path / "cpu.max").write_text(quota)
+    before = torch.get_num_threads()
+    try:
+        assert machine.use_allowed_cores(tmp_path) == (threads or before)
+    finally:
+        torch.set_num_threads(before)
+    assert machine.use_allowed_cores(tmp_path / "no cgroup") == before
+
+
+def test_pieces_fit_the_cache_where_it_is_known(monkeypatch):
+    machine.piece_bytes.cache_clear()
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_LEVEL2_CACHE_SIZE": 2_000_000}[name])
+    assert machine.piece_bytes("cpu") == 2_000_000
+    machine.piece_bytes.cache_clear()
+    monkeypatch.setattr(os, "sysconf", lambda name: 0)  # not known
+    assert machine.piece_bytes("cpu") == 250_000
+    machine.piece_bytes.cache_clear()
+
+
+def test_an_absent_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert machine.choose_device("auto") == CPU
+    with pytest.raises(RequestError, match="torch sees no CUDA device; use --device auto or cpu"):
+        machine.choose_device("cuda")
