@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from kernel_core.errors import RequestError
 
-# Rows; larger ones gain nothing. A tile of products (TILE x BLOCK) should stay in the last level of cache.
+# Rows; larger ones gain nothing. On a CPU a tile of products (TILE x BLOCK) should stay in the last level of cache.
 BLOCK = {"cpu": 4_096, "cuda": 8_192}
-TILE = 1_024
+TILE = {"cpu": 1_024, "cuda": 4_096}
 # What embedding and selecting take beside what is counted here: temporaries made of pieces and of groups.
 WORKSPACE = {"cpu": 16_000_000, "cuda": 512_000_000}
-# Measured on two cores with AVX-512, per number multiplied, number embedded, product added to a sum, and tile.
-SECONDS = {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "step": 2e-4}
+# Per number multiplied, number embedded, product added to a sum, and tile; only their ratios matter. On a CPU as
+# measured on two cores with AVX-512; on CUDA from data sheets, where starting a tile's many small steps costs most.
+SECONDS = {
+    "cpu": {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "step": 2e-4},
+    "cuda": {"product": 1e-14, "embed": 1e-11, "add": 1e-12, "step": 5e-4},
+}
 ENOUGH = 1.06  # of the fastest plan's time, for a plan that takes less memory
 
 
@@ -72,7 +76,7 @@ def _plans(size: Size, budget: int) -> Iterator[Plan]:
     for runs in _halves(size.runs):
         largest = BLOCK[size.device] if runs == size.runs else 16 * BLOCK[size.device]
         for block in _powers(size.n_database, largest):
-            largest_tile = max(128, TILE // size.parts)
+            largest_tile = max(128, TILE[size.device] // size.parts)
             for tile in _powers(size.n_query, min(largest_tile, block) if size.symmetric else largest_tile):
                 fixed = _bytes(size, 0, block, tile, runs)
                 spare, row = budget - fixed, _bytes(size, 1, block, tile, runs) - fixed
@@ -118,7 +122,8 @@ def _bytes(size: Size, chunk: int, block: int, tile: int, runs: int) -> int:
 
 
 def _cost(size: Size, plan: Plan) -> float:
-    """Roughly the seconds that the plan takes, on two cores; only ratios matter."""
+    """Roughly the seconds that the plan takes."""
+    seconds = SECONDS[size.device]
     numbers = size.runs * size.width
     chunks = -(-size.n_query // plan.query_chunk)
     blocks = -(-size.n_database // plan.database_block)
@@ -126,10 +131,10 @@ def _cost(size: Size, plan: Plan) -> float:
     slices = -(-size.runs // plan.slice_runs)
     rows = chunks * size.n_database + (size.n_query if slices == 1 else blocks * size.n_query)
     pairs = size.n_query * size.n_database
-    product = SECONDS["product"] * pairs * numbers * (1 + 16 / plan.tile_rows + 64 / plan.database_block)
+    product = seconds["product"] * pairs * numbers * (1 + 16 / plan.tile_rows + 64 / plan.database_block)
     return (
         product
-        + SECONDS["embed"] * rows * numbers
-        + SECONDS["step"] * blocks * (tiles + chunks) * slices
-        + SECONDS["add"] * pairs * (slices - 1)
+        + seconds["embed"] * rows * numbers
+        + seconds["step"] * blocks * (tiles + chunks) * slices
+        + seconds["add"] * pairs * (slices - 1)
     )

@@ -16,7 +16,6 @@ Variants: without log_softmax (`transform="none"`), and averaged over some of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ class KernelRows(_Rows):
             raise DataError(
                 f"The ensemble has {ensemble.runs} run; the kernel correlates over runs and needs at least 2."
             )
-        self.ensemble, self.split, self.transform, self.given = ensemble, split, transform, moments
+        self.ensemble, self.split, self.transform, self.known = ensemble, split, transform, moments
         self.runs = ensemble.runs
         self.classes = range(ensemble.classes) if classes is None else classes
         self.width = len(self.classes)
@@ -94,13 +93,14 @@ class KernelRows(_Rows):
     def __len__(self) -> int:
         return self.ensemble.examples(self.split)
 
-    @cached_property
-    def moments(self) -> Moments:
-        """Mean and spread over all the runs, of all examples."""
-        if self.given is not None:
-            return self.given
-        files, cpu = range(len(self.ensemble.parts)), torch.device("cpu")
-        return merge([read_moments(self.ensemble, f, self.split, self.transform, cpu) for f in files])
+    def moments(self, device: torch.device) -> Moments:
+        """Mean and spread over all the runs, of all examples; computed on the device if they are not known."""
+        if self.known is None:
+            files = range(len(self.ensemble.parts))
+            self.known = merge(
+                [read_moments(self.ensemble, f, self.split, self.transform, device) for f in files]
+            )
+        return self.known
 
     def read(self, start: int, stop: int, runs: slice) -> npt.NDArray[Any]:
         """The logits (m, b, C) of these runs of all files, one after the other."""
@@ -119,7 +119,7 @@ class KernelRows(_Rows):
     def rows(self, raw: Tensor, start: int, runs: slice) -> Tensor:
         """Rows (b, classes * m), standardised over all the runs."""
         m, b, C = raw.shape  # runs, examples, classes
-        whole = m == self.runs and self.given is None
+        whole = m == self.runs and self.known is None
         made = torch.empty(b, self.width, m, device=raw.device)
         size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
         # Squares that sum to 1 over the runs → rows whose inner product is the kernel.
@@ -127,7 +127,7 @@ class KernelRows(_Rows):
         for i in range(0, b, size):
             piece = raw[:, i : i + size].permute(1, 2, 0).contiguous()  # (p, C, m)
             first = start + i
-            known = None if whole else self.moments[first : first + len(piece)].to(raw.device)
+            known = None if whole else self.moments(raw.device)[first : first + len(piece)].to(raw.device)
             z, moments = standardized(piece, self.transform, known)
             if whole and not torch.isfinite(moments.mean).all():
                 self._refuse_non_finite(first, first + len(piece))

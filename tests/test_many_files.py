@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from kernel_core import pipeline, topk
 from kernel_core.embed import KernelRows
@@ -147,7 +148,7 @@ def test_file_that_changes_while_open_is_refused(source_folder, change):
     with pytest.raises(DataError, match=r"b/log\.pt changed while it was being read"):
         rows.read(0, 10, slice(0, 24))
     with pytest.raises(DataError, match=r"b/log\.pt changed while it was being read"):
-        _ = rows.moments
+        rows.moments(torch.device("cpu"))
 
 
 def test_file_replaced_after_it_was_hashed_is_refused(source_folder, cache, monkeypatch, planted):
