@@ -84,7 +84,6 @@ def _plans(size: Size, budget: int) -> Iterator[Plan]:
                 if size.symmetric and chunk < size.n_query:
                     chunk -= chunk % block  # so that tiles and blocks share their borders
                 if chunk >= 1:
-                    chunk = max(chunk, 1)
                     yield Plan(chunk, block, min(tile, chunk), runs, fixed + chunk * row)
 
 

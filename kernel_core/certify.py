@@ -1,9 +1,10 @@
 """Exact neighbors from half-precision products: candidates, an exact re-rank, and a proof for every row.
 
 With x^ the row x rounded to float16, |<x, y> - <x^, y^>| <= |x - x^| |y| + |x^| |y - y^| (Cauchy-Schwarz), and summing
-D products in float32 adds at most D * 2^-23 |x^| |y^|, whichever way a GPU rounds (long rows are summed in spans, so that D stays small). All norms are measured
-while rounding. If the exact value of the k-th candidate exceeds every other row's product by more than that bound,
-no other row belongs among the k: the row is certified. The rest are searched again in float32.
+D products in float32 adds at most D * 2^-23 |x^| |y^|, whichever way a GPU rounds (long rows are summed in spans, so
+that D stays small). All norms are measured while rounding. If the exact value of the k-th candidate exceeds every other
+row's product by more than that bound, no other row belongs among the k: the row is certified. The rest are searched
+again in float32.
 """
 
 from __future__ import annotations
@@ -87,19 +88,14 @@ class _Certified:
     ) -> None:
         self.query, self.database, self.k, self.machine = query, database, k, machine
         self.progress = progress
-        self.own = torch.arange(len(query)) if exclude_self else None
+        self.exclude_self = exclude_self
         self.available = len(database) - exclude_self
         self.dim = query.runs * query.width
         self.count = max(k, min(self.available, k + max(16, k // 4)))  # 16 more proved every row in a trial
         self.search = Search(
-            query,
-            database,
-            self.count,
-            own=self.own,
-            product=half(self.dim),
-            machine=machine,
+            query, database, self.count, exclude_self=exclude_self, product=half(self.dim), machine=machine,
             progress=progress,
-        )
+        )  # fmt: skip
 
     def run(self, *, redo: bool) -> Found:
         top = self.search.run()[0]
@@ -107,9 +103,8 @@ class _Certified:
         exact, bound = self._rerank(candidates)
         values, indices = in_order(exact, candidates)
         values, indices = values[:, : self.k], indices[:, : self.k]
-        beyond = (
-            torch.from_numpy(top.values[:, -1]) + bound
-        )  # no product outside the candidates can be larger
+        # No product outside the candidates can be larger.
+        beyond = torch.from_numpy(top.values[:, -1]) + bound
         proved = (values[:, -1] > beyond) | (self.count == self.available)
         unproved = torch.nonzero(~proved).flatten()
         if redo:
@@ -130,7 +125,7 @@ class _Certified:
     def _exactly(self, rows: Tensor) -> Top:
         """The top-k of some query rows by float32 products."""
         held = _Held(self.query, rows.tolist(), self.machine.device)
-        own = None if self.own is None else rows
+        own = rows if self.exclude_self else None
         return Search(
             held, self.database, self.k, own=own, machine=self.machine, progress=self.progress
         ).run()[0]

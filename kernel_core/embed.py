@@ -25,7 +25,7 @@ from torch import Tensor
 
 from kernel_core.errors import DataError
 from kernel_core.machine import piece_bytes
-from kernel_core.moments import Moments, merge, read_moments, standardized
+from kernel_core.moments import Moments, merge, pieces, read_moments, standardized
 from kernel_core.records import Ensemble, ExampleSet, Features, KernelSpec, Split, refuse_non_finite
 
 
@@ -121,17 +121,15 @@ class KernelRows(_Rows):
         m, b, C = raw.shape  # runs, examples, classes
         whole = m == self.runs and self.known is None
         made = torch.empty(b, self.width, m, device=raw.device)
-        size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
         # Squares that sum to 1 over the runs → rows whose inner product is the kernel.
         unit = ((self.runs - 1) / (self.runs * self.width)) ** 0.5
-        for i in range(0, b, size):
-            piece = raw[:, i : i + size].permute(1, 2, 0).contiguous()  # (p, C, m)
-            first = start + i
-            known = None if whole else self.moments(raw.device)[first : first + len(piece)].to(raw.device)
+        for i, piece in pieces(raw):  # (p, C, m)
+            first, last = start + i, start + i + len(piece)
+            known = None if whole else self.moments(raw.device)[first:last].to(raw.device)
             z, moments = standardized(piece, self.transform, known)
             if whole and not torch.isfinite(moments.mean).all():
-                self._refuse_non_finite(first, first + len(piece))
-            made[i : i + size] = z[:, self.classes] if self.width < C else z
+                self._refuse_non_finite(first, last)
+            made[i : i + len(piece)] = z[:, self.classes] if self.width < C else z
         return made.mul_(unit).view(b, -1)
 
     def _refuse_non_finite(self, start: int, stop: int) -> None:

@@ -7,7 +7,7 @@ is that over all runs, and no more than one block of one file is ever read at a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
 from typing import Any
@@ -163,6 +163,14 @@ def _refined(moments: Moments, logits: Tensor, transform: str) -> Moments:
     return moments
 
 
+def pieces(raw: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Logits as stored (m, b, C) → a few examples at a time: the first one's place, and (p, C, m), contiguous."""
+    m, b, C = raw.shape  # runs, examples, classes
+    size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
+    for first in range(0, b, size):
+        yield first, raw[:, first : first + size].permute(1, 2, 0).contiguous()
+
+
 def read_moments(
     ensemble: Ensemble,
     file: int,
@@ -178,14 +186,11 @@ def read_moments(
     part = ensemble.parts[file][split]
     m, N, C = part.shape  # runs, examples, classes
     found = []
-    size = max(1, piece_bytes(device.type) // (4 * m * C))
     block = max(1, READ_BYTES // (part.itemsize * m * C))
     for start in range(0, N, block):
         ensemble.check_unchanged()
         raw = torch.from_numpy(np.ascontiguousarray(part[:, start : start + block])).to(device)
-        for i in range(0, raw.shape[1], size):
-            logits = raw[:, i : i + size].permute(1, 2, 0).contiguous()  # (b, C, m)
-            found.append(moments_of(logits, transform).to(torch.device("cpu")))
+        found += [moments_of(logits, transform).to(torch.device("cpu")) for _, logits in pieces(raw)]
         progress("mean and spread over the runs", min(start + block, N), N)
     moments = Moments(m, *(torch.cat([getattr(f, name) for f in found]) for name in ARRAYS))
     wrong = torch.nonzero(~torch.isfinite(moments.mean).all(1)).flatten().tolist()

@@ -48,8 +48,8 @@ def build(
 ) -> Results:
     """Compute what the cache lacks of a source, and return it all.
 
-    device: auto, cpu or cuda. budget: bytes that top-k may take. On a CPU every precision is exact. Raises any `KernelExplorerError`; the cache then
-    holds what was finished, and nothing half done.
+    device: auto, cpu or cuda. budget: bytes that top-k may take. On a CPU every precision is exact. Raises any
+    `KernelExplorerError`; the cache then holds what was finished, and nothing half done.
     """
     store = store or Store()
     torch_device = choose_device(device)

@@ -64,7 +64,7 @@ BENCH_LAYOUT = "{:<37} {:>20} {:>6} {:>8} {:>5} {:>10} {:>5}   {}"
 
 
 def bench_table(result: dict[str, Any]) -> str:
-    """The result of the verb bench as a person reads it: machine, sizes, a line a method, our share of the machine's peak."""
+    """The result of the verb bench as a person reads it: machine, sizes, a line a method, our share of the peak."""
     machine, product = result["machine"], result["product"]
     head = ("", "seconds [min-max]", "speed", "memory", "less", "allocated", "less", "as in float64")
     measured = {row["method"]: row for row in result["methods"] if "seconds" in row}

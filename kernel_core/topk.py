@@ -69,8 +69,8 @@ def top_k(
     With `exclude_self`, query and database are the same rows: i is never among i's neighbors, and each pair is
     multiplied once. Raises `RequestError` if k exceeds what the database offers or the budget is too small.
     """
-    own = torch.arange(len(query)) if exclude_self else None
-    return Search(query, database, k, own=own, machine=machine, progress=progress).run()[0]
+    search = Search(query, database, k, exclude_self=exclude_self, machine=machine, progress=progress)
+    return search.run()[0]
 
 
 def top_k_by_class(
@@ -86,16 +86,17 @@ def top_k_by_class(
 
     The rows' width is the number of classes. Otherwise as `top_k`.
     """
-    own = torch.arange(len(query)) if exclude_self else None
-    search = Search(query, database, k, own=own, parts=query.width, machine=machine, progress=progress)
-    return search.run()
+    return Search(
+        query, database, k, exclude_self=exclude_self, parts=query.width, machine=machine, progress=progress
+    ).run()
 
 
 class Search:
     """One pass over the database.
 
-    own[i]: the database row that query row i is, which is never among its neighbors; None if there is no such. If
-    query and database are the same rows, only tiles above the diagonal are computed, and used from both sides.
+    exclude_self: query and database are the same rows, and none is its own neighbor; only tiles above the diagonal are
+    computed, and used from both sides. own[i]: where the query rows are some of the database's, which of them query row
+    i is, never among its neighbors.
     parts: into so many equal parts the numbers of a row are cut; with more than one, the top-k of each part's products
     times `parts` follow the top-k of their sum.
     """
@@ -106,12 +107,14 @@ class Search:
         database: Rows,
         k: int,
         *,
+        exclude_self: bool = False,
         own: Tensor | None = None,
         parts: int = 1,
         product: Product | None = None,
         machine: Machine = CPU,
         progress: Progress = no_progress,
     ) -> None:
+        own = torch.arange(len(query)) if exclude_self else own
         available = len(database) - (own is not None)
         if not 1 <= k <= available:
             raise RequestError(
@@ -122,7 +125,7 @@ class Search:
         self.device, self.progress = device, progress
         self.product = product or exact_product(device, query.runs * query.width // parts, query.dtype)
         self.own = None if own is None else own.to(device)
-        self.symmetric = own is not None and len(own) == len(database)
+        self.symmetric = exclude_self
         size = Size(
             len(query), len(database), query.runs, query.width, k,
             itemsize=query.dtype.itemsize, operand=self.product.itemsize,

@@ -38,9 +38,9 @@ class Jobs:
                 "--progress-file",
                 str(file),
             ]
-            for option, value in (("--runs", request.runs), ("--files", request.files)):
-                command += [option, str(value)] if value else []
-            command += ["--precision", request.precision]
+            for option in ("runs", "files", "precision"):
+                value = getattr(request, option)
+                command += [f"--{option}", str(value)] if value else []
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
             self._running[request] = process, file
 
