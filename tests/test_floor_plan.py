@@ -13,7 +13,7 @@ FLOORS = {
     "errors": 0, "files": 0,
     "records": 1, "descriptions": 1, "machine": 1,
     "images": 2, "ensembles": 2, "hub": 2, "store": 2, "progress": 2, "tables": 2, "alignment": 2, "synthetic": 2,
-    "moments": 3, "products": 3, "selection": 3, "blocks": 3,
+    "inference": 3, "moments": 3, "products": 3, "selection": 3, "blocks": 3,
     "train": 3, "evaluate": 3, "comparison": 3, "duplicates": 3,
     "embed": 4, "topk": 4, "failures": 4,
     "certify": 5, "sources": 5,
@@ -66,7 +66,8 @@ def test_core_never_imports_streamlit_or_pages(path):
 def test_pages_never_import_torch_or_what_needs_it(path):
     assert not [name for name in imports(path) if name.split(".")[0] in {"torch", "torchvision"}]
     assert not own(path) & {
-        "machine", "moments", "products", "selection", "embed", "topk", "certify", "train", "ensembles", "pipeline",
+        "machine", "moments", "products", "selection", "embed", "topk", "certify", "train", "inference",
+        "ensembles", "pipeline",
     }  # fmt: skip
 
 
