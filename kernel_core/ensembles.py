@@ -39,7 +39,7 @@ def open_ensemble(files: tuple[Path, ...], root: Path | None = None) -> Ensemble
 
 
 def _open_logits(path: Path) -> dict[Split, npt.NDArray[Any]]:
-    content = _load_tensors(path)
+    content = load_tensors(path)
     found: dict[Split, npt.NDArray[Any]] = {}
     for split, key in LOGIT_KEYS.items():
         tensor = content.get(key)
@@ -56,7 +56,7 @@ def _open_logits(path: Path) -> dict[Split, npt.NDArray[Any]]:
     return found
 
 
-def _load_tensors(path: Path) -> Mapping[str, Any]:
+def load_tensors(path: Path) -> Mapping[str, Any]:
     """The dict in a torch file, its tensors memory-mapped. Only tensors and plain values are ever unpickled."""
     if not path.is_file():
         raise DataError(

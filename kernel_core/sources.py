@@ -15,7 +15,7 @@ from typing import Any, Literal
 from kernel_core import hub, images
 from kernel_core.descriptions import ImagesFrom, Source, TrainingRecipe
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
-from kernel_core.records import KernelSpec, Progress, Split, no_progress
+from kernel_core.records import SPLITS, KernelSpec, Progress, Split, no_progress
 
 RUNS_PER_FILE = 500  # in the published dataset
 
@@ -182,10 +182,7 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
 
     Raises `SourceError` if it is no TOML, lacks something, holds an unknown key, or names no existing logits.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SourceError(f"{path} cannot be read as TOML ({error}); correct it there.") from None
+    content = _read_toml(path)
     _check_keys(path, content)
     folder = path.parent
     name = _text(path, content, "name") if "name" in content else folder.name
@@ -195,6 +192,42 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
     logits = _logit_files(path, content["ensemble"])
     features = folder / _text(path, content["features"], "file") if "features" in content else None
     return Source(name, source_images, logits, features, root=folder)
+
+
+def find_images(text: str, base: Path) -> ImagesFrom:
+    """The images that a text names; a path is relative to `base`.
+
+    One of: digits; a torchvision dataset, as CIFAR10, fetched if need be; a `source.toml`, for its [images]; a folder
+    with train/<class>/ and test/<class>/; a folder with one train*.parquet and one test*.parquet.
+    Raises `SourceError` if it is none of them.
+    """
+    if text == "digits":
+        return ImagesFrom("digits")
+    if text in images.TORCHVISION:
+        root = images.torchvision_root()
+        return _fetched(ImagesFrom("torchvision", {"root": root}, text), offline=False)
+    path = base / Path(text).expanduser()
+    if path.suffix == ".toml":
+        found = _images_from(path, _read_toml(path).get("images") or {})
+        return _fetched(found, offline=False) if found.reader == "torchvision" else found
+    if (path / "train").is_dir() and (path / "test").is_dir():
+        return ImagesFrom("folder", {"folder": path})
+    tables = {split: sorted(path.glob(f"{split}*.parquet")) for split in SPLITS}
+    if all(len(files) == 1 for files in tables.values()):
+        return ImagesFrom("parquet", {split: files[0] for split, files in tables.items()})
+    counts = " and ".join(f"{len(files)} {split}*.parquet" for split, files in tables.items())
+    raise SourceError(
+        f"No images are called {text!r}: {path} {'has ' + counts if path.is_dir() else 'does not exist'}. Expected "
+        "a folder with train/<class>/ and test/<class>/, a folder with one train*.parquet and one test*.parquet, a "
+        f"source.toml, digits, or one of torchvision's {', '.join(sorted(images.TORCHVISION))}."
+    )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SourceError(f"{path} cannot be read as TOML ({error}); correct it there.") from None
 
 
 def _check_keys(path: Path, content: dict[str, Any]) -> None:

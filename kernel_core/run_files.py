@@ -1,0 +1,183 @@
+"""The files of an ensemble's runs in its folder: one a run as it was added, then parts of up to 500 runs.
+
+    runs/pending/run-000007.safetensors  a run as it was added
+    runs/part-000/log.pt                 those of the runs 0 … 499 that are packed, in the published layout
+    runs/dropped.json                    runs that came to nothing, and why
+    penultimate.safetensors              features of the lowest run that gave some
+
+Nothing here takes a lock: what writes is called by one process at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+
+from kernel_core.ensembles import LOGIT_KEYS, load_tensors
+from kernel_core.errors import DataError
+from kernel_core.files import UNFINISHED
+from kernel_core.identity import Identity
+from kernel_core.records import SPLITS, Split
+from kernel_core.source_files import write_arrays, write_json, write_log
+
+RUNS_PER_PART = 500  # as in the published ensemble
+PACKED = "runs/part-*/log.pt"
+FEATURES = "penultimate.safetensors"
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The runs in one folder."""
+
+    folder: Path
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """The runs that are here whole, packed or not, in rising order."""
+        pending = self.pending  # first: a run that is packed meanwhile is then seen twice, not never
+        parts = (int(path.parent.name[5:]) for path in self.folder.glob(PACKED))
+        return tuple(sorted({*pending, *(run for part in parts for run in self._packed(part)[0])}))
+
+    @property
+    def pending(self) -> list[int]:
+        """The runs that are not packed yet, in rising order."""
+        return sorted(int(path.stem[4:]) for path in self.folder.glob("runs/pending/run-*.safetensors"))
+
+    @property
+    def dropped(self) -> dict[int, str]:
+        """The runs that came to nothing, and why."""
+        try:
+            content = json.loads((self.folder / "runs/dropped.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return {int(run): str(why) for run, why in content.items()}
+
+    def __contains__(self, run: int) -> bool:
+        return self._pending_path(run).exists() or run in self._packed(run // RUNS_PER_PART)[0]
+
+    def write(
+        self, run: int, arrays: Mapping[str, Mapping[Split, npt.NDArray[np.float16]]], accuracy: float
+    ) -> None:
+        """Keep a run until it is packed: its logits, and features if it has any."""
+        named = {f"{what}_{split}": array for what, both in arrays.items() for split, array in both.items()}
+        write_arrays(self._pending_path(run), named, {"accuracy": repr(float(accuracy)), "run": str(run)})
+        self.write_dropped({other: why for other, why in self.dropped.items() if other != run})
+
+    def write_dropped(self, dropped: Mapping[int, str]) -> None:
+        """Say which runs came to nothing."""
+        if dropped == self.dropped:
+            return
+        path = self.folder / "runs/dropped.json"
+        if dropped:
+            write_json(path, {str(run): dropped[run] for run in sorted(dropped)})
+        else:
+            path.unlink()
+
+    def pack(self, identity: Identity) -> Iterator[int]:
+        """Pack what is pending, part by part; yields the number of runs that a part gained."""
+        pending = self.pending
+        for part in sorted({run // RUNS_PER_PART for run in pending}):
+            added = [run for run in pending if run // RUNS_PER_PART == part]
+            self._pack_part(part, added, identity)
+            for run in added:  # killed before this, the next to pack does the same again
+                self._pending_path(run).unlink()
+            yield len(added)
+        with contextlib.suppress(OSError):
+            (self.folder / "runs/pending").rmdir()
+
+    def _pack_part(self, part: int, added: list[int], identity: Identity) -> None:
+        """Write a part again with the runs added to it; a run that is in both is taken as added."""
+        before, content = self._packed(part)
+        runs, classes = sorted({*before, *added}), len(identity.class_names)
+        logits = {
+            s: np.empty((len(runs), identity.examples[s]["count"], classes), np.float16) for s in SPLITS
+        }
+        accuracies = []
+        for i, run in enumerate(runs):
+            if run in added:
+                arrays, meta = read_arrays(self._pending_path(run))
+                accuracies.append(float(meta["accuracy"]))
+            else:
+                j = before.index(run)
+                arrays = {f"logits_{split}": content[key][j].numpy() for split, key in LOGIT_KEYS.items()}
+                accuracies.append(float(content["accs"][j]))
+            for split in SPLITS:
+                logits[split][i] = arrays[f"logits_{split}"]
+        write_log(
+            self._part_path(part), runs=runs, test=logits["test"], train=logits["train"], accuracies=accuracies,
+            code=json.dumps(identity.made_by, sort_keys=True),
+        )  # fmt: skip
+
+    def _packed(self, part: int) -> tuple[list[int], Mapping[str, Any]]:
+        """The numbers of a part's runs, and its content, memory-mapped; nothing where there is none."""
+        path = self._part_path(part)
+        if not path.exists():
+            return [], {}
+        content = load_tensors(path)
+        runs = content.get("runs")
+        if not isinstance(runs, list) or not all(
+            isinstance(content.get(key), torch.Tensor) and len(content[key]) == len(runs)
+            for key in (*LOGIT_KEYS.values(), "accs")
+        ):
+            raise DataError(f"{path} does not name its runs as ours do; take it out of {self.folder}.")
+        return runs, content
+
+    def write_features(self, layer: str) -> bool:
+        """Write the features of the lowest run, pending or kept before, that has some; whether there are any then."""
+        path, pending = self.folder / FEATURES, self.pending
+        kept = read_arrays(path)[1].get("run", "") if path.exists() else None
+        if kept is not None and not kept.isdecimal():
+            return True  # put there by somebody else
+        having = [run for run in pending if "features_test" in _names(self._pending_path(run))]
+        earlier = [] if kept is None or int(kept) in pending else [int(kept)]
+        lowest = min([*having, *earlier], default=None)
+        if lowest is None:
+            path.unlink(missing_ok=True)  # of a run that was replaced by one without
+            return False
+        if lowest in having:
+            arrays = read_arrays(self._pending_path(lowest))[0]
+            features = {str(split): arrays[f"features_{split}"] for split in SPLITS}
+            write_arrays(path, features, {"layer": layer or "not named", "run": str(lowest)})
+        return True
+
+    def clean(self) -> None:
+        """Remove what dead processes left half written."""
+        unfinished = f"*.{'[0-9a-f]' * 32}{UNFINISHED}"
+        for folder in ("", "images/", "runs/", "runs/pending/", "runs/part-*/"):
+            for path in self.folder.glob(folder + unfinished):
+                path.unlink()
+
+    def _pending_path(self, run: int) -> Path:
+        return self.folder / f"runs/pending/run-{run:06d}.safetensors"
+
+    def _part_path(self, part: int) -> Path:
+        return self.folder / f"runs/part-{part:03d}/log.pt"
+
+
+def _names(path: Path) -> set[str]:
+    with _opened(path) as file:
+        return set(file.keys())
+
+
+def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """The arrays and the metadata of a safetensors file. Raises `DataError` if it is damaged."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="np") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is damaged ({error}); remove it, and add what it held again.") from None
