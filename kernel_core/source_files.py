@@ -105,7 +105,10 @@ def write_log(
         "runs": runs,
     }
     with writing(path) as file:
-        torch.save(content, file)  # to a name, torch would write that name into the archive
+        try:
+            torch.save(content, file)  # to a name, torch would write that name into the archive
+        except RuntimeError as error:  # of the archive's writer, which the disk's own error led to
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def write_source_file(
