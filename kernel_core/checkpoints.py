@@ -62,9 +62,8 @@ def write_checkpoints(
         examples = given.load()
         for path, run in todo:
             model = _network(model_factory, path)
-            wanted = layer if run == 0 else None
             logits, features = _outputs(
-                model, path, examples, transform=transform, layer=wanted, batch=batch, device=device,
+                model, path, examples, transform=transform, layer=None if run else layer, batch=batch, device=device,
                 progress=lambda _step, done, total, name=path.name: progress(f"running {name}", done, total),
             )  # fmt: skip
             writer.add(run, logits=logits, features=features)

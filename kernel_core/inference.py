@@ -125,7 +125,8 @@ def _tapped(model: nn.Module, layer: str | None) -> Iterator[list[Tensor]]:
 
 def _unknown_layer(layer: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
-    ordered = near + [other for other in known if other not in near]
+    by_depth = sorted(known, key=lambda other: other.count("."))  # so that the head of a deep network is seen
+    ordered = near + [other for other in by_depth if other not in near]
     more = f", and {len(ordered) - LISTED} more" if len(ordered) > LISTED else ""
     return (
         f"The network has no layer {layer!r}. Its layers: {', '.join(ordered[:LISTED]) or 'none'}{more}. Name one of "

@@ -145,7 +145,7 @@ class EnsembleWriter:
     ) -> None:
         """Add a run: its logits (N, C) on the train and test images, arrays or tensors of any floating kind.
 
-        features: its penultimate features (N, D), wanted of one run only. accuracy: on the test set, in 0 … 1;
+        features: its penultimate features (N, D); the lowest run's are kept in the end. accuracy: on the test set, in 0 … 1;
         without it, that of the logits. replace: whether it may take the place of a run already here, or dropped.
         Raises `DataError` where the arrays do not fit the images or are not finite in float16, `RequestError` if the
         run is here already, `StoreError` if the disk refuses; then nothing of it is kept.

@@ -165,3 +165,11 @@ def test_layer_before_one_that_works_in_place_is_seen_as_it_was():
     model = nn.Sequential(nn.Flatten(), nn.Linear(90, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
     for layer in ("1", "2:input"):
         assert (outputs(model, IMAGES, layer=layer)[1] < 0).any()
+
+
+def test_head_of_a_deep_network_is_listed():
+    deep = nn.Sequential(
+        *(nn.Sequential(*(nn.Identity() for _ in range(9))) for _ in range(9)), nn.Linear(1, 1)
+    )
+    with pytest.raises(RequestError, match=r"Its layers: 0, 1, .* 8, 9, 0\.0, .*, and 31 more\. Name one"):
+        outputs(deep, IMAGES, layer="fc")
