@@ -26,6 +26,7 @@ from kernel_core.options import (
     to_csv,
 )
 from kernel_core.records import SIMILARITIES
+from kernel_core.report_verb import report_command
 from kernel_core.results import Results
 from kernel_core.results import class_evaluation as class_accuracies
 from kernel_core.results import evaluation as accuracies
@@ -264,6 +265,7 @@ def figures(results: Results, out: Path, seed: int) -> None:
 
 
 main.add_command(bench)
+main.add_command(report_command)
 
 
 @main.group()

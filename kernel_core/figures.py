@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,25 +62,42 @@ def _tile(results: Results) -> tuple[int, int, int]:
     return scale, width * scale, height * scale
 
 
-def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path, columns: int = 6) -> None:
+def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path) -> None:
     """A grid of pairs, query example left and its nearest database example right, with rank, value and labels."""
-    scale, width, height = _tile(results)
-    cell_w, cell_h = 2 * width + 3 * GAP, height + 2 * TEXT + 2 * GAP
-    rows = -(-len(pairs) // columns)
-    canvas = _Canvas(columns * cell_w + GAP, rows * cell_h + 3 * TEXT)
     title = f"{results.name}: near-duplicates ranked {pairs['rank'].iloc[0]}–{pairs['rank'].iloc[-1]} "
     left, right = results.query, ADJECTIVE[results.database]
-    canvas.text(GAP, GAP, title + f"(left: {left}, right: nearest {right} example; value of the kernel)")
-    for n, pair in enumerate(pairs.itertuples()):
-        x, y = GAP + n % columns * cell_w, 2 * TEXT + GAP + n // columns * cell_h
-        canvas.image(x, y, results.examples[results.query].images[pair.query_index], scale)
-        canvas.image(x + width + 4, y, results.examples[results.database].images[pair.database_index], scale)
-        a, b = (_short(results.class_names[label]) for label in (pair.query_label, pair.database_label))
-        differ = pair.query_label != pair.database_label
-        canvas.text(x, y + height + 3, f"{pair.rank}   {pair.similarity:.3f}")
-        labels, color = (f"{a} ≠ {b}", MISMATCH) if differ else (a, "#444444")
-        canvas.text(x, y + height + 3 + TEXT, labels, color=color, weight="bold" if differ else "normal")
+    title += f"(left: {left}, right: nearest {right} example; value of the kernel)"
+    draw_pair_grids(results, {title: pairs}, path)
+
+
+def draw_pair_grids(
+    results: Results, grids: Mapping[str, pd.DataFrame], path: Path, columns: int = 6
+) -> None:
+    """Grids of pairs below each other in one figure, each under its title."""
+    _scale, width, height = _tile(results)
+    cell_w, cell_h = 2 * width + 3 * GAP, height + 2 * TEXT + 2 * GAP
+    heights = [-(-len(pairs) // columns) * cell_h + 3 * TEXT for pairs in grids.values()]
+    canvas = _Canvas(columns * cell_w + GAP, sum(heights))
+    top = 0
+    for (title, pairs), grid_height in zip(grids.items(), heights, strict=True):
+        canvas.text(GAP, top + GAP, title)
+        for n, pair in enumerate(pairs.itertuples()):
+            x, y = GAP + n % columns * cell_w, top + 2 * TEXT + GAP + n // columns * cell_h
+            _draw_pair(canvas, results, pair, x, y)
+        top += grid_height
     canvas.save(path)
+
+
+def _draw_pair(canvas: _Canvas, results: Results, pair: Any, x: int, y: int) -> None:
+    """One pair, a row of a ranking, its top left corner at (x, y)."""
+    scale, width, height = _tile(results)
+    canvas.image(x, y, results.examples[results.query].images[pair.query_index], scale)
+    canvas.image(x + width + 4, y, results.examples[results.database].images[pair.database_index], scale)
+    a, b = (_short(results.class_names[label]) for label in (pair.query_label, pair.database_label))
+    differ = pair.query_label != pair.database_label
+    canvas.text(x, y + height + 3, f"{pair.rank}   {pair.similarity:.3f}")
+    labels, color = (f"{a} ≠ {b}", MISMATCH) if differ else (a, "#444444")
+    canvas.text(x, y + height + 3 + TEXT, labels, color=color, weight="bold" if differ else "normal")
 
 
 def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:

@@ -91,7 +91,7 @@ def opens_source(command: F) -> Callable[..., Any]:
         request = SourceRequest(source, **asked, **_variant(options))
         report = ProgressFile(progress_file) if progress_file else ProgressBars()
         with report:
-            results = _results(request, device, memory, report)
+            results = results_of(request, device, memory, report)
         click.get_current_context().obj = request  # for the verb that passes it on
         command(results=results, **options)
 
@@ -115,8 +115,8 @@ def _variant(options: dict[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def _results(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Results:
-    """From the cache without loading torch if all is there, else built."""
+def results_of(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Results:
+    """From the cache without loading torch if all is there, else built. Raises any `KernelExplorerError`."""
     if device != "cuda":  # asking for CUDA where there is none is an error even if nothing is left to do
         try:
             return open_results(request)

@@ -114,10 +114,8 @@ def write_parquet(path, images, labels, names):
 CLASS_NAMES = ("ant", "bee", "cat", "dog", "elk")
 
 
-@pytest.fixture
-def source_folder(tmp_path, planted):
+def write_source(folder, planted):
     """A folder with source.toml: Parquet images, the planted ensemble in two files, features."""
-    folder = tmp_path / "source"
     write_log(folder / "runs/a/log.pt", planted.test[:14], planted.train[:14])
     write_log(folder / "runs/b/log.pt", planted.test[14:], planted.train[14:])
     rng = np.random.default_rng(1)
@@ -134,6 +132,12 @@ def source_folder(tmp_path, planted):
         '[ensemble]\nfiles = ["runs/*/log.pt"]\n[features]\nfile = "penultimate.safetensors"\n'
     )
     return folder
+
+
+@pytest.fixture
+def source_folder(tmp_path, planted):
+    """`write_source`, for one test alone."""
+    return write_source(tmp_path / "source", planted)
 
 
 @pytest.fixture

@@ -5,7 +5,10 @@ import importlib
 
 import pytest
 
-MODULES = ["kernel_core.duplicates", "kernel_core.evaluate", "kernel_core.store", "pages.ui.gallery"]
+MODULES = [
+    "kernel_core.duplicates", "kernel_core.evaluate", "kernel_core.likeness", "kernel_core.report", "kernel_core.store",
+    "pages.ui.gallery",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)

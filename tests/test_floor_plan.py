@@ -19,9 +19,9 @@ FLOORS = {
     "certify": 5, "sources": 5, "identity": 2, "source_files": 2, "run_files": 3, "given": 6, "writer": 7, "weights": 2, "checkpoints": 8,
     "plan": 6, "serving": 6, "rivals": 6,
     "results": 7, "bench_child": 7,
-    "figures": 8, "pipeline": 8,
-    "options": 9,
-    "bench": 10,
+    "figures": 8, "pipeline": 8, "likeness": 8,
+    "options": 9, "report": 9,
+    "bench": 10, "report_verb": 10,
     "cli": 11,
     "__main__": 12,
 }  # fmt: skip
