@@ -16,6 +16,7 @@ import pandas as pd
 from kernel_core import __version__, comparison, duplicates, failures, hub, serving
 from kernel_core.bench import bench
 from kernel_core.errors import KernelExplorerError
+from kernel_core.features_verb import features_command
 from kernel_core.options import (
     Ranks,
     by_query,
@@ -266,6 +267,7 @@ def figures(results: Results, out: Path, seed: int) -> None:
 
 main.add_command(bench)
 main.add_command(report_command)
+main.add_command(features_command)
 
 
 @main.group()

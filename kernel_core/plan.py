@@ -132,8 +132,9 @@ def refuse_unoffered(name: str, similarity: str, offered: tuple[str, ...]) -> No
     """Raise `RequestError` if the source of that name does not give a similarity."""
     if similarity not in offered:
         raise RequestError(
-            f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}. Penultimate "
-            "features come with the source: name their file under [features] in its source.toml."
+            f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}. Penultimate features come with "
+            "the source: name their file under [features] in its source.toml, or let `kernel-explorer features` make "
+            "them."
         )
 
 

@@ -1,0 +1,190 @@
+"""Penultimate features for a source that has none: of one network, stored beside the source."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tomlkit
+import torch
+from tomlkit.exceptions import TOMLKitError
+
+from kernel_core import images
+from kernel_core.alignment import alike
+from kernel_core.descriptions import Source, TrainingRecipe
+from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
+from kernel_core.inference import outputs
+from kernel_core.networks import Network
+from kernel_core.records import SPLITS, ExampleSet, Features, Progress, Split, no_progress
+from kernel_core.source_files import write_arrays, writing
+from kernel_core.sources import FEATURES, SourceRequest, downloaded_features, open_source
+
+BATCH = 100  # images at a time: a ResNet that sees them at 224 × 224 takes about half a gigabyte
+HALF = (1e-2, 65_504.0)  # largest absolute values that float16 stores well
+log = logging.getLogger("kernel_core")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a source's features go. file: theirs. toml: the source.toml that is to name them, if there is one."""
+
+    source: Source
+    file: Path
+    toml: Path | None
+
+    @property
+    def names_file(self) -> bool:
+        """Whether the source names that file already."""
+        return self.source.features is not None and self.source.features.resolve() == self.file.resolve()
+
+
+def find_place(request: SourceRequest, *, replace: bool, progress: Progress = no_progress) -> Place:
+    """Where the features of a source go. Raises `RequestError` if it has some (unless `replace`), makes its own, or
+    if nothing can be written there; `SourceError` as `open_source`.
+    """
+    source = open_source(request, progress=progress)
+    if isinstance(source.logits, TrainingRecipe):
+        raise RequestError(
+            f"{source.name} has penultimate features already: they come with the ensemble that is trained here."
+        )
+    if request.path is None:
+        place = Place(source, downloaded_features(source.name), None)
+    else:
+        path = request.path / "source.toml" if request.path.is_dir() else request.path
+        place = Place(source, path.resolve().with_name(FEATURES), path.resolve())
+    there = source.features or place.file
+    if not replace and (source.features is not None or place.file.exists()):
+        raise RequestError(
+            f"{source.name} has penultimate features already, {there}; --replace replaces them."
+        )
+    _refuse_unwritable(place)
+    return place
+
+
+def _refuse_unwritable(place: Place) -> None:
+    """Found out before a network runs for minutes."""
+    folder = next(path for path in place.file.parents if path.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RequestError(_unwritable(place, "it is read-only"))
+
+
+def _unwritable(place: Place, reason: str) -> str:
+    what = f"Cannot write features to {place.file.parent} ({reason}); nothing there was changed. "
+    if place.toml is None:
+        return what + "Free some space, or name a folder that can be written in KERNEL_EXPLORER_CACHE."
+    return (
+        what
+        + "Make room, or copy source.toml into a folder that can be written, correct the paths in it, and run "
+        "the command on the copy."
+    )
+
+
+def load_images(source: Source, progress: Progress = no_progress) -> dict[Split, ExampleSet]:
+    """Both splits of a source's images. Raises `DataError` as their reader."""
+    return alike({split: images.load_examples(source.images, split, progress) for split in SPLITS})
+
+
+def network_features(
+    network: Network,
+    examples: Mapping[Split, ExampleSet],
+    layer: str,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress = no_progress,
+) -> tuple[Features, float | None]:
+    """A network's features of all images, and its accuracy on the test labels, None if its classes are others.
+
+    layer: as `inference.outputs` takes it. Raises `RequestError` or `DataError` as that does.
+    """
+    values: dict[Split, npt.NDArray[np.float32]] = {}
+    accuracy = None
+    for split in ("test", "train"):  # the smaller one first shows sooner what is wrong
+        example_set = examples[split]
+        logits, values[split] = _outputs(
+            network, example_set, layer, device, _named(progress, f"running the network, {split}")
+        )
+        if split == "test" and logits.shape[1] == len(example_set.class_names):
+            accuracy = float((logits.argmax(1) == example_set.labels).mean())
+            if accuracy < 1.5 / logits.shape[1]:
+                log.warning(
+                    "the network is right on only %.1f %% of the test labels, as by chance: are its weights trained, "
+                    "and does it need a --transform?", 100 * accuracy,
+                )  # fmt: skip
+    return Features(values, layer=layer, run=network.run), accuracy
+
+
+def _outputs(
+    network: Network, examples: ExampleSet, layer: str, device: torch.device | str, progress: Progress
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Logits and features; what the network itself raises becomes a `DataError`."""
+    try:
+        logits, features = outputs(
+            network.model, examples.images, transform=network.transform, layer=layer, batch=BATCH, device=device,
+            progress=progress,
+        )  # fmt: skip
+    except KernelExplorerError:
+        raise
+    except Exception as error:  # the network and its transform are the user's
+        height, width = examples.images.shape[1:3]
+        raise DataError(
+            f"{network.run} failed on images (b, 3, {height}, {width}), {network.seen} ({type(error).__name__}: "
+            f"{str(error).strip()}); if it takes others, name a --transform that makes them."
+        ) from error
+    assert features is not None
+    return logits, features
+
+
+def _named(progress: Progress, step: str) -> Progress:
+    """Progress under another name."""
+    return lambda _, done, total: progress(step, done, total)
+
+
+def store_features(features: Features, place: Place) -> None:
+    """Write the features, and name them in the source.toml if there is one.
+
+    Whatever goes wrong, source.toml and the features that it names stay as they were. Raises `RequestError` if the
+    disk refuses, `SourceError` if source.toml cannot be read any more.
+    """
+    toml = None if place.names_file else place.toml
+    text = _naming_features(toml, place.file.name) if toml else b""
+    is_new = not place.file.exists()
+    try:
+        with contextlib.ExitStack() as stack:
+            if toml:
+                stack.enter_context(writing(toml)).write(text)
+            _write(features, place.file)
+            # Leaving the stack puts the text that names the features in its place.
+    except OSError as error:
+        if is_new:
+            with contextlib.suppress(OSError):
+                place.file.unlink(missing_ok=True)
+        raise RequestError(_unwritable(place, str(error.strerror or error))) from None
+
+
+def _naming_features(toml: Path, name: str) -> bytes:
+    """The text of a source.toml with `file` of [features] set; all else, comments too, as it is."""
+    try:
+        document = tomlkit.parse(toml.read_bytes().decode())
+    except (TOMLKitError, UnicodeDecodeError, OSError) as error:
+        raise SourceError(f"{toml} cannot be read as TOML ({error}); correct it there.") from None
+    section = document.get("features")
+    if isinstance(section, MutableMapping):
+        section["file"] = name
+    else:
+        document["features"] = {"file": name}
+    return tomlkit.dumps(document).encode()
+
+
+def _write(features: Features, path: Path) -> None:
+    """Tensors train and test, float16 where that stores them well, else float32; metadata run and layer."""
+    largest = max(float(np.abs(values).max(initial=0)) for values in features.values.values())
+    kind = np.float16 if HALF[0] <= largest <= HALF[1] or largest == 0 else np.float32
+    arrays: dict[str, npt.NDArray[Any]] = {s: values.astype(kind) for s, values in features.values.items()}
+    write_arrays(path, arrays, {"layer": features.layer, "run": features.run})
