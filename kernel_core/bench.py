@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kernel_core import images
-from kernel_core.descriptions import TrainingRecipe
 from kernel_core.errors import RequestError
 from kernel_core.options import Bytes
 from kernel_core.progress import ProgressBars
+from kernel_core.recipes import Training
 from kernel_core.records import PRECISIONS, SPLITS, Progress
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.tables import bench_table
@@ -176,15 +176,15 @@ def _open_source(request: BenchRequest, folder: Path, progress: Progress) -> _Lo
     """A source's files; where it trains its ensemble, train it into a file of the folder."""
     name = str(request.source)
     source = open_source(SourceRequest(name, request.runs, request.files), progress=progress)
-    if not isinstance(source.logits, TrainingRecipe):
+    if not isinstance(source.logits, Training):
         return _Logits(source.name, source.logits, {})
     import torch
 
-    from kernel_core.train import train_ensemble
+    from kernel_core.training import train_in_memory
 
     examples = {split: images.load_examples(source.images, split, progress) for split in SPLITS}
-    recipe = replace(source.logits, runs=request.runs or source.logits.runs)
-    part = train_ensemble(recipe, examples, progress)[0].parts[0]
+    training = replace(source.logits, runs=request.runs or source.logits.runs)
+    part = train_in_memory(training, examples, progress)[0].parts[0]
     log = folder / "log.pt"
     torch.save(
         {"logits": torch.from_numpy(part["test"]), "logits_train": torch.from_numpy(part["train"])}, log

@@ -34,6 +34,7 @@ from kernel_core.results import evaluation as accuracies
 from kernel_core.sources import BUILT_IN, SourceRequest
 from kernel_core.store import Store
 from kernel_core.tables import label_text, print_accuracy, print_evaluation, print_table
+from kernel_core.train_verb import train
 
 
 class _Group(click.Group):
@@ -265,9 +266,8 @@ def figures(results: Results, out: Path, seed: int) -> None:
         click.echo(path)
 
 
-main.add_command(bench)
-main.add_command(report_command)
-main.add_command(features_command)
+for _verb in (bench, features_command, report_command, train):
+    main.add_command(_verb)
 
 
 @main.group()

@@ -6,27 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class TrainingRecipe:
-    """How an ensemble of small fully connected networks is trained, all of it together; the seed fixes every run."""
-
-    runs: int
-    hidden: tuple[int, ...]  # widths of the hidden layers; the last one gives the penultimate features
-    epochs: int
-    batch: int
-    learning_rate: float
-    label_smoothing: float
-    seed: int
+from kernel_core.recipes import Training
 
 
 @dataclass(frozen=True)
 class ImagesFrom:
-    """Where labelled images come from: a reader's name in `images.READERS` and what it needs."""
+    """Where labelled images come from: a reader's name in `images.READERS` and what it needs.
+
+    size: pixels a side that every image is cropped and resized to; None where they are of one size already.
+    """
 
     reader: str
     paths: Mapping[str, Path] = field(default_factory=dict)
     dataset: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,6 @@ class Source:
 
     name: str
     images: ImagesFrom
-    logits: tuple[Path, ...] | TrainingRecipe
+    logits: tuple[Path, ...] | Training
     features: Path | None
     root: Path | None = None

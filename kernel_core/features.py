@@ -18,10 +18,11 @@ from tomlkit.exceptions import TOMLKitError
 
 from kernel_core import images
 from kernel_core.alignment import alike
-from kernel_core.descriptions import Source, TrainingRecipe
+from kernel_core.descriptions import Source
 from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
 from kernel_core.inference import outputs
 from kernel_core.networks import Network
+from kernel_core.recipes import Training
 from kernel_core.records import SPLITS, ExampleSet, Features, Progress, Split, no_progress
 from kernel_core.source_files import write_arrays, writing
 from kernel_core.sources import FEATURES, SourceRequest, downloaded_features, open_source
@@ -50,7 +51,7 @@ def find_place(request: SourceRequest, *, replace: bool, progress: Progress = no
     if nothing can be written there; `SourceError` as `open_source`.
     """
     source = open_source(request, progress=progress)
-    if isinstance(source.logits, TrainingRecipe):
+    if isinstance(source.logits, Training):
         raise RequestError(
             f"{source.name} has penultimate features already: they come with the ensemble that is trained here."
         )

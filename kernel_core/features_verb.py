@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kernel_core.progress import ProgressBars
+from kernel_core.recipes import RECIPES
 from kernel_core.records import Progress
 from kernel_core.sources import SourceRequest
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 @click.command("features")
 @click.argument("source")
 @click.option(
-    "--train", "recipe", metavar="RECIPE", help="Train one run of this recipe and take its features."
+    "--train",
+    "recipe",
+    type=click.Choice(list(RECIPES)),
+    help="Train one run of this recipe and take its features.",
 )
 @click.option("--model", metavar="MODULE:FUNCTION", help="A function of yours that returns the network.")
 @click.option("--torchvision", metavar="NAME", help="A model of torchvision, as resnet18; pretrained.")
@@ -90,7 +94,7 @@ def _trained(recipe: str, source: Source, seed: int, device: str, progress: Prog
 
     examples = load_images(source, progress)
     features: Features = training.train_features(
-        recipe, examples, seed=seed, device=device, progress=progress
+        RECIPES[recipe], examples, seed=seed, device=device, progress=progress
     )
     return features
 

@@ -87,17 +87,18 @@ class GivenImages:
         assert self.reference is not None
         return {name: path.resolve() for name, path in self.reference.paths.items()}
 
-    def _table(self, folder: Path) -> dict[str, str]:
+    def _table(self, folder: Path) -> dict[str, str | int]:
         """The section [images]: paths relative to the folder where they are inside it."""
         assert self.reference is not None
         home, paths = folder.resolve(), self._paths()
         if self.reference.reader == "torchvision" and paths["root"] == readers.torchvision_root().resolve():
             del paths["root"]
-        table = {
+        table: dict[str, str | int] = {
             name: path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
             for name, path in paths.items()
         }
-        return ({"torchvision": self.reference.dataset} if self.reference.dataset else {}) | table
+        size = {} if self.reference.size is None else {"size": self.reference.size}
+        return ({"torchvision": self.reference.dataset} if self.reference.dataset else {}) | table | size
 
 
 def _example_set(split: Split, given: Any, class_names: tuple[str, ...] | None) -> ExampleSet:

@@ -26,7 +26,7 @@ class Identity:
     made_by: what the runs were made by, as its maker describes it.
     """
 
-    images: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str | int] = field(default_factory=dict)
     examples: dict[str, dict[str, Any]] = field(default_factory=dict)
     class_names: list[str] = field(default_factory=list)
     name: str | None = None
@@ -39,7 +39,7 @@ class Identity:
 
     def of(self, examples: Mapping[Split, ExampleSet], copies: Mapping[Split, str]) -> Identity:
         """The same, said of these examples, which are copied to those files unless they are referred to."""
-        images = self.images or {str(split): path for split, path in copies.items()}
+        images: dict[str, str | int] = self.images or {str(split): path for split, path in copies.items()}
         names = list(examples["train"].class_names)
         return Identity(images, fingerprints(examples), names, self.name, self.layer, self.made_by or {})
 

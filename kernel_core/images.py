@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kernel_core.descriptions import ImagesFrom
 from kernel_core.errors import DataError, DownloadError
@@ -86,13 +86,16 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def decode_image(data: bytes | Path, name: str) -> npt.NDArray[np.uint8]:
-    """One image as uint8 (H, W, 3). `name` stands in the message of the `DataError` for an unreadable one."""
+def decode_image(data: bytes | Path, name: str, size: int | None = None) -> npt.NDArray[np.uint8]:
+    """One image as uint8 (H, W, 3), cropped to its middle and resized to (size, size, 3) where a size is given.
+
+    `name` stands in the message of the `DataError` for an unreadable one.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # 600 KB of PNG can take 800 MB
             with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
-                return np.asarray(image.convert("RGB"))
+                return np.asarray(resized(image, size))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise DataError(
             f"{name} cannot be read as an image ({error}); replace it with a whole image file."
@@ -101,18 +104,28 @@ def decode_image(data: bytes | Path, name: str) -> npt.NDArray[np.uint8]:
         raise DataError(f"{name} is too large to be an example ({error}); expected a small image.") from None
 
 
-def _stack(images: Iterator[tuple[str, bytes | Path]], total: int, step: str, progress: Progress) -> Any:
-    """Decode `total` images of one size into uint8 (total, H, W, 3)."""
+def resized(image: Image.Image, size: int | None) -> Image.Image:
+    """The image in RGB; where a size is given, its middle square at size × size pixels."""
+    if size is None:
+        return image.convert("RGB")
+    image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is read at a fraction of its size
+    return ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+
+
+def _stack(
+    images: Iterator[tuple[str, bytes | Path]], total: int, step: str, size: int | None, progress: Progress
+) -> Any:
+    """Decode `total` images, of one size or resized to it, into uint8 (total, H, W, 3)."""
     stacked: npt.NDArray[np.uint8] | None = None
     for i, (name, data) in enumerate(images):
-        image = decode_image(data, name)
+        image = decode_image(data, name, size)
         if stacked is None:
             stacked = np.empty((total, *image.shape), np.uint8)
         if image.shape != stacked.shape[1:]:
             h, w = stacked.shape[1:3]
             raise DataError(
                 f"{name} is {image.shape[1]}×{image.shape[0]} pixels, the images before it {w}×{h}; "
-                "expected one size. Resize the images first."
+                "expected one size. Give one in the source's [images], as in size = 32, or resize the images."
             )
         stacked[i] = image
         if i % 500 == 499 or i + 1 == total:
@@ -144,7 +157,7 @@ def _load_parquet(source: ImagesFrom, split: Split, progress: Progress) -> Examp
         raise DataError(f"{path}: {error}; expected img {{bytes, path}} and whole-number labels.") from None
     names = _parquet_class_names(table.schema.metadata or {})
     named = ((f"{path.name}, row {i},", data or b"") for i, data in enumerate(encoded))
-    images = _stack(named, len(encoded), f"reading {split} images", progress)
+    images = _stack(named, len(encoded), f"reading {split} images", source.size, progress)
     return ExampleSet(
         split, images, labels, names or tuple(str(c) for c in range(int(labels.max(initial=0)) + 1))
     )
@@ -182,7 +195,7 @@ def _load_folder(source: ImagesFrom, split: Split, progress: Progress) -> Exampl
         raise DataError(f"{root / split} has the class folder {unknown[0]!r}, which {root / 'train'} lacks.")
     files = [(path, names.index(name)) for name, paths in classes.items() for path in paths]
     named = ((str(path), path) for path, _ in files)
-    images = _stack(named, len(files), f"reading {split} images", progress)
+    images = _stack(named, len(files), f"reading {split} images", source.size, progress)
     return ExampleSet(split, images, np.array([label for _, label in files], np.int64), names)
 
 
@@ -236,6 +249,8 @@ def _load_torchvision(source: ImagesFrom, split: Split, progress: Progress) -> E
     images = np.asarray(dataset.data, dtype=np.uint8)
     if images.ndim == 3:  # grey: (N, H, W)
         images = np.repeat(images[..., None], 3, axis=3)
+    if source.size is not None and images.shape[1:3] != (source.size, source.size):
+        images = np.stack([np.asarray(resized(Image.fromarray(image), source.size)) for image in images])
     progress(f"reading {split} images", 1, 1)
     labels = np.asarray(dataset.targets, dtype=np.int64)
     return ExampleSet(split, images, labels, tuple(str(name) for name in dataset.classes))

@@ -34,14 +34,17 @@ def piece_bytes(device_type: str) -> int:
     return 1_000_000
 
 
-def use_allowed_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Keep torch to the cores that a container may use, and return how many threads it has.
-
-    torch sees the cores a process may run on, but not a quota of their time: more threads than that only wait.
-    """
+def cores_allowed(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many cores this process may keep busy: those that torch sees, or a container's quota of their time."""
     with suppress(OSError, ValueError):
         quota, period = (cgroup / "cpu.max").read_text().split()  # "max 100000" without a quota
-        torch.set_num_threads(min(torch.get_num_threads(), max(1, round(int(quota) / int(period)))))
+        return min(torch.get_num_threads(), max(1, round(int(quota) / int(period))))
+    return torch.get_num_threads()
+
+
+def use_allowed_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Keep torch to the cores that it may keep busy, and return how many: more threads than that only wait."""
+    torch.set_num_threads(cores_allowed(cgroup))
     return torch.get_num_threads()
 
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from kernel_core import certify, embed, evaluate, images, topk
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
-from kernel_core.descriptions import TrainingRecipe
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.moments import Moments, merge, read_moments
 from kernel_core.plan import Plan, plan_entries
+from kernel_core.recipes import Training
 from kernel_core.records import (
     SPLITS,
     Ensemble,
@@ -31,7 +31,7 @@ from kernel_core.records import (
 from kernel_core.results import Results, read_examples, read_results
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store, hash_files, key_of
-from kernel_core.train import train_ensemble
+from kernel_core.training import train_in_memory
 
 # Bytes for top-k where the caller names none. A tenth of it is as fast on CIFAR-10; long rows want more.
 BUDGET = {"cpu": 1_000_000_000, "cuda": 3_000_000_000}
@@ -116,7 +116,7 @@ class _Builder:
 
     def _ensemble(self, examples: Mapping[Split, ExampleSet]) -> Ensemble:
         source = self.plan.source
-        if isinstance(source.logits, TrainingRecipe):
+        if isinstance(source.logits, Training):
             ensemble = self._train(source.logits, examples)[0]
         else:
             ensemble = open_ensemble(source.logits, source.root)
@@ -125,15 +125,13 @@ class _Builder:
                     raise DataError(f"{name} was replaced during the build; run the command again.")
         return ensemble.first(self.plan.runs) if self.plan.runs else ensemble
 
-    def _train(
-        self, recipe: TrainingRecipe, examples: Mapping[Split, ExampleSet]
-    ) -> tuple[Ensemble, Features]:
+    def _train(self, training: Training, examples: Mapping[Split, ExampleSet]) -> tuple[Ensemble, Features]:
         """The ensemble trained here and its run 0's features, from the cache if they are there."""
         assert self.plan.trained is not None
         if self._trained is None:
             entry = self.store.read("trained", self.plan.trained)
             if entry is None:
-                ensemble, features = train_ensemble(recipe, dict(examples), self.progress)
+                ensemble, features = train_in_memory(training, examples, self.progress)
                 arrays = {f"{s}_logits": logits for s, logits in ensemble.parts[0].items()}
                 arrays |= {f"{s}_features": values for s, values in features.values.items()}
                 meta = {"layer": features.layer, "run": features.run}
@@ -150,7 +148,7 @@ class _Builder:
 
     def _features(self, examples: Mapping[Split, ExampleSet]) -> Features:
         source = self.plan.source
-        if isinstance(source.logits, TrainingRecipe):
+        if isinstance(source.logits, Training):
             return self._train(source.logits, examples)[1]
         assert source.features is not None
         features = load_features(source.features)

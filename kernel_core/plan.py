@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from kernel_core import images
-from kernel_core.descriptions import Source, TrainingRecipe
+from kernel_core.descriptions import Source
 from kernel_core.errors import DataError, RequestError
 from kernel_core.hub import expected_sha256
+from kernel_core.recipes import Training
 from kernel_core.records import KernelSpec
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store, hash_files, key_of
@@ -81,11 +82,13 @@ def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
     was asked for that the source does not give.
     """
     seen = {name: _hash(store, files) for name, files in images.image_units(source.images).items()}
-    image_part = {"reader": source.images.reader, "files": seen}
+    image_part: dict[str, Any] = {"reader": source.images.reader, "files": seen}
+    if source.images.size is not None:
+        image_part["size"] = source.images.size
     trained = None
     logits_part: dict[str, Any]
     features_part: dict[str, Any] = {}
-    if isinstance(source.logits, TrainingRecipe):
+    if isinstance(source.logits, Training):
         recipe = {"recipe": asdict(source.logits), "images": image_part}
         trained = key_of({"kind": "trained", **recipe})
         logits_part, features_part = recipe, recipe

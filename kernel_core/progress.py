@@ -38,6 +38,10 @@ class ProgressBars:
         if self.bar is not None:
             self.bar.close()
 
+    def say(self, text: str) -> None:
+        """A line of its own on stderr, above the bar."""
+        tqdm.write(text, file=sys.stderr)
+
     def __call__(self, step: str, done: int, total: int) -> None:
         if step != self.step:
             self.__exit__()

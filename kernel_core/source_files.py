@@ -112,11 +112,14 @@ def write_log(
 
 
 def write_source_file(
-    path: Path, *, name: str | None, images: Mapping[str, str], logits: str, features: str | None
+    path: Path, *, name: str | None, images: Mapping[str, str | int], logits: str, features: str | None
 ) -> None:
     """A `source.toml`. images: its section [images]; logits: a pattern; features: a file, or None."""
     lines = [f"name = {_quoted(name)}"] if name else []
-    lines += ["[images]", *(f"{key} = {_quoted(value)}" for key, value in images.items())]
+    lines += [
+        "[images]",
+        *(f"{key} = {_quoted(v) if isinstance(v, str) else v}" for key, v in images.items()),
+    ]
     lines += ["[ensemble]", f"files = [{_quoted(logits)}]"]
     lines += ["[features]", f"file = {_quoted(features)}"] if features else []
     with writing(path) as file:

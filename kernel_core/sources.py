@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kernel_core import hub, images
-from kernel_core.descriptions import ImagesFrom, Source, TrainingRecipe
+from kernel_core.descriptions import ImagesFrom, Source
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
+from kernel_core.recipes import DIGITS, Training
 from kernel_core.records import SPLITS, KernelSpec, Progress, Split, no_progress
 from kernel_core.store import default_root
 
@@ -22,9 +23,7 @@ FEATURES = "penultimate.safetensors"  # the name of the file of features that ar
 RUNS_PER_FILE = 500  # in the published dataset
 
 # In a trial on two cores: 2 s of training; each network 95.9 %, averaged 96.8 %, kernel 3-NN 98.8 %.
-DIGITS_RECIPE = TrainingRecipe(
-    runs=256, hidden=(96, 48), epochs=6, batch=64, learning_rate=3e-3, label_smoothing=0.1, seed=0
-)
+DIGITS_TRAINING = Training(DIGITS, runs=256, seed=0)
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _digits(
 ) -> Source:
     if request.files is not None:
         raise RequestError("--files is for cifar10-multirun; digits has no files. Use --runs instead.")
-    return Source("digits", ImagesFrom("digits"), DIGITS_RECIPE, features=None)
+    return Source("digits", ImagesFrom("digits"), DIGITS_TRAINING, features=None)
 
 
 def _cifar10_multirun(
@@ -180,7 +179,7 @@ BUILT_IN: dict[str, Callable[[SourceRequest, str | None, bool, Progress], Source
 
 SCHEMA = {
     "": {"name", "images", "ensemble", "features"},
-    "images": {"train", "test", "torchvision", "root", "folder"},
+    "images": {"train", "test", "torchvision", "root", "folder", "size"},
     "ensemble": {"files"},
     "features": {"file"},
 }
@@ -265,6 +264,13 @@ def _text(path: Path, table: dict[str, Any], key: str) -> str:
 
 
 def _images_from(path: Path, table: dict[str, Any]) -> ImagesFrom:
+    size = table.get("size")
+    if size is not None and (type(size) is not int or not 4 <= size <= 512):
+        raise SourceError(f"{path}: [images] size is {size!r}; expected pixels a side from 4 to 512.")
+    return replace(_reader_of(path, table), size=size)
+
+
+def _reader_of(path: Path, table: dict[str, Any]) -> ImagesFrom:
     folder = path.parent
     ways = [key for key in ("torchvision", "folder", "train") if key in table]
     if len(ways) != 1:

@@ -1,0 +1,127 @@
+"""Small fully connected networks, many trained at once by batched matrix products.
+
+Runs are always trained in whole groups, so that a run comes out the same however many are asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kernel_core.recipes import MlpRecipe, run_seed
+from kernel_core.records import SPLITS, ExampleSet, Progress, Split, no_progress
+from kernel_core.runs import Diverged, TrainedRun
+
+GROUP = 32  # runs a group: as quick as all 256 at once, and a kill costs no more than a second of them
+
+Layers = list[tuple[Tensor, Tensor]]
+
+
+def train_runs(
+    recipe: MlpRecipe,
+    examples: Mapping[Split, ExampleSet],
+    runs: Sequence[int],
+    seed: int,
+    *,
+    device: torch.device | None = None,
+    progress: Progress = no_progress,
+) -> list[TrainedRun | Diverged]:
+    """Train the networks of these runs, which lie in one group, on the train split; what each says of both."""
+    group = runs[0] // GROUP
+    assert all(run // GROUP == group for run in runs)
+    device = device or torch.device("cpu")
+    train = examples["train"]
+    inputs = {split: _inputs(examples[split], train).to(device) for split in SPLITS}
+    labels = torch.from_numpy(train.labels).to(device)
+    widths = (inputs["train"].shape[1], *recipe.hidden, len(train.class_names))
+    generators = [
+        torch.Generator().manual_seed(run_seed(seed, run))
+        for run in range(group * GROUP, (group + 1) * GROUP)
+    ]
+    layers = [
+        (w.to(device).requires_grad_(), b.to(device).requires_grad_())
+        for w, b in _initial(widths, generators)
+    ]
+    _descend(recipe, layers, inputs["train"], labels, generators, progress)
+    return _outputs(layers, inputs, examples, runs)
+
+
+def _inputs(examples: ExampleSet, train: ExampleSet) -> Tensor:
+    """Grey levels in 0 … 1, flattened to (N, D), the training set's mean image subtracted."""
+
+    def flat(images: npt.NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(images.mean(axis=3, dtype=np.float32).reshape(len(images), -1) / 255)
+
+    return flat(examples.images) - flat(train.images).mean(0)
+
+
+def _initial(widths: tuple[int, ...], generators: list[torch.Generator]) -> Layers:
+    """Weights (M, in, out) after He et al. (arXiv 1502.01852), biases (M, 1, out) of 0."""
+    layers = []
+    for fan_in, fan_out in itertools.pairwise(widths):
+        weights = [torch.randn(fan_in, fan_out, generator=g) * (2 / fan_in) ** 0.5 for g in generators]
+        layers.append((torch.stack(weights), torch.zeros(len(generators), 1, fan_out)))
+    return layers
+
+
+def _descend(
+    recipe: MlpRecipe,
+    layers: Layers,
+    inputs: Tensor,
+    labels: Tensor,
+    generators: list[torch.Generator],
+    progress: Progress,
+) -> None:
+    """Train the layers in place, each run on its own order of the data."""
+    steps = recipe.epochs * -(-len(labels) // recipe.batch)
+    parameters = [parameter for layer in layers for parameter in layer]
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
+    done = 0
+    for _ in range(recipe.epochs):
+        order = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])  # (M, N)
+        for batch in torch.split(order.to(inputs.device), recipe.batch, dim=1):  # (M, b)
+            logits, _features = _forward(layers, inputs[batch])  # (M, b, C)
+            loss = functional.cross_entropy(
+                logits.flatten(0, 1),
+                labels[batch].flatten(),
+                label_smoothing=recipe.label_smoothing,
+                reduction="sum",
+            )  # summed over the runs, whose gradients are apart; Adam does not mind the scale of the sum over b
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            done += 1
+            progress("training", done, steps)
+
+
+def _forward(layers: Layers, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (M, b, C) and penultimate features (M, b, D) of inputs (M, b, in)."""
+    for weight, bias in layers[:-1]:
+        x = torch.baddbmm(bias, x, weight).relu()
+    return torch.baddbmm(layers[-1][1], x, layers[-1][0]), x
+
+
+@torch.no_grad()
+def _outputs(
+    layers: Layers, inputs: Mapping[Split, Tensor], examples: Mapping[Split, ExampleSet], runs: Sequence[int]
+) -> list[TrainedRun | Diverged]:
+    said = {split: _forward(layers, x.expand(GROUP, -1, -1)) for split, x in inputs.items()}
+    found: list[TrainedRun | Diverged] = []
+    for run in runs:
+        m = run % GROUP
+        logits = {split: of[0][m].half().cpu().numpy() for split, of in said.items()}
+        if not all(np.isfinite(values).all() for values in logits.values()):
+            found.append(Diverged(run, "its loss went to NaN"))
+            continue
+        features = {split: of[1][m].clone().cpu().numpy() for split, of in said.items()}
+        accuracy = float((logits["test"].argmax(1) == examples["test"].labels).mean())
+        found.append(TrainedRun(run, logits, features, accuracy))
+    return found
