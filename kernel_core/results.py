@@ -6,7 +6,7 @@ The web process and every verb that finds all it needs in the cache come this wa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from kernel_core import evaluate
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
 from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Split
+from kernel_core.rows import Rows, as_rows
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store
 
@@ -26,7 +27,8 @@ class Results:
     predictions: of the query split. neighbors: similarity's name → its neighbors, "kernel" being the variant asked
     for. class_neighbors: class → neighbors by the kernel of that class alone, empty unless each class was asked for.
     offered: every similarity that the source gives, asked for or not. Layer and run of the penultimate features are
-    empty where no neighbors by them were asked for.
+    empty where no neighbors by them were asked for. rows: what explains the kernel's values; empty where it was not
+    kept, by an older version or for want of space, or for a variant of the kernel.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Results:
     offered: tuple[str, ...]
     features_layer: str
     features_run: str
+    rows: Mapping[Split, Rows] = field(default_factory=dict)
 
     @property
     def spec(self) -> KernelSpec:
@@ -83,10 +86,18 @@ class Results:
         return self.neighbors[similarity]
 
 
-def open_results(request: SourceRequest, store: Store | None = None) -> Results:
-    """What has been built of a source. Raises `NotBuilt` if anything is missing; never computes or downloads."""
+def open_results(request: SourceRequest, store: Store | None = None, *, complete: bool = False) -> Results:
+    """What has been built of a source; never computes or downloads.
+
+    Raises `NotBuilt` if anything is missing; if the rows are, which results can do without, only where they are to
+    be `complete`.
+    """
     store = store or Store()
-    return read_results(plan_entries(open_source(request, offline=True), request, store), store)
+    plan = plan_entries(open_source(request, offline=True), request, store)
+    found = read_results(plan, store)
+    if complete and plan.rows and not found.rows:
+        raise NotBuilt(f"The rows of {plan.source.name} are not in the cache {store.root}.")
+    return found
 
 
 def read_results(plan: Plan, store: Store) -> Results:
@@ -114,6 +125,7 @@ def read_results(plan: Plan, store: Store) -> Results:
         offered=plan.offered,
         features_layer=features.get("layer", ""),
         features_run=features.get("run", ""),
+        rows=_map_rows(plan, store),
     )
 
 
@@ -132,6 +144,14 @@ def _read_neighbors(
             )
             features |= {name: meta[name] for name in ("layer", "run") if name in meta}
     return found, features
+
+
+def _map_rows(plan: Plan, store: Store) -> dict[Split, Rows]:
+    """The rows of both splits, mapped; empty unless both are there."""
+    found: dict[Split, Rows] = {}
+    for split, key in plan.rows.items():
+        found |= as_rows(split, store.map("rows", key, "rows"))
+    return found if len(found) == len(SPLITS) else {}
 
 
 def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:

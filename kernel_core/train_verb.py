@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def train(
             "PATH goes with imagefolder, and imagefolder needs it: train imagefolder PATH --runs 8 --out DIR."
         )
     from kernel_core.machine import choose_device  # torch takes seconds to load
-    from kernel_core.training import Order, Outcome, train_folder
+    from kernel_core.training import Order, train_folder
 
     where = choose_device(device).type
     network = RECIPES.get(recipe, CIFAR10 if where == "cuda" else CIFAR10_SMALL)
@@ -61,23 +62,28 @@ def train(
     if size or path:
         source = replace(source, size=int(size or SIZES[0]))
     order = Order(recipe, Training(chosen, runs, seed), source, out, where, workers)
-    accuracies: list[float] = []
     with ProgressBars() as bars:
-
-        def finished(outcome: Outcome) -> None:
-            run, result = outcome
-            if isinstance(result, str):
-                bars.say(f"run {run} was dropped: {result}")
-                return
-            accuracies.append(result)
-            mean = sum(accuracies) / len(accuracies)
-            bars.say(f"run {run}: {result:.2%}   (mean of {len(accuracies)}: {mean:.2%})")
-
         try:
-            trained = train_folder(order, progress=bars, finished=finished)
+            trained = train_folder(order, progress=bars, finished=_told(bars))
         except KeyboardInterrupt:
             bars.say("stopped; the finished runs are kept, and the same command goes on from them")
             sys.exit(130)
     gone = "".join(f"; run {run} was dropped: {why}" for run, why in sorted(trained.dropped.items()))
     click.echo(f"{len(trained.runs):,} of {runs:,} runs are in {out}{gone}")
     click.echo(f"next:  kernel-explorer serve {trained.source}")
+
+
+def _told(bars: ProgressBars) -> Callable[[tuple[int, float | str]], None]:
+    """What says of each finished run how accurate it is, and the mean so far; or why it was dropped."""
+    accuracies: list[float] = []
+
+    def finished(outcome: tuple[int, float | str]) -> None:
+        run, result = outcome
+        if isinstance(result, str):
+            bars.say(f"run {run} was dropped: {result}")
+            return
+        accuracies.append(result)
+        mean = sum(accuracies) / len(accuracies)
+        bars.say(f"run {run}: {result:.2%}   (mean of {len(accuracies)}: {mean:.2%})")
+
+    return finished

@@ -55,6 +55,20 @@ def results() -> Results:
     return found
 
 
+def offer_rows(place: str) -> None:
+    """Say that what explains a value was not kept with these results, and offer to; then they are opened again.
+
+    place: tells this offer from others of the page.
+    """
+    why = (
+        "This needs what every run says of every example, which these results do not hold: they are of an older "
+        "version, or the disk was full. Preparing it reads the logits once; nothing else is computed again."
+    )
+    if jobs.offer_part(request(), why, f"prepare_for_{place}"):
+        _open.clear()
+        st.rerun()
+
+
 @st.cache_resource(max_entries=8)
 def ranking(results_id: str, similarity: str) -> pd.DataFrame:
     """The near-duplicate ranking by one similarity, shared: do not change it."""
