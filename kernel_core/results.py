@@ -23,7 +23,7 @@ from kernel_core.store import Store
 class Results:
     """What was asked for of a source, all in one direction: from the `query` split to the `database` split.
 
-    predictions: of the query split. neighbors: similarity's name → its neighbors, "kernel" being the variant asked
+    predictions_of: split → what the ensemble says of it. neighbors: similarity's name → its neighbors, "kernel" being the variant asked
     for. class_neighbors: class → neighbors by the kernel of that class alone, empty unless each class was asked for.
     offered: every similarity that the source gives, asked for or not. Layer and run of the penultimate features are
     empty where no neighbors by them were asked for.
@@ -32,7 +32,7 @@ class Results:
     id: str
     name: str
     examples: Mapping[Split, ExampleSet]
-    predictions: Predictions
+    predictions_of: Mapping[Split, Predictions]
     neighbors: Mapping[str, Neighbors]
     class_neighbors: Mapping[int, Neighbors]
     offered: tuple[str, ...]
@@ -54,6 +54,11 @@ class Results:
     def database(self) -> Split:
         """The split of the neighbors."""
         return self.spec.database
+
+    @property
+    def predictions(self) -> Predictions:
+        """What the ensemble says of the query split."""
+        return self.predictions_of[self.query]
 
     @property
     def title(self) -> str:
@@ -95,8 +100,8 @@ def read_results(plan: Plan, store: Store) -> Results:
     if not all(store.has(kind, key) for kind, key in plan.entries):
         raise missing  # found out before the images, the largest entry, are read
     examples = read_examples(plan, store)
-    predictions = store.read("predictions", plan.predictions)
-    if examples is None or predictions is None:
+    predictions = {split: store.read("predictions", key) for split, key in plan.predictions.items()}
+    if examples is None or None in predictions.values():
         raise missing
     specs = plan.all_specs(len(examples["test"].class_names))
     if not all(store.has("neighbors", plan.key(spec)) for spec in specs):
@@ -108,7 +113,7 @@ def read_results(plan: Plan, store: Store) -> Results:
         plan.id,
         plan.source.name,
         examples,
-        Predictions(**predictions[0]),
+        {split: Predictions(**entry[0]) for split, entry in predictions.items() if entry},
         neighbors={spec.similarity: found[spec] for spec in plan.specs},
         class_neighbors={(spec.classes or ())[0]: found[spec] for spec in specs[len(plan.specs) :]},
         offered=plan.offered,
