@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from kernel_core import evaluate
-from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
 from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Split
 from kernel_core.sources import SourceRequest, open_source
@@ -147,6 +150,39 @@ def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:
     arrays, meta = entry
     names = tuple(meta["class_names"])
     return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in SPLITS}
+
+
+def read_vectors(
+    request: SourceRequest, results: Results, similarity: str, store: Store | None = None
+) -> dict[Split, npt.NDArray[Any]]:
+    """What a similarity compares, of both splits: (N, D), or the images (N, H, W, 3) for pixels.
+
+    For neighbors that no build keeps (kernel_core/nearness.py). Raises `NotBuilt` if the cache lacks them, `DataError`
+    if the file of the features cannot be read.
+    """
+    if similarity == "pixels":
+        return {split: examples.images for split, examples in results.examples.items()}
+    store = store or Store()
+    plan = plan_entries(open_source(request, offline=True), request, store)
+    refuse_unoffered(results.name, similarity, plan.offered)
+    if similarity == "kernel":
+        raise NotBuilt(
+            f"The rows of {results.name} that the kernel multiplies are not in the cache {store.root}."
+        )
+    if plan.trained is not None:
+        entry = store.read("trained", plan.trained)
+        if entry is None:
+            raise NotBuilt(f"The features of {results.name} are not in the cache {store.root}.")
+        return {split: entry[0][f"{split}_features"] for split in SPLITS}
+    assert plan.source.features is not None
+    try:
+        arrays = load_file(plan.source.features)
+        return {split: arrays[split] for split in SPLITS}
+    except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{plan.source.features} cannot be read without torch ({error}); expected the tensors train and test in "
+            "float16 or float32, so save it again as such."
+        ) from None
 
 
 def evaluation(results: Results) -> dict[str, float | int | None]:

@@ -14,7 +14,7 @@ FLOORS = {
     "records": 1, "descriptions": 1, "machine": 1,
     "images": 2, "ensembles": 2, "hub": 2, "store": 2, "progress": 2, "tables": 2, "alignment": 2, "synthetic": 2,
     "moments": 3, "products": 3, "selection": 3, "blocks": 3,
-    "train": 3, "evaluate": 3, "comparison": 3, "duplicates": 3,
+    "nearness": 3, "pixels": 3, "train": 3, "evaluate": 3, "comparison": 3, "duplicates": 3,
     "embed": 4, "topk": 4, "failures": 4,
     "certify": 5, "sources": 5,
     "plan": 6, "serving": 6, "rivals": 6,
