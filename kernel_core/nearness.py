@@ -14,17 +14,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.rows import standardize, to_float32
+
 BLOCK = 2_000_000  # numbers made float32 at a time: they fit a core's cache with little to spare
-SPARE = 1e-4  # what float32 may be wrong by, relative to the size of a value; 10 times what it is
+# What float32 may be wrong by, relative to the size of a value, with room; of the kernel more, as the rows kept are of
+# unit variance only up to their float16.
+SPARE = {"kernel": 2e-3}
+OTHERS = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
     """The examples of one split as vectors that a similarity compares.
 
-    similarity: kernel (the inner product as it is), penultimate (cosine), penultimate-euclidean (minus the distance),
-    or pixels (the correlation). values: any type (N, D), or images (N, H, W, 3), perhaps memory-mapped.
-    mean, norm: float64 (N,): what each vector is centered by, and its length then; (0, 1) where neither matters.
+    similarity: kernel, of rows as kernel_core/rows.py keeps them (N, C, M); penultimate (cosine) or
+    penultimate-euclidean (minus the distance), of features (N, D); or pixels (correlation), of images (N, H, W, 3).
+    values: those, of any type, perhaps memory-mapped. mean, norm: float64 (N,): what is subtracted from a vector, and
+    what it is then divided by.
     """
 
     similarity: str
@@ -36,9 +42,12 @@ class Vectors:
         return len(self.values)
 
     def row(self, indices: Any) -> npt.NDArray[np.float64]:
-        """The vectors of these examples (n, D) in float64, centered and of unit length where that is compared."""
+        """The vectors of these examples (n, D) in float64, as they are compared."""
         wanted = np.atleast_1d(indices)
-        rows = np.asarray(self.values[wanted], np.float64).reshape(len(wanted), -1)
+        rows = np.asarray(self.values[wanted], np.float64)
+        if self.similarity == "kernel":
+            rows = standardize(rows)
+        rows = rows.reshape(len(wanted), -1)
         norm = self.norm[wanted, None]
         return np.divide(rows - self.mean[wanted, None], norm, out=np.zeros_like(rows), where=norm > 0)
 
@@ -52,6 +61,8 @@ def vectors_of(similarity: str, values: npt.NDArray[Any]) -> Vectors:
             if similarity == "pixels":
                 mean[part] = rows.mean(1)
             norm[part] = np.linalg.norm(rows - mean[part, None], axis=1)
+    if similarity == "kernel":
+        norm[:] = float(np.prod(values.shape[1:])) ** 0.5  # squares that sum to 1 over classes and runs
     return Vectors(similarity, values, mean, norm)
 
 
@@ -61,7 +72,12 @@ def _blocks(values: npt.NDArray[Any], dtype: Any) -> Iterator[tuple[slice, npt.N
     size = max(1, BLOCK // max(1, int(np.prod(values.shape[1:]))))
     for start in range(0, N, size):
         part = slice(start, min(start + size, N))
-        yield part, np.asarray(values[part], dtype).reshape(part.stop - start, -1)
+        block = values[part]
+        if block.dtype == np.float16 and dtype == np.float32:
+            made = to_float32(np.ascontiguousarray(block), np.empty(block.shape, np.float32))
+        else:
+            made = np.asarray(block, dtype)
+        yield part, made.reshape(part.stop - start, -1)
 
 
 def similarities(query: Vectors, index: int, database: Vectors) -> npt.NDArray[np.float32]:
@@ -90,6 +106,11 @@ def exactly(query: Vectors, index: int, database: Vectors, others: Any) -> npt.N
     return values
 
 
+def _spare(query: Vectors, value: float) -> float:
+    """By how much a value as float32 gives it may differ from the exact one."""
+    return SPARE.get(query.similarity, OTHERS) * max(1.0, abs(value))
+
+
 def nearest(
     query: Vectors, index: int, database: Vectors, k: int, *, excludes_self: bool
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
@@ -104,7 +125,7 @@ def nearest(
     if k < 1:
         return np.empty(0, np.int32), np.empty(0, np.float32)
     least = np.partition(rough, len(rough) - k)[len(rough) - k]
-    candidates = np.flatnonzero(rough >= least - SPARE * max(1.0, abs(least)))
+    candidates = np.flatnonzero(rough >= least - _spare(query, least))
     values = exactly(query, index, database, candidates)
     order = np.argsort(-values.astype(np.float32), kind="stable")[:k]  # equal values by index, as everywhere
     return candidates[order].astype(np.int32), values[order].astype(np.float32)
@@ -121,7 +142,7 @@ def rank_of(
     if excludes_self:
         rough[index] = -np.inf
     value = exactly(query, index, database, other)[0]
-    spare = SPARE * max(1.0, abs(value))
+    spare = _spare(query, value)
     unsure = np.flatnonzero(np.abs(rough - value) <= spare)
     exact = exactly(query, index, database, unsure).astype(np.float32)
     ahead = (exact > np.float32(value)) | ((exact == np.float32(value)) & (unsure < other))

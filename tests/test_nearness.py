@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from kernel_core import nearness
+from kernel_core import nearness, rows
 from kernel_core.pipeline import build
 from kernel_core.records import SPLITS
 from kernel_core.results import read_vectors
 from kernel_core.sources import SourceRequest
+from tests.oracle import kernel as oracle_kernel
 
 rng = np.random.default_rng(5)
 
@@ -19,13 +20,15 @@ def oracle(similarity, query, database):
         return -np.linalg.norm(q[:, None] - d[None], axis=2)
     if similarity == "pixels":
         return np.corrcoef(q, d)[: len(q), len(q) :]
+    if similarity == "kernel":
+        return oracle_kernel(np.moveaxis(query, 2, 0), np.moveaxis(database, 2, 0), transform="none")
     if similarity == "penultimate":
         q, d = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (q, d))
     return q @ d.T
 
 
 MADE = {
-    "kernel": lambda n: (rng.normal(size=(n, 6, 5)) / 6).astype(np.float32),
+    "kernel": lambda n: rows.standardize(rng.normal(size=(n, 6, 25))).astype(np.float16),
     "penultimate": lambda n: rng.normal(size=(n, 9)).astype(np.float16),
     "penultimate-euclidean": lambda n: rng.normal(size=(n, 9)).astype(np.float16) + np.float16(20),
     "pixels": lambda n: rng.integers(0, 256, (n, 4, 4, 3), dtype=np.uint8),
@@ -86,3 +89,21 @@ def test_on_demand_is_what_the_build_kept(source_folder, cache):
             indices, values = nearness.nearest(vectors["test"], i, vectors["train"], 50, excludes_self=False)
             np.testing.assert_array_equal(indices, kept.indices[i])
             np.testing.assert_allclose(values, kept.values[i], atol=2e-6)
+
+
+def test_on_demand_kernel_is_the_builds_but_for_float16(source_folder, cache, planted):
+    request = SourceRequest(str(source_folder))
+    results = build(request)
+    raw, kept = read_vectors(request, results, "kernel"), results.neighbors_by("kernel")
+    vectors = {split: nearness.vectors_of("kernel", raw[split]) for split in SPLITS}
+    for i in range(40):
+        indices, values = nearness.nearest(vectors["test"], i, vectors["train"], 50, excludes_self=False)
+        np.testing.assert_allclose(values, kept.values[i], atol=1e-3)
+        assert indices[0] == kept.indices[i, 0]
+        assert len(set(indices[:10]) & set(kept.indices[i, :10])) >= 9
+    whole = oracle_kernel(planted.train.astype(np.float64), planted.train.astype(np.float64))
+    np.fill_diagonal(whole, -np.inf)
+    for i in range(0, 130, 9):
+        indices, values = nearness.nearest(vectors["train"], i, vectors["train"], 5, excludes_self=True)
+        np.testing.assert_allclose(values, -np.sort(-whole[i])[:5], atol=1e-3)
+        assert indices[0] == whole[i].argmax()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -75,17 +74,6 @@ def offer_build(request: SourceRequest, why: str) -> None:
     st.header("Building" if running else "Nothing is built yet")
     if not running:
         st.write(why)
-    _offer(request, running)
-
-
-def offer_missing(request: SourceRequest, why: str, when_built: Callable[[], None]) -> None:
-    """The same for a part of a page, the rest of which is there; `when_built` is called before the page starts over."""
-    running = jobs().is_running(request)
-    st.info(why, icon=":material/construction:")
-    _offer(request, running, when_built)
-
-
-def _offer(request: SourceRequest, running: bool, when_built: Callable[[], None] = lambda: None) -> None:
     said = jobs().progress(request)
     if said and said["state"] == "failed":
         st.error(str(said["error"]), icon=":material/error:")
@@ -93,21 +81,44 @@ def _offer(request: SourceRequest, running: bool, when_built: Callable[[], None]
         st.button("Build it now", type="primary", on_click=jobs().start, args=(request,), key="build")
         st.caption("The same on the command line, with the same cache:")
         st.code(f"kernel-explorer build {request.name}", language="bash")
-    _watch(request, running, when_built)
+    _watch(request, running)
 
 
-def _watch(request: SourceRequest, running: bool, when_built: Callable[[], None]) -> None:
+def offer_part(request: SourceRequest, why: str, key: str) -> bool:
+    """The same in a few lines of a page, for a part that the page can do without; True once a build asked for ended.
+
+    why: what is missing and what for. key: tells this offer from others of the page.
+    """
+    asked, running = f"_asked_{key}", jobs().is_running(request)
+
+    def start() -> None:
+        st.session_state[asked] = True
+        jobs().start(request)
+
+    said = jobs().progress(request)
+    if said and said["state"] == "failed":
+        st.error(str(said["error"]), icon=":material/error:")
+    elif st.session_state.get(asked) and not running:
+        st.session_state[asked] = False
+        return True
+    if not running:
+        st.info(why, icon=":material/info:")
+        st.button("Prepare it now", on_click=start, key=key)
+    _watch(request, running)
+    return False
+
+
+def _watch(request: SourceRequest, running: bool) -> None:
     """Show the progress twice a second while the build runs; start the page over when it ends."""
 
     @st.fragment(run_every="0.5s" if running else None)
     def watch() -> None:
         said = jobs().progress(request)
-        if running and said and said["state"] == "running":
+        if said and said["state"] == "running":
             share = float(str(said["done"])) / max(float(str(said["total"])), 1)
             words = (str(said[name]) for name in ("step", "pace") if said.get(name))
             st.progress(min(share, 1.0), text=" · ".join(words))
         if running and not jobs().is_running(request):
-            when_built()
             st.rerun()
 
     watch()

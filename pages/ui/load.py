@@ -42,12 +42,6 @@ def _open(name: str, runs: int | None, files: int | None, precision: str) -> Res
     return results
 
 
-def forget() -> None:
-    """Open everything anew: a build has added to what was open."""
-    _open.clear()
-    vectors.clear()
-
-
 by_id: dict[str, Results] = {}  # what `tile` may name by its id
 
 
@@ -64,6 +58,20 @@ def results() -> Results:
         st.stop()
     by_id[found.id] = found
     return found
+
+
+def offer_rows(place: str) -> None:
+    """Say that what explains a value was not kept with these results, and offer to; then they are opened again.
+
+    place: tells this offer from others of the page.
+    """
+    why = (
+        "This needs what every run says of every example, which these results do not hold: they are of an older "
+        "version, or the disk was full. Preparing it reads the logits once; nothing else is computed again."
+    )
+    if jobs.offer_part(request(), why, f"prepare_for_{place}"):
+        _open.clear()
+        st.rerun()
 
 
 @st.cache_resource(max_entries=8)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import streamlit as st
 
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.records import SIMILARITIES, Split
 from kernel_core.results import Results
-from pages.ui import jobs, links, load
+from pages.ui import links, load
 from pages.ui.gallery import Cell, Tile, gallery, tile
 
 THUMB = 64  # pixels a thumbnail aims at
@@ -41,11 +42,11 @@ def rank(
 
 
 def offer(missing: Missing) -> None:
-    """Say what is missing and offer to build it."""
-    if missing:
-        names = " and ".join(SIMILARITIES[name] for name in missing)
-        why = " ".join(dict.fromkeys(missing.values()))
-        jobs.offer_missing(load.request(), f"Not everything can be said by {names}: {why}", load.forget)
+    """Say what is missing, and offer to build it where a build would help."""
+    for name, why in missing.items():
+        st.info(f"No more can be said by {SIMILARITIES[name]}: {why}", icon=":material/info:")
+    if "kernel" in missing:
+        load.offer_rows("neighbors")
 
 
 def show_lists(
