@@ -92,8 +92,9 @@ class _Builder:
         refuse_lonely(specs, examples)
         ensemble = self._ensemble(examples)
         check_alignment(ensemble, examples)
-        if not self.store.has("predictions", self.plan.predictions):
-            self._predict(ensemble, examples[specs[0].query])
+        for split, key in self.plan.predictions.items():
+            if not self.store.has("predictions", key):
+                self._predict(ensemble, examples[split], key)
         missing = [spec for spec in specs if not self.store.has("neighbors", self.plan.key(spec))]
         if self.plan.each_class:
             kernels = [spec for spec in missing if spec.similarity == "kernel"]
@@ -160,15 +161,15 @@ class _Builder:
         check_features(features, str(source.features), examples)
         return features
 
-    def _predict(self, ensemble: Ensemble, query: ExampleSet) -> None:
-        predictions = evaluate.predict(ensemble, query.split, query.labels, self.progress)
+    def _predict(self, ensemble: Ensemble, of: ExampleSet, key: str) -> None:
+        predictions = evaluate.predict(ensemble, of.split, of.labels, self.progress)
         if predictions.single.mean() < 1.5 / ensemble.classes:
             log.warning(
                 "the runs of %s are right on only %.1f %% of the %s labels, as by chance: are its images in the "
-                "order of its logits?", self.plan.source.name, 100 * predictions.single.mean(), query.split,
+                "order of its logits?", self.plan.source.name, 100 * predictions.single.mean(), of.split,
             )  # fmt: skip
-        about = f"{query.split} predictions of {ensemble.runs} runs"
-        self._write("predictions", self.plan.predictions, asdict(predictions), {}, about)
+        about = f"{of.split} predictions of {ensemble.runs} runs"
+        self._write("predictions", key, asdict(predictions), {}, about)
 
     def _keep_rows(self, ensemble: Ensemble) -> None:
         """Write what explains a value, of as many runs as there is room for; a failure leaves results without it."""

@@ -16,6 +16,7 @@ from kernel_core.records import SPLITS, KernelSpec, Split
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store, hash_files, key_of
 
+PREDICTED = "accuracy, mean, spread and votes"  # what an entry of predictions holds
 K = 50  # neighbors kept; every page and every verb slices them
 
 
@@ -31,7 +32,7 @@ class Plan:
     source: Source
     runs: int | None  # the first so many, None for all
     examples: str
-    predictions: str  # of the query split
+    predictions: Mapping[Split, str]
     specs: tuple[KernelSpec, ...]
     each_class: bool
     inputs: Mapping[str, Mapping[str, Any]]
@@ -69,7 +70,8 @@ class Plan:
     def entries(self) -> list[tuple[str, str]]:
         """Kind and key of every entry that results are read from, but for those of each class."""
         neighbors = [("neighbors", key) for key in sorted(map(self.key, self.specs))]
-        return [("examples", self.examples), ("predictions", self.predictions), *neighbors]
+        predictions = [("predictions", key) for key in self.predictions.values()]
+        return [("examples", self.examples), *predictions, *neighbors]
 
     @property
     def id(self) -> str:
@@ -105,12 +107,12 @@ def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
     if features_part:
         inputs |= {"penultimate": features_part, "penultimate-euclidean": features_part}
     inputs["pixels"] = image_part
-    predicted = {"images": image_part, "logits": logits_part, "runs": request.runs, "split": request.query}
+    predicted = {"kind": "predictions", "of": PREDICTED, "images": image_part, "logits": logits_part, "runs": request.runs}  # fmt: skip
     return Plan(
         source,
         request.runs,
         examples=key_of({"kind": "examples", **image_part}),
-        predictions=key_of({"kind": "predictions", **predicted}),
+        predictions={split: key_of({**predicted, "split": split}) for split in SPLITS},
         specs=_specs(source.name, request, tuple(inputs)),
         each_class=request.classes == "each",
         inputs=inputs,
