@@ -91,7 +91,7 @@ def opens_source(command: F) -> Callable[..., Any]:
         request = SourceRequest(source, **asked, **_variant(options))
         report = ProgressFile(progress_file) if progress_file else ProgressBars()
         with report:
-            results = results_of(request, device, memory, report)
+            results = results_of(request, device, memory, report, complete=command.__name__ == "build")
         click.get_current_context().obj = request  # for the verb that passes it on
         command(results=results, **options)
 
@@ -115,11 +115,16 @@ def _variant(options: dict[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def results_of(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Results:
-    """From the cache without loading torch if all is there, else built. Raises any `KernelExplorerError`."""
+def results_of(
+    request: SourceRequest, device: str, memory: int | None, report: Progress, *, complete: bool = False
+) -> Results:
+    """From the cache without loading torch if all is there, else built; `complete` with what verbs can do without.
+
+    Raises any `KernelExplorerError`.
+    """
     if device != "cuda":  # asking for CUDA where there is none is an error even if nothing is left to do
         try:
-            return open_results(request)
+            return open_results(request, complete=complete)
         except NotBuilt:
             pass
     from kernel_core import pipeline  # torch takes seconds to load

@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kernel_core import images
+from kernel_core import images, rows
 from kernel_core.descriptions import Source, TrainingRecipe
 from kernel_core.errors import DataError, RequestError
 from kernel_core.hub import expected_sha256
-from kernel_core.records import KernelSpec
+from kernel_core.records import SPLITS, KernelSpec, Split
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store, hash_files, key_of
 
+PREDICTED = "accuracy, mean, spread and votes"  # what an entry of predictions holds
 K = 50  # neighbors kept; every page and every verb slices them
 
 
@@ -24,16 +25,18 @@ class Plan:
 
     specs: one a similarity that was asked for. each_class: whether the kernel of each class was asked for too.
     inputs: similarity → by content, what it is computed from; one for every similarity that the source gives.
+    rows: split → the key of what explains the kernel's values, which results can do without; empty for a variant.
     """
 
     source: Source
     runs: int | None  # the first so many, None for all
     examples: str
-    predictions: str  # of the query split
+    predictions: Mapping[Split, str]
     specs: tuple[KernelSpec, ...]
     each_class: bool
     inputs: Mapping[str, Mapping[str, Any]]
     trained: str | None  # the key of the ensemble, if it is trained here
+    rows: Mapping[Split, str]
     unproved: bool = False  # whether rows that half precision left in doubt are kept as they are
 
     def key(self, spec: KernelSpec) -> str:
@@ -66,7 +69,8 @@ class Plan:
     def entries(self) -> list[tuple[str, str]]:
         """Kind and key of every entry that results are read from, but for those of each class."""
         neighbors = [("neighbors", key) for key in sorted(map(self.key, self.specs))]
-        return [("examples", self.examples), ("predictions", self.predictions), *neighbors]
+        predictions = [("predictions", key) for key in self.predictions.values()]
+        return [("examples", self.examples), *predictions, *neighbors]
 
     @property
     def id(self) -> str:
@@ -100,18 +104,28 @@ def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
     if features_part:
         inputs |= {"penultimate": features_part, "penultimate-euclidean": features_part}
     inputs["pixels"] = image_part
-    predicted = {"images": image_part, "logits": logits_part, "runs": request.runs, "split": request.query}
+    predicted = {"kind": "predictions", "of": PREDICTED, "images": image_part, "logits": logits_part, "runs": request.runs}  # fmt: skip
     return Plan(
         source,
         request.runs,
         examples=key_of({"kind": "examples", **image_part}),
-        predictions=key_of({"kind": "predictions", **predicted}),
+        predictions={split: key_of({**predicted, "split": split}) for split in SPLITS},
         specs=_specs(source.name, request, tuple(inputs)),
         each_class=request.classes == "each",
         inputs=inputs,
         trained=trained,
+        rows=_row_keys(request, logits_part),
         unproved=request.precision == "fast",
     )
+
+
+def _row_keys(request: SourceRequest, logits_part: Mapping[str, Any]) -> dict[Split, str]:
+    """The keys of the rows kept, the same for every number of runs beyond those kept."""
+    if request.is_variant or request.similarities is not None:
+        return {}
+    first = min(request.runs or rows.RUNS, rows.RUNS)
+    content = {"kind": "rows", "input": logits_part, "runs": first, "bytes": rows.BYTES}
+    return {split: key_of({**content, "split": split}) for split in SPLITS}
 
 
 def _specs(name: str, request: SourceRequest, offered: tuple[str, ...]) -> tuple[KernelSpec, ...]:

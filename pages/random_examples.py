@@ -6,7 +6,7 @@ import streamlit as st
 
 from kernel_core import comparison
 from kernel_core.records import SIMILARITIES
-from pages.ui import detail, load, shell
+from pages.ui import load, shell
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
@@ -45,10 +45,7 @@ cells: list[Cell] = []
 for query in queries.tolist():
     own: Group = {"title": "test", "tiles": [tile(results, "test", query, note=f"test {query}")]}
     cells.append({"id": query, "head": "", "groups": [own, *(group(name, query) for name in shown)]})
-picked = gallery(
-    results, cells, layout="columns", key="random", label="random test examples with their neighbors"
-)
-detail.open_on_pick(results, picked)
+gallery(results, cells, layout="columns", key="random", label="random test examples with their neighbors")
 
 st.subheader(
     f"How often do the {k} nearest share the label?"

@@ -1,5 +1,7 @@
 """Predictions and votes, against torch and scikit-learn."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,27 @@ def test_predictions_are_the_plain_definition(planted):
     np.testing.assert_allclose(found.confidence, confidence, atol=1e-5)
     expected = (logits.argmax(-1) == torch.from_numpy(planted.test_labels)).double().mean(1)
     np.testing.assert_allclose(found.single, expected)
+    probabilities = logits.softmax(-1)
+    np.testing.assert_allclose(found.mean, probabilities.mean(0), atol=1e-6)
+    np.testing.assert_allclose(found.spread, probabilities.std(0), atol=1e-6)
+    votes = torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).sum(0)
+    np.testing.assert_array_equal(found.votes, votes)
+    assert found.votes.dtype == np.uint8
+
+
+def test_predictions_do_not_depend_on_blocks(planted, monkeypatch):
+    ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
+    whole = evaluate.predict(ensemble, "test", planted.test_labels)
+    monkeypatch.setattr(evaluate, "BLOCK_BYTES", 4 * 5 * evaluate.RUNS_AT_A_TIME * 7)  # 7 examples, 5 classes
+    for name, found in asdict(evaluate.predict(ensemble, "test", planted.test_labels)).items():
+        np.testing.assert_allclose(found, getattr(whole, name), rtol=1e-6)
+
+
+def test_spread_of_runs_that_agree_is_zero():
+    logits = np.tile(np.array([[3.0, 1.0, -2.0]], np.float16), (300, 2, 1))
+    found = evaluate.predict(Ensemble(("a",), ({"test": logits},)), "test", np.zeros(2, np.int64))
+    assert found.spread.max() < 1e-6
+    assert found.votes.tolist() == [[300, 0, 0]] * 2
 
 
 def test_overlap_and_label_agreement():

@@ -8,12 +8,23 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 FOLDER = Path(__file__).parent.parent
-PAGES = {
-    "overview": ("Overview", ":material/home:"),
-    "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
-    "failure_modes": ("Failure modes", ":material/label_off:"),
-    "random_examples": ("Random examples", ":material/casino:"),
+# Group of the menu → its pages: a page's file name, title and icon. The first of all is the front page.
+PAGES: dict[str, dict[str, tuple[str, str]]] = {
+    "": {
+        "overview": ("Overview", ":material/home:"),
+    },
+    "Findings": {
+        "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
+        "failure_modes": ("Failure modes", ":material/label_off:"),
+    },
+    "Explore": {
+        "example": ("Example", ":material/image_search:"),
+        "pair": ("Pair", ":material/compare:"),
+        "random_examples": ("Random examples", ":material/casino:"),
+    },
 }
+
+LISTED = {"near_duplicates", "failure_modes", "random_examples"}
 
 CSS = """<style>
 [data-testid=stMainBlockContainer] { max-width: 1600px; padding: 4rem 2rem 3rem; }
@@ -21,19 +32,26 @@ CSS = """<style>
 </style>"""
 
 
-def pages() -> list[StreamlitPage]:
+def pages() -> dict[str, list[StreamlitPage]]:
     """The menu, in order; a page's file name is its address."""
-    first = next(iter(PAGES))
-    return [
-        st.Page(FOLDER / f"{name}.py", title=title, icon=icon, default=name == first)
-        for name, (title, icon) in PAGES.items()
-    ]
+    first = next(name for group in PAGES.values() for name in group)
+    return {
+        group: [
+            st.Page(FOLDER / f"{name}.py", title=title, icon=icon, default=name == first)
+            for name, (title, icon) in of_group.items()
+        ]
+        for group, of_group in PAGES.items()
+    }
 
 
 def run() -> None:
     """Show the page that the address names."""
     st.set_page_config(page_title="Kernel Explorer", page_icon=":material/hub:", layout="wide")
     page = st.navigation(pages(), position="top")
+    if (
+        "example" in st.query_params and page.url_path in LISTED
+    ):  # how addresses named an example before it had a page
+        st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
     st.html(CSS)
     st.session_state["_shell"] = True
     try:

@@ -1,0 +1,46 @@
+"""Addresses of examples and pairs, and how a click on one is followed without reloading the document.
+
+A link is a real one: a middle click opens a tab, and it can be copied. A plain click is followed in the same session:
+the component changes the address and tells Streamlit so by the browser's own event for a changed history, upon which
+it runs the addressed page, as after Back. That is one run of the script and one entry in the history; `st.switch_page`
+from a click takes a run of the page that is left as well, and two entries where its controls are in the address.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from kernel_core.records import Split
+
+FOLLOW_JS = """
+const go = href => { const to = new URL(href, location.href); if (to.href === location.href) return;
+  history.pushState({}, '', to); dispatchEvent(new PopStateEvent('popstate', { state: {} })); };
+const follow = event => { const a = event.target.closest && event.target.closest('a[href]');
+  if (!a || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault(); go(a.href); };
+"""
+"""`go(href)` follows an address; `follow` is the click handler for what has links inside."""
+
+
+def name_of(split: Split, index: int) -> str:
+    """An example's name in addresses and on the command line, as in test:123."""
+    return f"{split}:{index}"
+
+
+def query(**parameters: str | int | None) -> str:
+    """Parameters of an address, those that are empty left out.
+
+    >>> query(example="test:3", trail="", list="failures:kernel")
+    'example=test:3&list=failures:kernel'
+    """
+    return urlencode({name: value for name, value in parameters.items() if value}, safe=":,")
+
+
+def example_href(example: str, carried: str = "") -> str:
+    """The address of an example's page; carried: further parameters, from `query`."""
+    return "example?" + query(example=example) + (f"&{carried}" if carried else "")
+
+
+def pair_href(a: str, b: str, carried: str = "") -> str:
+    """The address of the page of a pair."""
+    return "pair?" + query(a=a, b=b) + (f"&{carried}" if carried else "")
