@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from kernel_core.failures import confusion, label_mismatches
+from kernel_core.failures import confusion
 from kernel_core.records import SIMILARITIES
 from pages.ui import links, load, shell
 from pages.ui.confusion import confusion_matrix
@@ -15,10 +15,9 @@ results = load.results()
 ROWS, NEAREST = 8, 9
 
 st.header("Failure modes: the nearest training example has another label")
-test_labels, train_labels = results.labels
 by = choose_similarity(results, "Similar by", "by")
 neighbors = results.neighbors_by(by)
-mismatches = label_mismatches(neighbors, test_labels, train_labels)
+mismatches = load.mismatches(results.id, by)
 counts = confusion(mismatches)
 names = results.class_names
 if not len(mismatches):
@@ -58,7 +57,7 @@ chosen = beside.selectbox(
     help="The most frequent first. A click on the matrix chooses here, a double click there shows all again.",
 )  # fmt: skip
 with matrix:
-    confusion_matrix(counts, names, pair_of[chosen], choose, of=f"{results.id} {by}")
+    confusion_matrix(results, by, pair_of[chosen], choose)
 if pair_of[chosen]:
     query_label, database_label = pair_of[chosen]
     of_pair = (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
@@ -73,7 +72,7 @@ controls.button(
     f"{ROWS} more", on_click=more, disabled=rows >= len(mismatches), key="more", icon=":material/add:"
 )
 beside.markdown(
-    f"**{len(mismatches):,} of {len(test_labels):,} test examples** have a nearest training example of another label; "
+    f"**{len(mismatches):,} of {len(results.labels[0]):,} test examples** have a nearest training example of another label; "
     f"{'all are shown' if rows >= len(mismatches) else f'the nearest {rows:,} are shown'}, the most similar first."
 )
 

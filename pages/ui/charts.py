@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
+from kernel_core.failures import most_confused
 from kernel_core.records import SIMILARITIES
 
 COLORS = ["#e8710a", "#4a8fe0", "#808890"]  # the first measure, the second, the ensemble
 ENSEMBLE = "the ensemble"
+LIMIT = 20  # labels a side of the matrix of failures; more would make cells too small to hit and to read
+CELL = 38  # pixels a cell's side aims at
+SIDE = 200  # pixels that few cells are made to fill
+NAME = 120  # pixels of a class name beside the matrix; the tooltip has it whole
+Labels = tuple[int, int]  # of the test example and of its nearest training example
 
 
 def accuracy_by_k(board: pd.DataFrame, measures: Sequence[str]) -> alt.LayerChart:
@@ -70,3 +77,67 @@ def accuracy_table(board: pd.DataFrame) -> pd.DataFrame:
     ensemble = shown.loc[shown["k"] == 0, "cell"].iloc[0]
     table.loc[(ENSEMBLE, "no neighbors"), table.columns[0]] = ensemble
     return table.fillna("").reset_index().rename(columns={"measure": "By", "vote": "Vote"})
+
+
+def confusion(
+    counts: pd.DataFrame, names: Sequence[str], start: Labels | None, *, dark: bool
+) -> alt.LayerChart:
+    """The counts (of `failures.confusion`) as a heat map of the `LIMIT` labels that have most.
+
+    Its selection is named cell, `start` being selected at first. dark: whether the page is.
+    """
+    labels = most_confused(counts, len(names), LIMIT)
+    rows = counts[counts["query_label"].isin(labels) & counts["database_label"].isin(labels)]
+    name_of = dict(enumerate(names))
+    rows = rows.assign(
+        query_name=rows["query_label"].map(name_of), database_name=rows["database_label"].map(name_of)
+    )
+    fields = ["query_label", "database_label"]
+    value = [dict(zip(fields, start, strict=True))] if start else alt.Undefined
+    cell = alt.selection_point("cell", fields=fields, value=value, empty=False, toggle=False)
+    x, y = _axes(names, labels)
+    ground = (
+        alt.Chart(pd.DataFrame([(q, d) for q in labels for d in labels], columns=fields))
+        .mark_rect(color="#808890", opacity=0.09, cornerRadius=3)
+        .encode(x=x, y=y)
+    )
+    base = alt.Chart(rows, height=_size(names, labels)).encode(
+        x=x, y=y,
+        tooltip=[alt.Tooltip("query_name", title="test label"), alt.Tooltip("database_name", title="neighbor's label"),
+                 "count"],
+    )  # fmt: skip
+    most = max(rows["count"], default=1)
+    cells = base.mark_rect(color="#e8710a", cornerRadius=3, cursor="pointer").encode(
+        opacity=alt.Opacity("count:Q", legend=None, scale=alt.Scale(domain=[0, most], range=[0.22, 1])),
+        stroke=alt.when(cell).then(alt.value("#4a8fe0")).otherwise(alt.value("transparent")),
+        strokeWidth=alt.value(3),
+    ).add_params(cell)  # fmt: skip
+    ink = alt.value(
+        "#26201a"
+    )  # reads on the full orange in both themes; a pale cell has the tone of the page
+    on_pale = alt.value("#f0f0f0") if dark else ink
+    color = alt.when(alt.datum["count"] > most / 2).then(ink).otherwise(on_pale)
+    numbers = base.mark_text(fontSize=12, cursor="pointer").encode(text="count:Q", color=color)
+    return alt.layer(ground, cells, numbers)
+
+
+def _size(names: Sequence[str], labels: Sequence[int]) -> int:
+    """Pixels of the cells with the names and the axis' title beside or below them; the chart is made to fit them."""
+    longest = max(len(names[label]) for label in labels)
+    return max(SIDE, CELL * len(labels)) + 50 + min(NAME, 8 * longest)
+
+
+def _axes(names: Sequence[str], labels: Sequence[int]) -> tuple[alt.X, alt.Y]:
+    """Label numbers, since two classes may have one name, along which stand the names, cut where they are long."""
+    text = json.dumps({str(label): names[label] for label in labels})
+    look = {
+        "labelExpr": f"({text})[datum.value]", "labelLimit": NAME, "labelOverlap": False, "ticks": False,
+        "domain": False, "grid": False,
+    }  # fmt: skip
+    angle = -50 if max(len(names[label]) for label in labels) > 3 else 0
+    scale = alt.Scale(domain=list(labels), padding=0.04)
+    return (
+        alt.X("database_label:O", scale=scale, title="label of the nearest training example",
+              axis=alt.Axis(labelAngle=angle, **look)),
+        alt.Y("query_label:O", scale=scale, title="label of the test example", axis=alt.Axis(**look)),
+    )  # fmt: skip

@@ -16,7 +16,7 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kernel_core import disagreement, duplicates, likeness, nearness, pixels
+from kernel_core import disagreement, duplicates, failures, likeness, nearness, pixels
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.nearness import Vectors, vectors_of
 from kernel_core.pixels import Alignment
@@ -107,6 +107,22 @@ def scoreboard(results_id: str) -> pd.DataFrame:
     """Accuracies by number of neighbors, as `disagreement.scoreboard` says; shared: do not change it."""
     found = by_id[results_id]
     return disagreement.scoreboard(found.neighbors, found.predictions, found.labels)
+
+
+@st.cache_resource(max_entries=8)
+def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
+    """The label mismatches by one similarity, shared: do not change them."""
+    found = by_id[results_id]
+    return failures.label_mismatches(found.neighbors_by(similarity), *found.labels)
+
+
+@st.cache_data(max_entries=50)
+def confusion_chart(
+    results_id: str, similarity: str, start: charts.Labels | None, dark: bool
+) -> dict[str, Any]:
+    """The matrix of these mismatches as a specification."""
+    counts = failures.confusion(mismatches(results_id, similarity))
+    return charts.confusion(counts, by_id[results_id].class_names, start, dark=dark).to_dict()
 
 
 @st.cache_data(max_entries=20)
