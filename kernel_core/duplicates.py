@@ -69,3 +69,9 @@ def rank_window(pairs: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
             f"expected a first rank of at least 1, then a last one of at most {len(pairs):,}."
         )
     return pairs.iloc[first - 1 : last]
+
+
+def pairs_held(pairs: pd.DataFrame, others: pd.DataFrame, top: int = PAGE) -> int:
+    """How many of the first `top` pairs of a ranking, by both their examples, are among the first `top` of another."""
+    names = ["query_index", "database_index"]
+    return len(pairs.head(top)[names].merge(others.head(top)[names], on=names))

@@ -108,20 +108,26 @@ def weighted_vote(
     return winners
 
 
+def neighbor_weights(neighbors: Neighbors, k: int, *, weighted: bool) -> npt.NDArray[np.float64]:
+    """How much each of the k nearest counts in a vote, (n, k), fewer where fewer are kept; 1 if not `weighted`.
+
+    Weighted is by similarity to the fourth power, after the dataset card. A negative similarity has weight 0 here; the
+    author's `values**4` would make it count as a positive one. So there is no weighted vote by minus a distance.
+    """
+    values = neighbors.values[:, :k].astype(np.float64)
+    return np.maximum(values, 0) ** 4 if weighted else np.ones(values.shape)
+
+
 def knn_accuracy(neighbors: Neighbors, query_labels: Labels, database_labels: Labels, k: int = 3) -> float:
     """The share of query examples whose label is the majority of their k nearest neighbors' labels."""
-    return _accuracy(neighbors, query_labels, database_labels, np.ones(neighbors.values[:, :k].shape))
+    return _accuracy(neighbors, query_labels, database_labels, neighbor_weights(neighbors, k, weighted=False))
 
 
 def weighted_knn_accuracy(
     neighbors: Neighbors, query_labels: Labels, database_labels: Labels, k: int = 20
 ) -> float:
-    """The same with the k nearest weighted by similarity to the fourth power, after the dataset card.
-
-    A negative similarity has weight 0 here; the author's `values**4` would make it count as a positive one.
-    """
-    weights = np.maximum(neighbors.values[:, :k].astype(np.float64), 0) ** 4
-    return _accuracy(neighbors, query_labels, database_labels, weights)
+    """The same with the k nearest weighted by similarity to the fourth power."""
+    return _accuracy(neighbors, query_labels, database_labels, neighbor_weights(neighbors, k, weighted=True))
 
 
 def _accuracy(

@@ -15,6 +15,26 @@ def label_mismatches(neighbors: Neighbors, query_labels: Labels, database_labels
     return pairs[pairs["query_label"] != pairs["database_label"]]
 
 
+def confusion(mismatches: pd.DataFrame) -> pd.DataFrame:
+    """How often each pair of labels is among these mismatches, the most frequent first, then by label.
+
+    Columns: query_label, database_label (class numbers), count (1 …); pairs that do not occur have no row.
+    """
+    counts = mismatches.groupby(["query_label", "database_label"]).size().rename("count")
+    return counts.sort_values(ascending=False, kind="stable").reset_index()
+
+
+def most_confused(counts: pd.DataFrame, classes: int, limit: int) -> list[int]:
+    """The labels with most mismatches, at most `limit`, in rising order; counts: of `confusion`.
+
+    A mismatch counts for both its labels; of equal counts the smaller label goes first.
+    """
+    met = np.zeros(classes, np.int64)
+    for side in ("query_label", "database_label"):
+        np.add.at(met, counts[side].to_numpy(np.int64), counts["count"].to_numpy())
+    return sorted(np.argsort(-met, kind="stable")[:limit].tolist())
+
+
 def with_neighbors(
     pairs: pd.DataFrame, neighbors: Neighbors, database_labels: Labels, count: int
 ) -> pd.DataFrame:

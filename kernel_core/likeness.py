@@ -98,7 +98,7 @@ def pair_numbers(results: Results) -> pd.DataFrame:
     same_label (share), confidence (the ensemble's in its prediction for the query example, mean).
     """
     rows = [
-        {"similarity": name, "first": first, "last": last, **_numbers(results, pairs)}
+        {"similarity": name, "first": first, "last": last, **numbers_of(results, pairs)}
         for name, first, last, pairs in _windows_of(results)
     ]
     return pd.DataFrame(rows)
@@ -113,7 +113,8 @@ def _windows_of(results: Results) -> Iterator[tuple[str, int, int, pd.DataFrame]
     yield RANDOM, 0, 0, random_confident_pairs(results, max(TOPS))
 
 
-def _numbers(results: Results, pairs: pd.DataFrame) -> dict[str, float | int]:
+def numbers_of(results: Results, pairs: pd.DataFrame) -> dict[str, float | int]:
+    """What `pair_numbers` says of these pairs, which have its columns of indices and labels; there is at least one."""
     query, database = pairs["query_index"].to_numpy(), pairs["database_index"].to_numpy()
     images = (
         results.examples[results.query].images[query],

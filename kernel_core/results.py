@@ -6,7 +6,7 @@ The web process and every verb that finds all it needs in the cache come this wa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,21 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
     if complete and plan.rows and not found.rows:
         raise NotBuilt(f"The rows of {plan.source.name} are not in the cache {store.root}.")
     return found
+
+
+def open_kernel_neighbors(request: SourceRequest, store: Store | None = None) -> Neighbors:
+    """The neighbors by the kernel that was asked for, alone: without the images, and whatever else is built of it.
+
+    Raises `NotBuilt` if they are not in the cache.
+    """
+    store = store or Store()
+    plan = plan_entries(open_source(request, offline=True), replace(request, similarities=("kernel",)), store)
+    found, _features = _read_neighbors(plan, plan.specs, store)
+    if not found:
+        raise NotBuilt(
+            f"The neighbors by {request.runs or 'all'} runs of {plan.source.name} are not in the cache {store.root}."
+        )
+    return found[plan.specs[0]]
 
 
 def read_results(plan: Plan, store: Store) -> Results:

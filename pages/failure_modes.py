@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from kernel_core.failures import label_mismatches
+from kernel_core.failures import confusion
 from kernel_core.records import SIMILARITIES
 from pages.ui import links, load, shell
+from pages.ui.confusion import confusion_matrix
 from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
@@ -14,43 +15,64 @@ results = load.results()
 ROWS, NEAREST = 8, 9
 
 st.header("Failure modes: the nearest training example has another label")
-test_labels, train_labels = results.labels
 by = choose_similarity(results, "Similar by", "by")
 neighbors = results.neighbors_by(by)
-mismatches = label_mismatches(neighbors, test_labels, train_labels)
-counts = (
-    mismatches.groupby(["query_label", "database_label"]).size().sort_values(ascending=False, kind="stable")
-)
-pair_of = {f"{results.class_names[q]} ≠ {results.class_names[d]}": (q, d) for q, d in counts.index}
-every = "every pair of labels"
-controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-chosen = controls.selectbox(
-    "Test label ≠ neighbor's label", [every, *pair_of], key="labels_differ", bind="query-params", width=300,
-    help="The most frequent first.",
-)  # fmt: skip
-if chosen != every:
-    query_label, database_label = pair_of[chosen]
-    of_pair = (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
-    mismatches = mismatches[of_pair]
-
+mismatches = load.mismatches(results.id, by)
+counts = confusion(mismatches)
+names = results.class_names
 if not len(mismatches):
     st.success(f"By {SIMILARITIES[by]}, every test example's nearest training example has its label.")
     st.stop()
+
+every = "every pair of labels"
+pair_of = {every: None} | {
+    f"{names[q]} ≠ {names[d]}": (q, d)
+    for q, d in zip(counts["query_label"], counts["database_label"], strict=True)
+}
+name_of = {pair: name for name, pair in pair_of.items()}
+
+
+available = {every: len(mismatches)} | dict(zip(list(pair_of)[1:], counts["count"].tolist(), strict=True))
+
+
+def choose(pair: tuple[int, int] | None) -> None:
+    st.session_state["labels_differ"] = name_of.get(pair, every)  # a cell without failures shows all
+    start_over()
+
+
+def start_over() -> None:
+    """As many rows as at first, of what is now chosen."""
+    st.session_state["rows"] = min(ROWS, available[st.session_state["labels_differ"]])
 
 
 def more() -> None:
     st.session_state["rows"] = min(len(mismatches), rows + ROWS)
 
 
+with st.container(horizontal=True, gap="large"):
+    matrix = st.container(width="content")
+    beside = st.container(width=420, vertical_alignment="bottom")
+chosen = beside.selectbox(
+    "Test label ≠ neighbor's label", list(pair_of), key="labels_differ", bind="query-params", on_change=start_over,
+    help="The most frequent first. A click on the matrix chooses here, a double click there shows all again.",
+)  # fmt: skip
+with matrix:
+    confusion_matrix(results, by, pair_of[chosen], choose)
+if pair_of[chosen]:
+    query_label, database_label = pair_of[chosen]
+    of_pair = (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
+    mismatches = mismatches[of_pair]
+
 start = min(ROWS, len(mismatches))
 if st.session_state.get("rows", start) > len(mismatches):
     st.session_state["rows"] = len(mismatches)
+controls = beside.container(horizontal=True, vertical_alignment="bottom", gap="small")
 rows = controls.number_input("Rows", 1, len(mismatches), start, key="rows", bind="query-params", width=130)
 controls.button(
     f"{ROWS} more", on_click=more, disabled=rows >= len(mismatches), key="more", icon=":material/add:"
 )
-st.markdown(
-    f"**{len(mismatches):,} of {len(test_labels):,} test examples** have a nearest training example of another label; "
+beside.markdown(
+    f"**{len(mismatches):,} of {len(results.labels[0]):,} test examples** have a nearest training example of another label; "
     f"{'all are shown' if rows >= len(mismatches) else f'the nearest {rows:,} are shown'}, the most similar first."
 )
 

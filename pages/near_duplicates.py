@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from kernel_core import duplicates
 from kernel_core.records import SIMILARITIES
 from pages.ui import links, load, shell
 from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.ranks import choose_ranks, stop_if_reversed
 from pages.ui.state import choose_similarity
 
 shell.guard()
@@ -17,15 +17,6 @@ st.header("Near-duplicates between test and training set")
 by = choose_similarity(results, "Similar by", "by")
 pairs = load.ranking(results.id, by)
 total = len(pairs)
-default_first, default_last = duplicates.default_ranks(total)
-
-
-def step(direction: int) -> None:
-    """Move the window by its own length, staying within the ranking."""
-    first, last = st.session_state["first"], st.session_state["last"]
-    length = max(1, last - first + 1)
-    first = min(max(1, first + direction * length), max(1, total - length + 1))
-    st.session_state["first"], st.session_state["last"] = first, min(total, first + length - 1)
 
 
 def show_all() -> None:
@@ -33,21 +24,7 @@ def show_all() -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    first = st.number_input(
-        "First rank", 1, total, default_first, key="first", bind="query-params", width=130
-    )
-    last = st.number_input("Last rank", 1, total, default_last, key="last", bind="query-params", width=130)
-    st.button(
-        "Previous",
-        on_click=step,
-        args=(-1,),
-        icon=":material/chevron_left:",
-        disabled=first <= 1,
-        key="previous",
-    )
-    st.button(
-        "Next", on_click=step, args=(1,), icon=":material/chevron_right:", disabled=last >= total, key="next"
-    )
+    first, last = choose_ranks(total)
     any_class = "any class"
     of_class = st.selectbox(
         "Label of either", [any_class, *results.class_names], key="class", bind="query-params", width=180
@@ -61,12 +38,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         bind="query-params",
     )
 
-if first > last:
-    st.error(
-        f"The first rank, {first:,}, lies beyond the last, {last:,}; raise the last rank or lower the first."
-    )
-    st.stop()
-
+stop_if_reversed(first, last)
 same = pairs["query_label"] == pairs["database_label"]
 passes = same if kind == "same" else ~same if kind == "different" else same | True
 if of_class != any_class:

@@ -17,7 +17,7 @@ FLOORS = {
     "inference": 3, "moments": 3, "products": 3, "selection": 3, "blocks": 3, "run_files": 3,
     "mlp": 3, "evaluate": 3, "comparison": 3, "duplicates": 3, "explain": 3, "certainty": 3,
     "nearness": 3, "pixels": 3,
-    "embed": 4, "topk": 4, "failures": 4, "networks": 4, "cnn": 4,
+    "embed": 4, "topk": 4, "failures": 4, "networks": 4, "cnn": 4, "disagreement": 4,
     "certify": 5, "sources": 5,
     "plan": 6, "serving": 6, "rivals": 6, "features": 6, "given": 6,
     "results": 7, "bench_child": 7, "writer": 7,

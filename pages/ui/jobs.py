@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,22 @@ from pathlib import Path
 import streamlit as st
 
 from kernel_core.sources import SourceRequest
+
+
+def arguments(request: SourceRequest) -> list[str]:
+    """What the command line calls a build of this request.
+
+    >>> arguments(SourceRequest("digits", runs=10, similarities=("kernel",)))
+    ['build', 'digits', '--runs', '10', '--similarity', 'kernel']
+    """
+    given = ["build", request.name]
+    for option in ("runs", "files"):
+        value = getattr(request, option)
+        given += [f"--{option}", str(value)] if value else []
+    given += ["--precision", request.precision] if request.precision != "auto" else []
+    for similarity in request.similarities or ():
+        given += ["--similarity", similarity]
+    return given
 
 
 class Jobs:
@@ -29,18 +46,8 @@ class Jobs:
                 return
             file = self._folder / f"{len(list(self._folder.iterdir()))}.json"
             file.write_text(json.dumps({"state": "running", "step": "starting", "done": 0, "total": 1}))
-            command = [
-                sys.executable,
-                "-m",
-                "kernel_core",
-                "build",
-                request.name,
-                "--progress-file",
-                str(file),
-            ]
-            for option in ("runs", "files", "precision"):
-                value = getattr(request, option)
-                command += [f"--{option}", str(value)] if value else []
+            command = [sys.executable, "-m", "kernel_core", *arguments(request)]
+            command += ["--progress-file", str(file)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
             self._running[request] = process, file
 
@@ -69,18 +76,23 @@ def jobs() -> Jobs:
 
 
 def offer_build(request: SourceRequest, why: str) -> None:
-    """Show why there is nothing to see, a button that builds it, and the build's progress."""
+    """A page of its own: why there is nothing to see, and the offer to build it."""
+    st.header("Building" if jobs().is_running(request) else "Nothing is built yet")
+    offer(request, why)
+
+
+def offer(request: SourceRequest, why: str, *, label: str = "Build it now", key: str = "build") -> None:
+    """Show why something is missing, a button that builds it, and the build's progress."""
     running = jobs().is_running(request)
-    st.header("Building" if running else "Nothing is built yet")
     if not running:
         st.write(why)
     said = jobs().progress(request)
     if said and said["state"] == "failed":
         st.error(str(said["error"]), icon=":material/error:")
     if not running:
-        st.button("Build it now", type="primary", on_click=jobs().start, args=(request,), key="build")
+        st.button(label, type="primary", on_click=jobs().start, args=(request,), key=key)
         st.caption("The same on the command line, with the same cache:")
-        st.code(f"kernel-explorer build {request.name}", language="bash")
+        st.code(f"kernel-explorer {shlex.join(arguments(request))}", language="bash")
     _watch(request, running)
 
 

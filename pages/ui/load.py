@@ -7,6 +7,8 @@ import functools
 import gc
 import io
 import os
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +16,15 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kernel_core import duplicates, nearness, pixels
+from kernel_core import disagreement, duplicates, failures, likeness, nearness, pixels
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.nearness import Vectors, vectors_of
 from kernel_core.pixels import Alignment
 from kernel_core.plan import K
 from kernel_core.records import SPLITS, Split
-from kernel_core.results import Results, open_results, read_vectors
+from kernel_core.results import Results, open_kernel_neighbors, open_results, read_vectors
 from kernel_core.sources import SourceRequest
-from pages.ui import jobs
+from pages.ui import charts, jobs
 
 
 def request() -> SourceRequest:
@@ -79,6 +81,78 @@ def ranking(results_id: str, similarity: str) -> pd.DataFrame:
     """The near-duplicate ranking by one similarity, shared: do not change it."""
     found = by_id[results_id]
     return duplicates.nearest_pairs(found.neighbors_by(similarity), *found.labels)
+
+
+def of_runs(runs: int) -> SourceRequest:
+    """What this server serves, by the kernel of its first so many runs alone."""
+    return replace(request(), runs=runs, similarities=("kernel",))
+
+
+@st.cache_resource(max_entries=8)
+def ranking_by_runs(results_id: str, runs: int) -> pd.DataFrame:
+    """The near-duplicate ranking by the kernel of the first so many runs; raises `NotBuilt`. Do not change it."""
+    return duplicates.nearest_pairs(open_kernel_neighbors(of_runs(runs)), *by_id[results_id].labels)
+
+
+@st.cache_resource(max_entries=16)
+def votes(results_id: str, first: str, second: str, rule: str, k: int) -> pd.DataFrame:
+    """What two similarities' neighbors vote for, as `disagreement.compare_votes` says; shared: do not change it."""
+    found = by_id[results_id]
+    neighbors = found.neighbors_by(first), found.neighbors_by(second)
+    return disagreement.compare_votes(*neighbors, found.labels, rule=disagreement.RULES[rule], k=k)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Counting right votes")
+def scoreboard(results_id: str) -> pd.DataFrame:
+    """Accuracies by number of neighbors, as `disagreement.scoreboard` says; shared: do not change it."""
+    found = by_id[results_id]
+    return disagreement.scoreboard(found.neighbors, found.predictions, found.labels)
+
+
+@st.cache_resource(max_entries=8)
+def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
+    """The label mismatches by one similarity, shared: do not change them."""
+    found = by_id[results_id]
+    return failures.label_mismatches(found.neighbors_by(similarity), *found.labels)
+
+
+@st.cache_data(max_entries=50)
+def confusion_chart(
+    results_id: str, similarity: str, start: charts.Labels | None, dark: bool
+) -> dict[str, Any]:
+    """The matrix of these mismatches as a specification."""
+    counts = failures.confusion(mismatches(results_id, similarity))
+    return charts.confusion(counts, by_id[results_id].class_names, start, dark=dark).to_dict()
+
+
+@st.cache_data(max_entries=20)
+def accuracy_chart(results_id: str, first: str, second: str) -> dict[str, Any]:
+    """The chart of two measures' accuracies as a specification: Altair takes 0.1 s to make one."""
+    return charts.accuracy_by_k(scoreboard(results_id), [first, second]).to_dict()
+
+
+@st.cache_data(max_entries=2)
+def accuracy_table(results_id: str) -> pd.DataFrame:
+    """The scoreboard as `charts.accuracy_table` shows it."""
+    return charts.accuracy_table(scoreboard(results_id))
+
+
+@st.cache_data(max_entries=200)
+def pair_numbers(
+    results_id: str, similarity: str, runs: int, first: int, last: int
+) -> dict[str, float | int]:
+    """What `likeness.numbers_of` says of a window of ranks; runs: the kernel's, all of them for other similarities."""
+    found = by_id[results_id]
+    is_whole = runs == len(found.predictions.single)
+    pairs = ranking(results_id, similarity) if is_whole else ranking_by_runs(results_id, runs)
+    return likeness.numbers_of(found, duplicates.rank_window(pairs, first, last))
+
+
+@st.cache_data(max_entries=20)
+def random_numbers(results_id: str, count: int) -> dict[str, float | int]:
+    """The same of random confident pairs."""
+    found = by_id[results_id]
+    return likeness.numbers_of(found, likeness.random_confident_pairs(found, count))
 
 
 @functools.lru_cache(maxsize=20_000)  # 2 to 3 kB each

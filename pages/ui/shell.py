@@ -23,6 +23,8 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "example": ("Example", ":material/image_search:"),
         "pair": ("Pair", ":material/compare:"),
         "random_examples": ("Random examples", ":material/casino:"),
+        "disagreement": ("Disagreement", ":material/call_split:"),
+        "feature_pairs": ("Kernel or features?", ":material/balance:"),
     },
 }
 

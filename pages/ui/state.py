@@ -20,5 +20,12 @@ def choose_similarity(results: Results, label: str, key: str, *, without: str = 
     names = [name for name in SIMILARITIES if name in results.neighbors and name != without]
     help_text = "  \n".join(f"**{name}**: {MEANING[name]}" for name in names)
     return st.segmented_control(
-        label, names, default=names[0], required=True, key=key, bind="query-params", help=help_text
+        label,
+        names,
+        default=names[0],
+        required=True,
+        key=key,
+        bind="query-params",
+        wrap=True,
+        help=help_text,
     )

@@ -1,0 +1,39 @@
+"""A window of ranks, typed or stepped through; in the address as `first` and `last`, the same on every page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kernel_core import duplicates
+
+
+def choose_ranks(total: int) -> tuple[int, int]:
+    """Controls that choose ranks between 1 and total; returns the first and the last, which may be upside down."""
+    default_first, default_last = duplicates.default_ranks(total)
+    first = st.number_input(
+        "First rank", 1, total, default_first, key="first", bind="query-params", width=130
+    )
+    last = st.number_input("Last rank", 1, total, default_last, key="last", bind="query-params", width=130)
+    for label, key, direction, at_end, icon in (
+        ("Previous", "previous", -1, first <= 1, ":material/chevron_left:"),
+        ("Next", "next", 1, last >= total, ":material/chevron_right:"),
+    ):
+        st.button(label, on_click=_step, args=(direction, total), icon=icon, disabled=at_end, key=key)
+    return first, last
+
+
+def _step(direction: int, total: int) -> None:
+    """Move the window by its own length, staying within the ranking."""
+    first, last = st.session_state["first"], st.session_state["last"]
+    length = max(1, last - first + 1)
+    first = min(max(1, first + direction * length), max(1, total - length + 1))
+    st.session_state["first"], st.session_state["last"] = first, min(total, first + length - 1)
+
+
+def stop_if_reversed(first: int, last: int) -> None:
+    """Say so and end the page where the window is upside down."""
+    if first > last:
+        st.error(
+            f"The first rank, {first:,}, lies beyond the last, {last:,}; raise the last rank or lower the first."
+        )
+        st.stop()
