@@ -16,6 +16,7 @@ import pandas as pd
 from kernel_core import __version__, comparison, duplicates, failures, hub, serving
 from kernel_core.bench import bench
 from kernel_core.errors import KernelExplorerError
+from kernel_core.maps import map_command
 from kernel_core.options import (
     Ranks,
     by_query,
@@ -264,6 +265,7 @@ def figures(results: Results, out: Path, seed: int) -> None:
 
 
 main.add_command(bench)
+main.add_command(map_command)
 
 
 @main.group()

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from kernel_core import evaluate
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
+from kernel_core.projection import Map
 from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Split
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store
@@ -92,6 +93,21 @@ def open_results(request: SourceRequest, store: Store | None = None) -> Results:
     """What has been built of a source. Raises `NotBuilt` if anything is missing; never computes or downloads."""
     store = store or Store()
     return read_results(plan_entries(open_source(request, offline=True), request, store), store)
+
+
+def open_map(request: SourceRequest, store: Store | None = None) -> Map:
+    """The map of a source's examples by the kernel. Raises `NotBuilt` if there is none; never computes it."""
+    store = store or Store()
+    return read_map(plan_entries(open_source(request, offline=True), request, store), store)
+
+
+def read_map(plan: Plan, store: Store) -> Map:
+    """The map whose key the plan names. Raises `NotBuilt` if it is missing or damaged."""
+    entry = store.read("map", plan.map)
+    if entry is None:
+        raise NotBuilt(f"There is no map of {plan.source.name} in the cache {store.root} yet.")
+    arrays, meta = entry
+    return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
 
 
 def read_results(plan: Plan, store: Store) -> Results:

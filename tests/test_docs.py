@@ -5,7 +5,14 @@ import importlib
 
 import pytest
 
-MODULES = ["kernel_core.duplicates", "kernel_core.evaluate", "kernel_core.store", "pages.ui.gallery"]
+MODULES = [
+    "kernel_core.distribution",
+    "kernel_core.duplicates",
+    "kernel_core.evaluate",
+    "kernel_core.store",
+    "pages.ui.gallery",
+    "pages.ui.map_view",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

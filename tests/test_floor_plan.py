@@ -14,14 +14,14 @@ FLOORS = {
     "records": 1, "descriptions": 1, "machine": 1,
     "images": 2, "ensembles": 2, "hub": 2, "store": 2, "progress": 2, "tables": 2, "alignment": 2, "synthetic": 2,
     "moments": 3, "products": 3, "selection": 3, "blocks": 3,
-    "train": 3, "evaluate": 3, "comparison": 3, "duplicates": 3,
+    "projection": 3, "distribution": 3, "train": 3, "evaluate": 3, "comparison": 3, "duplicates": 3,
     "embed": 4, "topk": 4, "failures": 4,
     "certify": 5, "sources": 5,
     "plan": 6, "serving": 6, "rivals": 6,
     "results": 7, "bench_child": 7,
     "figures": 8, "pipeline": 8,
     "options": 9,
-    "bench": 10,
+    "bench": 10, "maps": 10,
     "cli": 11,
     "__main__": 12,
 }  # fmt: skip
@@ -98,7 +98,7 @@ def test_every_page_calls_the_guard_first():
 
 
 def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
-    code = "import sys, kernel_core.results, kernel_core.cli; print([m for m in ('torch', 'torchvision', 'streamlit', 'sklearn') if m in sys.modules])"  # fmt: skip
+    code = "import sys, kernel_core.results, kernel_core.cli; print([m for m in ('torch', 'torchvision', 'streamlit', 'sklearn', 'scipy', 'umap', 'numba') if m in sys.modules])"  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")},

@@ -14,8 +14,9 @@ from PIL import Image
 
 from kernel_core import duplicates
 from kernel_core.errors import KernelExplorerError, NotBuilt
+from kernel_core.projection import Map
 from kernel_core.records import Split
-from kernel_core.results import Results, open_results
+from kernel_core.results import Results, open_map, open_results
 from kernel_core.sources import SourceRequest
 from pages.ui import jobs
 
@@ -60,6 +61,12 @@ def ranking(results_id: str, similarity: str) -> pd.DataFrame:
     """The near-duplicate ranking by one similarity, shared: do not change it."""
     found = by_id[results_id]
     return duplicates.nearest_pairs(found.neighbors_by(similarity), *found.labels)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def map_of(results_id: str) -> Map:
+    """The map of what this server shows, whose id is given to tell one source from another; raises `NotBuilt`."""
+    return open_map(request())
 
 
 @functools.lru_cache(maxsize=20_000)  # 2 to 3 kB each

@@ -16,11 +16,13 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     "Findings": {
         "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
         "failure_modes": ("Failure modes", ":material/label_off:"),
+        "similarities": ("Similarity", ":material/bar_chart:"),
     },
     "Explore": {
         "example": ("Example", ":material/image_search:"),
         "pair": ("Pair", ":material/compare:"),
         "random_examples": ("Random examples", ":material/casino:"),
+        "map": ("Map", ":material/map:"),
     },
 }
 
