@@ -17,6 +17,7 @@ from kernel_core import __version__, comparison, duplicates, failures, hub, serv
 from kernel_core.bench import bench
 from kernel_core.errors import KernelExplorerError
 from kernel_core.features_verb import features_command
+from kernel_core.maps import map_command
 from kernel_core.options import (
     Ranks,
     by_query,
@@ -266,7 +267,7 @@ def figures(results: Results, out: Path, seed: int) -> None:
         click.echo(path)
 
 
-for _verb in (bench, features_command, report_command, train):
+for _verb in (bench, features_command, map_command, report_command, train):
     main.add_command(_verb)
 
 

@@ -200,6 +200,6 @@ def _classes(labels: tuple[Labels, Labels]) -> int:
 
 def _binomial(successes: int, trials: int) -> Any:
     """SciPy's exact binomial test; loaded when first asked for, since that takes half a second."""
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.stats import binomtest
 
     return binomtest(successes, trials)

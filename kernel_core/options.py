@@ -67,30 +67,44 @@ class Classes(click.ParamType["tuple[int, ...] | str"]):
         return tuple(sorted(map(int, str(value).split(","))))  # one given twice is for the spec to refuse
 
 
-def opens_source(command: F) -> Callable[..., Any]:
+def names_source(command: F) -> F:
     """Add SOURCE and the options that say how much of it is opened and how it is built."""
-
-    @click.argument("source", default="digits")
-    @click.option("--runs", type=int, help="Use the first so many runs of the ensemble.  [default: all]")
-    @click.option("--files", type=int, help="Of cifar10-multirun: download so many files of about 500 runs.")
-    @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-    @click.option(
-        "--memory", type=Bytes(), help="Memory budget of the neighbor search.  [default: 1GB, CUDA 3GB]"
-    )
-    @click.option(
-        "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-        help="On CUDA, how neighbors are found. exact: float32 products. certified: float16 products propose, float32 "
-        "decides, each row is proved. fast: rows without a proof stay as they are. auto: certified.",
+    added = (
+        click.option("--progress-file", type=click.Path(path_type=Path), hidden=True),
+        click.option(
+            "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
+            help="On CUDA, how neighbors are found. exact: float32 products. certified: float16 products propose, "
+            "float32 decides, each row is proved. fast: rows without a proof stay as they are. auto: certified.",
+        ),
+        click.option(
+            "--memory", type=Bytes(), help="Memory budget of the neighbor search.  [default: 1GB, CUDA 3GB]"
+        ),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option("--files", type=int, help="Of cifar10-multirun: download so many files of about 500 runs."),
+        click.option("--runs", type=int, help="Use the first so many runs of the ensemble.  [default: all]"),
+        click.argument("source", default="digits"),
     )  # fmt: skip
-    @click.option("--progress-file", type=click.Path(path_type=Path), hidden=True)
+    for option in added:  # the last added stands first
+        command = option(command)
+    return command
+
+
+def reports_to(progress_file: Path | None) -> ProgressBars | ProgressFile:
+    """Where a verb tells its progress: the file that a watching process named, else stderr."""
+    return ProgressFile(progress_file) if progress_file else ProgressBars()
+
+
+def opens_source(command: F) -> Callable[..., Any]:
+    """Add `names_source`'s options, and give the verb what they name, built."""
+
+    @names_source
     @functools.wraps(command)
     def wrapped(
         source: str, device: str, memory: int | None, progress_file: Path | None, **options: Any
     ) -> None:
         asked = {name: options.pop(name) for name in ("runs", "files", "precision")}
         request = SourceRequest(source, **asked, **_variant(options))
-        report = ProgressFile(progress_file) if progress_file else ProgressBars()
-        with report:
+        with reports_to(progress_file) as report:
             results = results_of(request, device, memory, report, complete=command.__name__ == "build")
         click.get_current_context().obj = request  # for the verb that passes it on
         command(results=results, **options)

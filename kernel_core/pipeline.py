@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core import certify, embed, evaluate, images, topk
+from kernel_core import certify, embed, evaluate, images, projection, topk
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, StoreError
@@ -29,7 +29,7 @@ from kernel_core.records import (
     Split,
     no_progress,
 )
-from kernel_core.results import Results, read_examples, read_results
+from kernel_core.results import Results, read_examples, read_map, read_results
 from kernel_core.rows import runs_kept
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store, hash_files, key_of
@@ -69,6 +69,47 @@ def build(
         precision = certify.choose_precision(request.precision, torch_device)
         _Builder(plan, store, machine, precision, progress).run()
         return read_results(plan, store)
+
+
+def build_map(
+    request: SourceRequest,
+    *,
+    device: str = "auto",
+    budget: int | None = None,
+    progress: Progress = no_progress,
+    store: Store | None = None,
+) -> projection.Map:
+    """The map of all examples by the kernel, computed with the neighbors that it is drawn from where the cache lacks it.
+
+    Takes and raises what `build` does; of the request only name, runs, files and precision count. Raises
+    `RequestError` if there are too few examples.
+    """
+    store = store or Store()
+    how: dict[str, Any] = {"device": device, "budget": budget, "progress": progress, "store": store}
+    asked = SourceRequest(request.name, request.runs, request.files, precision=request.precision)
+    plan = plan_entries(open_source(asked, progress=progress), asked, store)
+    try:
+        return read_map(plan, store)
+    except NotBuilt:
+        pass
+    by_kernel = replace(asked, similarities=("kernel",))
+    examples = build(by_kernel, **how).examples
+    counts = len(examples["test"]), len(examples["train"])
+    found = {
+        (query, database): build(replace(by_kernel, query=query, database=database), **how).neighbors[
+            "kernel"
+        ]
+        for query, database in projection.directions(counts)
+    }
+    with store.lock(plan.map, progress):
+        if not store.has("map", plan.map):
+            near, values = projection.merge(found)
+            xy = projection.layout(near, values, progress)
+            meta = {"counts": counts, "kept": projection.share_kept(xy, near)}
+            about = f"{plan.source.name}: map of {sum(counts):,} examples"
+            arrays = {"xy": xy, "nearest": near[:, : projection.SHOWN]}
+            store.write("map", plan.map, arrays, meta, about=about)
+    return read_map(plan, store)
 
 
 class _Builder:

@@ -11,6 +11,7 @@ from kernel_core import images, rows
 from kernel_core.descriptions import Source
 from kernel_core.errors import DataError, RequestError
 from kernel_core.hub import expected_sha256
+from kernel_core.projection import ORDER, RECIPE
 from kernel_core.recipes import Training
 from kernel_core.records import SPLITS, KernelSpec, Split
 from kernel_core.sources import SourceRequest
@@ -60,6 +61,14 @@ class Plan:
             return self.specs
         (kernel,) = (spec for spec in self.specs if spec.similarity == "kernel")
         return (*self.specs, *(replace(kernel, classes=(c,)) for c in range(classes)))
+
+    @property
+    def map(self) -> str:
+        """The key of the map of all examples by the kernel of these runs and all classes."""
+        specs = [KernelSpec("kernel", q, d, k=K, runs=self.runs) for q in ORDER for d in ORDER]
+        return key_of(
+            {"kind": "map", "recipe": dict(RECIPE), "neighbors": [self.key(spec) for spec in specs]}
+        )
 
     @property
     def offered(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from kernel_core import evaluate
 from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
+from kernel_core.projection import Map
 from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Split
 from kernel_core.rows import Rows, as_rows
 from kernel_core.sources import SourceRequest, open_source
@@ -121,6 +122,21 @@ def open_kernel_neighbors(request: SourceRequest, store: Store | None = None) ->
             f"The neighbors by {request.runs or 'all'} runs of {plan.source.name} are not in the cache {store.root}."
         )
     return found[plan.specs[0]]
+
+
+def open_map(request: SourceRequest, store: Store | None = None) -> Map:
+    """The map of a source's examples by the kernel. Raises `NotBuilt` if there is none; never computes it."""
+    store = store or Store()
+    return read_map(plan_entries(open_source(request, offline=True), request, store), store)
+
+
+def read_map(plan: Plan, store: Store) -> Map:
+    """The map whose key the plan names. Raises `NotBuilt` if it is missing or damaged."""
+    entry = store.read("map", plan.map)
+    if entry is None:
+        raise NotBuilt(f"There is no map of {plan.source.name} in the cache {store.root} yet.")
+    arrays, meta = entry
+    return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
 
 
 def read_results(plan: Plan, store: Store) -> Results:

@@ -13,17 +13,22 @@ from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 
 
+def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
+    """A table to a CSV file, whole or not at all. Raises `RequestError` where it cannot be written."""
+    try:
+        with replacing(csv_file) as temporary:
+            table.to_csv(temporary, index=False)
+    except OSError as error:
+        raise RequestError(
+            f"Cannot write {csv_file} ({error.strerror or error}); name another --csv."
+        ) from None
+    click.echo(f"{len(table)} rows written to {csv_file}")
+
+
 def print_table(table: pd.DataFrame, class_names: tuple[str, ...], csv_file: Path | None) -> None:
     """To a CSV file as it is; to a terminal with the classes' names beside their numbers."""
     if csv_file is not None:
-        try:
-            with replacing(csv_file) as temporary:
-                table.to_csv(temporary, index=False)
-        except OSError as error:
-            raise RequestError(
-                f"Cannot write {csv_file} ({error.strerror or error}); name another --csv."
-            ) from None
-        click.echo(f"{len(table)} rows written to {csv_file}")
+        write_csv(table, csv_file)
         return
     shown = table.copy()
     for column in ("query_label", "database_label"):

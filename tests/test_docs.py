@@ -6,8 +6,9 @@ import importlib
 import pytest
 
 MODULES = [
-    "kernel_core.certainty", "kernel_core.duplicates", "kernel_core.evaluate", "kernel_core.likeness",
-    "kernel_core.report", "kernel_core.store", "kernel_core.training", "pages.ui.gallery",
+    "kernel_core.certainty", "kernel_core.distribution", "kernel_core.duplicates", "kernel_core.evaluate",
+    "kernel_core.likeness", "kernel_core.report", "kernel_core.store", "kernel_core.training", "pages.ui.gallery",
+    "pages.ui.jobs", "pages.ui.map_view",
 ]  # fmt: skip
 
 

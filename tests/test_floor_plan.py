@@ -16,7 +16,7 @@ FLOORS = {
     "identity": 2, "rows": 2, "runs": 2, "source_files": 2, "weights": 2,
     "inference": 3, "moments": 3, "products": 3, "selection": 3, "blocks": 3, "run_files": 3,
     "mlp": 3, "evaluate": 3, "comparison": 3, "duplicates": 3, "explain": 3, "certainty": 3,
-    "nearness": 3, "pixels": 3,
+    "nearness": 3, "pixels": 3, "projection": 3, "distribution": 3,
     "embed": 4, "topk": 4, "failures": 4, "networks": 4, "cnn": 4, "disagreement": 4,
     "certify": 5, "sources": 5,
     "plan": 6, "serving": 6, "rivals": 6, "features": 6, "given": 6,
@@ -24,7 +24,7 @@ FLOORS = {
     "figures": 8, "training": 8, "likeness": 8, "checkpoints": 8,
     "pipeline": 9,
     "options": 10, "report": 10,
-    "bench": 11, "report_verb": 11, "features_verb": 11, "train_verb": 11,
+    "bench": 11, "report_verb": 11, "features_verb": 11, "train_verb": 11, "maps": 11,
     "cli": 12,
     "__main__": 13,
 }  # fmt: skip
@@ -104,7 +104,7 @@ def test_every_page_calls_the_guard_first():
 
 
 def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
-    code = "import sys, kernel_core.results, kernel_core.cli; print([m for m in ('torch', 'torchvision', 'streamlit', 'sklearn') if m in sys.modules])"  # fmt: skip
+    code = "import sys, kernel_core.results, kernel_core.cli; print([m for m in ('torch', 'torchvision', 'streamlit', 'sklearn', 'scipy', 'umap', 'numba') if m in sys.modules])"  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")},

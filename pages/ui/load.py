@@ -21,8 +21,9 @@ from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.nearness import Vectors, vectors_of
 from kernel_core.pixels import Alignment
 from kernel_core.plan import K
+from kernel_core.projection import Map
 from kernel_core.records import SPLITS, Split
-from kernel_core.results import Results, open_kernel_neighbors, open_results, read_vectors
+from kernel_core.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.sources import SourceRequest
 from pages.ui import charts, jobs
 
@@ -153,6 +154,12 @@ def random_numbers(results_id: str, count: int) -> dict[str, float | int]:
     """The same of random confident pairs."""
     found = by_id[results_id]
     return likeness.numbers_of(found, likeness.random_confident_pairs(found, count))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def map_of(results_id: str) -> Map:
+    """The map of what this server shows, whose id is given to tell one source from another; raises `NotBuilt`."""
+    return open_map(request())
 
 
 @functools.lru_cache(maxsize=20_000)  # 2 to 3 kB each

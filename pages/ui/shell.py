@@ -18,6 +18,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     "Findings": {
         "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
         "failure_modes": ("Failure modes", ":material/label_off:"),
+        "similarities": ("Similarity", ":material/bar_chart:"),
     },
     "Explore": {
         "example": ("Example", ":material/image_search:"),
@@ -25,6 +26,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "random_examples": ("Random examples", ":material/casino:"),
         "disagreement": ("Disagreement", ":material/call_split:"),
         "feature_pairs": ("Kernel or features?", ":material/balance:"),
+        "map": ("Map", ":material/map:"),
     },
 }
 

@@ -1,0 +1,70 @@
+"""`kernel-explorer map`: lay out all examples in the plane, each near those that it is similar to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from kernel_core.errors import NotBuilt
+from kernel_core.options import names_source, reports_to, to_csv
+from kernel_core.projection import NEIGHBORS, Map
+from kernel_core.records import Progress
+from kernel_core.results import open_map
+from kernel_core.sources import SourceRequest
+from kernel_core.tables import write_csv
+
+
+def _map(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Map:
+    """From the cache without loading torch or UMAP if it is there, else computed."""
+    try:
+        return open_map(request)
+    except NotBuilt:
+        from kernel_core import pipeline  # torch takes seconds to load
+
+        return pipeline.build_map(request, device=device, budget=memory, progress=report)
+
+
+def positions(found: Map) -> pd.DataFrame:
+    """A map as a table: split, index (within its split), x and y (of no unit; only what lies near what means something)."""
+    tests, trains = found.counts
+    return pd.DataFrame(
+        {
+            "split": ["test"] * tests + ["train"] * trains,
+            "index": [*range(tests), *range(trains)],
+            "x": found.xy[:, 0],
+            "y": found.xy[:, 1],
+        }
+    )
+
+
+@click.command("map")
+@names_source
+@to_csv
+def map_command(
+    source: str,
+    device: str,
+    memory: int | None,
+    progress_file: Path | None,
+    csv_file: Path | None,
+    **asked: Any,
+) -> None:
+    """Lay out all test and training examples of SOURCE in the plane, by the kernel, for the app's page Map.
+
+    With --csv, write where each lies.
+
+    \b
+    Example:  kernel-explorer map digits --csv map.csv
+    """
+    request = SourceRequest(source, **asked)
+    with reports_to(progress_file) as report:
+        found = _map(request, device, memory, report)
+    tests, trains = found.counts
+    click.echo(
+        f"{request.name}: a map of {tests:,} test and {trains:,} training examples; of the {NEIGHBORS} nearest of each "
+        f"by the kernel, {found.kept:.1%} are among its {NEIGHBORS} nearest on the map"
+    )
+    if csv_file is not None:
+        write_csv(positions(found), csv_file)
