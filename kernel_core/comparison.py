@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,25 @@ def named_split(text: str) -> Split:
     raise RequestError(
         f"{text!r} names no example; expected a split and an index, as in test:123 or train:123."
     )
+
+
+def named_example(text: str, counts: Mapping[Split, int]) -> tuple[Split, int]:
+    """Split and index of the example that a text names: test:123, train:123, or 123 alone for one of the test split.
+
+    counts: how many examples each split has. Raises `RequestError` if it names none.
+
+    >>> named_example("train:4", {"test": 3, "train": 9}), named_example(" 2 ", {"test": 3, "train": 9})
+    (('train', 4), ('test', 2))
+    """
+    match = re.fullmatch(r"(?:(test|train):)?([0-9]{1,18})", text.strip())
+    split: Split = "train" if match and match[1] == "train" else "test"
+    if not match or int(match[2]) >= counts[split]:
+        wrong = "is out of range" if match else "names no example"
+        raise RequestError(
+            f"{text[:40]!r} {wrong}; expected test:0 … test:{counts['test'] - 1} or "
+            f"train:0 … train:{counts['train'] - 1}."
+        )
+    return split, int(match[2])
 
 
 def query_index(text: str, neighbors: Neighbors) -> int:

@@ -105,7 +105,7 @@ def opens_source(command: F) -> Callable[..., Any]:
         asked = {name: options.pop(name) for name in ("runs", "files", "precision")}
         request = SourceRequest(source, **asked, **_variant(options))
         with reports_to(progress_file) as report:
-            results = _results(request, device, memory, report)
+            results = _results(request, device, memory, report, complete=command.__name__ == "build")
         click.get_current_context().obj = request  # for the verb that passes it on
         command(results=results, **options)
 
@@ -129,11 +129,13 @@ def _variant(options: dict[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def _results(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Results:
-    """From the cache without loading torch if all is there, else built."""
+def _results(
+    request: SourceRequest, device: str, memory: int | None, report: Progress, *, complete: bool
+) -> Results:
+    """From the cache without loading torch if all is there, else built; `complete` with what verbs can do without."""
     if device != "cuda":  # asking for CUDA where there is none is an error even if nothing is left to do
         try:
-            return open_results(request)
+            return open_results(request, complete=complete)
         except NotBuilt:
             pass
     from kernel_core import pipeline  # torch takes seconds to load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ from kernel_core import certify, embed, evaluate, images, projection, topk
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.descriptions import TrainingRecipe
 from kernel_core.ensembles import load_features, open_ensemble
-from kernel_core.errors import DataError, NotBuilt
+from kernel_core.errors import DataError, NotBuilt, StoreError
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.moments import Moments, merge, read_moments
 from kernel_core.plan import Plan, plan_entries
@@ -29,6 +30,7 @@ from kernel_core.records import (
     no_progress,
 )
 from kernel_core.results import Results, read_examples, read_map, read_results
+from kernel_core.rows import runs_kept
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store, hash_files, key_of
 from kernel_core.train import train_ensemble
@@ -57,15 +59,16 @@ def build(
     progress("checking the source's files", 0, 1)
     plan = plan_entries(source, request, store)
     progress("checking the source's files", 1, 1)
-    try:
+    with contextlib.suppress(NotBuilt):
+        found = read_results(plan, store)
+        if found.rows or not plan.rows:
+            return found
+    with store.lock(plan.id, progress):
+        use_allowed_cores()
+        machine = Machine(torch_device, budget or BUDGET[torch_device.type])
+        precision = certify.choose_precision(request.precision, torch_device)
+        _Builder(plan, store, machine, precision, progress).run()
         return read_results(plan, store)
-    except NotBuilt:
-        with store.lock(plan.id, progress):
-            use_allowed_cores()
-            machine = Machine(torch_device, budget or BUDGET[torch_device.type])
-            precision = certify.choose_precision(request.precision, torch_device)
-            _Builder(plan, store, machine, precision, progress).run()
-            return read_results(plan, store)
 
 
 def build_map(
@@ -140,6 +143,8 @@ class _Builder:
             self._find_class_neighbors(kernels, ensemble, examples)
         for spec in missing:
             self._find_neighbors(spec, ensemble, examples)
+        if not all(self.store.has("rows", key) for key in self.plan.rows.values()):
+            self._keep_rows(ensemble)
 
     def _load_examples(self) -> dict[Split, ExampleSet]:
         examples = {s: images.load_examples(self.plan.source.images, s, self.progress) for s in SPLITS}
@@ -208,6 +213,23 @@ class _Builder:
             )  # fmt: skip
         about = f"{of.split} predictions of {ensemble.runs} runs"
         self._write("predictions", key, asdict(predictions), {}, about)
+
+    def _keep_rows(self, ensemble: Ensemble) -> None:
+        """Write what explains a value, of as many runs as there is room for; a failure leaves results without it."""
+        examples = {split: ensemble.examples(split) for split in SPLITS}
+        C, M = ensemble.classes, runs_kept(ensemble.runs, sum(examples.values()) * ensemble.classes)
+        if M < 2:
+            log.warning("%s is too large to keep what explains its values", self.plan.source.name)
+            return
+        first = ensemble.first(M)
+        try:
+            for split, key in self.plan.rows.items():
+                blocks = embed.blocks_to_keep(first, split, self._step(f"keeping {split} outputs"))
+                about = f"{self.plan.source.name}: {split} outputs of {M} runs"
+                self.store.write_blocks("rows", key, "rows", (examples[split], C, M), blocks, about=about)
+                ensemble.check_unchanged()
+        except StoreError as error:
+            log.warning("what explains a value could not be kept; all else works without it. %s", error)
 
     def _find_class_neighbors(
         self, missing: list[KernelSpec], ensemble: Ensemble, examples: Mapping[Split, ExampleSet]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kernel_core import images
+from kernel_core import images, rows
 from kernel_core.descriptions import Source, TrainingRecipe
 from kernel_core.errors import DataError, RequestError
 from kernel_core.hub import expected_sha256
@@ -26,6 +26,7 @@ class Plan:
 
     specs: one a similarity that was asked for. each_class: whether the kernel of each class was asked for too.
     inputs: similarity → by content, what it is computed from; one for every similarity that the source gives.
+    rows: split → the key of what explains the kernel's values, which results can do without; empty for a variant.
     """
 
     source: Source
@@ -36,6 +37,7 @@ class Plan:
     each_class: bool
     inputs: Mapping[str, Mapping[str, Any]]
     trained: str | None  # the key of the ensemble, if it is trained here
+    rows: Mapping[Split, str]
     unproved: bool = False  # whether rows that half precision left in doubt are kept as they are
 
     def key(self, spec: KernelSpec) -> str:
@@ -121,8 +123,18 @@ def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
         each_class=request.classes == "each",
         inputs=inputs,
         trained=trained,
+        rows=_row_keys(request, logits_part),
         unproved=request.precision == "fast",
     )
+
+
+def _row_keys(request: SourceRequest, logits_part: Mapping[str, Any]) -> dict[Split, str]:
+    """The keys of the rows kept, the same for every number of runs beyond those kept."""
+    if request.is_variant or request.similarities is not None:
+        return {}
+    first = min(request.runs or rows.RUNS, rows.RUNS)
+    content = {"kind": "rows", "input": logits_part, "runs": first, "bytes": rows.BYTES}
+    return {split: key_of({**content, "split": split}) for split in SPLITS}
 
 
 def _specs(name: str, request: SourceRequest, offered: tuple[str, ...]) -> tuple[KernelSpec, ...]:

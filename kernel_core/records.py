@@ -308,9 +308,8 @@ class Predictions:
 
     single: float64 (M,), each run's accuracy. predicted: int64 (N,), the class of the largest logit averaged over
     the runs. confidence: float32 (N,), the probability of that class averaged over the runs, in [0, 1].
-    mean, spread: float32 (N, C), each class's probability averaged over the runs, and its unbiased standard deviation
-    over them (0 for a single run). votes: unsigned (N, C), how many runs give that class their largest logit, the first
-    of equal ones; a row sums to M.
+    mean, spread: float32 (N, C), each class's probability averaged over the runs, and its unbiased standard deviation.
+    votes: unsigned (N, C), how many runs give that class their largest logit, the first of equals; a row sums to M.
     """
 
     single: npt.NDArray[np.float64]

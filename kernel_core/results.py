@@ -6,16 +6,20 @@ The web process and every verb that finds all it needs in the cache come this wa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from kernel_core import evaluate
-from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
 from kernel_core.projection import Map
 from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Split
+from kernel_core.rows import Rows, as_rows
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store
 
@@ -24,10 +28,11 @@ from kernel_core.store import Store
 class Results:
     """What was asked for of a source, all in one direction: from the `query` split to the `database` split.
 
-    predictions_of: split → what the ensemble says of it. neighbors: similarity's name → its neighbors, "kernel" being the variant asked
-    for. class_neighbors: class → neighbors by the kernel of that class alone, empty unless each class was asked for.
-    offered: every similarity that the source gives, asked for or not. Layer and run of the penultimate features are
-    empty where no neighbors by them were asked for.
+    predictions_of: split → what the ensemble says of it. neighbors: similarity's name → its neighbors, "kernel" being
+    the variant asked for. class_neighbors: class → neighbors by the kernel of that class alone, empty unless each class
+    was asked for. offered: every similarity that the source gives, asked for or not. Layer and run of the penultimate features are
+    empty where no neighbors by them were asked for. rows: what explains the kernel's values; empty where it was not
+    kept, by an older version or for want of space, or for a variant of the kernel.
     """
 
     id: str
@@ -39,6 +44,7 @@ class Results:
     offered: tuple[str, ...]
     features_layer: str
     features_run: str
+    rows: Mapping[Split, Rows] = field(default_factory=dict)
 
     @property
     def spec(self) -> KernelSpec:
@@ -89,10 +95,18 @@ class Results:
         return self.neighbors[similarity]
 
 
-def open_results(request: SourceRequest, store: Store | None = None) -> Results:
-    """What has been built of a source. Raises `NotBuilt` if anything is missing; never computes or downloads."""
+def open_results(request: SourceRequest, store: Store | None = None, *, complete: bool = False) -> Results:
+    """What has been built of a source; never computes or downloads.
+
+    Raises `NotBuilt` if anything is missing; if the rows are, which results can do without, only where they are to
+    be `complete`.
+    """
     store = store or Store()
-    return read_results(plan_entries(open_source(request, offline=True), request, store), store)
+    plan = plan_entries(open_source(request, offline=True), request, store)
+    found = read_results(plan, store)
+    if complete and plan.rows and not found.rows:
+        raise NotBuilt(f"The rows of {plan.source.name} are not in the cache {store.root}.")
+    return found
 
 
 def open_map(request: SourceRequest, store: Store | None = None) -> Map:
@@ -135,6 +149,7 @@ def read_results(plan: Plan, store: Store) -> Results:
         offered=plan.offered,
         features_layer=features.get("layer", ""),
         features_run=features.get("run", ""),
+        rows=_map_rows(plan, store),
     )
 
 
@@ -155,6 +170,14 @@ def _read_neighbors(
     return found, features
 
 
+def _map_rows(plan: Plan, store: Store) -> dict[Split, Rows]:
+    """The rows of both splits, mapped; empty unless both are there."""
+    found: dict[Split, Rows] = {}
+    for split, key in plan.rows.items():
+        found |= as_rows(split, store.map("rows", key, "rows"))
+    return found if len(found) == len(SPLITS) else {}
+
+
 def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:
     """The images and labels of both splits, or None if they are not in the cache."""
     entry = store.read("examples", plan.examples)
@@ -163,6 +186,39 @@ def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:
     arrays, meta = entry
     names = tuple(meta["class_names"])
     return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in SPLITS}
+
+
+def read_vectors(
+    request: SourceRequest, results: Results, similarity: str, store: Store | None = None
+) -> dict[Split, npt.NDArray[Any]]:
+    """What a similarity compares, of both splits: features (N, D), images (N, H, W, 3), or rows (N, C, M).
+
+    For neighbors that no build keeps (kernel_core/nearness.py). Raises `NotBuilt` if the cache lacks them, `DataError`
+    if the file of the features cannot be read.
+    """
+    if similarity == "pixels":
+        return {split: examples.images for split, examples in results.examples.items()}
+    store = store or Store()
+    plan = plan_entries(open_source(request, offline=True), request, store)
+    refuse_unoffered(results.name, similarity, plan.offered)
+    if similarity == "kernel":
+        if not results.rows:
+            raise NotBuilt(f"The rows of {results.name} are not in the cache {store.root}.")
+        return {split: rows.values for split, rows in results.rows.items()}
+    if plan.trained is not None:
+        entry = store.read("trained", plan.trained)
+        if entry is None:
+            raise NotBuilt(f"The features of {results.name} are not in the cache {store.root}.")
+        return {split: entry[0][f"{split}_features"] for split in SPLITS}
+    assert plan.source.features is not None
+    try:
+        arrays = load_file(plan.source.features)
+        return {split: arrays[split] for split in SPLITS}
+    except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{plan.source.features} cannot be read without torch ({error}); expected the tensors train and test in "
+            "float16 or float32, so save it again as such."
+        ) from None
 
 
 def evaluation(results: Results) -> dict[str, float | int | None]:

@@ -14,12 +14,13 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import filelock
 import numpy as np
@@ -33,6 +34,7 @@ from kernel_core.records import Progress, no_progress
 
 FORMAT = 2
 SUFFIX = ".safetensors"
+ALIGNED = 64  # bytes; where an array that is to be mapped begins, a multiple of these
 CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Everything here can be computed again.\n"
 log = logging.getLogger("kernel_core")
 
@@ -105,9 +107,7 @@ class Store:
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("the cache entry %s is damaged (%s); it is computed again", path, error)
-            with contextlib.suppress(OSError):
-                path.unlink()
+            _discard(path, error)
             return None
         with contextlib.suppress(OSError):  # a read-only cache can still be read
             os.utime(path)
@@ -119,14 +119,78 @@ class Store:
 
     def write(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any], *, about: str) -> None:
         """Write an entry whole or not at all. Raises `StoreError` on a full or read-only disk."""
-        path = self.path(kind, key)
         entry = {"key": key, "about": about, "format": FORMAT, "sha256": _digest(arrays), "meta": dict(meta)}
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        with self._writing(kind, key) as file:
+            file.write(save(contiguous, metadata={"entry": json.dumps(entry)}))
+
+    def write_blocks(
+        self,
+        kind: str,
+        key: str,
+        name: str,
+        shape: tuple[int, ...],
+        blocks: Iterable[npt.NDArray[np.float16]],
+        *,
+        about: str,
+    ) -> None:
+        """The same for one float16 array that comes in blocks along its first axis, of which one is held at a time.
+
+        Together they must have `shape`. Raises what making a block raises, and `StoreError` as `write` does.
+        """
+        entry = {"key": key, "about": about, "format": FORMAT, "sha256": "0" * 64, "meta": {}}
+        digest, rows = hashlib.sha256(name.encode()), 0
+        with self._writing(kind, key) as file:
+            file.write(_header(name, shape, entry))
+            for block in blocks:
+                assert block.dtype == np.float16
+                assert block.shape[1:] == shape[1:]
+                content = np.ascontiguousarray(block).data
+                digest.update(content)
+                file.write(content)
+                rows += len(block)
+            assert rows == shape[0], f"{rows} rows came, {shape[0]} were promised"
+            file.seek(0)  # what the checksum is, is known at the end; the header's length is the same
+            file.write(_header(name, shape, entry | {"sha256": digest.hexdigest()}))
+
+    def map(self, kind: str, key: str, name: str) -> npt.NDArray[Any] | None:
+        """One array of an entry as a read-only map of its file, or None if there is no such entry.
+
+        Unlike `read` it does not look at the content, which may be gigabytes: a file cut short is found out, a
+        flipped bit is not. A damaged entry counts as none and is removed, with one warning.
+        """
+        path = self.path(kind, key)
+        try:
+            with open(path, "rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                if length > path.stat().st_size:
+                    raise ValueError("it is cut short")
+                header = json.loads(file.read(length))
+            tensor, entry = header[name], json.loads(header["__metadata__"]["entry"])
+            start, stop = tensor["data_offsets"]
+            if entry["key"] != key or path.stat().st_size < 8 + length + stop:
+                raise ValueError("it is cut short, or another entry")
+            dtype = {"F16": np.float16, "F32": np.float32}[tensor["dtype"]]
+            shape, offset = tuple(tensor["shape"]), 8 + length + start
+            mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", offset, shape)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _discard(path, error)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return mapped
+
+    @contextlib.contextmanager
+    def _writing(self, kind: str, key: str) -> Iterator[IO[bytes]]:
+        """The file of an entry being written; it takes its place at the end, or nothing changes."""
+        path = self.path(kind, key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._tag()
-            contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
             with replacing(path) as temporary, open(temporary, "xb") as file:
-                file.write(save(contiguous, metadata={"entry": json.dumps(entry)}))
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -198,6 +262,21 @@ class Store:
                 f"cannot remove {error.filename} ({error.strerror}); check its permissions."
             ) from None
         return paths
+
+
+def _header(name: str, shape: tuple[int, ...], entry: Mapping[str, Any]) -> bytes:
+    """How a safetensors file begins that holds one float16 array, padded so that the array's place is `ALIGNED`."""
+    size = 2 * math.prod(shape)
+    tensor = {"dtype": "F16", "shape": list(shape), "data_offsets": [0, size]}
+    text = json.dumps({"__metadata__": {"entry": json.dumps(entry)}, name: tensor}).encode()
+    text += b" " * (-(len(text) + 8) % ALIGNED)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _discard(path: Path, error: Exception) -> None:
+    log.warning("the cache entry %s is damaged (%s); it is computed again", path, error)
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _read_about(path: Path) -> str:

@@ -1,29 +1,44 @@
-"""One example: what is near it by each measure."""
+"""One example: what the ensemble says of it, and what is near it by each similarity."""
 
 import streamlit as st
 
-from kernel_core import comparison
-from kernel_core.errors import RequestError
-from kernel_core.records import SIMILARITIES
-from pages.ui import load, shell
-from pages.ui.gallery import Cell, gallery, nearest_tiles
+from pages.ui import links, load, near, shell, verdict, walk
 
 shell.guard()
 results = load.results()
 
-named = st.query_params.get("example", "test:0")
-st.header(f"Example {named}")
-try:
-    index = comparison.query_index(named, results.neighbors_by("kernel"))
-except RequestError as error:
-    st.warning(str(error), icon=":material/warning:")
-    st.stop()
-lists: list[Cell] = [
-    {
-        "id": number,
-        "head": SIMILARITIES[name],
-        "groups": [{"title": "", "tiles": nearest_tiles(results, neighbors, index, 10)}],
-    }
-    for number, (name, neighbors) in enumerate(results.neighbors.items())
-]
-gallery(results, lists, layout="lists", key="lists", label="nearest examples", px=64)
+split, index = walk.named(results, "example")
+current = links.name_of(split, index)
+way = walk.trail(results, current)
+
+walk.show_ways(results, split, index, way)
+walk.show_trail(results, way, current)
+
+left, right = st.columns([1, 2], gap="medium", width=900)
+with left:
+    verdict.show_image(results, split, index)
+with right:
+    st.subheader(current, anchor=False)
+    st.markdown(verdict.sentence(results, split, index))
+    verdict.show_classes(results, split, index)
+
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    among = st.segmented_control(
+        "Neighbors among", ["train", "test"], default="train", required=True, key="among", bind="query-params",
+        help="Its own split shows near-duplicates within it; an example is never its own neighbor.",
+    )  # fmt: skip
+    k = st.slider("Neighbors", 5, 50, 10, key="neighbors", bind="query-params", width=220)
+
+missing: near.Missing = {}
+lists = near.found(results, (split, index), among, missing)
+settings = {"among": among if among != "train" else None, "neighbors": k if k != 10 else None}
+near.show_lists(results, (split, index), among, k, lists, walk.carried([*way, current], **settings))
+st.caption(
+    "A click makes a neighbor the next example; *compare* opens the pair. Below its similarity (Euclidean: minus the "
+    "distance) stands where it is among the 50 nearest by the others, and by how many places it is nearer ▲ or farther ▼ "
+    "there. Resting on one marks it in every list. ≠ and a dashed frame: another label than this example's."
+)
+
+near.offer(missing)
+
+# How sure: the place for show_how_sure(results, (split, index), k) of pages/ui/how_sure.py.

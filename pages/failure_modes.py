@@ -4,7 +4,7 @@ import streamlit as st
 
 from kernel_core.failures import label_mismatches
 from kernel_core.records import SIMILARITIES
-from pages.ui import load, shell
+from pages.ui import links, load, shell
 from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
@@ -74,7 +74,14 @@ def row(pair: object) -> Cell:
 
 
 cells = [row(pair) for pair in mismatches.head(rows).itertuples()]
-gallery(results, cells, layout="rows", key="failures", label="label mismatches")
+gallery(
+    results,
+    cells,
+    layout="rows",
+    key="failures",
+    label="label mismatches",
+    carried=links.query(list=f"failure_modes:{by}"),
+)
 st.caption(
     f"The number after # is the rank among all test examples by the similarity to the nearest training example ({SIMILARITIES[by]}). "
     "The ensemble's prediction is the largest of its averaged logits; the percentage is that class's probability "

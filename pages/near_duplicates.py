@@ -4,7 +4,7 @@ import streamlit as st
 
 from kernel_core import duplicates
 from kernel_core.records import SIMILARITIES
-from pages.ui import load, shell
+from pages.ui import links, load, shell
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.state import choose_similarity
 
@@ -101,7 +101,14 @@ cells: list[Cell] = [
     }
     for pair in shown.itertuples()
 ]  # fmt: skip
-gallery(results, cells, layout="pairs", key="pairs", label="near-duplicate pairs")
+gallery(
+    results,
+    cells,
+    layout="pairs",
+    key="pairs",
+    label="near-duplicate pairs",
+    carried=links.query(list=f"near_duplicates:{by}"),
+)
 st.caption(
     f"Left the test example, right its nearest training example by {SIMILARITIES[by]}. Pairs are ranked by that "
     "similarity, the nearest first; ≠ and a dashed frame mark a label that differs. Rank says nothing of truth: "

@@ -1,10 +1,62 @@
-"""Two examples beside each other."""
+"""Two examples: where do their images differ, and how near is each to the other by each similarity?"""
 
+import pandas as pd
 import streamlit as st
 
-from pages.ui import load, shell
+from kernel_core.records import SIMILARITIES
+from pages.ui import compare, links, load, near, shell, verdict, walk
 
 shell.guard()
 results = load.results()
 
-st.header("Pair {} {}".format(st.query_params.get("a", ""), st.query_params.get("b", "")))
+a, b = walk.named(results, "a"), walk.named(results, "b", "train:0")
+a_name, b_name = links.name_of(*a), links.name_of(*b)
+
+walk.show_pair_ways(results, a, b)
+images = results.examples[a[0]].images[a[1]], results.examples[b[0]].images[b[1]]
+reach = min(4, min(images[0].shape[:2]) // 4)
+plain, best = load.alignments(results.id, a, b, reach)
+compare.show_pair(results, a, b, best)
+
+left, right = st.columns([3, 2], gap="large")
+with left:
+    st.subheader("How near is each to the other?", anchor=False)
+    rows, missing = [], near.Missing()
+    for name in results.neighbors:
+        there, back = near.rank(results, a, b, name, missing), near.rank(results, b, a, name, missing)
+        value = there or back
+        rows.append(
+            {
+                "similarity": SIMILARITIES[name],
+                "value": f"{value[1]:.4f}" if value else "not built",
+                f"B among A's nearest in {b[0]}": f"#{there[0]:,}" if there else "–",
+                f"A among B's nearest in {a[0]}": f"#{back[0]:,}" if back else "–",
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.caption("Larger is nearer; Euclidean is minus the distance. An example is never its own neighbor.")
+    near.offer(missing)
+with right:
+    st.subheader("How alike are the pixels?", anchor=False)
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "": [
+                    "correlation of the values",
+                    "mean absolute difference (of 255)",
+                    "pixels that are equal",
+                ],
+                "as they are": [f"{plain.correlation:.3f}", f"{plain.difference:.1f}", f"{plain.equal:.1%}"],
+                "B aligned": [f"{best.correlation:.3f}", f"{best.difference:.1f}", f"{best.equal:.1%}"],
+            }
+        ),
+        hide_index=True,
+    )
+    st.caption(
+        f"{compare.describe(best).capitalize()}: the largest correlation of all shifts by up to {reach} pixels each "
+        "way, with and without mirroring, where the two overlap."
+    )
+for side, example in (("A", a), ("B", b)):
+    st.markdown(f"**{side}, {links.name_of(*example)}.** {verdict.sentence(results, *example)}")
+
+# Why this value: the place for show_why(results, a, b) of pages/ui/why.py.

@@ -161,3 +161,47 @@ def test_reader_in_the_cache_readme_works(tmp_path):
     np.testing.assert_array_equal(names["indices"], ARRAYS["indices"])
     np.testing.assert_array_equal(names["values"], ARRAYS["values"])
     assert names["entry"]["meta"] == {"note": "été"}
+
+
+BLOCKS = [np.arange(24, dtype=np.float16).reshape(2, 3, 4), np.full((1, 3, 4), -7, np.float16)]
+
+
+def write_blocks(store, blocks=BLOCKS, rows=3):
+    store.write_blocks("rows", "k" * 32, "rows", (rows, 3, 4), iter(blocks), about="in blocks")
+    return store.path("rows", "k" * 32)
+
+
+def test_entry_written_in_blocks_is_mapped_and_read_like_any_other(tmp_path):
+    store = Store(tmp_path)
+    path = write_blocks(store)
+    mapped = store.map("rows", "k" * 32, "rows")
+    assert isinstance(mapped, np.memmap)
+    assert mapped.offset % 64 == 0
+    assert not mapped.flags.writeable
+    np.testing.assert_array_equal(mapped, np.concatenate(BLOCKS))
+    arrays, _meta = store.read("rows", "k" * 32)  # checks the SHA-256
+    np.testing.assert_array_equal(arrays["rows"], mapped)
+    assert [(entry.about, entry.path) for entry in store.entries()] == [("in blocks", path)]
+    assert store.map("rows", "x" * 32, "rows") is None
+
+
+@pytest.mark.parametrize("size", [5, 40, 200, -1])
+def test_map_of_a_file_cut_short_counts_as_none_with_one_warning(tmp_path, caplog, size):
+    store = Store(tmp_path)
+    path = write_blocks(store)
+    path.write_bytes(path.read_bytes()[:size])
+    assert store.map("rows", "k" * 32, "rows") is None
+    assert len(caplog.records) == 1
+    assert not path.exists()
+
+
+def test_blocks_that_fail_on_the_way_leave_nothing(tmp_path):
+    def blocks():
+        yield BLOCKS[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_blocks(Store(tmp_path), blocks())
+    with pytest.raises(AssertionError):
+        write_blocks(Store(tmp_path), BLOCKS[:1])
+    assert list((tmp_path / "rows").iterdir()) == []

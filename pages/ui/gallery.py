@@ -8,7 +8,7 @@ same example wherever else it stands in the grid.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import streamlit as st
 
@@ -26,6 +26,9 @@ class Tile(TypedDict):
     label: str
     note: str
     differs: bool  # marked: its label is not the query's
+    rank: NotRequired[int]  # shown before it, in lists
+    pair: NotRequired[str]  # the address of the pair that it makes with the query, in lists
+    carried: NotRequired[str]  # parameters that its own address takes along, instead of the gallery's
 
 
 class Group(TypedDict):
@@ -51,7 +54,7 @@ CSS = """
 .g.pairs { grid-template-columns: repeat(auto-fill, min(100%, var(--cell))); gap: 8px; }
 .g.rows { grid-template-columns: minmax(0, max-content); }
 .g.columns { grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--cell)), max-content)); column-gap: 28px; }
-.g.lists { grid-template-columns: repeat(auto-fit, minmax(min(100%, var(--cell)), 1fr)); gap: 8px 20px; }
+.g.lists { grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--cell)), 1fr)); gap: 20px 28px; max-width: 1400px; }
 .c { box-sizing: border-box; display: flex; flex-direction: column; gap: 4px;
   padding: 7px; border: 1px solid transparent; border-radius: 6px; min-width: 0; }
 .pairs .c { border-color: var(--line); } .lists .c { padding: 0; }
@@ -77,6 +80,14 @@ figure.d img { outline: 2px dashed var(--warn); outline-offset: 1px; } figure.d 
 b { font-weight: 600 } figure:not(.d) b { font-weight: 400 }
 .lists .s, .lists .w { display: flex; flex-direction: column; gap: 5px; } .lists .s > div { width: 100%; }
 .lists figure { display: flex; gap: 9px; width: 100%; align-items: center; } .lists img { flex: none; }
+.lists .h { white-space: pre-line; } .lists .h::first-line { color: var(--ink); font-weight: 600; font-size: 14px; }
+.l { display: flex; align-items: center; gap: 8px; } .l a.x { flex: 1; min-width: 0; }
+a.p { color: var(--st-link-color); font-size: 12px; } a.p:hover { text-decoration: underline; }
+.n { width: 1.5em; flex: none; text-align: right; color: var(--soft); font-variant-numeric: tabular-nums; }
+.crumbs .w { gap: 4px 16px; } .crumbs .c { padding: 0; } .crumbs b { display: none; }
+.crumbs figure { width: auto; } .crumbs .x { position: relative; }
+.crumbs .x + .x::before { content: "›"; position: absolute; left: -11px; top: 8px; color: var(--soft); font-size: 16px; }
+.crumbs .x:last-child small { color: var(--ink); font-weight: 600; }
 .lists figcaption { min-width: 0; padding: 0; font-size: 13px; } .lists figcaption small { font-size: 12px; white-space: pre-line; }
 """
 
@@ -97,7 +108,11 @@ function fill(cell, c) {
       i.decoding = 'sync'; i.src = t.src; i.alt = t.alt; f.title = t.alt; a.dataset.example = t.example;
       caption.append(make('b', '', (t.differs ? '≠ ' : '') + t.label));
       if (t.note) caption.append(make('small', '', t.note));
-      f.append(i, caption); a.append(f); tiles.append(a); });
+      if (t.rank) f.prepend(make('span', 'n', String(t.rank)));
+      f.append(i, caption); a.append(f);
+      if (!t.pair) return tiles.append(a);
+      const line = make('div', 'l'), p = link(t.pair, 'p'); p.append('compare');
+      p.setAttribute('aria-label', 'compare with ' + t.alt); line.append(a, p); tiles.append(line); });
     box.append(tiles); groups.append(box); });
   head.append(c.head); if (c.pair) head.append(make('u', '', 'compare'));
   cell.replaceChildren(...(c.head ? [head] : []), groups);
@@ -106,7 +121,7 @@ function fill(cell, c) {
 /* The link that an arrow leads to: the next of its kind, or the nearest one above or below. */
 function beside(all, from, key) {
   const side = { ArrowRight: 1, ArrowLeft: -1 }[key], down = { ArrowDown: 1, ArrowUp: -1 }[key];
-  if (side) { const kind = all.filter(a => a.className.includes('h') === from.className.includes('h'));
+  if (side) { const kind = all.filter(a => a.className[0] === from.className[0]);
     return kind[kind.indexOf(from) + side]; }
   if (!down) return;
   const box = a => a.getBoundingClientRect(), here = box(from), far = a => (box(a).top - here.top) * down;
@@ -194,7 +209,7 @@ def gallery(
     carried: str = "",
 ) -> None:
     """Show the cells as a grid of `pairs`, as `rows` one below the other, as rows in `columns` where there is room, or
-    as `lists` side by side, a tile a line.
+    as `lists` side by side, a tile a line, or as a line of small `crumbs`.
 
     Opening what is clicked is done here. label: what a screen reader calls the grid. carried: parameters, made by
     `links.query`, that the address of an opened example takes along, such as the list it was found in.
@@ -210,7 +225,13 @@ def gallery(
 def _linked(cell: Cell, layout: str, carried: str) -> dict[str, Any]:
     """The cell with the addresses that a click leads to: of each tile, and in the layout `pairs` of the pair."""
     groups = [
-        {**group, "tiles": [{**t, "href": links.example_href(t["example"], carried)} for t in group["tiles"]]}
+        {
+            **group,
+            "tiles": [
+                {**t, "href": links.example_href(t["example"], t.get("carried", carried))}
+                for t in group["tiles"]
+            ],
+        }
         for group in cell["groups"]
     ]
     names = [t["example"] for group in cell["groups"] for t in group["tiles"]]

@@ -87,7 +87,31 @@ def offer_build(
     _watch(request, running, verb)
 
 
-def _watch(request: SourceRequest, running: bool, verb: str) -> None:
+def offer_part(request: SourceRequest, why: str, key: str) -> bool:
+    """The same in a few lines of a page, for a part that the page can do without; True once a build asked for ended.
+
+    why: what is missing and what for. key: tells this offer from others of the page.
+    """
+    asked, running = f"_asked_{key}", jobs().is_running(request)
+
+    def start() -> None:
+        st.session_state[asked] = True
+        jobs().start(request)
+
+    said = jobs().progress(request)
+    if said and said["state"] == "failed":
+        st.error(str(said["error"]), icon=":material/error:")
+    elif st.session_state.get(asked) and not running:
+        st.session_state[asked] = False
+        return True
+    if not running:
+        st.info(why, icon=":material/info:")
+        st.button("Prepare it now", on_click=start, key=key)
+    _watch(request, running)
+    return False
+
+
+def _watch(request: SourceRequest, running: bool, verb: str = "build") -> None:
     """Show the progress twice a second while the build runs; start the page over when it ends."""
 
     @st.fragment(run_every="0.5s" if running else None)

@@ -14,6 +14,8 @@ from kernel_core.records import Split
 
 FOLLOW_JS = """
 const go = href => { const to = new URL(href, location.href); if (to.href === location.href) return;
+  const main = document.querySelector('[data-testid=stMain]');    // keys.py comes back to where it was scrolled
+  history.replaceState({ ...history.state, scrolled: main ? main.scrollTop : 0 }, '');
   history.pushState({}, '', to); dispatchEvent(new PopStateEvent('popstate', { state: {} })); };
 const follow = event => { const a = event.target.closest && event.target.closest('a[href]');
   if (!a || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;

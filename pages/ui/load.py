@@ -8,15 +8,20 @@ import gc
 import io
 import os
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kernel_core import duplicates
+from kernel_core import duplicates, nearness, pixels
 from kernel_core.errors import KernelExplorerError, NotBuilt
+from kernel_core.nearness import Vectors, vectors_of
+from kernel_core.pixels import Alignment
+from kernel_core.plan import K
 from kernel_core.projection import Map
-from kernel_core.records import Split
-from kernel_core.results import Results, open_map, open_results
+from kernel_core.records import SPLITS, Split
+from kernel_core.results import Results, open_map, open_results, read_vectors
 from kernel_core.sources import SourceRequest
 from pages.ui import jobs
 
@@ -56,6 +61,20 @@ def results() -> Results:
     return found
 
 
+def offer_rows(place: str) -> None:
+    """Say that what explains a value was not kept with these results, and offer to; then they are opened again.
+
+    place: tells this offer from others of the page.
+    """
+    why = (
+        "This needs what every run says of every example, which these results do not hold: they are of an older "
+        "version, or the disk was full. Preparing it reads the logits once; nothing else is computed again."
+    )
+    if jobs.offer_part(request(), why, f"prepare_for_{place}"):
+        _open.clear()
+        st.rerun()
+
+
 @st.cache_resource(max_entries=8)
 def ranking(results_id: str, similarity: str) -> pd.DataFrame:
     """The near-duplicate ranking by one similarity, shared: do not change it."""
@@ -75,3 +94,50 @@ def tile(results_id: str, split: Split, index: int) -> str:
     buffer = io.BytesIO()
     Image.fromarray(by_id[results_id].examples[split].images[index]).save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+@st.cache_resource(max_entries=8, show_spinner="Preparing the comparison of single examples")
+def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
+    """What a similarity compares, of both splits, for neighbors on demand. Raises `NotBuilt` where the cache lacks it."""
+    found = read_vectors(request(), by_id[results_id], similarity)
+    return {split: vectors_of(similarity, found[split]) for split in SPLITS}
+
+
+@st.cache_data(max_entries=5_000, show_spinner=False)
+def nearest(
+    results_id: str, split: Split, index: int, similarity: str, among: Split
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """The nearest `K` examples of one split to any example: from the build's neighbors, or computed on demand.
+
+    Raises `NotBuilt` where the cache lacks what they are computed from.
+    """
+    found = by_id[results_id]
+    if (split, among) == (found.query, found.database):
+        kept = found.neighbors_by(similarity)
+        return kept.indices[index], kept.values[index]
+    of = vectors(results_id, similarity)
+    return nearness.nearest(of[split], index, of[among], K, excludes_self=split == among)
+
+
+@st.cache_data(max_entries=5_000, show_spinner=False)
+def rank(
+    results_id: str, split: Split, index: int, similarity: str, other: tuple[Split, int]
+) -> tuple[int, float]:
+    """The rank of another example among all of its split by the similarity to this one, and that similarity."""
+    found = by_id[results_id]
+    if (split, other[0]) == (found.query, found.database):
+        kept = found.neighbors_by(similarity)
+        at = np.flatnonzero(kept.indices[index] == other[1])
+        if at.size:  # as the lists say
+            return int(at[0]) + 1, float(kept.values[index, at[0]])
+    of = vectors(results_id, similarity)
+    return nearness.rank_of(of[split], index, of[other[0]], other[1], excludes_self=split == other[0])
+
+
+@st.cache_data(max_entries=1_000, show_spinner=False)
+def alignments(
+    results_id: str, a: tuple[Split, int], b: tuple[Split, int], reach: int
+) -> tuple[Alignment, Alignment]:
+    """How alike two images are as they are, and with the second laid over the first at its best."""
+    first, second = (by_id[results_id].examples[split].images[index] for split, index in (a, b))
+    return pixels.as_they_are(first, second), pixels.align(first, second, reach)

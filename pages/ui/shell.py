@@ -7,6 +7,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from pages.ui import keys
+
 FOLDER = Path(__file__).parent.parent
 # Group of the menu → its pages: a page's file name, title and icon. The first of all is the front page.
 PAGES: dict[str, dict[str, tuple[str, str]]] = {
@@ -29,6 +31,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
 LISTED = {"near_duplicates", "failure_modes", "random_examples"}
 
 CSS = """<style>
+[data-testid=stMainBlockContainer] [data-testid=stElementContainer]:has(> .st-key-keys), .st-key-keys { position: absolute; }
 [data-testid=stMainBlockContainer] { max-width: 1600px; padding: 4rem 2rem 3rem; }
 @media (max-width: 640px) { [data-testid=stMainBlockContainer] { padding: 4rem 1rem 2rem; } }
 </style>"""
@@ -55,6 +58,7 @@ def run() -> None:
     ):  # how addresses named an example before it had a page
         st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
     st.html(CSS)
+    keys.listen()
     st.session_state["_shell"] = True
     try:
         page.run()

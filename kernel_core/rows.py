@@ -1,0 +1,97 @@
+"""What is kept of every run's outputs, so that a value can be explained without the files of logits, or torch.
+
+A row is the log-softmax of one example, class by class and run by run, shifted and scaled:
+
+    row[c, r] = (log_softmax[r, c] - its median over the runs) / its standard deviation over the runs
+
+Correlations do not see shift and scale. The median instead of the mean is for float16, whose steps are finest at 0:
+an example of which all runs but one are sure has a mean beside all of its values, and its sure runs, which differ by
+little, would be rounded to one number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernel_core.records import Split
+
+# Beyond these a bootstrap over the runs changes little (the interval of a value is 0.1 wide or less), while 20,000
+# runs of CIFAR-10 would be 24 GB beside files that are themselves no larger.
+RUNS = 500
+BYTES = 4_000_000_000  # of both splits: fewer runs are kept of a source with very many examples or classes
+# A spread below this, relative to the values, is what rounding to float16 can make of no spread at all.
+ROUNDING = 1e-3
+
+
+def runs_kept(runs: int, numbers: int) -> int:
+    """Of how many runs rows are kept, where each run has so many numbers (examples of both splits times classes)."""
+    return min(runs, RUNS, BYTES // (2 * numbers))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of one split, over the first `runs` runs of the ensemble.
+
+    values: float16 (N, C, M), usually memory-mapped: as said above; 0 for a class that does not vary.
+    """
+
+    split: Split
+    values: npt.NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return int(self.values.shape[1])
+
+    @property
+    def runs(self) -> int:
+        """M, of these rows; the ensemble may have more."""
+        return int(self.values.shape[2])
+
+    def raw(self, index: int) -> npt.NDArray[np.float64]:
+        """The row of one example as kept: (C, M)."""
+        return np.asarray(self.values[index], dtype=np.float64)
+
+    def standardized(self, index: int) -> npt.NDArray[np.float64]:
+        """The row of one example with mean 0 and unbiased variance 1 in every class: (C, M); 0 if a class is constant."""
+        return standardize(self.raw(index))
+
+
+def standardize(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Numbers (…, M) with their mean over the M runs subtracted, divided by their unbiased standard deviation.
+
+    Those that do not vary, beyond what float16 can tell, become 0.
+    """
+    deviations = rows - rows.mean(-1, keepdims=True)
+    spread = np.sqrt(np.square(deviations).sum(-1, keepdims=True) / (rows.shape[-1] - 1))
+    size = np.sqrt(np.square(rows).mean(-1, keepdims=True))
+    varies = spread > ROUNDING * size
+    made: npt.NDArray[np.float64] = np.divide(
+        deviations, spread, out=np.zeros_like(deviations), where=np.broadcast_to(varies, rows.shape)
+    )
+    return made
+
+
+def to_float32(values: npt.NDArray[np.float16], out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Finite float16 numbers as float32, into `out`; four times as fast as NumPy's own conversion.
+
+    The 16 bits, moved to where float32 has its sign, exponent and digits, are the same number but for the exponents'
+    different zero points, 112 apart. It is exact, for the smallest numbers too.
+    """
+    bits = out.view(np.int32)
+    np.copyto(bits, values.view(np.int16))
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, np.int32(-0x7000_0001), out=bits)
+    return np.multiply(out, np.float32(2.0**112), out=out)
+
+
+def as_rows(split: Split, mapped: npt.NDArray[Any] | None) -> dict[Split, Rows]:
+    """The split's rows by its name, or nothing where there are none."""
+    return {} if mapped is None else {split: Rows(split, mapped)}

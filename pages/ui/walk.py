@@ -1,0 +1,145 @@
+"""Walking from example to example: which one the address names, the way there, and the ways on.
+
+The address holds it all: `example=train:9&trail=test:3,train:7&list=near_duplicates:kernel`. The trail are the examples
+visited before, oldest first.
+"""
+
+from __future__ import annotations
+
+import random
+
+import streamlit as st
+
+from kernel_core.comparison import named_example
+from kernel_core.errors import RequestError
+from kernel_core.records import SPLITS, Split
+from kernel_core.results import Results
+from pages.ui import links, lists
+from pages.ui.gallery import Cell, gallery, tile
+
+LONGEST = 12  # steps that a trail keeps
+CRUMB = 40  # pixels
+
+
+def counts(results: Results) -> dict[Split, int]:
+    """How many examples each split has."""
+    return {split: len(results.examples[split]) for split in SPLITS}
+
+
+def named(results: Results, parameter: str, default: str = "test:0") -> tuple[Split, int]:
+    """The example that a parameter of the address names. If it names none the page says so and stops here."""
+    try:
+        return named_example(st.query_params.get(parameter, default), counts(results))
+    except RequestError as error:
+        st.warning(f"The address asks for {parameter}={error}", icon=":material/warning:")
+        st.button("Show test:0", on_click=_go, args=({parameter: default},), key=f"reset_{parameter}")
+        st.stop()
+
+
+def trail(results: Results, current: str) -> list[str]:
+    """The examples visited before, oldest first; what the address names that is none is left out."""
+    known = []
+    for text in st.query_params.get("trail", "").split(",")[-LONGEST:]:
+        try:
+            name = links.name_of(*named_example(text, counts(results)))
+        except RequestError:
+            continue
+        if name == current:  # back where we were: the way goes on from there
+            break
+        known.append(name)
+    return known
+
+
+def carried(way: list[str], **more: str | int | None) -> str:
+    """The parameters that a step takes along: the way, the list, and how the page is set."""
+    return links.query(trail=",".join(way[-LONGEST:]), list=st.query_params.get("list"), **more)
+
+
+def _go(parameters: dict[str, str]) -> None:
+    """Another example in the address, at once with its trail: one entry in the browser's history."""
+    if not parameters.get("trail", "x"):
+        st.query_params.pop("trail", None)
+    st.query_params.update({name: value for name, value in parameters.items() if value})
+
+
+def _jump(results: Results, current: str, way: list[str]) -> None:
+    """To the example that was typed; a text that names none stays, with the reason below it."""
+    typed = st.session_state["typed"]
+    st.session_state["typed_wrong"] = ""
+    if not typed.strip():
+        return
+    try:
+        name = links.name_of(*named_example(typed, counts(results)))
+    except RequestError as error:
+        st.session_state["typed_wrong"] = str(error)
+        return
+    st.session_state["typed"] = ""
+    if name != current:
+        _go({"example": name, "trail": ",".join([*way, current][-LONGEST:])})
+
+
+def show_ways(results: Results, split: Split, index: int, way: list[str]) -> None:
+    """The row of controls: previous, random, next, and an example to type; where the example stands."""
+    current, here = (
+        links.name_of(split, index),
+        lists.place(results, split, index, st.query_params.get("list", "")),
+    )
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    icons = {"previous": ":material/chevron_left:", "next": ":material/chevron_right:"}
+    for key, to in (("previous", here.previous), ("next", here.next)):
+        row.button(
+            key.capitalize(), key=key, icon=icons[key], on_click=_go, disabled=to is None,
+            args=({"example": to or current, "trail": ""},),
+        )  # fmt: skip
+    anywhere = links.name_of(split, random.randrange(len(results.examples[split])))
+    row.button("Random", key="random_example", icon=":material/casino:", on_click=_go,
+               args=({"example": anywhere, "trail": ""},))  # fmt: skip
+    row.text_input(
+        "Go to", key="typed", placeholder="test:123", width=150, on_change=_jump, args=(results, current, way),
+        help="An example's split and index, as test:123 or train:456; a number alone is one of the test split.",
+    )  # fmt: skip
+    row.caption(f"#{here.position:,} of {here.total:,} in {here.title}")
+    if st.session_state.get("typed_wrong"):
+        st.warning(st.session_state.pop("typed_wrong"), icon=":material/warning:")
+
+
+def show_trail(results: Results, way: list[str], current: str) -> None:
+    """The way as thumbnails, each a link back to where it was."""
+    if not way:
+        return
+    tiles = []
+    for at, name in enumerate([*way, current]):
+        split, index = named_example(name, counts(results))
+        tiles.append({**tile(results, split, index, note=name), "carried": carried(way[:at])})
+    cell: Cell = {"id": 0, "head": "", "groups": [{"title": "", "tiles": tiles}]}  # type: ignore[typeddict-item]
+    gallery(results, [cell], layout="crumbs", key="trail", label="the way here", px=CRUMB)
+
+
+def show_pair_ways(results: Results, a: tuple[Split, int], b: tuple[Split, int]) -> None:
+    """Previous and next pair of the list that the address names, each example with its nearest; and both sides changed."""
+    named_list = st.query_params.get("list", "")
+    here = lists.place(results, *a, named_list)
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    if here.title.startswith("the "):  # no list: the pair was made by hand or by a walk
+        row.markdown(f"**{links.name_of(*a)}** and **{links.name_of(*b)}**")
+    else:
+        by = named_list.partition(":")[2]
+        for key, to, icon in (("previous", here.previous, "left"), ("next", here.next, "right")):
+            pair = {"a": to, "b": _nearest(results, to, by)} if to else {}
+            row.button(
+                key.capitalize(),
+                key=key,
+                icon=f":material/chevron_{icon}:",
+                on_click=_go,
+                args=(pair,),
+                disabled=not to,
+            )
+        row.caption(f"#{here.position:,} of {here.total:,} in {here.title}")
+    swapped = {"a": links.name_of(*b), "b": links.name_of(*a)}
+    row.button("Swap", key="swap", icon=":material/swap_horiz:", on_click=_go, args=(swapped,))
+
+
+def _nearest(results: Results, name: str, by: str) -> str:
+    """The name of the nearest database example to a query example."""
+    _, index = named_example(name, counts(results))
+    return links.name_of(results.database, int(results.neighbors_by(by).indices[index, 0]))

@@ -1,0 +1,75 @@
+"""Alignment of two images, against planted shifts and a plain float64 search by `np.corrcoef`."""
+
+import numpy as np
+import pytest
+
+from kernel_core.errors import RequestError
+from kernel_core.pixels import Alignment, align, as_they_are, overlapping
+
+rng = np.random.default_rng(3)
+
+
+def image(height=16, width=12):
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy", "mirrored"), [(0, 0, False), (2, -1, False), (-3, 3, True), (0, 0, True)]
+)
+def test_planted_shift_and_mirror_are_found(dx, dy, mirrored):
+    a = image()
+    moved = np.roll(a, (-dy, -dx), (0, 1))  # moving it by (dx, dy) brings it back
+    b = moved[:, ::-1] if mirrored else moved
+    found = align(a, b, 3)
+    assert (found.dx, found.dy, found.mirrored) == (dx, dy, mirrored)
+    assert found.correlation == pytest.approx(1)
+    assert (found.difference, found.equal) == (0, 1)
+
+
+def test_alignment_is_the_best_of_a_plain_search():
+    a, b, reach = image(9, 10), image(9, 10), 2
+    best = -2.0
+    for mirrored in (False, True):
+        other = b[:, ::-1] if mirrored else b
+        for dx in range(-reach, reach + 1):
+            for dy in range(-reach, reach + 1):
+                rows = [(y, x) for y in range(9) for x in range(10) if 0 <= y - dy < 9 and 0 <= x - dx < 10]
+                ours = np.array([a[y, x] for y, x in rows], np.float64).ravel()
+                theirs = np.array([other[y - dy, x - dx] for y, x in rows], np.float64).ravel()
+                value = np.corrcoef(ours, theirs)[0, 1]
+                if value > best:
+                    best = value
+                    expected = dx, dy, mirrored, np.abs(ours - theirs).mean()
+                    equal = (ours == theirs).reshape(-1, 3).all(1).mean()
+    found = align(a, b, reach)
+    assert (found.dx, found.dy, found.mirrored) == expected[:3]
+    assert found.correlation == pytest.approx(best, abs=1e-12)
+    assert found.difference == pytest.approx(expected[3])
+    assert found.equal == pytest.approx(equal)
+
+
+def test_constant_images_are_left_where_they_are():
+    grey = np.full((8, 8, 3), 128, np.uint8)
+    assert align(grey, grey, 2) == Alignment(0, 0, False, 0.0, 0.0, 1.0)
+
+
+def test_as_they_are_counts_equal_pixels():
+    a = image(4, 4)
+    b = a.copy()
+    b[0, 0, 1] ^= 8  # one channel of one of 16 pixels
+    found = as_they_are(a, b)
+    assert found.equal == pytest.approx(15 / 16)
+    assert found.difference == pytest.approx(8 / 48)
+
+
+def test_overlap_shrinks_by_the_shift():
+    ours, theirs = overlapping(np.arange(12).reshape(3, 4), np.arange(12).reshape(3, 4), 1, -1)
+    np.testing.assert_array_equal(ours, [[1, 2, 3], [5, 6, 7]])
+    np.testing.assert_array_equal(theirs, [[4, 5, 6], [8, 9, 10]])
+
+
+def test_sizes_and_reach_are_checked():
+    with pytest.raises(RequestError, match="expected two of one size"):
+        align(image(8, 8), image(8, 9), 1)
+    with pytest.raises(RequestError, match="allow 0 to 4"):
+        align(image(8, 8), image(8, 8), 5)
