@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from kernel_core.errors import KernelExplorerError, NotBuilt
+from kernel_core.comparison import named_example
+from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
 from kernel_core.projection import NEIGHBORS, directions
 from pages.ui import jobs, load, shell
 from pages.ui.map_view import show_map
@@ -34,7 +35,7 @@ def find() -> None:
     """Put the example that was asked for into the address."""
     wanted = st.session_state["map_find"].strip()
     if wanted:
-        st.query_params["example"] = wanted if ":" in wanted else f"test:{wanted}"
+        st.query_params["example"] = wanted
     else:
         st.query_params.pop("example", None)
 
@@ -44,16 +45,10 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     st.text_input("Find an example", named, placeholder="test:123", key="map_find", on_change=find, width=170)
 selected = -1
 if named:
-    split, _, index = named.partition(":")
-    size = {"test": counts[0], "train": counts[1]}
-    if split in size and index.isascii() and index.isdigit() and int(index) < size[split]:
-        selected = found.point(split, int(index))
-    else:
-        st.warning(
-            f"{named[:40]!r} names no example here; expected test:0 … test:{counts[0] - 1} or train:0 … "
-            f"train:{counts[1] - 1}.",
-            icon=":material/warning:",
-        )
+    try:
+        selected = found.point(*named_example(named, {"test": counts[0], "train": counts[1]}))
+    except RequestError as error:
+        st.warning(str(error), icon=":material/warning:")
 show_map(results, found, selected)
 st.caption(
     f"Rings are test, dots training examples; UMAP put them into the plane from the {NEIGHBORS} nearest of each by the "
