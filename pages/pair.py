@@ -9,7 +9,8 @@ from pages.ui import compare, links, load, near, shell, verdict, walk
 shell.guard()
 results = load.results()
 
-a, b = walk.named(results, "a"), walk.named(results, "b", "train:0")
+a = walk.named(results, "a")
+b = walk.named(results, "b", walk.partner(results, a))
 a_name, b_name = links.name_of(*a), links.name_of(*b)
 
 walk.show_pair_ways(results, a, b)
@@ -22,7 +23,11 @@ left, right = st.columns([3, 2], gap="large")
 with left:
     st.subheader("How near is each to the other?", anchor=False)
     rows, missing = [], near.Missing()
-    for name in results.neighbors:
+    if a == b:
+        st.info(
+            "A and B are the same example, and an example is never its own neighbor.", icon=":material/info:"
+        )
+    for name in results.neighbors if a != b else ():
         there, back = near.rank(results, a, b, name, missing), near.rank(results, b, a, name, missing)
         value = there or back
         rows.append(
@@ -33,8 +38,9 @@ with left:
                 f"A among B's nearest in {a[0]}": f"#{back[0]:,}" if back else "–",
             }
         )
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
-    st.caption("Larger is nearer; Euclidean is minus the distance. An example is never its own neighbor.")
+    if rows:
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        st.caption("Larger is nearer; Euclidean is minus the distance. An example is never its own neighbor.")
     near.offer(missing)
 with right:
     st.subheader("How alike are the pixels?", anchor=False)
@@ -53,8 +59,8 @@ with right:
         hide_index=True,
     )
     st.caption(
-        f"{compare.describe(best).capitalize()}: the largest correlation of all shifts by up to {reach} pixels each "
-        "way, with and without mirroring, where the two overlap."
+        f"Aligned: {compare.describe(best)}, of all shifts by up to {reach} pixels each way, with and without mirroring. "
+        "The correlation is of the pixels where the two overlap."
     )
 for side, example in (("A", a), ("B", b)):
     st.markdown(f"**{side}, {links.name_of(*example)}.** {verdict.sentence(results, *example)}")

@@ -14,7 +14,7 @@ from kernel_core.store import Store
 from pages.ui.gallery import tile_size
 from tests.conftest import ROOT
 
-PAGES = ["overview", "near_duplicates", "failure_modes", "random_examples"]
+PAGES = ["overview", "near_duplicates", "failure_modes", "example", "pair", "random_examples"]
 
 
 def open_page(name, **query):
@@ -176,18 +176,148 @@ def test_random_examples_say_how_often_labels_agree(digits):
         assert shown[title] == f"{share:.1%}"
 
 
-def test_example_in_the_address_opens(digits):
+def tiles(cell):
+    return [tile for group in cell["groups"] for tile in group["tiles"]]
+
+
+def test_tiles_and_pairs_are_links_that_take_their_list_along(digits):
+    app = open_page("near_duplicates", by="pixels")
+    cell = cells(app, "pairs")[0]
+    test, train = (tile["example"] for tile in tiles(cell))
+    assert test == f"test:{cell['id']}"
+    assert [tile["href"] for tile in tiles(cell)] == [
+        f"example?example={name}&list=near_duplicates:pixels" for name in (test, train)
+    ]
+    assert cell["pair"] == f"pair?a={test}&b={train}&list=near_duplicates:pixels"
+
+
+def test_example_shows_the_builds_neighbors_by_every_similarity(digits):
+    app = open_page("example", example="test:123", neighbors=7)
+    shown = cells(app, "lists")
+    assert [len(tiles(cell)) for cell in shown] == [7] * 4
+    for cell, neighbors in zip(shown, digits.neighbors.values(), strict=True):
+        assert [tile["example"] for tile in tiles(cell)] == [f"train:{i}" for i in neighbors.indices[123, :7]]
+        same = (digits.labels[1][neighbors.indices[123, :7]] == digits.labels[0][123]).sum()
+        assert f"{same} of 7 have its label" in cell["head"]
+    kernel, pixels = digits.neighbors_by("kernel").indices[123], digits.neighbors_by("pixels").indices[123]
+    common = len(set(kernel[:7]) & set(pixels[:7]))
+    assert f"{common} of 7 also the kernel's" in shown[3]["head"]
+    at = kernel.tolist().index(pixels[0]) + 1 if pixels[0] in kernel else None
+    assert f"kernel #{at}" in tiles(shown[3])[0]["note"] or at is None
+    assert tiles(shown[0])[0]["href"] == f"example?example=train:{kernel[0]}&trail=test:123&neighbors=7"
+    assert tiles(shown[0])[0]["pair"] == f"pair?a=test:123&b=train:{kernel[0]}"
+
+
+@pytest.mark.parametrize(
+    ("example", "among"), [("test:9", "test"), ("train:5", "train"), ("train:5", "test")]
+)
+def test_example_shows_neighbors_that_no_build_keeps(digits, example, among):
+    app = open_page("example", example=example, among=among)
+    for cell in cells(app, "lists"):
+        names = [tile["example"] for tile in tiles(cell)]
+        assert len(set(names)) == 10
+        assert all(name.startswith(among) for name in names)
+        assert example not in names
+
+
+def test_example_says_what_the_ensemble_says(digits):
+    app = open_page("example", example="train:17")
+    said = digits.predictions_of["train"]
+    predicted = said.predicted[17]
+    assert f"mean probability {said.confidence[17]:.0%}" in text_of(app)
+    assert f"{said.votes[17, predicted]} of 256 runs say so" in text_of(app)
+    bars = next(element.value for element in app.html if 'class="v"' in element.value)
+    assert f"{said.mean[17].max():.1%} ± {said.spread[17, said.mean[17].argmax()]:.1%}" in bars
+
+
+def test_trail_is_a_way_back(digits):
+    app = open_page("example", example="test:9", trail="test:3,nonsense,train:4,test:99999,test:9,train:8")
+    crumbs = tiles(cells(app, "trail")[0])
+    assert [tile["example"] for tile in crumbs] == ["test:3", "train:4", "test:9"]
+    assert [tile["href"] for tile in crumbs] == [
+        "example?example=test:3", "example?example=train:4&trail=test:3", "example?example=test:9&trail=test:3,train:4",
+    ]  # fmt: skip
+    long = ",".join(f"train:{i}" for i in range(40))
+    app = open_page("example", example="test:9", trail=long)
+    assert len(tiles(cells(app, "trail")[0])) == 13
+
+
+def test_next_and_previous_follow_the_list_of_the_address(digits):
+    order = duplicates.nearest_pairs(digits.neighbors_by("pixels"), *digits.labels)["query_index"].tolist()
+    app = open_page("example", example=f"test:{order[5]}", list="near_duplicates:pixels")
+    assert "#6 of 500 in near-duplicates by pixels" in text_of(app)
+    app.get_by_key("next").click().run()
+    assert app.query_params["example"] == f"test:{order[6]}"
+    app.get_by_key("previous").click().run()
+    app.get_by_key("previous").click().run()
+    assert app.query_params["example"] == f"test:{order[4]}"
+    app = open_page("example", example="train:0", list="near_duplicates:nonsense")
+    assert "#1 of 1,297 in the train split" in text_of(app)
+    assert app.get_by_key("previous").disabled
+
+
+def test_typed_example_opens_or_is_refused(digits):
+    app = open_page("example", example="test:3")
+    app.get_by_key("typed").set_value("train:12").run()
+    assert (app.query_params["example"], app.query_params["trail"]) == ("train:12", "test:3")
+    app.get_by_key("typed").set_value("train:1297").run()
+    assert "'train:1297' is out of range; expected test:0 … test:499" in app.warning[0].value
+    assert app.query_params["example"] == "train:12"
+    app.get_by_key("typed").set_value("77").run()
+    assert (app.query_params["example"], app.query_params["trail"]) == ("test:77", "test:3,train:12")
+
+
+@pytest.mark.parametrize("wrong", ["test:500", "train:1297", "abc", "test:-1", "test:²", "test:" + "9" * 50])
+@pytest.mark.parametrize(("page", "parameter"), [("example", "example"), ("pair", "a"), ("pair", "b")])
+def test_example_out_of_range_is_explained(digits, page, parameter, wrong):
+    app = open_page(page, **{parameter: wrong})
+    assert "expected test:0 … test:499 or train:0 … train:1296" in app.warning[0].value
+    app.get_by_key(f"reset_{parameter}").click().run()
+    assert not app.exception
+    assert not app.warning
+
+
+def test_pair_has_its_rank_from_both_sides(digits):
+    train = int(digits.neighbors_by("kernel").indices[123, 2])
+    app = open_page("pair", a="test:123", b=f"train:{train}")
+    there, back = (
+        app.dataframe[0].value,
+        open_page("pair", a=f"train:{train}", b="test:123").dataframe[0].value,
+    )
+    assert there["B among A's nearest in train"].iloc[0] == "#3"
+    assert there["value"].iloc[0] == f"{digits.neighbors_by('kernel').values[123, 2]:.4f}"
+    assert there.iloc[:, 2].tolist() == back.iloc[:, 3].tolist()
+    assert there.iloc[:, 3].tolist() == back.iloc[:, 2].tolist()
+    assert len(there) == 4
+    same = open_page("pair", a="test:5", b="test:5")
+    assert "never its own neighbor" in same.info[0].value
+
+
+def test_pair_steps_through_the_list_it_is_of(digits):
+    pairs = duplicates.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
+    names = [(f"test:{p.query_index}", f"train:{p.database_index}") for p in pairs.head(3).itertuples()]
+    app = open_page("pair", a=names[1][0], b=names[1][1], list="near_duplicates:kernel")
+    app.get_by_key("next").click().run()
+    assert (app.query_params["a"], app.query_params["b"]) == names[2]
+    app.get_by_key("swap").click().run()
+    assert (app.query_params["b"], app.query_params["a"]) == names[2]
+
+
+def test_old_address_of_an_example_leads_to_its_page(digits):
     app = open_page("near_duplicates", example="test:123")
-    assert "test:123" in text_of(app)
-    rows = cells(app, "detail_rows")
-    assert [len(row["groups"][0]["tiles"]) for row in rows] == [5] * 4
+    assert app.subheader[0].value == "test:123"
 
 
-@pytest.mark.parametrize("wrong", ["test:500", "train:3", "abc", "test:-1", "test:²"])
-def test_example_out_of_range_is_explained(digits, wrong):
-    app = open_page("near_duplicates", example=wrong)
-    assert "expected test:0 … test:499" in app.warning[0].value
-    assert len(cells(app, "pairs")) == 48
+def test_example_of_results_without_rows_offers_them(source_folder, cache, monkeypatch):
+    build(SourceRequest(str(source_folder)))
+    for path in (cache / "rows").iterdir():
+        path.unlink()
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
+    app = open_page("example", example="train:3")
+    assert len(cells(app, "lists")) == 3
+    assert "kernel" in app.info[0].value
+    assert app.get_by_key("prepare_for_neighbors").label == "Prepare it now"
+    assert len(cells(open_page("example", example="test:3"), "lists")) == 4
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -117,7 +117,7 @@ def show_pair(
     shown = tile_size((height, width), target)
     data: dict[str, Any] = {
         "a": _side(results, *a), "b": _side(results, *b), "size": [width, height],
-        "width": shown[0], "height": shown[1], "rendering": shown[2], "aligned": describe(best),
+        "width": shown[0], "height": shown[1], "rendering": shown[2], "aligned": "align: " + describe(best),
         "align": {"dx": best.dx, "dy": best.dy, "mirrored": best.mirrored} if best and moves(best) else None,
     }  # fmt: skip
     _component(key="compare", data=data)
@@ -131,11 +131,11 @@ def moves(best: Alignment) -> bool:
 def describe(best: Alignment | None) -> str:
     """An alignment in words, as of what is done to B."""
     if best is None or not moves(best):
-        return "align: no small shift or mirroring of B makes them more alike"
+        return "no small shift or mirroring of B makes them more alike"
     words = ["mirrored"] if best.mirrored else []
     words += [f"{abs(best.dx)} px {'right' if best.dx > 0 else 'left'}"] if best.dx else []
     words += [f"{abs(best.dy)} px {'down' if best.dy > 0 else 'up'}"] if best.dy else []
-    return f"align: B {', '.join(words)}"
+    return f"B {', '.join(words)}"
 
 
 def _side(results: Results, split: Split, index: int) -> dict[str, str]:

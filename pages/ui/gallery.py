@@ -78,7 +78,8 @@ figcaption small { display: block; color: var(--soft); font-size: 11px; font-var
 a:hover img { filter: brightness(1.12); } a.same img { box-shadow: 0 0 0 3px var(--st-primary-color); }
 figure.d img { outline: 2px dashed var(--warn); outline-offset: 1px; } figure.d b { color: var(--warn); }
 b { font-weight: 600 } figure:not(.d) b { font-weight: 400 }
-.lists .s, .lists .w { display: flex; flex-direction: column; gap: 5px; } .lists .s > div { width: 100%; }
+.lists .s, .lists .w { flex-direction: column; flex-wrap: nowrap; align-items: stretch; gap: 5px; min-width: 0; }
+.lists b { display: block; overflow: hidden; text-overflow: ellipsis; }
 .lists figure { display: flex; gap: 9px; width: 100%; align-items: center; } .lists img { flex: none; }
 .lists .h { white-space: pre-line; } .lists .h::first-line { color: var(--ink); font-weight: 600; font-size: 14px; }
 .l { display: flex; align-items: center; gap: 8px; } .l a.x { flex: 1; min-width: 0; }

@@ -20,7 +20,7 @@ KEYS = {
 }
 
 HTML = """<dialog aria-label="Keys"><form method="dialog"><strong>Keys</strong><button aria-label="close">✕</button></form>
-<dl></dl></dialog>"""
+<dl></dl></dialog><button class="help" type="button" title="Keys (?)" aria-label="keys">?</button>"""
 
 CSS = """
 dialog { font: 14px/1.5 var(--st-font); color: var(--st-text-color); background: var(--st-background-color);
@@ -28,6 +28,9 @@ dialog { font: 14px/1.5 var(--st-font); color: var(--st-text-color); background:
   max-width: min(440px, 90vw); } dialog::backdrop { background: #0006; }
 form { display: flex; justify-content: space-between; font-size: 16px; } button { all: unset; cursor: pointer; padding: 0 6px; }
 button:focus-visible { outline: 2px solid var(--st-primary-color); }
+.help { position: fixed; right: 14px; bottom: 12px; z-index: 9; width: 26px; height: 26px; padding: 0; text-align: center;
+  border-radius: 50%; font: 14px/26px var(--st-font); color: var(--st-text-color); background: var(--st-secondary-background-color); }
+@media (hover: none), (max-width: 640px) { .help { display: none; } }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 16px; margin: 12px 0 0; } dd { margin: 0; }
 dt { font-weight: 600; }
 """
@@ -64,6 +67,7 @@ export default function ({ data, parentElement }) {
       if (main.scrollHeight - main.clientHeight >= to) main.scrollTop = to;
       if (Math.abs(main.scrollTop - to) > 1 || Date.now() < until - 2500) requestAnimationFrame(step); };
     if (to > 0) step(); };
+  parentElement.querySelector('.help').onclick = () => dialog.showModal();
   document.addEventListener('keydown', press); addEventListener('popstate', back);
   return () => { document.removeEventListener('keydown', press); removeEventListener('popstate', back); };
 }

@@ -76,7 +76,7 @@ def show_classes(results: Results, split: Split, index: int) -> None:
 def _row(results: Results, c: int, label: int, mean: float, spread: float, votes: int) -> str:
     name = html.escape(results.class_names[c], quote=True)
     text = (
-        f'<b title="{name}, the label">{name} ✓</b>' if c == label else f'<span title="{name}">{name}</span>'
+        f'<b title="{name}, the label">✓ {name}</b>' if c == label else f'<span title="{name}">{name}</span>'
     )
     low, high = max(0.0, mean - spread), min(1.0, mean + spread)
     bar = f'<i><u style="width:{mean:.2%}"></u><s style="left:{low:.2%};width:{high - low:.2%}"></s></i>'

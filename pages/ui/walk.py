@@ -31,8 +31,8 @@ def named(results: Results, parameter: str, default: str = "test:0") -> tuple[Sp
     try:
         return named_example(st.query_params.get(parameter, default), counts(results))
     except RequestError as error:
-        st.warning(f"The address asks for {parameter}={error}", icon=":material/warning:")
-        st.button("Show test:0", on_click=_go, args=({parameter: default},), key=f"reset_{parameter}")
+        st.warning(f"In the address, {parameter}: {error}", icon=":material/warning:")
+        st.button(f"Show {default}", on_click=_go, args=({parameter: default},), key=f"reset_{parameter}")
         st.stop()
 
 
@@ -98,7 +98,7 @@ def show_ways(results: Results, split: Split, index: int, way: list[str]) -> Non
         "Go to", key="typed", placeholder="test:123", width=150, on_change=_jump, args=(results, current, way),
         help="An example's split and index, as test:123 or train:456; a number alone is one of the test split.",
     )  # fmt: skip
-    row.caption(f"#{here.position:,} of {here.total:,} in {here.title}")
+    row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
     if st.session_state.get("typed_wrong"):
         st.warning(st.session_state.pop("typed_wrong"), icon=":material/warning:")
 
@@ -115,31 +115,26 @@ def show_trail(results: Results, way: list[str], current: str) -> None:
     gallery(results, [cell], layout="crumbs", key="trail", label="the way here", px=CRUMB)
 
 
+def partner(results: Results, a: tuple[Split, int], by: str = "") -> str:
+    """The name of what makes a pair with an example where the address names nothing: its nearest, if a build kept it."""
+    if a[0] != results.query:
+        return "test:0"
+    neighbors = results.neighbors_by(by or next(iter(results.neighbors)))
+    return links.name_of(results.database, int(neighbors.indices[a[1], 0]))
+
+
 def show_pair_ways(results: Results, a: tuple[Split, int], b: tuple[Split, int]) -> None:
-    """Previous and next pair of the list that the address names, each example with its nearest; and both sides changed."""
-    named_list = st.query_params.get("list", "")
-    here = lists.place(results, *a, named_list)
+    """Previous and next pair of the list that the address names, each example with its nearest; and both swapped."""
+    list_name = st.query_params.get("list", "")
+    here, by = lists.place(results, *a, list_name), list_name.partition(":")[2]
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    if here.title.startswith("the "):  # no list: the pair was made by hand or by a walk
-        row.markdown(f"**{links.name_of(*a)}** and **{links.name_of(*b)}**")
-    else:
-        by = named_list.partition(":")[2]
+    if here.listed and links.name_of(*b) == partner(results, a, by):
         for key, to, icon in (("previous", here.previous, "left"), ("next", here.next, "right")):
-            pair = {"a": to, "b": _nearest(results, to, by)} if to else {}
+            other = partner(results, named_example(to, counts(results)), by) if to else ""
             row.button(
-                key.capitalize(),
-                key=key,
-                icon=f":material/chevron_{icon}:",
-                on_click=_go,
-                args=(pair,),
-                disabled=not to,
-            )
-        row.caption(f"#{here.position:,} of {here.total:,} in {here.title}")
+                key.capitalize(), key=key, icon=f":material/chevron_{icon}:", on_click=_go, disabled=not to,
+                args=({"a": to or "", "b": other},),
+            )  # fmt: skip
+        row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
     swapped = {"a": links.name_of(*b), "b": links.name_of(*a)}
     row.button("Swap", key="swap", icon=":material/swap_horiz:", on_click=_go, args=(swapped,))
-
-
-def _nearest(results: Results, name: str, by: str) -> str:
-    """The name of the nearest database example to a query example."""
-    _, index = named_example(name, counts(results))
-    return links.name_of(results.database, int(results.neighbors_by(by).indices[index, 0]))
