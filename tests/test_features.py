@@ -15,10 +15,11 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 from torchvision import models
 
-from kernel_core import networks, sources
+from kernel_core import networks, sources, training
 from kernel_core.cli import main
 from kernel_core.descriptions import ImagesFrom
 from kernel_core.networks import torchvision_network
+from kernel_core.recipes import RECIPES
 from kernel_core.records import Features
 from kernel_core.sources import SourceRequest, open_source
 from tests.conftest import ROOT
@@ -268,16 +269,14 @@ def test_features_of_a_downloaded_source_are_kept_beside_the_cache_entries(bare,
     assert file.is_file()
 
 
-def test_one_run_of_a_recipe_gives_features(bare, monkeypatch):
+def test_features_that_float16_cannot_hold_are_kept_in_float32(bare, monkeypatch):
     def train_features(recipe, examples, *, seed, device, progress):
+        assert recipe is RECIPES["digits"]
         values = {split: np.full((len(e), 3), 1e6 + seed, np.float32) for split, e in examples.items()}
-        return Features(values, layer="before the head", run=f"{recipe}, seed {seed}")
+        return Features(values, layer="before the head", run=f"seed {seed}")
 
-    monkeypatch.setitem(
-        sys.modules, "kernel_core.training", types.SimpleNamespace(train_features=train_features)
-    )
-    monkeypatch.setattr("kernel_core.training", sys.modules["kernel_core.training"], raising=False)
-    done = invoke("features", bare.folder, "--train", "tiny", "--seed", 4)
+    monkeypatch.setattr(training, "train_features", train_features)
+    done = invoke("features", bare.folder, "--train", "digits", "--seed", 4)
     assert done.exit_code == 0, done.output
-    assert "before the head of one run of tiny" in done.stdout
+    assert "before the head of one run of digits" in done.stdout
     assert (load_file(bare.file)["test"] == 1e6 + 4).all()  # float32, which float16 cannot hold
