@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ui import links, load, near, shell, verdict, walk
+from pages.ui import how_sure, links, load, near, shell, verdict, walk
 
 shell.guard()
 results = load.results()
@@ -41,4 +41,8 @@ st.caption(
 
 near.offer(missing)
 
-# How sure: the place for show_how_sure(results, (split, index), k) of pages/ui/how_sure.py.
+if st.toggle(
+    "How sure is the kernel's list?", key="sure", bind="query-params",
+    help="Draws the runs again and again, and says which neighbors stay; takes about a second an example.",
+):  # fmt: skip
+    how_sure.show_how_sure(results, (split, index), k, database=among)

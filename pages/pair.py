@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.records import SIMILARITIES
-from pages.ui import compare, links, load, near, shell, verdict, walk
+from pages.ui import compare, links, load, near, shell, verdict, walk, why
 
 shell.guard()
 results = load.results()
@@ -65,4 +65,6 @@ with right:
 for side, example in (("A", a), ("B", b)):
     st.markdown(f"**{side}, {links.name_of(*example)}.** {verdict.sentence(results, *example)}")
 
-# Why this value: the place for show_why(results, a, b) of pages/ui/why.py.
+if a != b:
+    st.subheader("Why this value of the kernel?", anchor=False)
+    why.show_why(results, a, b)

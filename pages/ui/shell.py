@@ -19,13 +19,13 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
         "failure_modes": ("Failure modes", ":material/label_off:"),
         "similarities": ("Similarity", ":material/bar_chart:"),
+        "disagreement": ("Disagreement", ":material/call_split:"),
+        "feature_pairs": ("Kernel or features?", ":material/balance:"),
     },
     "Explore": {
         "example": ("Example", ":material/image_search:"),
         "pair": ("Pair", ":material/compare:"),
         "random_examples": ("Random examples", ":material/casino:"),
-        "disagreement": ("Disagreement", ":material/call_split:"),
-        "feature_pairs": ("Kernel or features?", ":material/balance:"),
         "map": ("Map", ":material/map:"),
     },
 }
