@@ -19,8 +19,20 @@ pytestmark = pytest.mark.browser
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SHOTS = ROOT / "test-screenshots"
-PAGES = {"overview": "/", "near_duplicates": "/near_duplicates", "failure_modes": "/failure_modes", "random_examples": "/random_examples"}  # fmt: skip
-CELLS = {"near_duplicates": ".g.pairs .c", "failure_modes": ".g.rows .c", "random_examples": ".g.columns .c"}
+PAGES = {
+    "overview": "/",
+    "near_duplicates": "/near_duplicates",
+    "failure_modes": "/failure_modes",
+    "random_examples": "/random_examples",
+    "example": "/example?example=train:45&trail=test:3,train:9",
+    "pair": "/pair?a=test:3",
+}
+CELLS = {
+    "near_duplicates": ".g.pairs .c",
+    "failure_modes": ".g.rows .c",
+    "random_examples": ".g.columns .c",
+    "example": ".g.lists .c",
+}
 
 
 @contextmanager
@@ -92,7 +104,7 @@ def visit(page, address):
     page.goto(address)
     settle(page)
     if not address.startswith("/?") and address != "/":
-        page.locator(".g .c, [data-testid=stAlert]").or_(
+        page.locator(".g .c, .q canvas[data-shows], [data-testid=stAlert]").or_(
             page.get_by_role("button", name="Build it now")
         ).first.wait_for()
 
@@ -111,7 +123,7 @@ def shoot(page, name):
 @pytest.mark.parametrize("source", ["digits", "cifar10"])
 def test_page_loads_with_its_tiles(browser, source, name, width, scheme, request):
     url = request.getfixturevalue(f"{source}_url")
-    expected = {"near_duplicates": 48, "failure_modes": 4 if source == "digits" else 8, "random_examples": 10}
+    expected = {"near_duplicates": 48, "failure_modes": 4 if source == "digits" else 8, "random_examples": 10, "example": 4}  # fmt: skip
     with tab(browser, url, width, scheme) as page:
         visit(page, PAGES[name])
         if name in CELLS:
@@ -125,7 +137,9 @@ def test_page_loads_with_its_tiles(browser, source, name, width, scheme, request
             assert image.evaluate("i => i.complete && i.naturalWidth > 0")
             assert image.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
             assert image.evaluate("i => i.getBoundingClientRect().width % i.naturalWidth") == 0
-            assert re.match(r"test example \d+, label ", image.get_attribute("alt"))
+            assert re.match(r"(test|train) example \d+, label ", image.get_attribute("alt"))
+        elif name == "pair":
+            expect(page.locator(".q canvas")).to_have_attribute("data-shows", "a")
         else:
             page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
         overflow = page.evaluate(
@@ -196,35 +210,130 @@ def test_filters_and_seed_are_in_the_address(browser, cifar10_url):
 def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
-        assert page.locator(".g.pairs .c[tabindex='0']").count() == 1
-        cells = page.locator(".g.pairs .c")
-        cells.first.focus()
-        page.keyboard.press("ArrowRight")
-        page.keyboard.press("ArrowRight")
-        expect(cells.nth(2)).to_be_focused()
-        across = cells.first.evaluate(
-            "c => getComputedStyle(c.parentElement).gridTemplateColumns.split(' ').length"
+        assert page.locator(".g.pairs a[tabindex='0']").count() == 1
+        tiles = page.locator(".g.pairs a.x")
+        tiles.first.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        expect(tiles.nth(3)).to_be_focused()
+        assert page.locator(".g.pairs a[tabindex='0']").count() == 1
+        across = page.locator(".g.pairs").evaluate(
+            "g => getComputedStyle(g).gridTemplateColumns.split(' ').length"
         )
+        page.keyboard.press("ArrowDown")  # to the head of the pair below, then to its tile
+        expect(page.locator(".g.pairs a.h").nth(1 + across)).to_be_focused()
         page.keyboard.press("ArrowDown")
-        expect(cells.nth(2 + across)).to_be_focused()
+        page.keyboard.press("ArrowRight")
+        expect(tiles.nth(3 + 2 * across)).to_be_focused()
 
 
-def test_example_opens_by_key_and_closes_and_both_are_in_the_address(browser, digits_url):
+def at_example(page, name):
+    """Wait until the page of that example is drawn, its lists with it."""
+    expect(page.locator("h3").first).to_have_text(name)
+    expect(page.locator(".g.lists a.p").first).to_have_attribute("href", re.compile(rf"a={name}&"))
+    settle(page)
+
+
+def test_walk_is_one_step_each_way(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates?first=11&last=60&by=pixels")
+        page.locator("[data-testid=stMain]").evaluate("m => m.scrollTop = 200")
+        length = page.evaluate("history.length")
+        page.evaluate("window.sameDocument = true")
+        tile = page.locator(".g.pairs a.x").nth(2)
+        first = tile.get_attribute("data-example")
+        tile.focus()
+        page.keyboard.press("Enter")
+        at_example(page, first)
+        assert "list=near_duplicates:pixels" in page.url
+        tile = page.locator(".g.lists a.x").nth(1)
+        second = tile.get_attribute("data-example")
+        tile.click()
+        at_example(page, second)
+        assert f"trail={first}" in page.url
+        expect(page.locator(".g.crumbs a.x")).to_have_count(2)
+        page.locator(".g.lists a.x").nth(2).click()
+        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+        assert page.evaluate("history.length") == length + 3
+        shoot(page, "digits_walk")
+        page.locator(".g.crumbs a.x").first.click()
+        at_example(page, first)
+        page.go_back()
+        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+        page.go_back()
+        at_example(page, second)
+        page.go_back()
+        at_example(page, first)
+        page.go_back()
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#11 ")
+        page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 200")
+        assert page.evaluate("window.sameDocument"), "the document was never loaded anew"
+
+
+def test_same_example_is_marked_in_every_list(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/example?example=test:9")
+        names = [a.get_attribute("data-example") for a in page.locator(".g.lists a.x").all()]
+        twice = next(name for name in names if names.count(name) > 1)
+        page.locator(f".g.lists a.x[data-example='{twice}']").first.hover()
+        expect(page.locator(".g.lists a.same")).to_have_count(names.count(twice))
+        assert "#" in page.locator(f".g.lists a.x[data-example='{twice}'] small").first.inner_text()
+
+
+def test_keys_are_the_same_everywhere(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
-        cell = page.locator(".g.pairs .c").nth(3)
-        alt = cell.locator("img").first.get_attribute("alt")
-        index = re.match(r"test example (\d+)", alt)[1]
-        cell.focus()
-        page.keyboard.press("Enter")
-        dialog = page.get_by_role("dialog")
-        expect(dialog).to_contain_text(f"test:{index}")
-        expect(dialog.locator(".g.columns .c")).to_have_count(4)
-        page.wait_for_url(re.compile(rf"example=test(%3A|:){index}"))
-        shoot(page, "digits_example")
-        page.keyboard.press("Escape")
-        expect(dialog).to_have_count(0)
-        page.wait_for_function("!location.search.includes('example')")
+        page.locator(".help").wait_for()
+        page.keyboard.press("n")
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#79 ")
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#31 ")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_contain_text("flip between the two images")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+        first, second = (page.locator(".g.pairs a.x").nth(n).get_attribute("data-example") for n in (0, 2))
+        page.keyboard.press("o")
+        at_example(page, first)
+        page.keyboard.press("n")
+        at_example(page, second)
+        page.keyboard.press("b")
+        at_example(page, first)
+        typed = page.get_by_role("textbox", name="Go to")
+        typed.press_sequentially("train:7nopb?")
+        assert typed.input_value() == "train:7nopb?"
+        assert page.get_by_role("dialog", name="Keys").count() == 0
+        typed.fill("train:7")
+        typed.press("Enter")
+        at_example(page, "train:7")
+
+
+def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        page.locator(".g.pairs a.h").first.click()
+        canvas = page.locator(".q canvas")
+        expect(canvas).to_have_attribute("data-shows", "a")
+        page.locator(".help").wait_for()
+        pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].join()"
+        plain = "i => { const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight; c.getContext('2d').drawImage(i, 0, 0); return (%s)(c) }"
+        a, b = (image.evaluate(plain % pixels) for image in page.locator(".q .one img").all())
+        assert canvas.evaluate(pixels) == a != b
+        page.keyboard.press("f")
+        expect(canvas).to_have_attribute("data-shows", "b")
+        assert canvas.evaluate(pixels) == b
+        page.get_by_role("button", name="Overlay").click()
+        page.get_by_label("share of B").fill("0")
+        assert canvas.evaluate(pixels) == a
+        page.get_by_role("button", name="Difference", exact=True).click()
+        page.get_by_label("amplified").select_option("4")
+        expect(page.locator(".said")).to_contain_text("amplified 4 times")
+        x, y = ([int(v) for v in text.split(",")] for text in (a, b))
+        expected = [
+            255 if i % 4 == 3 else min(255, 4 * abs(p - q)) for i, (p, q) in enumerate(zip(x, y, strict=True))
+        ]
+        assert canvas.evaluate(pixels) == ",".join(map(str, expected))
+        shoot(page, "digits_pair")
 
 
 def test_cold_server_opens_a_deep_link_inside_the_app(browser, digits_cache, tmp_path):
@@ -235,7 +344,7 @@ def test_cold_server_opens_a_deep_link_inside_the_app(browser, digits_cache, tmp
     ):
         visit(page, "/near_duplicates?first=1&last=12")
         expect(page.locator(".g.pairs .c")).to_have_count(12)
-        expect(page.get_by_role("link", name="Failure modes")).to_be_visible()
+        expect(page.get_by_text("Findings")).to_be_visible()
 
 
 def test_source_is_built_from_the_page_with_progress(browser, tmp_path):
