@@ -5,7 +5,13 @@ import importlib
 
 import pytest
 
-MODULES = ["kernel_core.duplicates", "kernel_core.evaluate", "kernel_core.store", "pages.ui.gallery"]
+MODULES = [
+    "kernel_core.certainty",
+    "kernel_core.duplicates",
+    "kernel_core.evaluate",
+    "kernel_core.store",
+    "pages.ui.gallery",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,155 @@
+"""What pages show of why two examples are similar and how sure that is, run by Streamlit's own test driver."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from kernel_core import rows
+from kernel_core.certainty import how_sure
+from kernel_core.explain import explain, most_influential
+from kernel_core.pipeline import build
+from kernel_core.results import open_results
+from kernel_core.sources import SourceRequest
+from kernel_core.store import Store
+from pages.ui import jobs, why
+
+
+def page():
+    import streamlit as st
+
+    from pages.ui import how_sure, load, why
+
+    results = load.results()
+    split, a, b, k = st.session_state["asked"]
+    why.show_why(results, (split, a), ("train", b))
+    how_sure.show_how_sure(results, (split, a), k)
+
+
+@pytest.fixture(autouse=True)
+def nothing_computed_yet():
+    """Two tests show the same planted source by different numbers of runs."""
+    st.cache_data.clear()
+
+
+def show(split, a, b, k=5, **query):
+    app = AppTest.from_function(page, default_timeout=30)
+    app.session_state["asked"] = split, a, b, k
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def text_of(app):
+    return " ".join(element.value for element in [*app.markdown, *app.caption])
+
+
+@pytest.fixture
+def digits(digits_cache, monkeypatch):
+    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", digits_cache["KERNEL_EXPLORER_CACHE"])
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", "digits")
+    return open_results(SourceRequest("digits"), Store(Path(digits_cache["KERNEL_EXPLORER_CACHE"])))
+
+
+@pytest.fixture
+def planted_source(source_folder, cache, monkeypatch):
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
+    return SourceRequest(str(source_folder))
+
+
+def test_bars_add_up_to_the_value_and_the_largest_class_is_open(digits):
+    neighbors = digits.neighbors_by("kernel")
+    b = int(neighbors.indices[3, 0])
+    app = show("test", 3, b)
+    found = explain(digits.rows["test"].standardized(3), digits.rows["train"].standardized(b))
+    assert f"add up to **{neighbors.values[3, 0]:.3f}**" in text_of(app)
+    assert "by all 256 runs" in text_of(app)
+    c = int(found.by_class.argmax())
+    assert app.get_by_key("class_of_pair").value == digits.class_names[c]
+    drawn = app.get("vega_lite_chart")[0].proto.datasets[0].data.data
+    bars = pa.ipc.open_stream(drawn).read_pandas()
+    assert bars["adds"].sum() == pytest.approx(neighbors.values[3, 0], abs=1e-4)
+    assert bars["class"][bars["chosen"]].tolist() == [digits.class_names[c]]
+    assert f"of **{found.by_class[c]:.4f}** that **{digits.class_names[c]}** adds" in text_of(app)
+
+
+def test_runs_that_matter_most_are_those_of_the_class_in_the_address_or_of_all(digits):
+    app = show("test", 3, 8, class_of_pair="4")
+    found = explain(digits.rows["test"].standardized(3), digits.rows["train"].standardized(8))
+    first = most_influential(found.added[4])[0]
+    assert f"matter most: **{first}** ({found.added[4][first]:+.4f})" in text_of(app)
+    app.get_by_key("whole_of_pair").set_value(True).run()
+    first = most_influential(found.by_run)[0]
+    assert f"matter most: **{first}** ({found.by_run[first]:+.4f})" in text_of(app)
+    assert f"of **{found.value:.4f}** in all" in text_of(app)
+    assert f"{(found.by_run < 0).sum()} of 256 runs speak against" in text_of(app)
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_lists_settle_and_say_how_often_each_stays(digits, split):
+    app = show(split, 3, 8)
+    found = how_sure(
+        digits.rows[split].raw(3), digits.rows["train"], 5, exclude=3 if split == "train" else None
+    )
+    shown = json.loads(app.get_by_key("lists_by_runs").proto.json)["cells"]
+    assert [cell["id"] for cell in shown] == [10, 20, 50, 100, 200, 256]
+    assert shown[0]["head"] == f"10 runs: {found.lists[0].shared_with(found.nearest)} of 5 as by all 256"
+    for cell, listed in zip(shown[:-1], found.lists, strict=False):
+        marked = sum("✓" in tile["note"] for tile in cell["groups"][0]["tiles"])
+        assert marked == listed.shared_with(found.nearest)
+    notes = [tile["note"] for tile in shown[-1]["groups"][0]["tiles"]]
+    assert notes == [f"{v:.2f} · {s:.0%}" for v, s in zip(found.nearest.values, found.stays, strict=True)]
+    assert f"train example {found.nearest.indices[0]}," in shown[-1]["groups"][0]["tiles"][0]["alt"]
+    assert f"**{(found.stays >= 0.95).sum()} of the 5 nearest** stay" in text_of(app)
+
+
+def test_first_runs_of_more_are_named(planted_source, monkeypatch):
+    monkeypatch.setattr(rows, "RUNS", 10)
+    build(planted_source)
+    app = show("test", 0, 100)
+    assert text_of(app).lower().count("by the first 10 of 24 runs") == 2
+    assert "add up to **0.900**" in text_of(app)  # an exact duplicate: (M-1)/M
+
+
+def test_more_neighbors_than_there_are_shows_all(planted_source):
+    build(planted_source)
+    app = show("train", 3, 8, k=500)
+    (cell, *_) = json.loads(app.get_by_key("lists_by_runs").proto.json)["cells"]
+    assert len(cell["groups"][0]["tiles"]) == 129
+
+
+def test_results_of_an_older_cache_offer_to_prepare_what_is_missing(planted_source):
+    build(planted_source)
+    for entry in Store().entries():
+        if entry.kind == "rows":
+            entry.path.unlink()
+    app = show("test", 0, 100)
+    assert "reads the logits once" in app.info[0].value
+    (button,) = [b for b in app.button if b.key == "prepare_for_why"]
+    button.click().run()
+    for _ in range(600):
+        if not jobs.jobs().is_running(planted_source):
+            break
+        time.sleep(0.1)
+    app.run()
+    app.run()
+    assert re.search(r"add up to \*\*0\.958\*\*", text_of(app))  # 23/24
+    assert not app.info
+
+
+def test_many_classes_are_drawn_as_the_largest_bars_and_one_of_the_rest(planted_source, monkeypatch):
+    monkeypatch.setattr(why, "BARS", 3)
+    found = build(planted_source).neighbors_by("kernel")
+    app = show("test", 4, 64)
+    drawn = app.get("vega_lite_chart")[0].proto.datasets[0].data.data
+    bars = pa.ipc.open_stream(drawn).read_pandas()
+    assert bars["class"].tolist()[3:] == [why.REST]
+    value = found.values[4, found.indices[4].tolist().index(64)]
+    assert bars["adds"].sum() == pytest.approx(value, abs=1e-3)
