@@ -37,6 +37,7 @@ st.caption(
     "A click makes a neighbor the next example; *compare* opens the pair. Below its similarity (Euclidean: minus the "
     "distance) stands where it is among the 50 nearest by the others, and by how many places it is nearer ▲ or farther ▼ "
     "there. Resting on one marks it in every list. ≠ and a dashed frame: another label than this example's."
+    + near.of_fewer_runs(results)
 )
 
 near.offer(missing)

@@ -40,7 +40,10 @@ with left:
         )
     if rows:
         st.dataframe(pd.DataFrame(rows), hide_index=True)
-        st.caption("Larger is nearer; Euclidean is minus the distance. An example is never its own neighbor.")
+        st.caption(
+            "Larger is nearer; Euclidean is minus the distance. An example is never its own neighbor."
+            + near.of_fewer_runs(results)
+        )
     near.offer(missing)
 with right:
     st.subheader("How alike are the pixels?", anchor=False)

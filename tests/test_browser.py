@@ -10,10 +10,19 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.conftest import ROOT, assert_no_torch, free_port, run_cli, wait_until_healthy
+from tests.conftest import (
+    ROOT,
+    assert_no_torch,
+    free_port,
+    run_cli,
+    wait_until_healthy,
+    write_log,
+    write_parquet,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -334,6 +343,35 @@ def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url
         ]
         assert canvas.evaluate(pixels) == ",".join(map(str, expected))
         shoot(page, "digits_pair")
+
+
+@pytest.mark.parametrize(("classes", "side", "examples"), [(1000, 8, 1000), (2, 224, 12)])
+def test_long_names_and_large_images_stay_inside(browser, tmp_path, classes, side, examples):
+    rng = np.random.default_rng(0)
+    names = [f"*a* <b>class</b> of a thousand, of a very long name, number {c:04d}" for c in range(classes)]
+    labels = np.arange(examples) % classes
+    logits = (rng.normal(size=(4, examples, classes)) + 4 * np.eye(classes)[labels]).astype(np.float16)
+    write_log(tmp_path / "runs/log.pt", logits, logits[:, ::-1].copy())
+    images = rng.integers(0, 256, (examples, side, side, 3), dtype=np.uint8)
+    for split, order in (("test", slice(None)), ("train", slice(None, None, -1))):
+        write_parquet(tmp_path / f"{split}.parquet", images[order], labels[order], names)
+    (tmp_path / "source.toml").write_text(
+        'name = "planted"\n[images]\ntrain = "train.parquet"\ntest = "test.parquet"\n[ensemble]\nfiles = ["runs/*.pt"]\n'
+    )
+    environment = dict(
+        os.environ,
+        KERNEL_EXPLORER_CACHE=str(tmp_path / "cache"),
+        KERNEL_EXPLORER_SOURCE=str(tmp_path / "source.toml"),
+    )
+    assert run_cli("build", tmp_path / "source.toml", env=environment).returncode == 0
+    with server(environment, tmp_path / "log") as url, tab(browser, url, 420) as page:
+        for address in ("/example?example=train:3&neighbors=5", "/pair?a=test:1", "/near_duplicates"):
+            visit(page, address)
+            main = page.locator("[data-testid=stMain]")
+            assert main.evaluate("m => m.scrollWidth - m.clientWidth") <= 0, address
+            assert page.locator("b", has_text=names[0][:40]).count() or "pair" in address, (
+                "names are shown as they are"
+            )
 
 
 def test_cold_server_opens_a_deep_link_inside_the_app(browser, digits_cache, tmp_path):

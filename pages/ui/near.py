@@ -10,6 +10,7 @@ from kernel_core.records import SIMILARITIES, Split
 from kernel_core.results import Results
 from pages.ui import links, load
 from pages.ui.gallery import Cell, Tile, gallery, tile
+from pages.ui.why import runs_in_words
 
 THUMB = 64  # pixels a thumbnail aims at
 
@@ -47,6 +48,13 @@ def offer(missing: Missing) -> None:
         st.info(f"No more can be said by {SIMILARITIES[name]}: {why}", icon=":material/info:")
     if "kernel" in missing:
         load.offer_rows("neighbors")
+
+
+def of_fewer_runs(results: Results) -> str:
+    """What to say where values on demand are of fewer runs than the build's; else nothing."""
+    if not results.rows or results.rows["train"].runs == len(results.predictions.single):
+        return ""
+    return f" The kernel between examples that no build compares is computed on demand, of {runs_in_words(results)}."
 
 
 def show_lists(
