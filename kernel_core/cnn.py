@@ -246,6 +246,7 @@ def train_runs(
 ) -> list[TrainedRun | Diverged]:
     """Train the network of each run on the train split, one after the other; what each says of both splits."""
     device = device or torch.device("cpu")
+    torch.backends.cudnn.deterministic = True  # on a GPU too, one seed is one run
     return [_train(recipe, examples, run, seed, device, progress) for run in runs]
 
 

@@ -23,7 +23,7 @@ from kernel_core.alignment import alike
 from kernel_core.descriptions import ImagesFrom
 from kernel_core.errors import DataError, RequestError
 from kernel_core.identity import Identity, fingerprints, refuse_other
-from kernel_core.machine import choose_device, cores_allowed
+from kernel_core.machine import choose_device, cores_allowed, one_thread
 from kernel_core.recipes import MlpRecipe, Recipe, Training, as_json
 from kernel_core.records import (
     SPLITS,
@@ -86,7 +86,9 @@ def train_in_memory(
         def told(_: str, steps: int, total: int, done: int = done, weight: int = weight) -> None:
             progress(step, done + weight * steps // total, whole)
 
-        for run in train_runs(training.recipe, examples, group, training.seed, torch.device("cpu"), told):
+        with one_thread():
+            runs = train_runs(training.recipe, examples, group, training.seed, torch.device("cpu"), told)
+        for run in runs:
             if isinstance(run, Diverged):
                 raise DataError(
                     f"Run {run.run} of {training.runs}: {run.why}. Lower the recipe's learning rate."
