@@ -12,7 +12,7 @@ run: $(VENV)/.ready-run
 	$(BIN)/kernel-explorer serve "$(SOURCE)" --port $(PORT)
 
 test: $(VENV)/.ready-test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check .

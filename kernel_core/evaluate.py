@@ -20,6 +20,7 @@ from kernel_core.records import (
 
 Labels = npt.NDArray[np.int64]
 RUNS_AT_A_TIME = 16
+RUN_VOTES = 500  # runs whose votes are kept one by one: 30 MB for 60,000 examples
 BLOCK_BYTES = 8_000_000  # of logits in float32, at a time
 
 
@@ -36,17 +37,21 @@ def predict(
     predicted, confidence = np.empty(N, np.int64), np.empty(N, np.float32)
     mean, spread = np.empty((N, C), np.float32), np.empty((N, C), np.float32)
     votes = np.empty((N, C), np.min_scalar_type(M))
+    run_votes = np.empty((N, min(M, RUN_VOTES)), np.min_scalar_type(C))
     for start in range(0, N, size):
         block = slice(start, min(start + size, N))
         sums = _Sums(block.stop - start, C)
         for first, logits in _runs_of(ensemble, split, block):
-            right[first : first + len(logits)] += (sums.add(logits) == labels[block]).sum(1)
+            voted = sums.add(logits)  # (m, n)
+            right[first : first + len(voted)] += (voted == labels[block]).sum(1)
+            kept = voted[: max(0, RUN_VOTES - first)]
+            run_votes[block, first : first + len(kept)] = kept.T
         predicted[block] = sums.logits.argmax(-1)
         mean[block], spread[block] = sums.mean_and_spread(M)
         confidence[block] = mean[np.arange(start, block.stop), predicted[block]]
         votes[block] = sums.votes
         progress(f"reading what each run predicts of the {split} examples", block.stop, N)
-    return Predictions(right / N, predicted, confidence, mean, spread, votes)
+    return Predictions(right / N, predicted, confidence, mean, spread, votes, run_votes)
 
 
 def _runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:

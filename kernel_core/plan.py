@@ -17,7 +17,7 @@ from kernel_core.records import SPLITS, KernelSpec, Split
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store, hash_files, key_of
 
-PREDICTED = "accuracy, mean, spread and votes"  # what an entry of predictions holds
+PREDICTED = "accuracy, mean, spread, votes, and votes run by run"  # what an entry of predictions holds
 K = 50  # neighbors kept; every page and every verb slices them
 
 

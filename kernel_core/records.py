@@ -1,7 +1,4 @@
-"""Frozen records that check themselves when built: what one floor hands to the next.
-
-Everything here is NumPy, so that the pages can hold these records without importing torch.
-"""
+"""Frozen records that check themselves when built: what one floor hands to the next; NumPy, for pages to hold too."""
 
 from __future__ import annotations
 
@@ -306,10 +303,10 @@ class Neighbors:
 class Predictions:
     """What the ensemble says of one split.
 
-    single: float64 (M,), each run's accuracy. predicted: int64 (N,), the class of the largest logit averaged over
-    the runs. confidence: float32 (N,), the probability of that class averaged over the runs, in [0, 1].
-    mean, spread: float32 (N, C), each class's probability averaged over the runs, and its unbiased standard deviation.
-    votes: unsigned (N, C), how many runs give that class their largest logit, the first of equals; a row sums to M.
+    single: float64 (M,), each run's accuracy. predicted: int64 (N,), the class of the largest averaged logit;
+    confidence: float32 (N,), its averaged probability. mean, spread: float32 (N, C), each class's probability averaged
+    over the runs, and its unbiased standard deviation. run_votes: unsigned (N, m), the class of each run's largest
+    logit, of the first m runs, all or those kept; votes: unsigned (N, C), how often each is that, over all M runs.
     """
 
     single: npt.NDArray[np.float64]
@@ -318,3 +315,4 @@ class Predictions:
     mean: npt.NDArray[np.float32]
     spread: npt.NDArray[np.float32]
     votes: npt.NDArray[np.unsignedinteger[Any]]
+    run_votes: npt.NDArray[np.unsignedinteger[Any]]

@@ -61,8 +61,8 @@ def train_runs(
 def groups_of(recipe: Recipe, runs: Sequence[int]) -> list[list[int]]:
     """The runs, rising, cut into groups that are trained together.
 
-    >>> groups_of(MlpRecipe((8,), 1, 8, 0.1, 0.1), [0, 1, 33])
-    [[0, 1], [33]]
+    >>> groups_of(MlpRecipe((8,), 1, 8, 0.1, 0.1), [0, 1, 64])
+    [[0, 1], [64]]
     """
     size = mlp.GROUP if isinstance(recipe, MlpRecipe) else 1
     found: dict[int, list[int]] = {}

@@ -21,6 +21,7 @@ with right:
     st.subheader(current, anchor=False)
     st.markdown(verdict.sentence(results, split, index))
     verdict.show_classes(results, split, index)
+    verdict.show_votes(results, split, index)
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     among = st.segmented_control(

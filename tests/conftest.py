@@ -10,6 +10,12 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # the processes share the cores; their threads would only be in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded
+
+import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,9 +47,20 @@ def cifar10():
 @pytest.fixture(scope="session")
 def cifar10_cache(cifar10, tmp_path_factory):
     """A cache with CIFAR-10 in it. Building it takes most of a minute on two cores, mostly for pixels."""
-    environment = dict(os.environ, KERNEL_EXPLORER_CACHE=str(tmp_path_factory.mktemp("cifar10-cache")))
-    done = run_cli("build", cifar10, env=environment, timeout=230)
-    assert done.returncode == 0, done.stderr
+    return built_once(cifar10, "cifar10-cache", tmp_path_factory)
+
+
+def built_once(source, name, tmp_path_factory):
+    """A cache in which a source is built, by whichever of the test processes comes first; the environment naming it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # each process has its own below it
+    environment = dict(os.environ, KERNEL_EXPLORER_CACHE=str(folder / name))
+    with filelock.FileLock(folder / f"{name}.lock"):
+        if not (folder / f"{name}.built").exists():
+            done = run_cli("build", source, env=environment, timeout=230)
+            assert done.returncode == 0, done.stderr
+            (folder / f"{name}.built").touch()
     return environment
 
 
@@ -150,11 +167,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def digits_cache(tmp_path_factory):
     """A cache in which the digits are built, as `make run` builds them; the environment that names it."""
-    folder = tmp_path_factory.mktemp("digits-cache")
-    environment = dict(os.environ, KERNEL_EXPLORER_CACHE=str(folder))
-    done = run_cli("build", "digits", env=environment)
-    assert done.returncode == 0, done.stderr
-    return environment
+    return built_once("digits", "digits-cache", tmp_path_factory)
 
 
 def run_cli(*arguments, env=None, cwd=None, timeout=120):

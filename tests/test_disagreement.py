@@ -134,14 +134,8 @@ def test_mcnemar_of_a_planted_difference_and_of_none():
 def predictions(labels):
     predicted = labels[0].copy()
     predicted[:10] = (predicted[:10] + 1) % CLASSES  # wrong on ten
-    given = {name: np.zeros((QUERIES, CLASSES), np.float32) for name in ("mean", "spread", "votes")}
-    fields = Predictions.__dataclass_fields__
-    return Predictions(
-        np.array([0.5]),
-        predicted,
-        np.ones(QUERIES, np.float32),
-        **{n: a for n, a in given.items() if n in fields},
-    )
+    unused = (np.zeros((QUERIES, CLASSES), np.float32) for _ in range(4))
+    return Predictions(np.array([0.5]), predicted, np.ones(QUERIES, np.float32), *unused)
 
 
 def test_scoreboard_is_counted_by_hand_with_wilsons_interval(pair, labels):

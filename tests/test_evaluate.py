@@ -61,6 +61,15 @@ def test_predictions_are_the_plain_definition(planted):
     votes = torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).sum(0)
     np.testing.assert_array_equal(found.votes, votes)
     assert found.votes.dtype == np.uint8
+    np.testing.assert_array_equal(found.run_votes, logits.argmax(-1).T)
+
+
+def test_votes_run_by_run_are_kept_of_the_first_runs_alone(planted, monkeypatch):
+    ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
+    whole = evaluate.predict(ensemble, "test", planted.test_labels).run_votes
+    monkeypatch.setattr(evaluate, "RUN_VOTES", 9)
+    few = evaluate.predict(ensemble, "test", planted.test_labels).run_votes
+    np.testing.assert_array_equal(few, whole[:, :9])
 
 
 def test_predictions_do_not_depend_on_blocks(planted, monkeypatch):

@@ -71,7 +71,7 @@ def test_every_value_equal_gives_the_first_indices():
 @pytest.mark.parametrize("runs", [1, 6])
 @pytest.mark.parametrize(
     ("chunk", "block", "tile"),
-    [(50, 300, 50), (7, 13, 3), (50, 1, 1), (1, 300, 1), (20, 8, 20), (50, 128, 50)],
+    [(50, 300, 50), (7, 13, 3), (50, 1, 50), (50, 13, 1), (1, 300, 1), (20, 8, 20), (50, 128, 50)],
 )
 def test_block_sizes_do_not_change_the_answer(monkeypatch, chunk, block, tile, runs):
     q, d = whole_numbers(50, 6, 2), whole_numbers(300, 6, 3)

@@ -40,6 +40,16 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def in_process(monkeypatch):
+    """Train without processes of one's own, whose start takes seconds, where a test is not about them."""
+
+    def here(work, groups, workers, progress):
+        return training._here(work, groups, torch.device("cpu"), progress)
+
+    monkeypatch.setattr(training, "_crew", here)
+
+
 @pytest.fixture(scope="module")
 def digits(digits_cache):
     return open_results(SourceRequest("digits"), Store(Path(digits_cache["KERNEL_EXPLORER_CACHE"])))
@@ -211,7 +221,9 @@ def _parent(pid):
         return None
 
 
-def test_diverged_runs_are_dropped_named_counted_and_not_done_again(source_folder, tmp_path, monkeypatch):
+def test_diverged_runs_are_dropped_named_counted_and_not_done_again(
+    source_folder, tmp_path, monkeypatch, in_process
+):
     real = training.train_runs
 
     def some_diverge(recipe, examples, runs, *rest):
@@ -221,11 +233,7 @@ def test_diverged_runs_are_dropped_named_counted_and_not_done_again(source_folde
             else real(recipe, examples, runs, *rest)
         )
 
-    def here(work, groups, workers, progress):
-        return training._here(work, groups, torch.device("cpu"), progress)
-
     monkeypatch.setattr(training, "train_runs", some_diverge)
-    monkeypatch.setattr(training, "_crew", here)
     told = []
     trained = train_folder(order(source_folder, tmp_path / "out"), finished=told.append)
     assert told[1] == (1, "its loss went to NaN")
@@ -234,7 +242,7 @@ def test_diverged_runs_are_dropped_named_counted_and_not_done_again(source_folde
     assert len(told) == 3, "a dropped run is not trained again"
 
 
-def test_when_every_run_diverges_the_error_says_so(source_folder, tmp_path):
+def test_when_every_run_diverges_the_error_says_so(source_folder, tmp_path, in_process):
     wild = replace(TINY, learning_rate=1e30, orthogonal=0.0, epochs=4)
     with pytest.raises(RequestError, match=r"has 0 run\(s\)"):
         train_folder(order(source_folder, tmp_path / "out", runs=2, recipe=wild))
@@ -256,7 +264,9 @@ def listing(folder):
     ],
     ids=["another seed", "another recipe"],
 )
-def test_a_folder_of_another_ensemble_is_refused_and_not_touched(source_folder, tmp_path, change, said):
+def test_a_folder_of_another_ensemble_is_refused_and_not_touched(
+    source_folder, tmp_path, in_process, change, said
+):
     train_folder(order(source_folder, tmp_path / "out", runs=2))
     before = listing(tmp_path / "out")
     with pytest.raises(RequestError, match=said):
@@ -264,7 +274,7 @@ def test_a_folder_of_another_ensemble_is_refused_and_not_touched(source_folder, 
     assert listing(tmp_path / "out") == before
 
 
-def test_a_folder_whose_images_changed_is_refused(source_folder, tmp_path):
+def test_a_folder_whose_images_changed_is_refused(source_folder, tmp_path, in_process):
     train_folder(order(source_folder, tmp_path / "out", runs=2))
     train, test = source_folder / "train.parquet", source_folder / "test.parquet"
     test.write_bytes(train.read_bytes())
@@ -272,7 +282,7 @@ def test_a_folder_whose_images_changed_is_refused(source_folder, tmp_path):
         train_folder(order(source_folder, tmp_path / "out", runs=3))
 
 
-def test_two_trainings_of_one_folder_do_not_meet(source_folder, tmp_path):
+def test_two_trainings_of_one_folder_do_not_meet(source_folder, tmp_path, in_process):
     train_folder(order(source_folder, tmp_path / "out", runs=2))
     with training._alone(tmp_path / "out"), pytest.raises(RequestError, match="Another process is training"):
         train_folder(order(source_folder, tmp_path / "out", runs=3))

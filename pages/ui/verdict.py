@@ -23,6 +23,8 @@ CSS = """<style>
 .v i u { position: absolute; inset: 0 auto 0 0; background: #e8710a; border-radius: 2px; }
 .v i s { position: absolute; top: 6px; height: 2px; background: currentColor; }
 .big { image-rendering: var(--how); border-radius: 3px; display: block; max-width: 100%; }
+.runs { display: flex; flex-wrap: wrap; gap: 2px; max-width: 640px; }
+.runs i { width: 10px; height: 10px; border-radius: 2px; background: #7f8c9b } .runs i.other { background: #e8710a }
 @media (max-width: 640px) { .v { grid-template-columns: minmax(40px, 110px) minmax(50px, 1fr) max-content max-content; gap: 5px 8px; } }
 </style>"""
 
@@ -71,6 +73,27 @@ def show_classes(results: Results, split: Split, index: int) -> None:
         f"Probabilities averaged over {runs:,} runs; the line and ± are one standard deviation over the runs. "
         "Votes: how many runs give the class their largest logit."
     )
+
+
+def show_votes(results: Results, split: Split, index: int) -> None:
+    """Each run's vote: a square a run, in their order, and those that say another class than the label by number."""
+    said = results.predictions_of[split].run_votes[index]
+    label = int(results.examples[split].labels[index])
+    names = [html.escape(name, quote=True) for name in results.class_names]
+    squares = (
+        f'<i class="{"" if vote == label else "other"}" title="run {run}: {names[vote]}"></i>'
+        for run, vote in enumerate(said.tolist())
+    )
+    st.html(f'{CSS}<div class="runs" role="img" aria-label="each run\'s vote">{"".join(squares)}</div>')
+    other = [f"{escape(results.class_names[c])}: {_listed(said == c)}" for c in np.unique(said) if c != label]
+    against = f"Against the label: {'; '.join(other)}." if other else "None is against the label."
+    st.caption(f"Each run's vote, run 0 first; orange: another class than the label. {against}")
+
+
+def _listed(which: np.ndarray, most: int = 12) -> str:
+    """The numbers of some runs, as in "runs 3, 17"; only the first of many."""
+    runs = np.flatnonzero(which)
+    return f"run{'s' * (len(runs) > 1)} {', '.join(map(str, runs[:most]))}{', …' if len(runs) > most else ''}"
 
 
 def _row(results: Results, c: int, label: int, mean: float, spread: float, votes: int) -> str:
