@@ -257,7 +257,10 @@ def _crew(work: _Work, groups: list[list[int]], workers: int, progress: Progress
     shared = _Shared(context)
     step, whole = f"training {sum(map(len, groups))} runs", len(groups) * PARTS
     pool = futures.ProcessPoolExecutor(
-        min(workers, len(groups)), context, initializer=_begin, initargs=(work, shared.done, shared.stop)
+        max(1, min(workers, len(groups))),
+        context,
+        initializer=_begin,
+        initargs=(work, shared.done, shared.stop),
     )
     try:
         waiting = {pool.submit(_do, group) for group in groups}

@@ -136,6 +136,14 @@ def test_workers_and_order_do_not_change_a_bit_and_runs_can_be_added(source_fold
         assert sha256_of(tmp_path / "one" / name) == sha256_of(tmp_path / "two" / name), name
 
 
+def test_a_training_that_is_done_is_done_in_no_time_and_changes_nothing(source_folder, tmp_path):
+    train_folder(order(source_folder, tmp_path / "out", runs=2))
+    before, told = listing(tmp_path / "out/runs"), []
+    trained = train_folder(order(source_folder, tmp_path / "out", runs=2), finished=told.append)
+    assert (trained.runs, told) == ((0, 1), [])
+    assert listing(tmp_path / "out/runs") == before
+
+
 def test_a_killed_training_goes_on_and_comes_to_the_same_bits(source_folder, tmp_path):
     command = [
         sys.executable,
