@@ -24,6 +24,8 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
+from kernel_core import machine
+
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = set(filter(None, os.environ.get("KERNEL_EXPLORER_REQUIRE", "").split(",")))
 
@@ -168,6 +170,13 @@ def cache(tmp_path, monkeypatch):
 def digits_cache(tmp_path_factory):
     """A cache in which the digits are built, as `make run` builds them; the environment that names it."""
     return built_once("digits", "digits-cache", tmp_path_factory)
+
+
+@pytest.fixture
+def one_thread():
+    """As a worker has; small networks gain nothing from more, and on a busy machine lose much."""
+    with machine.one_thread():
+        yield
 
 
 def run_cli(*arguments, env=None, cwd=None, timeout=120):

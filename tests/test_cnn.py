@@ -15,13 +15,7 @@ from kernel_core.runs import Diverged, TrainedRun
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As a worker has; small networks gain nothing from more, and on a busy machine lose much."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def colored(count, size, classes=3, seed=0):

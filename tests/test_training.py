@@ -31,13 +31,7 @@ from tests.conftest import ROOT, run_cli
 TINY = replace(CIFAR10_SMALL, widths=(8, 8), epochs=1, batch=32)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As a worker has; small networks gain nothing from more, and on a busy machine lose much."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
