@@ -22,6 +22,7 @@ from kernel_core.descriptions import Source
 from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
 from kernel_core.inference import outputs
 from kernel_core.networks import Network
+from kernel_core.progress import renamed
 from kernel_core.recipes import Training
 from kernel_core.records import SPLITS, ExampleSet, Features, Progress, Split, no_progress
 from kernel_core.source_files import write_arrays, writing
@@ -109,7 +110,7 @@ def network_features(
     for split in ("test", "train"):  # the smaller one first shows sooner what is wrong
         example_set = examples[split]
         logits, values[split] = _outputs(
-            network, example_set, layer, device, _named(progress, f"running the network, {split}")
+            network, example_set, layer, device, renamed(progress, f"running the network, {split}")
         )
         if split == "test" and logits.shape[1] == len(example_set.class_names):
             accuracy = float((logits.argmax(1) == example_set.labels).mean())
@@ -140,11 +141,6 @@ def _outputs(
         ) from error
     assert features is not None
     return logits, features
-
-
-def _named(progress: Progress, step: str) -> Progress:
-    """Progress under another name."""
-    return lambda _, done, total: progress(step, done, total)
 
 
 def store_features(features: Features, place: Place) -> None:

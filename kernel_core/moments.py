@@ -26,10 +26,6 @@ CONSTANT = 1e-12
 # Below this spread, relative to its size, float32's rounding (6e-8) would show in the kernel: then float64 is used.
 DELICATE = 0.01
 READ_BYTES = 64_000_000  # of a file, read at a time
-PIECE_BYTES = {
-    "cpu": 1_000_000,
-    "cuda": 64_000_000,
-}  # pieces that fit a core's cache are normalised 3 times faster
 
 
 def log_softmax(x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from kernel_core.errors import DataError, NotBuilt, StoreError
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.moments import Moments, merge, read_moments
 from kernel_core.plan import Plan, plan_entries
+from kernel_core.progress import renamed
 from kernel_core.recipes import Training
 from kernel_core.records import (
     SPLITS,
@@ -281,7 +282,7 @@ class _Builder:
 
     def _step(self, name: str) -> Progress:
         """Progress under another name."""
-        return lambda _, done, total: self.progress(name, done, total)
+        return renamed(self.progress, name)
 
     def _moments(self, spec: KernelSpec, ensemble: Ensemble) -> dict[Split, Moments] | None:
         """Mean and spread over all the runs, file by file from the cache or read once; None for runs trained here."""

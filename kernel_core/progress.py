@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import replacing
+from kernel_core.records import Progress
 
 # What a step counts, by how its name begins.
 UNITS = {
@@ -23,6 +24,11 @@ UNITS = {
 def unit_of(step: str) -> str:
     """What a step counts, as written after a number; empty where the number alone would say little."""
     return next((unit for begin, unit in UNITS.items() if step.startswith(begin)), "")
+
+
+def renamed(progress: Progress, step: str) -> Progress:
+    """The same progress, told under another step's name."""
+    return lambda _, done, total: progress(step, done, total)
 
 
 class ProgressBars:
