@@ -159,7 +159,7 @@ function listen(m) {
     else if (moved > 4) { hover(m, -1); look(m, { ...m.view, x: m.view.x + x - before[0], y: m.view.y + y - before[1] }); } };
   box.onpointerup = box.onpointercancel = e => {
     const was = down.delete(e.pointerId); if (!was || moved > 4 || e.type !== 'pointerup') return;
-    const i = nearestPoint(m, ...at(e), 10), twice = e.timeStamp - last < 350; last = e.timeStamp;
+    const i = nearestPoint(m, ...at(e), PICK), twice = e.timeStamp - last < 350; last = e.timeStamp;
     if (i < 0) { hover(m, -1); if (twice) look(m, fit(m)); }
     else if (e.pointerType === 'touch' && m.hover !== i) hover(m, i);
     else open(m, i); };
