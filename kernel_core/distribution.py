@@ -43,11 +43,6 @@ def histogram(similarities: npt.NDArray[np.float32], bins: int = BINS) -> Histog
     return Histogram(edges, counts, last - counts + 1, last)
 
 
-def count_at_least(similarities: npt.NDArray[np.float32], threshold: float) -> int:
-    """How many similarities (N,), in any order, reach a threshold."""
-    return int((np.asarray(similarities, np.float64) >= threshold).sum())
-
-
 def window_length(count: int) -> int:
     """How many ranks the running share of a ranking of `count` is over: a twentieth, 20 to 500, or all there are.
 

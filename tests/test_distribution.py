@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernel_core.distribution import count_at_least, histogram, label_agreement_curve, window_length
+from kernel_core.distribution import histogram, label_agreement_curve, window_length
 
 
 @pytest.fixture
@@ -34,11 +34,6 @@ def test_empty_bin_has_no_ranks():
 def test_equal_values_make_one_bin(count):
     found = histogram(np.full(count, 0.25, np.float32))
     assert (found.counts.tolist(), found.first.tolist(), found.last.tolist()) == ([count], [1], [count])
-
-
-def test_threshold_counts_what_equals_it():
-    values = np.array([0.1, 0.5, 0.5, 0.9], np.float32)
-    assert [count_at_least(values, t) for t in (-1.0, 0.5, 0.51, 0.95)] == [4, 3, 1, 0]
 
 
 @pytest.mark.parametrize(("count", "window"), [(997, 49), (30, 30), (30, 1), (1, 1)])
