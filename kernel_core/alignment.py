@@ -1,15 +1,21 @@
-"""What must fit together before anything is computed: images, labels, logits and features of the same examples."""
+"""What must hold before anything is computed: images, labels, logits, features of the same examples; finite logits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from kernel_core.errors import DataError, RequestError
 from kernel_core.records import Ensemble, ExampleSet, Features, KernelSpec, Split
 
 
 def alike(examples: Mapping[Split, ExampleSet]) -> dict[Split, ExampleSet]:
-    """Both splits with the same class names. Raises `DataError` if these or the sizes of the images differ."""
+    """The splits with the same class names. Raises `DataError` if these or the sizes of the images differ."""
+    if len(examples) == 1:
+        return dict(examples)
     train, test = examples["train"], examples["test"]
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(
@@ -45,7 +51,7 @@ def check_alignment(ensemble: Ensemble, examples: Mapping[Split, ExampleSet]) ->
                 f"{ensemble.names[0]}: its {split} logits are of {ensemble.examples(split):,} examples, but there are "
                 f"{len(example_set):,} {split} images and labels; expected one each, in the same order."
             )
-    names = examples["train"].class_names
+    names = next(iter(examples.values())).class_names
     if ensemble.classes != len(names):
         raise DataError(
             f"{ensemble.names[0]}: its logits have {ensemble.classes} classes, but the images have {len(names)} class "
@@ -61,3 +67,16 @@ def check_features(features: Features, name: str, examples: Mapping[Split, Examp
                 f"{name} has features of {len(values):,} {split} examples, but there are "
                 f"{len(examples[split]):,} {split} images; expected one row an image, in the same order."
             )
+
+
+def refuse_non_finite(
+    logits: npt.NDArray[Any], name: str, split: Split, *, first_run: int = 0, first_example: int = 0
+) -> None:
+    """Raise `DataError`, naming file, run, example and class, if a logit of (runs, examples, classes) is not finite."""
+    if np.isfinite(logits).all():
+        return
+    run, example, c = (int(i) for i in np.argwhere(~np.isfinite(logits))[0])
+    raise DataError(
+        f"{name}: the {split} logit of run {first_run + run}, example {first_example + example}, class {c} is "
+        f"{logits[run, example, c]}; expected finite numbers. Leave that run out, or save its logits again."
+    )

@@ -73,15 +73,12 @@ def build(results: Results) -> None:
     \b
     Example:  kernel-explorer build cifar10-multirun --runs 500
     """
-    train, test = (len(results.examples[split]) for split in ("train", "test"))
+    counts = " and ".join(f"{len(found):,} {split}" for split, found in results.examples.items())
     name, _, words = results.title.partition(", ")
     each = f", and by the kernel of each of {len(results.class_neighbors)} classes" * bool(
         results.class_neighbors
     )
-    click.echo(
-        f"{name}: {words}, {train:,} train and {test:,} test examples, "
-        f"neighbors by {', '.join(results.neighbors)}{each}"
-    )
+    click.echo(f"{name}: {words}, {counts} examples, neighbors by {', '.join(results.neighbors)}{each}")
     for similarity, found in results.neighbors.items():
         if found.certified is not None:
             rest = f"{found.redone:,} searched again in float32"

@@ -25,19 +25,17 @@ def named_split(text: str) -> Split:
 def named_example(text: str, counts: Mapping[Split, int]) -> tuple[Split, int]:
     """Split and index of the example that a text names: test:123, train:123, or 123 alone for one of the test split.
 
-    counts: how many examples each split has. Raises `RequestError` if it names none.
+    counts: how many examples each split of the source has. Raises `RequestError` if it names none.
 
     >>> named_example("train:4", {"test": 3, "train": 9}), named_example(" 2 ", {"test": 3, "train": 9})
     (('train', 4), ('test', 2))
     """
     match = re.fullmatch(r"(?:(test|train):)?([0-9]{1,18})", text.strip())
     split: Split = "train" if match and match[1] == "train" else "test"
-    if not match or int(match[2]) >= counts[split]:
+    if not match or int(match[2]) >= counts.get(split, 0):
         wrong = "is out of range" if match else "names no example"
-        raise RequestError(
-            f"{text[:40]!r} {wrong}; expected test:0 … test:{counts['test'] - 1} or "
-            f"train:0 … train:{counts['train'] - 1}."
-        )
+        known = " or ".join(f"{name}:0 … {name}:{count - 1}" for name, count in sorted(counts.items()))
+        raise RequestError(f"{text[:40]!r} {wrong}; expected {known}.")
     return split, int(match[2])
 
 

@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernel_core.recipes import Training
+from kernel_core.records import SPLITS, Split
 
 
 @dataclass(frozen=True)
 class ImagesFrom:
     """Where labelled images come from: a reader's name in `images.READERS` and what it needs.
 
-    size: pixels a side that every image is cropped and resized to; None where they are of one size already.
+    size: pixels a side that every image is cropped and resized to; None where they are of one size already. splits:
+    those that the source has: both, or test alone where the runs' outputs for the training set were not saved.
     """
 
     reader: str
     paths: Mapping[str, Path] = field(default_factory=dict)
     dataset: str = ""
     size: int | None = None
+    splits: tuple[Split, ...] = SPLITS
 
 
 @dataclass(frozen=True)

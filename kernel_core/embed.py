@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kernel_core.alignment import refuse_non_finite
 from kernel_core.errors import DataError
 from kernel_core.machine import piece_bytes
 from kernel_core.moments import Moments, merge, pieces, read_moments, standardized
@@ -34,7 +35,6 @@ from kernel_core.records import (
     Progress,
     Split,
     no_progress,
-    refuse_non_finite,
 )
 
 KEPT_BYTES = 32_000_000  # of float32 rows, made at a time where they are kept

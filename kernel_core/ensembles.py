@@ -19,14 +19,20 @@ from safetensors import SafetensorError, safe_open
 
 from kernel_core.errors import DataError
 from kernel_core.files import FileState
-from kernel_core.records import Ensemble, Features, Split
+from kernel_core.records import SPLITS, Ensemble, Features, Split
 
 LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
 FIX = "fetch or write it again"
+TEST_ALONE = (
+    ' If no logits of the training set were saved, write splits = ["test"] under [ensemble] in the source.toml: then '
+    "test examples are compared with one another."
+)
 
 
-def open_ensemble(files: tuple[Path, ...], root: Path | None = None) -> Ensemble:
-    """The ensemble of these files, their runs in the files' order; nothing but headers is read yet.
+def open_ensemble(
+    files: tuple[Path, ...], root: Path | None = None, splits: tuple[Split, ...] = SPLITS
+) -> Ensemble:
+    """The ensemble of these files, their runs in the files' order, of these splits alone; only headers are read yet.
 
     Raises `DataError` for a missing, truncated or foreign file, one whose pickle asks for more than tensors and
     plain values, a missing key, or files that disagree.
@@ -34,20 +40,23 @@ def open_ensemble(files: tuple[Path, ...], root: Path | None = None) -> Ensemble
     names = tuple(
         str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
     )
-    parts = tuple(_open_logits(path) for path in files)
+    parts = tuple(_open_logits(path, splits) for path in files)
     return Ensemble(names, parts, tuple(FileState.of(path) for path in files))
 
 
-def _open_logits(path: Path) -> dict[Split, npt.NDArray[Any]]:
+def _open_logits(path: Path, splits: tuple[Split, ...]) -> dict[Split, npt.NDArray[Any]]:
     content = load_tensors(path)
     found: dict[Split, npt.NDArray[Any]] = {}
     for split, key in LOGIT_KEYS.items():
+        if split not in splits:
+            continue
         tensor = content.get(key)
         if not isinstance(tensor, torch.Tensor):
             what = "is missing" if tensor is None else f"is a {type(tensor).__name__}"
             raise DataError(
                 f"{path}: {key!r} {what} (found: {', '.join(map(str, sorted(content))) or 'nothing'}); "
                 "expected the tensors 'logits' (test) and 'logits_train' of shape (runs, examples, classes)."
+                + (TEST_ALONE if split == "train" and "logits" in content else "")
             )
         if not tensor.is_floating_point():
             raise DataError(f"{path}: {key!r} holds {tensor.dtype}; expected float16 or float32.")
@@ -82,8 +91,8 @@ def load_tensors(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def load_features(path: Path) -> Features:
-    """Penultimate features from a safetensors file: tensors `train` (N, D) and `test` (N, D), metadata run, layer.
+def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
+    """Penultimate features from a safetensors file: a tensor (N, D) named as each of the splits, metadata run, layer.
 
     Raises `DataError` if the file is missing, damaged, or lacks a tensor.
     """
@@ -94,12 +103,12 @@ def load_features(path: Path) -> Features:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            missing = {"train", "test"} - set(file.keys())
+            missing = set(splits) - set(file.keys())
             if missing:
                 raise DataError(
-                    f"{path} lacks the tensor(s) {sorted(missing)}; expected train (N, D) and test (N, D)."
+                    f"{path} lacks the tensor(s) {sorted(missing)}; expected {' and '.join(splits)}, each (N, D)."
                 )
-            tensors = {split: file.get_tensor(split) for split in LOGIT_KEYS}
+            tensors = {split: file.get_tensor(split) for split in splits}
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path} is damaged or not a safetensors file ({error}); {FIX}.") from None
     values = {

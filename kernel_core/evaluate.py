@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.alignment import refuse_non_finite
 from kernel_core.records import (
     Ensemble,
     Neighbors,
@@ -15,7 +16,6 @@ from kernel_core.records import (
     Progress,
     Split,
     no_progress,
-    refuse_non_finite,
 )
 
 Labels = npt.NDArray[np.int64]

@@ -24,7 +24,7 @@ from kernel_core.inference import outputs
 from kernel_core.networks import Network
 from kernel_core.progress import renamed
 from kernel_core.recipes import Training
-from kernel_core.records import SPLITS, ExampleSet, Features, Progress, Split, no_progress
+from kernel_core.records import ExampleSet, Features, Progress, Split, no_progress
 from kernel_core.source_files import write_arrays, writing
 from kernel_core.sources import FEATURES, SourceRequest, downloaded_features, open_source
 
@@ -89,8 +89,10 @@ def _unwritable(place: Place, reason: str) -> str:
 
 
 def load_images(source: Source, progress: Progress = no_progress) -> dict[Split, ExampleSet]:
-    """Both splits of a source's images. Raises `DataError` as their reader."""
-    return alike({split: images.load_examples(source.images, split, progress) for split in SPLITS})
+    """The splits of a source's images. Raises `DataError` as their reader."""
+    return alike(
+        {split: images.load_examples(source.images, split, progress) for split in source.images.splits}
+    )
 
 
 def network_features(
@@ -107,7 +109,7 @@ def network_features(
     """
     values: dict[Split, npt.NDArray[np.float32]] = {}
     accuracy = None
-    for split in ("test", "train"):  # the smaller one first shows sooner what is wrong
+    for split in sorted(examples):  # test before train: the smaller one first shows sooner what is wrong
         example_set = examples[split]
         logits, values[split] = _outputs(
             network, example_set, layer, device, renamed(progress, f"running the network, {split}")
@@ -180,7 +182,7 @@ def _naming_features(toml: Path, name: str) -> bytes:
 
 
 def _write(features: Features, path: Path) -> None:
-    """Tensors train and test, float16 where that stores them well, else float32; metadata run and layer."""
+    """A tensor a split, float16 where that stores them well, else float32; metadata run and layer."""
     largest = max(float(np.abs(values).max(initial=0)) for values in features.values.values())
     kind = np.float16 if HALF[0] <= largest <= HALF[1] or largest == 0 else np.float32
     arrays: dict[str, npt.NDArray[Any]] = {s: values.astype(kind) for s, values in features.values.items()}

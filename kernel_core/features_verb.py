@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kernel_core.errors import RequestError
 from kernel_core.progress import ProgressBars
 from kernel_core.recipes import RECIPES
-from kernel_core.records import Progress
+from kernel_core.records import SPLITS, Progress
 from kernel_core.sources import SourceRequest
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def features_command(
             features, how = _run(network, place.source, device, bars)
         store_features(features, place)
     named = f"; {place.toml} names it" if place.toml else ""
-    width = features.values["test"].shape[1]
+    width = features.values["test"].shape[1]  # which every source has
     click.echo(f"{features.layer} of {how}: {width:,} numbers an example\nstored in {place.file}{named}")
     click.echo(f"See them beside the kernel:  kernel-explorer serve {source}")
 
@@ -92,6 +93,11 @@ def _trained(recipe: str, source: Source, seed: int, device: str, progress: Prog
     from kernel_core import training  # torch takes seconds to load
     from kernel_core.features import load_images
 
+    if source.images.splits != SPLITS:
+        raise RequestError(
+            f"{source.name} has no training images, so no run can be trained; name your network by --model, or "
+            "torchvision's by --torchvision."
+        )
     examples = load_images(source, progress)
     features: Features = training.train_features(
         RECIPES[recipe], examples, seed=seed, device=device, progress=progress

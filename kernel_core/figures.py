@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from kernel_core import comparison, duplicates, failures
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
+from kernel_core.records import ADJECTIVES
 from kernel_core.results import Results
 
 TILE = 128  # pixels a tile aims at; the magnification is a whole number
@@ -21,7 +22,6 @@ GAP = 12
 TEXT = 26  # pixels, the height of a line of text with its spacing
 DPI = 100
 MISMATCH = "#b3261e"
-ADJECTIVE = {"test": "test", "train": "training"}
 
 
 class _Canvas:
@@ -57,7 +57,7 @@ def _short(name: str) -> str:
 
 def _tile(results: Results) -> tuple[int, int, int]:
     """Magnification, tile width, tile height."""
-    height, width = results.examples["test"].images.shape[1:3]
+    height, width = results.examples[results.query].images.shape[1:3]
     scale = max(1, TILE // max(height, width))
     return scale, width * scale, height * scale
 
@@ -65,7 +65,7 @@ def _tile(results: Results) -> tuple[int, int, int]:
 def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path) -> None:
     """A grid of pairs, query example left and its nearest database example right, with rank, value and labels."""
     title = f"{results.name}: near-duplicates ranked {pairs['rank'].iloc[0]}–{pairs['rank'].iloc[-1]} "
-    left, right = results.query, ADJECTIVE[results.database]
+    left, right = results.query, ADJECTIVES[results.database]
     title += f"(left: {left}, right: nearest {right} example; value of the kernel)"
     draw_pair_grids(results, {title: pairs}, path)
 
@@ -109,7 +109,7 @@ def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
     left = cell_w + 2 * GAP  # the query example stands apart
     canvas = _Canvas(left + count * cell_w + GAP, rows * cell_h + 3 * TEXT)
     canvas.text(GAP, GAP, results.query)
-    nearest = f"its {count} nearest {ADJECTIVE[results.database]} examples by the kernel"
+    nearest = f"its {count} nearest {ADJECTIVES[results.database]} examples by the kernel"
     canvas.text(left + GAP, GAP, f"{results.name}: {nearest}")
     for n, row in enumerate(table.itertuples()):
         y = 2 * TEXT + GAP + n // count * cell_h
@@ -129,7 +129,7 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
     """Ten random query examples in the first row; below, `depth` rows of neighbors by the kernel and as many by
     penultimate features (by pixels where there are none by features, by none where there are none by either)."""
     scale, width, height = _tile(results)
-    query, database = ADJECTIVE[results.query], ADJECTIVE[results.database]
+    query, database = ADJECTIVES[results.query], ADJECTIVES[results.database]
     queries = comparison.random_queries(len(results.labels[0]), seed)
     others = [s for s in ("penultimate", "pixels") if s in results.neighbors]
     lines: list[tuple[str, str | None, int]] = [(f"{query} example", None, 0)]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kernel_core.descriptions import ImagesFrom
-from kernel_core.errors import DataError, DownloadError
+from kernel_core.errors import DataError, DownloadError, NotBuilt
 from kernel_core.records import ExampleSet, Progress, Split, no_progress
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -68,14 +68,14 @@ def image_units(source: ImagesFrom) -> dict[str, list[Path]]:
     if source.reader == "digits":
         return {}
     if source.reader == "parquet":
-        return {f"{split}.parquet": [_existing(path)] for split, path in source.paths.items()}
+        return {f"{split}.parquet": [_existing(source.paths[split])] for split in source.splits}
     if source.reader == "torchvision":
         folder = source.paths["root"] / TORCHVISION[source.dataset]
         files = sorted(path for path in _existing(folder).iterdir() if path.is_file())
         return {source.dataset: files}
     return {
         f"{split}/{name}": paths
-        for split in ("train", "test")
+        for split in source.splits
         for name, paths in _class_folders(source.paths["folder"] / split).items()
     }
 
@@ -186,9 +186,10 @@ def _class_folders(folder: Path) -> dict[str, list[Path]]:
 
 
 def _load_folder(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
-    """train/<class>/*.png and test/<class>/*.png; classes are numbered by the sorted names of the train folders."""
+    """train/<class>/*.png and test/<class>/*.png; classes are numbered by the sorted names of the train folders, or of
+    the test folders where the source has no other split."""
     root = source.paths["folder"]
-    names = tuple(_class_folders(root / "train"))
+    names = tuple(_class_folders(root / source.splits[0]))
     classes = _class_folders(root / split)
     unknown = sorted(set(classes) - set(names))
     if unknown:
@@ -212,6 +213,15 @@ def torchvision_is_here(source: ImagesFrom) -> bool:
     """Whether every file of a torchvision dataset is here; a download that broke off leaves its folder behind."""
     folder = source.paths["root"] / TORCHVISION[source.dataset]
     return all((folder / name).is_file() for name in TORCHVISION_FILES[source.dataset])
+
+
+def fetched(source: ImagesFrom, *, offline: bool) -> ImagesFrom:
+    """The same torchvision dataset, once it is here. Raises `NotBuilt` if it is not and `offline` forbids to fetch."""
+    if not torchvision_is_here(source):
+        if offline:
+            raise NotBuilt(f"{source.dataset} is not downloaded in {source.paths['root']}.")
+        download_torchvision(source)
+    return source
 
 
 def download_torchvision(source: ImagesFrom) -> None:

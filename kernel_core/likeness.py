@@ -56,18 +56,22 @@ def _correlation(first: Images, second: Images) -> npt.NDArray[np.float64]:
 
 
 def random_confident_pairs(results: Results, count: int, seed: int = 0) -> pd.DataFrame:
-    """What the others are compared with: sure query examples, each with any database example of its own label.
+    """What the others are compared with: sure query examples, each with any other database example of its own label.
 
     Drawn by the seed alone from the tenth of the query examples of which the ensemble is surest; fewer than `count`
     where that tenth is smaller. Columns query_index, query_label, database_index, database_label.
     """
     labels, database_labels = results.labels
     rng = np.random.default_rng(seed)
-    having = np.isin(labels, database_labels)
+    is_own = results.spec.excludes_self
+    having = np.bincount(database_labels, minlength=len(results.class_names))[labels] > is_own
     surest = np.argsort(-results.predictions.confidence, kind="stable")
     surest = surest[having[surest]][: max(1, round(CONFIDENT * len(labels)))]
     query = rng.permutation(surest)[:count]
-    partners = [int(rng.choice(np.flatnonzero(database_labels == label))) for label in labels[query]]
+    partners = []
+    for index in query:
+        alike = np.flatnonzero(database_labels == labels[index])
+        partners.append(int(rng.choice(alike[alike != index] if is_own else alike)))
     nearest = np.array(partners, dtype=np.int64)
     return pd.DataFrame(
         {

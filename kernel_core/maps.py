@@ -10,8 +10,8 @@ import pandas as pd
 
 from kernel_core.errors import NotBuilt
 from kernel_core.options import names_source, reports_to, to_csv
-from kernel_core.projection import NEIGHBORS, Map
-from kernel_core.records import Progress
+from kernel_core.projection import NEIGHBORS, ORDER, Map
+from kernel_core.records import ADJECTIVES, Progress
 from kernel_core.results import open_map
 from kernel_core.sources import SourceRequest
 from kernel_core.tables import write_csv
@@ -51,7 +51,7 @@ def map_command(
     csv_file: Path | None,
     **asked: Any,
 ) -> None:
-    """Lay out all test and training examples of SOURCE in the plane, by the kernel, for the app's page Map.
+    """Lay out all examples of SOURCE in the plane, by the kernel, for the app's page Map.
 
     With --csv, write where each lies.
 
@@ -61,9 +61,10 @@ def map_command(
     request = SourceRequest(source, **asked)
     with reports_to(progress_file) as report:
         found = _map(request, device, memory, report)
-    tests, trains = found.counts
+    counts = zip(found.counts, ORDER, strict=True)
+    words = " and ".join(f"{count:,} {ADJECTIVES[split]}" for count, split in counts if count)
     click.echo(
-        f"{request.name}: a map of {tests:,} test and {trains:,} training examples; of the {NEIGHBORS} nearest of each "
+        f"{request.name}: a map of {words} examples; of the {NEIGHBORS} nearest of each "
         f"by the kernel, {found.kept:.1%} are among its {NEIGHBORS} nearest on the map"
     )
     if csv_file is not None:

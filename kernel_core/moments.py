@@ -17,8 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kernel_core.alignment import refuse_non_finite
 from kernel_core.machine import piece_bytes
-from kernel_core.records import Ensemble, Progress, Split, no_progress, refuse_non_finite
+from kernel_core.records import Ensemble, Progress, Split, no_progress
 
 # A class is constant if its spread over the runs, relative to its size, is what float64 rounding alone can make.
 # (log_softmax below is exact to a relative 1e-15 in every class, so this does not swallow a sure run's variation.)

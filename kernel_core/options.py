@@ -67,8 +67,13 @@ class Classes(click.ParamType["tuple[int, ...] | str"]):
         return tuple(sorted(map(int, str(value).split(","))))  # one given twice is for the spec to refuse
 
 
-def names_source(command: F) -> F:
-    """Add SOURCE and the options that say how much of it is opened and how it is built."""
+first_runs = click.option(
+    "--runs", type=int, help="Use the first so many runs of the ensemble.  [default: all]"
+)
+
+
+def names_source(command: F, *, runs: Callable[[F], F] = first_runs) -> F:
+    """Add SOURCE and the options that say how much of it is opened and how it is built; runs: the option `--runs`."""
     added = (
         click.option("--progress-file", type=click.Path(path_type=Path), hidden=True),
         click.option(
@@ -81,7 +86,7 @@ def names_source(command: F) -> F:
         ),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
         click.option("--files", type=int, help="Of cifar10-multirun: download so many files of about 500 runs."),
-        click.option("--runs", type=int, help="Use the first so many runs of the ensemble.  [default: all]"),
+        runs,
         click.argument("source", default="digits"),
     )  # fmt: skip
     for option in added:  # the last added stands first
@@ -166,8 +171,8 @@ def by_variant(*, each: bool) -> Callable[[F], F]:
             help="What the kernel correlates; none: raw logits.",
         ),
         click.option(
-            "--database", type=click.Choice(SPLITS), default="train", show_default=True,
-            help="Neighbors are from this split.",
+            "--database", type=click.Choice(SPLITS),
+            help="Neighbors are from this split.  [default: train, or test where SOURCE has no other]",
         ),
     )  # fmt: skip
 

@@ -95,7 +95,7 @@ def build_map(
         pass
     by_kernel = replace(asked, similarities=("kernel",))
     examples = build(by_kernel, **how).examples
-    counts = len(examples["test"]), len(examples["train"])
+    counts = projection.counts_of(examples)
     found = {
         (query, database): build(replace(by_kernel, query=query, database=database), **how).neighbors[
             "kernel"
@@ -130,7 +130,7 @@ class _Builder:
 
     def run(self) -> None:
         examples = read_examples(self.plan, self.store) or self._load_examples()
-        specs = self.plan.all_specs(len(examples["test"].class_names))
+        specs = self.plan.all_specs(len(next(iter(examples.values())).class_names))
         refuse_lonely(specs, examples)
         ensemble = self._ensemble(examples)
         check_alignment(ensemble, examples)
@@ -148,12 +148,12 @@ class _Builder:
             self._keep_rows(ensemble)
 
     def _load_examples(self) -> dict[Split, ExampleSet]:
-        examples = {s: images.load_examples(self.plan.source.images, s, self.progress) for s in SPLITS}
-        examples = alike(examples)
+        source = self.plan.source.images
+        examples = alike({s: images.load_examples(source, s, self.progress) for s in source.splits})
         arrays = {
             f"{s}_{part}": getattr(e, part) for s, e in examples.items() for part in ("images", "labels")
         }
-        meta = {"class_names": examples["train"].class_names}
+        meta = {"class_names": next(iter(examples.values())).class_names}
         self._write("examples", self.plan.examples, arrays, meta, "images and labels")
         return examples
 
@@ -167,7 +167,7 @@ class _Builder:
         if isinstance(source.logits, Training):
             ensemble = self._train(source.logits, examples)[0]
         else:
-            ensemble = open_ensemble(source.logits, source.root)
+            ensemble = open_ensemble(source.logits, source.root, source.images.splits)
             for path, (name, sha256) in zip(source.logits, self.plan.inputs["kernel"]["files"], strict=True):
                 if hash_files(self.store, [path]) != sha256:
                     raise DataError(f"{name} was replaced during the build; run the command again.")
@@ -199,7 +199,7 @@ class _Builder:
         if isinstance(source.logits, Training):
             return self._train(source.logits, examples)[1]
         assert source.features is not None
-        features = load_features(source.features)
+        features = load_features(source.features, source.images.splits)
         check_features(features, str(source.features), examples)
         return features
 
@@ -215,7 +215,7 @@ class _Builder:
 
     def _keep_rows(self, ensemble: Ensemble) -> None:
         """Write what explains a value, of as many runs as there is room for; a failure leaves results without it."""
-        examples = {split: ensemble.examples(split) for split in SPLITS}
+        examples = {split: ensemble.examples(split) for split in self.plan.rows}
         C, M = ensemble.classes, runs_kept(ensemble.runs, sum(examples.values()) * ensemble.classes)
         if M < 2:
             log.warning("%s is too large to keep what explains its values", self.plan.source.name)

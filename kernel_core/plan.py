@@ -13,7 +13,7 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.hub import expected_sha256
 from kernel_core.projection import ORDER, RECIPE
 from kernel_core.recipes import Training
-from kernel_core.records import SPLITS, KernelSpec, Split
+from kernel_core.records import KernelSpec, Split
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store, hash_files, key_of
 
@@ -65,7 +65,8 @@ class Plan:
     @property
     def map(self) -> str:
         """The key of the map of all examples by the kernel of these runs and all classes."""
-        specs = [KernelSpec("kernel", q, d, k=K, runs=self.runs) for q in ORDER for d in ORDER]
+        order = [split for split in ORDER if split in self.source.images.splits]
+        specs = [KernelSpec("kernel", q, d, k=K, runs=self.runs) for q in order for d in order]
         return key_of(
             {"kind": "map", "recipe": dict(RECIPE), "neighbors": [self.key(spec) for spec in specs]}
         )
@@ -121,31 +122,39 @@ def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
         source,
         request.runs,
         examples=key_of({"kind": "examples", **image_part}),
-        predictions={split: key_of({**predicted, "split": split}) for split in SPLITS},
-        specs=_specs(source.name, request, tuple(inputs)),
+        predictions={split: key_of({**predicted, "split": split}) for split in source.images.splits},
+        specs=_specs(source, request, tuple(inputs)),
         each_class=request.classes == "each",
         inputs=inputs,
         trained=trained,
-        rows=_row_keys(request, logits_part),
+        rows=_row_keys(source.images.splits, request, logits_part),
         unproved=request.precision == "fast",
     )
 
 
-def _row_keys(request: SourceRequest, logits_part: Mapping[str, Any]) -> dict[Split, str]:
+def _row_keys(
+    splits: tuple[Split, ...], request: SourceRequest, logits_part: Mapping[str, Any]
+) -> dict[Split, str]:
     """The keys of the rows kept, the same for every number of runs beyond those kept."""
-    if request.is_variant or request.similarities is not None:
+    if request.is_variant(splits) or request.similarities is not None:
         return {}
     first = min(request.runs or rows.RUNS, rows.RUNS)
     content = {"kind": "rows", "input": logits_part, "runs": first, "bytes": rows.BYTES}
-    return {split: key_of({**content, "split": split}) for split in SPLITS}
+    return {split: key_of({**content, "split": split}) for split in splits}
 
 
-def _specs(name: str, request: SourceRequest, offered: tuple[str, ...]) -> tuple[KernelSpec, ...]:
+def _specs(source: Source, request: SourceRequest, offered: tuple[str, ...]) -> tuple[KernelSpec, ...]:
     """One spec a similarity: those asked for; if none was, the kernel, and all others where nothing else was either."""
-    asked = request.similarities or (("kernel",) if request.is_variant else offered)
+    splits = source.images.splits
+    asked = request.similarities or (("kernel",) if request.is_variant(splits) else offered)
     for similarity in asked:
-        refuse_unoffered(name, similarity, offered)
-    kernel = replace(request.kernel, k=K)
+        refuse_unoffered(source.name, similarity, offered)
+    kernel = replace(request.kernel(splits), k=K)
+    if not {kernel.query, kernel.database} <= set(splits):
+        raise RequestError(
+            f"Neighbors {kernel.direction} were asked for, but {source.name} has logits of the {splits[0]} split alone, "
+            f"as its [ensemble] says; ask for {splits[0]}→{splits[0]}."
+        )
     others = replace(kernel, runs=None, transform="log_softmax", classes=None)
     return tuple(
         kernel if similarity == "kernel" else replace(others, similarity=similarity)

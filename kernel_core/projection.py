@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +58,16 @@ class Map:
         return ("test", point) if point < self.counts[0] else ("train", point - self.counts[0])
 
 
+def counts_of(examples: Mapping[Split, Sized]) -> tuple[int, int]:
+    """How many test and train examples there are, 0 of a split that the source lacks."""
+    return len(examples.get("test", ())), len(examples.get("train", ()))
+
+
 def directions(counts: tuple[int, int]) -> list[tuple[Split, Split]]:
     """The searches that together name each example's neighbors among all: (query, database).
 
-    counts: test and train examples. A split of one example is not searched for its own neighbors, having none.
+    counts: test and train examples. A split of one example is not searched for its own neighbors, having none; one
+    that the source lacks is left out.
     Raises `RequestError` if there are too few examples to give each its neighbors.
     """
     if sum(counts) <= NEIGHBORS:
@@ -70,7 +76,7 @@ def directions(counts: tuple[int, int]) -> list[tuple[Split, Split]]:
             f"at least {NEIGHBORS + 1}."
         )
     size = dict(zip(ORDER, counts, strict=True))
-    return [(q, d) for q in ORDER for d in ORDER if q != d or size[q] > 1]
+    return [(q, d) for q in ORDER for d in ORDER if size[q] and size[d] and (q != d or size[q] > 1)]
 
 
 def merge(found: Mapping[tuple[Split, Split], Neighbors], k: int = NEIGHBORS) -> tuple[Indices, Values]:
@@ -84,6 +90,8 @@ def merge(found: Mapping[tuple[Split, Split], Neighbors], k: int = NEIGHBORS) ->
     rows = []
     for query in ORDER:
         parts = [(offset[database], n) for (q, database), n in found.items() if q == query]
+        if not parts:
+            continue
         indices = np.hstack([n.indices[:, :k] + np.int32(start) for start, n in parts])
         values = np.hstack([n.values[:, :k] for _, n in parts])
         order = np.lexsort((indices, -values), axis=1)[:, :k]

@@ -18,6 +18,7 @@ Progress = Callable[[str, int, int], None]
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+ADJECTIVES: dict[Split, str] = {"train": "training", "test": "test"}  # in texts, as in "a training example"
 PRECISIONS = ("auto", "exact", "certified", "fast")  # certify.py says what they mean
 TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
 """What is done to the logits before they are standardized over the runs → its name shown to people."""
@@ -153,19 +154,6 @@ class Ensemble:
         return Ensemble(tuple(names), tuple(kept), self.files)
 
 
-def refuse_non_finite(
-    logits: npt.NDArray[Any], name: str, split: Split, *, first_run: int = 0, first_example: int = 0
-) -> None:
-    """Raise `DataError`, naming file, run, example and class, if a logit of (runs, examples, classes) is not finite."""
-    if np.isfinite(logits).all():
-        return
-    run, example, c = (int(i) for i in np.argwhere(~np.isfinite(logits))[0])
-    raise DataError(
-        f"{name}: the {split} logit of run {first_run + run}, example {first_example + example}, class {c} is "
-        f"{logits[run, example, c]}; expected finite numbers. Leave that run out, or save its logits again."
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Features:
     """Penultimate features of one run. values[split]: floating (N, D), finite, D the same in every split."""
@@ -241,6 +229,11 @@ class KernelSpec:
     def direction(self) -> str:
         """From which split to which, as in test→train."""
         return f"{self.query}→{self.database}"
+
+    @property
+    def database_example(self) -> str:
+        """What a neighbor is: a "training example", or within one split as an "other test example"."""
+        return f"{'other ' if self.excludes_self else ''}{ADJECTIVES[self.database]} example"
 
     @property
     def title(self) -> str:

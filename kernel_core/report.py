@@ -10,7 +10,7 @@ import pandas as pd
 
 from kernel_core import duplicates, evaluate, likeness
 from kernel_core.errors import RequestError
-from kernel_core.records import SIMILARITIES
+from kernel_core.records import ADJECTIVES, SIMILARITIES, Split
 from kernel_core.results import Results, evaluation
 from kernel_core.sources import SourceRequest
 
@@ -23,15 +23,15 @@ class Report:
     """What was found of a source; accuracies and shares are fractions of the test examples.
 
     by_runs: a row a number of runs, columns runs, single, ensemble, kernel_knn3, kernel_weighted20, raw_kernel_knn3
-    (logits without log_softmax), agreement (the share of test examples whose nearest training example by these runs
-    is the one by all). fixed: penultimate_knn3, penultimate_euclidean_knn3 and pixels_knn3, which do not depend on
+    (logits without log_softmax), agreement (the share of test examples whose nearest by these runs is the one
+    by all). examples: how many each split has. neighbor: what it is, in words. fixed: penultimate_knn3, penultimate_euclidean_knn3 and pixels_knn3, which do not depend on
     the number of runs; None without features. layer and run: of the features. pairs: as `likeness.pair_numbers` says.
     """
 
     name: str
     runs: int
-    train: int
-    test: int
+    examples: dict[Split, int]
+    neighbor: str
     classes: int
     by_runs: pd.DataFrame
     fixed: dict[str, float | None]
@@ -79,8 +79,8 @@ def report_on(
     report = Report(
         whole.name,
         runs=len(whole.predictions.single),
-        train=len(whole.examples["train"]),
-        test=len(whole.examples["test"]),
+        examples={split: len(found) for split, found in whole.examples.items()},
+        neighbor=whole.spec.database_example,
         classes=len(whole.class_names),
         by_runs=pd.DataFrame(_rows(request, counts, whole, opens)),
         fixed=_fixed(whole),
@@ -130,5 +130,6 @@ def first_pairs(whole: Results) -> dict[str, pd.DataFrame]:
         pairs = duplicates.nearest_pairs(whole.neighbors[name], *whole.labels).head(FIGURE_PAIRS)
         value = "value" if name != "penultimate-euclidean" else "minus the distance"
         title = f"{whole.name}: the first {len(pairs)} pairs by {SIMILARITIES[name]}"
-        grids[f"{title} (left: test, right: nearest training example; rank, {value}, labels)"] = pairs
+        pair = f"left: {ADJECTIVES[whole.query]}, right: nearest {whole.spec.database_example}"
+        grids[f"{title} ({pair}; rank, {value}, labels)"] = pairs
     return grids

@@ -15,9 +15,8 @@ import pandas as pd
 from kernel_core import likeness
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
-from kernel_core.options import Bytes, results_of
-from kernel_core.progress import ProgressBars
-from kernel_core.records import PRECISIONS, SIMILARITIES
+from kernel_core.options import names_source, reports_to, results_of
+from kernel_core.records import ADJECTIVES, SIMILARITIES
 from kernel_core.report import Report, first_pairs, report_on
 from kernel_core.results import Results
 from kernel_core.sources import SourceRequest
@@ -37,33 +36,39 @@ class RunCounts(click.ParamType["tuple[int | None, ...]"]):
         return tuple(None if word == "all" else int(word) for word in words)
 
 
-@click.command("report")
-@click.argument("source", default="digits")
-@click.option(
+by_numbers_of_runs = click.option(
     "--runs", type=RunCounts(), help="A row for each.  [default: 10,20,50,100,200,500,… that there are, all]"
 )
-@click.option("--files", type=int, help="Of cifar10-multirun: download so many files of about 500 runs.")
+
+
+@click.command("report")
+@functools.partial(names_source, runs=by_numbers_of_runs)
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path),
     help="Save report.md, report.csv and pairs.png in this folder.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; accuracies and shares are fractions.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True)
-@click.option("--memory", type=Bytes(), help="Memory budget of the neighbor search.")
 def report_command(
-    source: str, runs: tuple[int | None, ...] | None, out: Path | None, as_json: bool, **options: Any
+    source: str,
+    runs: tuple[int | None, ...] | None,
+    files: int | None,
+    device: str,
+    precision: str,
+    memory: int | None,
+    progress_file: Path | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Put the claims to the test on SOURCE: accuracy by number of runs, and whether nearest pairs look like duplicates.
 
     \b
     Example:  kernel-explorer report digits --runs 10,50,all --out report
     """
-    request = SourceRequest(source, files=options["files"], precision=options["precision"])
+    request = SourceRequest(source, files=files, precision=precision)
     if out is not None:
         _refuse_unwritable(out)
-    with ProgressBars() as bars:
-        opens = functools.partial(results_of, device=options["device"], memory=options["memory"], report=bars)
+    with reports_to(progress_file) as bars:
+        opens = functools.partial(results_of, device=device, memory=memory, report=bars)
         report, results = report_on(request, runs, opens)
     text = markdown(report)
     if out is not None:
@@ -113,10 +118,8 @@ PAIRS = {
 
 def markdown(report: Report) -> str:
     """The report as a person reads it, in a terminal or rendered; no date, no path."""
-    counts = (
-        f"{report.runs:,} runs, {report.train:,} training examples, {report.test:,} test examples, "
-        f"{report.classes} classes."
-    )
+    examples = [f"{count:,} {ADJECTIVES[split]} examples" for split, count in report.examples.items()]
+    counts = ", ".join([f"{report.runs:,} runs", *examples, f"{report.classes} classes."])
     parts = [
         f"# {report.name}",
         counts,
@@ -125,7 +128,7 @@ def markdown(report: Report) -> str:
         *_below_runs(report),
         "## Do the nearest pairs look like duplicates?",
         _table(_named(report.pairs), PAIRS),
-        _legend(),
+        _legend(report.neighbor),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -133,11 +136,11 @@ def markdown(report: Report) -> str:
 def _below_runs(report: Report) -> list[str]:
     """What the table by runs means, and the accuracies that do not depend on the number of runs."""
     ensemble = report.by_runs["ensemble"].iloc[-1]
-    error = (ensemble * (1 - ensemble) / report.test) ** 0.5
+    error = (ensemble * (1 - ensemble) / report.examples["test"]) ** 0.5
     meaning = (
         f"In percent of the test examples; one standard error is about {100 * error:.2f}. 3-NN: the majority of the 3 "
-        "nearest training examples. Weighted 20-NN: the 20 nearest by value^4. Raw-logits: the kernel without "
-        "log_softmax. Top-1 agreement: test examples whose nearest training example by these runs is the one by all."
+        f"nearest {report.neighbor}s. Weighted 20-NN: the 20 nearest by value^4. Raw-logits: the kernel without "
+        f"log_softmax. Top-1 agreement: test examples whose nearest {report.neighbor} by these runs is the one by all."
     )
     cosine, euclidean, pixels = (report.fixed[name] for name in FIXED)
     features = (
@@ -150,15 +153,15 @@ def _below_runs(report: Report) -> list[str]:
     return [textwrap.fill(meaning, WIDTH), textwrap.fill(features + by_pixels, WIDTH)]
 
 
-def _legend() -> str:
-    """What the table of pairs means."""
+def _legend(neighbor: str) -> str:
+    """What the table of pairs means; neighbor: what it is, in words."""
     return textwrap.fill(
-        "Each pair is a test example and its nearest training example. Pixels: the median correlation of the two "
+        f"Each pair is a test example and its nearest {neighbor}. Pixels: the median correlation of the two "
         f"images' pixels where they lie best on each other, moved by up to {likeness.SHIFT} pixels and mirrored or "
         f"not; near 1 for duplicates. The other columns are in percent. ≥ {likeness.ALIKE}: pairs whose correlation is "
         "at least that. Nearest by pixels: pairs that are nearest by pixels, unmoved, too. Confidence: the "
         "ensemble's in its prediction for the test example, mean. Random confident pairs, for comparison: test "
-        f"examples of the surest {likeness.CONFIDENT:.0%}, each with any training example of its label.",
+        f"examples of the surest {likeness.CONFIDENT:.0%}, each with any {neighbor} of its label.",
         WIDTH,
     )
 

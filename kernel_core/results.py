@@ -18,7 +18,7 @@ from kernel_core import evaluate
 from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
 from kernel_core.projection import Map
-from kernel_core.records import SPLITS, ExampleSet, KernelSpec, Neighbors, Predictions, Split
+from kernel_core.records import ExampleSet, KernelSpec, Neighbors, Predictions, Split
 from kernel_core.rows import Rows, as_rows
 from kernel_core.sources import SourceRequest, open_source
 from kernel_core.store import Store
@@ -77,7 +77,7 @@ class Results:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes' names; a label is an index into them."""
-        return self.examples["test"].class_names
+        return self.examples[self.query].class_names
 
     @property
     def labels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -148,7 +148,7 @@ def read_results(plan: Plan, store: Store) -> Results:
     predictions = {split: store.read("predictions", key) for split, key in plan.predictions.items()}
     if examples is None or None in predictions.values():
         raise missing
-    specs = plan.all_specs(len(examples["test"].class_names))
+    specs = plan.all_specs(len(next(iter(examples.values())).class_names))
     if not all(store.has("neighbors", plan.key(spec)) for spec in specs):
         raise missing
     found, features = _read_neighbors(plan, specs, store)
@@ -186,27 +186,28 @@ def _read_neighbors(
 
 
 def _map_rows(plan: Plan, store: Store) -> dict[Split, Rows]:
-    """The rows of both splits, mapped; empty unless both are there."""
+    """The rows of every split, mapped; empty unless all are there."""
     found: dict[Split, Rows] = {}
     for split, key in plan.rows.items():
         found |= as_rows(split, store.map("rows", key, "rows"))
-    return found if len(found) == len(SPLITS) else {}
+    return found if len(found) == len(plan.rows) else {}
 
 
 def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:
-    """The images and labels of both splits, or None if they are not in the cache."""
+    """The images and labels of every split, or None if they are not in the cache."""
     entry = store.read("examples", plan.examples)
     if entry is None:
         return None
     arrays, meta = entry
     names = tuple(meta["class_names"])
-    return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in SPLITS}
+    splits = plan.source.images.splits
+    return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in splits}
 
 
 def read_vectors(
     request: SourceRequest, results: Results, similarity: str, store: Store | None = None
 ) -> dict[Split, npt.NDArray[Any]]:
-    """What a similarity compares, of both splits: features (N, D), images (N, H, W, 3), or rows (N, C, M).
+    """What a similarity compares, of every split: features (N, D), images (N, H, W, 3), or rows (N, C, M).
 
     For neighbors that no build keeps (kernel_core/nearness.py). Raises `NotBuilt` if the cache lacks them, `DataError`
     if the file of the features cannot be read.
@@ -224,15 +225,15 @@ def read_vectors(
         entry = store.read("trained", plan.trained)
         if entry is None:
             raise NotBuilt(f"The features of {results.name} are not in the cache {store.root}.")
-        return {split: entry[0][f"{split}_features"] for split in SPLITS}
+        return {split: entry[0][f"{split}_features"] for split in results.examples}
     assert plan.source.features is not None
     try:
         arrays = load_file(plan.source.features)
-        return {split: arrays[split] for split in SPLITS}
+        return {split: arrays[split] for split in results.examples}
     except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{plan.source.features} cannot be read without torch ({error}); expected the tensors train and test in "
-            "float16 or float32, so save it again as such."
+            f"{plan.source.features} cannot be read without torch ({error}); expected the tensors "
+            f"{' and '.join(results.examples)} in float16 or float32, so save it again as such."
         ) from None
 
 

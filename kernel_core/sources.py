@@ -5,18 +5,17 @@ A source is images with labels and class names, an ensemble's logits, and option
 
 from __future__ import annotations
 
-import glob
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kernel_core import hub, images
 from kernel_core.descriptions import ImagesFrom, Source
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
 from kernel_core.recipes import DIGITS, Training
 from kernel_core.records import SPLITS, KernelSpec, Progress, Split, no_progress
+from kernel_core.source_toml import read_images_table, read_source_file
 from kernel_core.store import default_root
 
 FEATURES = "penultimate.safetensors"  # the name of the file of features that are made here
@@ -31,8 +30,9 @@ class SourceRequest:
     """What a person asked for: a source's name or path, how much of its ensemble, and which neighbors.
 
     runs: the first so many runs, None for all. files: so many files of a published configuration, None for as
-    many as `runs` needs. query, database, transform and classes are as in `KernelSpec`; classes "each" asks for the
-    kernel of all classes and for that of each alone. similarities: None for the kernel, and for all that the source
+    many as `runs` needs. query, database, transform and classes are as in `KernelSpec`; database None asks for
+    neighbors in the train split, or in the only split there is; classes "each" asks for the kernel of all classes and
+    for that of each alone. similarities: None for the kernel, and for all that the source
     gives where nothing but runs and files is given. precision: one of `PRECISIONS`. Raises `RequestError` where these do not fit together.
     """
 
@@ -40,29 +40,26 @@ class SourceRequest:
     runs: int | None = None
     files: int | None = None
     query: Split = "test"
-    database: Split = "train"
+    database: Split | None = None
     transform: str = "log_softmax"
     classes: tuple[int, ...] | Literal["each"] | None = None
     similarities: tuple[str, ...] | None = None
     precision: str = "auto"
 
-    @property
-    def kernel(self) -> KernelSpec:
-        """The kernel that was asked for; where each class was, that of all of them."""
+    def kernel(self, splits: tuple[Split, ...] = SPLITS) -> KernelSpec:
+        """The kernel that was asked for of a source with these splits; where each class was, that of all of them."""
         return KernelSpec(
             "kernel",
             self.query,
-            self.database,
+            self.database or splits[0],
             runs=self.runs,
             transform=self.transform,
             classes=None if self.classes == "each" else self.classes,
         )
 
-    @property
-    def is_variant(self) -> bool:
-        """Whether the direction or the kernel is another than the default."""
-        given = self.query, self.database, self.transform, self.classes
-        return given != ("test", "train", "log_softmax", None)
+    def is_variant(self, splits: tuple[Split, ...] = SPLITS) -> bool:
+        """Whether the direction or the kernel is another than the default one of a source with these splits."""
+        return self.classes == "each" or self.kernel(splits) != SourceRequest(runs=self.runs).kernel(splits)
 
     @property
     def path(self) -> Path | None:
@@ -78,7 +75,7 @@ class SourceRequest:
             )
         if self.files is not None and self.files < 1:
             raise RequestError(f"{self.files} files were asked for; ask for 1 or more.")
-        kernel = self.kernel  # refuses what is no split, transform or classes
+        kernel = self.kernel()  # refuses what is no split, transform or classes
         if self.similarities is None or "kernel" in self.similarities:
             return
         for similarity in self.similarities:
@@ -145,7 +142,7 @@ def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:
     """Whatever copy of CIFAR-10 is here; else torchvision's; else the Hub's."""
     by_torchvision = ImagesFrom("torchvision", {"root": images.torchvision_root()}, "CIFAR10")
     try:
-        return _fetched(by_torchvision, offline=True)
+        return images.fetched(by_torchvision, offline=True)
     except NotBuilt:
         pass
     try:
@@ -155,7 +152,7 @@ def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:
             raise
     try:
         progress("downloading CIFAR-10 by torchvision", 0, 1)
-        return _fetched(by_torchvision, offline=False)
+        return images.fetched(by_torchvision, offline=False)
     except DownloadError as torchvision_error:
         try:
             return hub.fetch_images(progress=progress)
@@ -163,43 +160,10 @@ def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:
             raise DownloadError(f"{torchvision_error} The Hub's copy failed too: {hub_error}") from None
 
 
-def _fetched(source: ImagesFrom, *, offline: bool) -> ImagesFrom:
-    """The same torchvision dataset, once it is here. Raises `NotBuilt` if it is not and `offline` forbids to fetch."""
-    if not images.torchvision_is_here(source):
-        if offline:
-            raise NotBuilt(f"{source.dataset} is not downloaded in {source.paths['root']}.")
-        images.download_torchvision(source)
-    return source
-
-
 BUILT_IN: dict[str, Callable[[SourceRequest, str | None, bool, Progress], Source]] = {
     "digits": _digits,
     "cifar10-multirun": _cifar10_multirun,
 }
-
-SCHEMA = {
-    "": {"name", "images", "ensemble", "features"},
-    "images": {"train", "test", "torchvision", "root", "folder", "size"},
-    "ensemble": {"files"},
-    "features": {"file"},
-}
-
-
-def read_source_file(path: Path, *, offline: bool = False) -> Source:
-    """The source that a `source.toml` describes; paths in it are relative to its folder.
-
-    Raises `SourceError` if it is no TOML, lacks something, holds an unknown key, or names no existing logits.
-    """
-    content = _read_toml(path)
-    _check_keys(path, content)
-    folder = path.parent
-    name = _text(path, content, "name") if "name" in content else folder.name
-    source_images = _images_from(path, content["images"])
-    if source_images.reader == "torchvision":
-        _fetched(source_images, offline=offline)
-    logits = _logit_files(path, content["ensemble"])
-    features = folder / _text(path, content["features"], "file") if "features" in content else None
-    return Source(name, source_images, logits, features, root=folder)
 
 
 def find_images(text: str, base: Path) -> ImagesFrom:
@@ -213,11 +177,11 @@ def find_images(text: str, base: Path) -> ImagesFrom:
         return ImagesFrom("digits")
     if text in images.TORCHVISION:
         root = images.torchvision_root()
-        return _fetched(ImagesFrom("torchvision", {"root": root}, text), offline=False)
+        return images.fetched(ImagesFrom("torchvision", {"root": root}, text), offline=False)
     path = base / Path(text).expanduser()
     if path.suffix == ".toml":
-        found = _images_from(path, _read_toml(path).get("images") or {})
-        return _fetched(found, offline=False) if found.reader == "torchvision" else found
+        found = read_images_table(path)
+        return images.fetched(found, offline=False) if found.reader == "torchvision" else found
     if (path / "train").is_dir() and (path / "test").is_dir():
         return ImagesFrom("folder", {"folder": path})
     tables = {split: sorted(path.glob(f"{split}*.parquet")) for split in SPLITS}
@@ -229,83 +193,3 @@ def find_images(text: str, base: Path) -> ImagesFrom:
         "a folder with train/<class>/ and test/<class>/, a folder with one train*.parquet and one test*.parquet, a "
         f"source.toml, digits, or one of torchvision's {', '.join(sorted(images.TORCHVISION))}."
     )
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SourceError(f"{path} cannot be read as TOML ({error}); correct it there.") from None
-
-
-def _check_keys(path: Path, content: dict[str, Any]) -> None:
-    for section in ("images", "ensemble"):
-        if section not in content:
-            raise SourceError(
-                f"{path} has no section [{section}]; expected [images], [ensemble], optionally [features]."
-            )
-    for section, known in SCHEMA.items():
-        table = content if not section else content.get(section, {})
-        if not isinstance(table, dict):
-            raise SourceError(f"{path}: {section} is {table!r}; expected a section [{section}].")
-        unknown = sorted(set(table) - known)
-        if unknown:
-            where = f"[{section}]" if section else "the top level"
-            raise SourceError(
-                f"{path}: {where} has the key {unknown[0]!r}; known: {', '.join(sorted(known))}."
-            )
-
-
-def _text(path: Path, table: dict[str, Any], key: str) -> str:
-    value = table.get(key)
-    if not isinstance(value, str) or not value:
-        raise SourceError(f'{path}: {key} is {value!r}; expected a text in quotes, as in {key} = "…".')
-    return value
-
-
-def _images_from(path: Path, table: dict[str, Any]) -> ImagesFrom:
-    size = table.get("size")
-    if size is not None and (type(size) is not int or not 4 <= size <= 512):
-        raise SourceError(f"{path}: [images] size is {size!r}; expected pixels a side from 4 to 512.")
-    return replace(_reader_of(path, table), size=size)
-
-
-def _reader_of(path: Path, table: dict[str, Any]) -> ImagesFrom:
-    folder = path.parent
-    ways = [key for key in ("torchvision", "folder", "train") if key in table]
-    if len(ways) != 1:
-        raise SourceError(
-            f"{path}: [images] names {' and '.join(ways) or 'no images'}; expected one of: train and test (Parquet "
-            "files), torchvision, folder."
-        )
-    if ways == ["torchvision"]:
-        dataset = _text(path, table, "torchvision")
-        if dataset not in images.TORCHVISION:
-            raise SourceError(
-                f"{path}: torchvision = {dataset!r}; known: {', '.join(sorted(images.TORCHVISION))}."
-            )
-        root = folder / _text(path, table, "root") if "root" in table else images.torchvision_root()
-        return ImagesFrom("torchvision", {"root": root}, dataset)
-    if ways == ["folder"]:
-        return ImagesFrom("folder", {"folder": folder / _text(path, table, "folder")})
-    return ImagesFrom("parquet", {split: folder / _text(path, table, split) for split in ("train", "test")})
-
-
-def _logit_files(path: Path, table: dict[str, Any]) -> tuple[Path, ...]:
-    """The files that the patterns of [ensemble] match, sorted by path, each once."""
-    patterns = table.get("files")
-    if isinstance(patterns, str):
-        patterns = [patterns]
-    if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) for p in patterns):
-        raise SourceError(
-            f'{path}: [ensemble] files is {patterns!r}; expected a list as in files = ["runs/*/log.pt"].'
-        )
-    found: set[Path] = set()
-    for pattern in patterns:
-        matches = glob.glob(str(path.parent / pattern), recursive=True)
-        if not matches:
-            raise SourceError(
-                f"{path}: no file matches {pattern!r} in {path.parent}; correct [ensemble] files."
-            )
-        found.update(Path(match) for match in matches)
-    return tuple(sorted(found))

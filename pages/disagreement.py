@@ -26,7 +26,7 @@ with two:
 weighable = disagreement.can_weigh(first) and disagreement.can_weigh(second)
 names = [name for name, rule in RULES.items() if weighable or not rule.weighted]
 rule_name = three.segmented_control(
-    "Vote of the nearest training examples", names, default=names[0], required=True, key="vote", bind="query-params", wrap=True,
+    f"Vote of the nearest {results.spec.database_example}s", names, default=names[0], required=True, key="vote", bind="query-params", wrap=True,
     help="**majority of 3**: the label most of the 3 nearest have, ties to the smallest label.  \n**weighted 20**: the "
     "label with the largest sum of value⁴ among the 20 nearest; a negative value weighs nothing, so it is not offered "
     "beside minus a distance.",
@@ -108,8 +108,8 @@ for row in ranking.iloc[(page - 1) * ROWS : page * ROWS].itertuples():
     lists = [set(neighbors.indices[row.query_index, :k].tolist()) for neighbors in shown.values()]
     common = lists[0] & lists[1]
     own: Group = {
-        "title": "test",
-        "tiles": [tile(results, "test", row.query_index, note=f"test {row.query_index}")],
+        "title": results.query,
+        "tiles": [tile(results, results.query, row.query_index, note=f"{results.query} {row.query_index}")],
     }
     head = f"label {results.class_names[row.query_label]}  ·  {len(common)} of {k} neighbors in both lists"
     cells.append(

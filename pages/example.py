@@ -24,15 +24,17 @@ with right:
     verdict.show_votes(results, split, index)
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    among = st.segmented_control(
-        "Neighbors among", ["train", "test"], default="train", required=True, key="among", bind="query-params",
-        help="Its own split shows near-duplicates within it; an example is never its own neighbor.",
-    )  # fmt: skip
+    among = results.database
+    if len(results.examples) > 1:
+        among = st.segmented_control(
+            "Neighbors among", list(results.examples), default=among, required=True, key="among", bind="query-params",
+            help="Its own split shows near-duplicates within it; an example is never its own neighbor.",
+        )  # fmt: skip
     k = st.slider("Neighbors", 5, 50, 10, key="neighbors", bind="query-params", width=220)
 
 missing: near.Missing = {}
 lists = near.found(results, (split, index), among, missing)
-settings = {"among": among if among != "train" else None, "neighbors": k if k != 10 else None}
+settings = {"among": among if among != results.database else None, "neighbors": k if k != 10 else None}
 near.show_lists(results, (split, index), among, k, lists, walk.carried([*way, current], **settings))
 st.caption(
     "A click makes a neighbor the next example; *compare* opens the pair. Below its similarity (Euclidean: minus the "

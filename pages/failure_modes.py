@@ -14,14 +14,15 @@ results = load.results()
 
 ROWS, NEAREST = 8, 9
 
-st.header("Failure modes: the nearest training example has another label")
+neighbor = results.spec.database_example
+st.header(f"Failure modes: the nearest {neighbor} has another label")
 by = choose_similarity(results, "Similar by", "by")
 neighbors = results.neighbors_by(by)
 mismatches = load.mismatches(results.id, by)
 counts = confusion(mismatches)
 names = results.class_names
 if not len(mismatches):
-    st.success(f"By {SIMILARITIES[by]}, every test example's nearest training example has its label.")
+    st.success(f"By {SIMILARITIES[by]}, every test example's nearest {neighbor} has its label.")
     st.stop()
 
 every = "every pair of labels"
@@ -71,14 +72,18 @@ rows = controls.number_input("Rows", 1, len(mismatches), start, key="rows", bind
 controls.button(
     f"{ROWS} more", on_click=more, disabled=rows >= len(mismatches), key="more", icon=":material/add:"
 )
+differ = (
+    f"**{len(mismatches):,} pairs** of a test example and its nearest differ in label"
+    if results.spec.excludes_self
+    else f"**{len(mismatches):,} of {len(results.labels[0]):,} test examples** have a nearest {neighbor} of another label"
+)
 beside.markdown(
-    f"**{len(mismatches):,} of {len(results.labels[0]):,} test examples** have a nearest training example of another label; "
-    f"{'all are shown' if rows >= len(mismatches) else f'the nearest {rows:,} are shown'}, the most similar first."
+    f"{differ}; {'all are shown' if rows >= len(mismatches) else f'the nearest {rows:,} are shown'}, the most similar first."
 )
 
 
 def row(pair: object) -> Cell:
-    """The test example, what the ensemble says of it, and its nearest training examples."""
+    """The test example, what the ensemble says of it, and its nearest."""
     query, label = pair.query_index, pair.query_label
     predicted, confidence = results.predictions.predicted[query], results.predictions.confidence[query]
     said = f"{results.class_names[predicted]} with probability {confidence:.0%}"
@@ -89,8 +94,11 @@ def row(pair: object) -> Cell:
         "id": query,
         "head": f"#{pair.rank}  ·  the ensemble says {said}",
         "groups": [
-            {"title": "test", "tiles": [tile(results, "test", query, note=f"test {query}")]},
-            {"title": "nearest training examples, in order", "tiles": found},
+            {
+                "title": results.query,
+                "tiles": [tile(results, results.query, query, note=f"{results.query} {query}")],
+            },
+            {"title": f"nearest {neighbor}s, in order", "tiles": found},
         ],
     }
 
@@ -105,7 +113,7 @@ gallery(
     carried=links.query(list=f"failure_modes:{by}"),
 )
 st.caption(
-    f"The number after # is the rank among all test examples by the similarity to the nearest training example ({SIMILARITIES[by]}). "
+    f"The number after # is the rank among all test examples by the similarity to the nearest {neighbor} ({SIMILARITIES[by]}). "
     "The ensemble's prediction is the largest of its averaged logits; the percentage is that class's probability "
     "averaged over the runs. ≠ and a dashed frame mark a label that differs from the test example's."
 )

@@ -6,7 +6,7 @@ import streamlit as st
 from kernel_core import duplicates, likeness
 from kernel_core.errors import NotBuilt
 from kernel_core.records import SIMILARITIES
-from pages.ui import jobs, links, load, shell
+from pages.ui import jobs, links, load, near, shell
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.ranks import choose_ranks, stop_if_reversed
 
@@ -21,13 +21,7 @@ total = len(load.ranking(results.id, "kernel"))
 M = len(results.predictions.single)  # runs
 features = [name for name in ("penultimate", "penultimate-euclidean") if name in results.neighbors]
 if not features:
-    st.info(
-        "This source has no penultimate features, so the kernel's pairs stand alone. To see features, train the "
-        "networks again from a recipe and keep one run's: "
-        f"`kernel-explorer features {load.request().name} --train RECIPE`; or save one run's activations before its "
-        "last layer as a safetensors file and name it under `[features]` in the source.toml.",
-        icon=":material/info:",
-    )
+    near.say_no_features(results, "the kernel's pairs stand alone")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
     words = {str(n): n for n in FEWER if n < M} | {"all": M}
@@ -62,8 +56,8 @@ def cell(pair: object) -> Cell:
         "head": f"#{pair.rank}  ·  {pair.similarity:.3f}",
         "groups": [
             {"title": "", "tiles": [
-                tile(results, "test", query, note=f"{confidence:.0%} {results.class_names[said]}"),
-                tile(results, "train", database, beside=pair.query_label, note=f"train {database}"),
+                tile(results, results.query, query, note=f"{confidence:.0%} {results.class_names[said]}"),
+                tile(results, results.database, database, beside=pair.query_label, note=f"{results.database} {database}"),
             ]},
         ],
     }  # fmt: skip
@@ -124,10 +118,10 @@ with right:
 st.caption(
     "Below each test example: the ensemble's prediction and that class's probability averaged over the runs. "
     f"Numbers are of the pairs drawn below: those of rank {first:,} to {last:,} of each ranking, the first {SHOWN} of "
-    "a longer window. Nearest by pixels too: the training example is also the one nearest by pixels. Alike: pixels "
+    "a longer window. Nearest by pixels too: the second example is also the one nearest by pixels. Alike: pixels "
     f"correlate by at least {likeness.ALIKE} when moved by up to {likeness.SHIFT} pixels and mirrored as fits best. "
-    f"{likeness.RANDOM.capitalize()}: test examples of which the ensemble is surest, each with any training example of "
-    "its label; features that show these have found the label and no more. A pair holds if fewer runs have the same "
+    f"{likeness.RANDOM.capitalize()}: test examples of which the ensemble is surest, each with any "
+    f"{results.spec.database_example} of its label; features that show these have found the label and no more. A pair holds if fewer runs have the same "
     f"two examples among their first {SHOWN}."
 )
 

@@ -4,13 +4,13 @@ import streamlit as st
 
 from kernel_core.comparison import named_example
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
-from kernel_core.projection import NEIGHBORS, directions
-from pages.ui import jobs, load, shell
+from kernel_core.projection import NEIGHBORS, counts_of, directions
+from pages.ui import jobs, load, shell, walk
 from pages.ui.map_view import show_map
 
 shell.guard()
 results = load.results()
-counts = len(results.examples["test"]), len(results.examples["train"])
+counts = counts_of(results.examples)
 try:
     directions(counts)
     found = load.map_of(results.id)
@@ -46,12 +46,12 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
 selected = -1
 if named:
     try:
-        selected = found.point(*named_example(named, {"test": counts[0], "train": counts[1]}))
+        selected = found.point(*named_example(named, walk.counts(results)))
     except RequestError as error:
         st.warning(str(error), icon=":material/warning:")
 show_map(results, found, selected)
 st.caption(
-    f"Rings are test, dots training examples; UMAP put them into the plane from the {NEIGHBORS} nearest of each by the "
+    f"{'Rings are test, dots training examples; ' if counts[1] else ''}UMAP put them into the plane from the {NEIGHBORS} nearest of each by the "
     f"kernel. What lies together is often similar, but **distances between far groups, their sizes and shapes mean nothing**, "
     f"and two dimensions keep little: of the {NEIGHBORS} nearest of each example, {found.kept:.1%} are among its "
     f"{NEIGHBORS} nearest here. The lines on hover go to the true nearest."

@@ -1,4 +1,4 @@
-"""Which test examples have a near-duplicate in the training set?"""
+"""Which test examples have a near-duplicate in the training set, or in the test set where there is no other?"""
 
 import streamlit as st
 
@@ -13,7 +13,11 @@ results = load.results()
 
 SHOWN = 96  # pairs drawn at a time
 
-st.header("Near-duplicates between test and training set")
+st.header(
+    "Near-duplicates within the test set"
+    if results.spec.excludes_self
+    else "Near-duplicates between test and training set"
+)
 by = choose_similarity(results, "Similar by", "by")
 pairs = load.ranking(results.id, by)
 total = len(pairs)
@@ -66,8 +70,8 @@ cells: list[Cell] = [
         "head": f"#{pair.rank}  ·  {pair.similarity:.3f}",
         "groups": [
             {"title": "", "tiles": [
-                tile(results, "test", pair.query_index, note=f"test {pair.query_index}"),
-                tile(results, "train", pair.database_index, beside=pair.query_label, note=f"train {pair.database_index}"),
+                tile(results, results.query, pair.query_index, note=f"{results.query} {pair.query_index}"),
+                tile(results, results.database, pair.database_index, beside=pair.query_label, note=f"{results.database} {pair.database_index}"),
             ]},
         ],
     }
@@ -82,7 +86,7 @@ gallery(
     carried=links.query(list=f"near_duplicates:{by}"),
 )
 st.caption(
-    f"Left the test example, right its nearest training example by {SIMILARITIES[by]}. Pairs are ranked by that "
+    f"Left a test example, right its nearest {results.spec.database_example} by {SIMILARITIES[by]}. Pairs are ranked by that "
     "similarity, the nearest first; ≠ and a dashed frame mark a label that differs. Rank says nothing of truth: "
     "whether a pair is a duplicate is for you to see."
 )

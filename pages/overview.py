@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core import duplicates
+from kernel_core.records import ADJECTIVES
 from kernel_core.results import evaluation
 from pages.ui import load, shell
 
@@ -14,12 +15,12 @@ results = load.results()
 pairs = load.ranking(results.id, "kernel")
 accuracy = evaluation(results)
 
-st.header(f"{results.name}: which training examples does the training process find similar?")
-train, test = results.examples["train"], results.examples["test"]
-height, width = test.images.shape[1:3]
+st.header(f"{results.name}: which examples does the training process find similar?")
+neighbor = results.spec.database_example
+height, width = results.examples[results.query].images.shape[1:3]
 with st.container(horizontal=True, gap="large"):
-    st.metric("Training examples", f"{len(train):,}", width=160)
-    st.metric("Test examples", f"{len(test):,}", width=160)
+    for split, examples in results.examples.items():
+        st.metric(f"{ADJECTIVES[split].capitalize()} examples", f"{len(examples):,}", width=160)
     st.metric("Classes", len(results.class_names), width=160)
     st.metric("Image size", f"{width} × {height}", width=160)
     st.metric("Runs in the ensemble", f"{len(results.predictions.single):,}", width=160)
@@ -69,11 +70,11 @@ with left:
             hide_index=True,
         )
     st.caption(
-        "k-NN: the majority label of the nearest training examples, ties to the smallest label; "
+        f"k-NN: the majority label of the nearest {neighbor}s, ties to the smallest label; "
         "weighted: by value⁴, a negative value weighing nothing."
     )
 with right:
-    st.subheader("How near is the nearest training example?")
+    st.subheader(f"How near is the nearest {neighbor}?")
     first, last = duplicates.default_ranks(len(pairs))
     counts, edges = np.histogram(pairs["similarity"], bins=50)
     bars = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "test examples": counts})
@@ -87,7 +88,7 @@ with right:
             x=alt.X(
                 "from:Q",
                 bin="binned",
-                title="kernel value of the nearest training example",
+                title=f"kernel value of the nearest {neighbor}",
                 axis=alt.Axis(labelOverlap=True, labelSeparation=12),
             ),
             x2="to",
@@ -96,7 +97,7 @@ with right:
         )
     )
     band = alt.Chart(window).mark_rect(opacity=0.35, color="#e8710a").encode(x="from:Q", x2="to:Q")
-    st.altair_chart(shape + band, alt="Histogram of the similarity to the nearest training example")
+    st.altair_chart(shape + band, alt=f"Histogram of the similarity to the nearest {neighbor}")
     st.caption(
         f"The orange band is the window of ranks {first}–{last} that the near-duplicates page opens with: "
         f"kernel values {window['from'][0]:.3f} to {window['to'][0]:.3f}."

@@ -6,7 +6,7 @@ import streamlit as st
 
 from kernel_core import comparison
 from kernel_core.records import SIMILARITIES
-from pages.ui import load, shell
+from pages.ui import load, near, shell
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
@@ -15,12 +15,7 @@ results = load.results()
 
 st.header("Random examples: the kernel's neighbors beside another measure's")
 if "penultimate" not in results.neighbors:
-    st.info(
-        "This source has no penultimate features, so pixels stand beside the kernel. To see features, save one "
-        "run's activations before its last layer as a safetensors file with the tensors `train` (N, D) and `test` "
-        "(N, D), name it under `[features]` in the source.toml, and open the source again.",
-        icon=":material/info:",
-    )
+    near.say_no_features(results, "pixels stand beside the kernel")
 
 
 def another() -> None:
@@ -33,7 +28,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
 against = choose_similarity(results, "Beside the kernel", "against", without="kernel")
 
-queries = comparison.random_queries(len(results.examples["test"]), seed)
+queries = comparison.random_queries(len(results.labels[0]), seed)
 shown = {name: results.neighbors_by(name) for name in ("kernel", against)}
 
 
@@ -43,7 +38,10 @@ def group(name: str, query: int) -> Group:
 
 cells: list[Cell] = []
 for query in queries.tolist():
-    own: Group = {"title": "test", "tiles": [tile(results, "test", query, note=f"test {query}")]}
+    own: Group = {
+        "title": results.query,
+        "tiles": [tile(results, results.query, query, note=f"{results.query} {query}")],
+    }
     cells.append({"id": query, "head": "", "groups": [own, *(group(name, query) for name in shown)]})
 gallery(results, cells, layout="columns", key="random", label="random test examples with their neighbors")
 

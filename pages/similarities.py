@@ -1,4 +1,4 @@
-"""How near is the nearest training example, and how many are nearer than a threshold?"""
+"""How near is the nearest example, and how many are nearer than a threshold?"""
 
 import math
 
@@ -14,7 +14,8 @@ from pages.ui.threshold import DIGITS, threshold_chart
 shell.guard()
 results = load.results()
 
-st.header("Similarity: how near is the nearest training example?")
+neighbor = results.spec.database_example
+st.header(f"Similarity: how near is the nearest {neighbor}?")
 controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 with controls:
     by = choose_similarity(results, "Similar by", "by")
@@ -42,11 +43,12 @@ agrees = (pairs["query_label"] == pairs["database_label"]).to_numpy()
 window = window_length(len(pairs))
 threshold_chart(
     pairs, histogram(pairs["similarity"].to_numpy()), label_agreement_curve(agrees, window), by=by,
-    axis=f"similarity to the nearest training example, by {SIMILARITIES[by]}", threshold=threshold, window=window,
-    on_release=released,
+    axis=f"similarity to the nearest {neighbor}, by {SIMILARITIES[by]}", threshold=threshold, window=window,
+    what="pairs" if results.spec.excludes_self else "test examples", on_release=released,
 )  # fmt: skip
 st.caption(
-    "Each test example counts once, by the similarity to its nearest training example (Euclidean: minus the distance). "
+    f"Each test example counts once, by the similarity to its nearest {neighbor} (Euclidean: minus the distance)"
+    f"{'; two that are nearest to each other count as one' if results.spec.excludes_self else ''}. "
     "The pairs are ranked by it, as on the near-duplicates page. Equal labels say that a pair is of one class, not "
     "that it is a duplicate; similarities by different measures cannot be compared with each other."
 )

@@ -328,7 +328,9 @@ def test_page_without_features_shows_kernel_and_pixels(page, source_folder, cach
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
     app = open_page(page)
     if page == "random_examples":
-        assert "name it under `[features]`" in app.info[0].value
+        assert "features" in app.info[0].value
+        assert "--model MODULE:FUNCTION" in app.info[0].value
+        assert "under `[features]`" in app.info[0].value
         assert [group["title"] for group in cells(app, "random")[0]["groups"]] == ["test", "kernel", "pixels"]
     if page == "near_duplicates":
         assert len(cells(app, "pairs")) == 40

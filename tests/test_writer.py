@@ -18,7 +18,8 @@ from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
-from kernel_core.sources import SourceRequest, find_images, read_source_file
+from kernel_core.source_toml import read_source_file
+from kernel_core.sources import SourceRequest, find_images
 from tests.conftest import CLASS_NAMES, ROOT, png, write_parquet
 from tests.test_bad_input import image_folder
 from tests.writer_processes import CLASSES, SIZES, contents, run_of

@@ -17,7 +17,7 @@ LIMIT = 20  # labels a side of the matrix of failures; more would make cells too
 CELL = 38  # pixels a cell's side aims at
 SIDE = 200  # pixels that few cells are made to fill
 NAME = 120  # pixels of a class name beside the matrix; the tooltip has it whole
-Labels = tuple[int, int]  # of the test example and of its nearest training example
+Labels = tuple[int, int]  # of the test example and of its nearest
 
 
 def accuracy_by_k(board: pd.DataFrame, measures: Sequence[str]) -> alt.LayerChart:
@@ -37,7 +37,7 @@ def accuracy_by_k(board: pd.DataFrame, measures: Sequence[str]) -> alt.LayerChar
         legend=alt.Legend(orient="bottom", labelLimit=260, columns=1, symbolOpacity=1),
     )  # fmt: skip
     base = alt.Chart(rows, height=380).encode(
-        x=alt.X("k:Q", title="nearest training examples, k", scale=alt.Scale(type="log", nice=False),
+        x=alt.X("k:Q", title="neighbors, k", scale=alt.Scale(type="log", nice=False),
                 axis=alt.Axis(values=sorted(set(rows["k"])), grid=False)),
         color=color,
         tooltip=tooltip,
@@ -137,7 +137,7 @@ def _axes(names: Sequence[str], labels: Sequence[int]) -> tuple[alt.X, alt.Y]:
     angle = -50 if max(len(names[label]) for label in labels) > 3 else 0
     scale = alt.Scale(domain=list(labels), padding=0.04)
     return (
-        alt.X("database_label:O", scale=scale, title="label of the nearest training example",
+        alt.X("database_label:O", scale=scale, title="label of the nearest",
               axis=alt.Axis(labelAngle=angle, **look)),
         alt.Y("query_label:O", scale=scale, title="label of the test example", axis=alt.Axis(**look)),
     )  # fmt: skip

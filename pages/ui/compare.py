@@ -113,7 +113,7 @@ def show_pair(
 
     best: how b is laid over a for the box that aligns them; None where the images cannot be.
     """
-    height, width = results.examples["test"].images.shape[1:3]
+    height, width = results.examples[results.query].images.shape[1:3]
     shown = tile_size((height, width), target)
     data: dict[str, Any] = {
         "a": _side(results, *a), "b": _side(results, *b), "size": [width, height],

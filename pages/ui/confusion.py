@@ -38,7 +38,7 @@ def confusion_matrix(
         width=chart["height"],  # as high as wide, where there is room
         key=key,
         on_select=clicked,
-        alt="How often each label has a nearest training example of each other label; the control lists the same pairs",
+        alt="How often each label has a nearest example of each other label; the control lists the same pairs",
     )
     if len(results.class_names) > LIMIT:
         st.caption(

@@ -215,7 +215,7 @@ def gallery(
     Opening what is clicked is done here. label: what a screen reader calls the grid. carried: parameters, made by
     `links.query`, that the address of an opened example takes along, such as the list it was found in.
     """
-    width, height, rendering = tile_size(results.examples["test"].images.shape[1:3], px)
+    width, height, rendering = tile_size(results.examples[results.query].images.shape[1:3], px)
     data: dict[str, Any] = {
         "cells": [_linked(cell, layout, carried) for cell in cells], "layout": layout, "label": label,
         "width": width, "height": height, "rendering": rendering, "cell": _cell_width(cells, width, layout),

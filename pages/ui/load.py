@@ -22,7 +22,7 @@ from kernel_core.nearness import Vectors, vectors_of
 from kernel_core.pixels import Alignment
 from kernel_core.plan import K
 from kernel_core.projection import Map
-from kernel_core.records import SPLITS, Split
+from kernel_core.records import Split
 from kernel_core.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.sources import SourceRequest
 from pages.ui import charts, jobs
@@ -172,9 +172,9 @@ def tile(results_id: str, split: Split, index: int) -> str:
 
 @st.cache_resource(max_entries=8, show_spinner="Preparing the comparison of single examples")
 def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
-    """What a similarity compares, of both splits, for neighbors on demand. Raises `NotBuilt` where the cache lacks it."""
+    """What a similarity compares, of every split, for neighbors on demand. Raises `NotBuilt` where the cache lacks it."""
     found = read_vectors(request(), by_id[results_id], similarity)
-    return {split: vectors_of(similarity, found[split]) for split in SPLITS}
+    return {split: vectors_of(similarity, of_split) for split, of_split in found.items()}
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)

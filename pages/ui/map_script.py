@@ -133,7 +133,7 @@ function describe(m, said) {                           // the card: the example,
   said.tiles.forEach(t => { const f = make('figure', t.differs ? 'differs' : ''); f.append(picture(t, 'small'), make('figcaption', '', (t.differs ? '≠ ' : '') + t.label)); row.append(f); });
   const head = make('div', 'head'), words = make('div'); words.append(make('b', '', said.name), make('div', '', said.label), ...said.words.map(w => make('div', 'soft', w)));
   head.append(picture(said, 'large'), words);
-  m.card.replaceChildren(head, make('div', 'soft', 'nearest by the kernel, of both splits'), row); m.card.hidden = false; place(m);
+  m.card.replaceChildren(head, make('div', 'soft', 'nearest by the kernel' + (m.tests < m.N ? ', of both splits' : '')), row); m.card.hidden = false; place(m);
 }
 
 function place(m) {                                    // beside its point, within the map
@@ -187,7 +187,7 @@ function legend(m, tell) {                             // built once, then only 
   const all = button('All classes', '', () => choose('only', -1)); all._is = () => m.only < 0;
   const mark = m.mark = () => [...shows, all, ...classes].forEach(b => b.setAttribute('aria-pressed', b._is()));
   const group = (label, children) => { const g = make('div', 'group'); g.role = 'group'; g.ariaLabel = label; g.append(...children); return g; };
-  m.legend.replaceChildren(group('Splits', shows), group('Classes', [all, ...classes])); mark();
+  m.legend.replaceChildren(...(m.tests < m.N ? [group('Splits', shows)] : []), group('Classes', [all, ...classes])); mark();
 }
 
 function measure(m) {

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from kernel_core.projection import Map
+from kernel_core.projection import ORDER, Map
+from kernel_core.records import ADJECTIVES
 from kernel_core.results import Results
 from pages.ui import load
 from pages.ui.gallery import tile, tile_size
@@ -78,33 +79,34 @@ def palette(classes: int) -> list[str]:
     return found
 
 
-def packed(found: Map, labels: tuple[np.ndarray, np.ndarray]) -> dict[str, str]:
-    """Points and labels as the browser reads them: base64 of uint16, little-endian. labels: of test and train.
+def packed(found: Map, labels: np.ndarray) -> dict[str, str]:
+    """Points and labels as the browser reads them: base64 of uint16, little-endian. labels: of each point.
 
     Both axes have one scale, 65,535 steps along the longer: a pixel at the largest zoom of a map 1,100 pixels wide.
     """
     xy = found.xy - found.xy.min(axis=0)
     steps = np.rint(xy / max(float(xy.max()), 1e-9) * 65_535).astype("<u2")
-    joined = np.concatenate(labels).astype("<u2")
-    return {name: base64.b64encode(a.tobytes()).decode() for name, a in (("xy", steps), ("labels", joined))}
+    arrays = {"xy": steps, "labels": labels.astype("<u2")}
+    return {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
 
 
 @st.cache_resource(max_entries=2)
 def _data(results_id: str) -> dict[str, Any]:
     """What the browser needs of a map but for the answers, the same for every visitor."""
     results, found = load.by_id[results_id], load.map_of(results_id)
-    tests, trains = (results.examples[split].labels for split in ("test", "train"))
-    image = results.examples["test"].images.shape[1:3]
+    labels = {split: results.examples[split].labels for split in ORDER if split in results.examples}
+    counts = [f"{len(of):,} {ADJECTIVES[split]}" for split, of in labels.items()]
+    image = results.examples[results.query].images.shape[1:3]
     width, height, rendering = tile_size(image, 96)
     names = list(results.class_names)
     label = (
-        f"Map of {len(tests):,} test and {len(trains):,} training examples. Arrow keys move it, plus and minus zoom, "
+        f"Map of {' and '.join(counts)} examples. Arrow keys move it, plus and minus zoom, "
         "zero shows all of it, Enter opens the example nearest to the middle."
     )
     return {
-        "id": results_id, "tests": len(tests), "names": names, "palette": palette(len(names)), "label": label,
+        "id": results_id, "tests": len(labels["test"]), "names": names, "palette": palette(len(names)), "label": label,
         "width": width, "height": height, "small": tile_size(image, 64)[:2], "rendering": rendering,
-        **packed(found, (tests, trains)),
+        **packed(found, np.concatenate(list(labels.values()))),
     }  # fmt: skip
 
 

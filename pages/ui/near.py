@@ -50,9 +50,23 @@ def offer(missing: Missing) -> None:
         load.offer_rows("neighbors")
 
 
+def say_no_features(results: Results, instead: str) -> None:
+    """Say that the source has no penultimate features, what is shown `instead`, and how they are made."""
+    make = f"kernel-explorer features {load.request().name}"
+    trained = (
+        f", or `{make} --train RECIPE` of one trained now from a recipe" if len(results.examples) > 1 else ""
+    )
+    st.info(
+        f"This source has no penultimate features, so {instead}. `{make} --model MODULE:FUNCTION --weights FILE` makes "
+        f"those of a network of yours{trained}. Or name a file of your own under `[features]` in the source.toml. Then open the "
+        "source again.",
+        icon=":material/info:",
+    )
+
+
 def of_fewer_runs(results: Results) -> str:
     """What to say where values on demand are of fewer runs than the build's; else nothing."""
-    if not results.rows or results.rows["train"].runs == len(results.predictions.single):
+    if not results.rows or results.rows[results.database].runs == len(results.predictions.single):
         return ""
     return f" The kernel between examples that no build compares is computed on demand, of {runs_in_words(results)}."
 

@@ -121,7 +121,7 @@ function drawCurve(s) {
 function follow_threshold(s) {                         // everything that depends on it
   const { data: d } = s, n = countAtLeast(s.values, s.threshold), total = s.values.length, c = d.curve;
   const [a, b, link] = s.count.children;
-  a.textContent = many(n); b.textContent = ` of ${many(total)} ${d.what} (${percent(n / total, 1)}) have a training example at least this near (${s.threshold.toFixed(d.digits)}). `;
+  a.textContent = many(n); b.textContent = ` of ${many(total)} ${d.what} (${percent(n / total, 1)}) have a similarity of at least ${s.threshold.toFixed(d.digits)}. `;
   link.hidden = !n; link.setAttribute('href', d.href + `&first=1&last=${n}`);
   link.textContent = n === 1 ? 'Show this pair' : 'Show these pairs';
   s.grip.setAttribute('transform', `translate(${s.scale.x(s.threshold)} 0)`);
@@ -130,7 +130,7 @@ function follow_threshold(s) {                         // everything that depend
   for (const bar of s.bars) bar.classList.toggle('over', bar._low >= s.threshold);
   const x = s.rankX(Math.max(1, n)); s.at.setAttribute('x1', x); s.at.setAttribute('x2', x); s.at.style.display = n ? '' : 'none';
   const k = Math.max(0, c.rank.findLastIndex(r => r <= Math.max(1, n)));
-  s.share.textContent = n ? `Of the ${many(n)} at least this near, ${percent(s.agreed(n), 1)} have the label of their nearest training example; `
+  s.share.textContent = n ? `Of the ${many(n)} at least this near, ${percent(s.agreed(n), 1)} have the label of their nearest; `
     + `around rank ${many(n)}, ${percent(c.running[k], 1)}.` : 'No pair is at least this near.';
 }
 
@@ -188,11 +188,13 @@ def threshold_chart(
     axis: str,
     threshold: float,
     window: int,
+    what: str,
     on_release: Callable[[], None],
 ) -> None:
     """Draw the chart for a ranking as `duplicates.nearest_pairs` gives it.
 
-    by: the similarity's name in addresses; axis: what its axis is called. window: ranks that `curve` runs over.
+    by: the similarity's name in addresses; axis: what its axis is called. window: ranks that `curve` runs over. what: the
+    rows of the ranking, in words.
     on_release: called when the threshold was moved; it stands in `st.session_state["threshold_chart"].threshold`.
     """
     values = pairs["similarity"].to_numpy(np.float32)
@@ -203,7 +205,7 @@ def threshold_chart(
         "edges": bins.edges.tolist(), "counts": bins.counts.tolist(),
         "first": bins.first.tolist(), "last": bins.last.tolist(),
         "curve": {name: curve[name].round(4).tolist() for name in curve},
-        "axis": axis, "what": "test examples", "threshold": threshold, "digits": DIGITS,
+        "axis": axis, "what": what, "threshold": threshold, "digits": DIGITS,
         "href": "near_duplicates?" + query(by=by),
         "hint": "Drag the orange line, or click a bar to see its pairs.",
         "window": f"the {window:,} pairs around this rank",

@@ -12,7 +12,7 @@ import streamlit as st
 
 from kernel_core.comparison import named_example
 from kernel_core.errors import RequestError
-from kernel_core.records import SPLITS, Split
+from kernel_core.records import Split
 from kernel_core.results import Results
 from pages.ui import links, lists
 from pages.ui.gallery import Cell, gallery, tile
@@ -22,8 +22,8 @@ CRUMB = 40  # pixels
 
 
 def counts(results: Results) -> dict[Split, int]:
-    """How many examples each split has."""
-    return {split: len(results.examples[split]) for split in SPLITS}
+    """How many examples each split of the source has."""
+    return {split: len(examples) for split, examples in results.examples.items()}
 
 
 def named(results: Results, parameter: str, default: str = "test:0") -> tuple[Split, int]:
@@ -96,7 +96,7 @@ def show_ways(results: Results, split: Split, index: int, way: list[str]) -> Non
                args=({"example": anywhere, "trail": ""},))  # fmt: skip
     row.text_input(
         "Go to", key="typed", placeholder="test:123", width=150, on_change=_jump, args=(results, current, way),
-        help="An example's split and index, as test:123 or train:456; a number alone is one of the test split.",
+        help="An example's split and index, as test:123; a number alone is one of the test split.",
     )  # fmt: skip
     row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
     if st.session_state.get("typed_wrong"):

@@ -23,7 +23,7 @@ REST = "all other classes"
 
 def runs_in_words(results: Results) -> str:
     """Which runs an explanation is of."""
-    kept, every = results.rows["train"].runs, len(results.predictions.single)
+    kept, every = results.rows[results.database].runs, len(results.predictions.single)
     return f"all {every:,} runs" if kept == every else f"the first {kept:,} of {every:,} runs"
 
 
