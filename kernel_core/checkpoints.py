@@ -15,7 +15,7 @@ from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.files import sha256_of
 from kernel_core.given import GivenImages
 from kernel_core.inference import outputs
-from kernel_core.records import SPLITS, ExampleSet, Progress, Split, no_progress
+from kernel_core.records import ExampleSet, Progress, Split, no_progress
 from kernel_core.source_files import write_json
 from kernel_core.weights import load_weights
 from kernel_core.writer import EnsembleWriter
@@ -113,9 +113,9 @@ def _outputs(
 ) -> tuple[dict[Split, Any], dict[Split, Any] | None]:
     """Logits and features a split; a message about them begins with the checkpoint's name."""
     logits, features = {}, {}
-    for split in SPLITS:
+    for split in examples:
         try:
             logits[split], features[split] = outputs(model, examples[split].images, **how)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
-    return logits, None if features["train"] is None else features
+    return logits, None if features["test"] is None else features

@@ -47,14 +47,16 @@ class GivenImages:
             images = {
                 split: load_examples(images, split) for split in SPLITS
             }  # nothing a source could refer to
-        if not isinstance(images, Mapping) or set(images) != set(SPLITS):
+        if not isinstance(images, Mapping) or set(images) not in ({"train", "test"}, {"test"}):
             found = sorted(map(str, images)) if isinstance(images, Mapping) else type(images).__name__
             raise RequestError(
-                f"images is {found}; expected a mapping with train and test, a path, or the name of a torchvision "
-                "dataset."
+                f"images is {found}; expected a mapping with train and test, or test alone, a path, or the name of a "
+                "torchvision dataset."
             )
-        examples = alike({split: _example_set(split, images[split], names) for split in SPLITS})
-        return cls(examples["train"].class_names, examples)
+        examples = alike(
+            {split: _example_set(split, images[split], names) for split in SPLITS if split in images}
+        )
+        return cls(next(iter(examples.values())).class_names, examples)
 
     def said(self, folder: Path) -> Identity:
         """What this says of an ensemble in that folder, without reading any file."""
@@ -71,7 +73,7 @@ class GivenImages:
         return {part for (part,) in parts - {()}} | ({"train", "test"} if () in parts else set())
 
     def load(self) -> dict[Split, ExampleSet]:
-        """Both splits. Raises `DataError` where they cannot be read or other class names were given for them."""
+        """Each split. Raises `DataError` where they cannot be read or other class names were given for them."""
         if self.examples is not None:
             return self.examples
         assert self.reference is not None
@@ -155,10 +157,14 @@ def run_arrays(
 def _splits(
     run: int, what: str, given: Mapping[Split, Any], known: Identity
 ) -> dict[Split, npt.NDArray[np.float16]]:
-    if not isinstance(given, Mapping) or set(given) != set(SPLITS):
+    if not isinstance(given, Mapping) or set(given) != set(known.splits):
         found = sorted(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
-        raise DataError(f"Run {run}: its {what} are of {found}; expected a mapping with train and test.")
-    return {s: _half(given[s], known.examples[s]["count"], f"Run {run}: its {s} {what}") for s in SPLITS}
+        raise DataError(
+            f"Run {run}: its {what} are of {found}; expected a mapping with {' and '.join(known.splits)}."
+        )
+    return {
+        s: _half(given[s], known.examples[s]["count"], f"Run {run}: its {s} {what}") for s in known.splits
+    }
 
 
 def _half(given: Any, examples: int, about: str) -> npt.NDArray[np.float16]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kernel_core.errors import RequestError
-from kernel_core.records import ExampleSet, Split
+from kernel_core.records import SPLITS, ExampleSet, Split
 
 FILE = "ensemble.json"
 FORMAT = 1
@@ -37,10 +37,15 @@ class Identity:
         """The content of `ensemble.json`."""
         return {"format": FORMAT, **asdict(self)}
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that its examples are of."""
+        return tuple(split for split in SPLITS if split in self.examples)
+
     def of(self, examples: Mapping[Split, ExampleSet], copies: Mapping[Split, str]) -> Identity:
         """The same, said of these examples, which are copied to those files unless they are referred to."""
-        images: dict[str, str | int] = self.images or {str(split): path for split, path in copies.items()}
-        names = list(examples["train"].class_names)
+        images: dict[str, str | int] = self.images or {str(split): copies[split] for split in examples}
+        names = list(next(iter(examples.values())).class_names)
         return Identity(images, fingerprints(examples), names, self.name, self.layer, self.made_by or {})
 
     def differences(self, other: Identity) -> Iterator[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,12 @@ class RunFiles:
 
     def _pack_part(self, part: int, added: list[int], identity: Identity) -> None:
         """Write a part again with the runs added to it; a run that is in both is taken as added."""
-        before, content = self._packed(part)
+        keys = {split: key for split, key in LOGIT_KEYS.items() if split in identity.examples}
+        before, content = self._packed(part, keys.values())
         runs, classes = sorted({*before, *added}), len(identity.class_names)
         logits = {
-            s: np.empty((len(runs), identity.examples[s]["count"], classes), np.float16) for s in SPLITS
+            key: np.empty((len(runs), identity.examples[split]["count"], classes), np.float16)
+            for split, key in keys.items()
         }
         accuracies = []
         for i, run in enumerate(runs):
@@ -110,17 +112,18 @@ class RunFiles:
                 accuracies.append(float(meta["accuracy"]))
             else:
                 j = before.index(run)
-                arrays = {f"logits_{split}": content[key][j].numpy() for split, key in LOGIT_KEYS.items()}
+                arrays = {f"logits_{split}": content[key][j].numpy() for split, key in keys.items()}
                 accuracies.append(float(content["accs"][j]))
-            for split in SPLITS:
-                logits[split][i] = arrays[f"logits_{split}"]
+            for split, key in keys.items():
+                logits[key][i] = arrays[f"logits_{split}"]
         write_log(
-            self._part_path(part), runs=runs, test=logits["test"], train=logits["train"], accuracies=accuracies,
+            self._part_path(part), runs=runs, logits=logits, accuracies=accuracies,
             code=json.dumps(identity.made_by, sort_keys=True),
         )  # fmt: skip
 
-    def _packed(self, part: int) -> tuple[list[int], Mapping[str, Any]]:
-        """The numbers of a part's runs, and its content, memory-mapped; nothing where there is none."""
+    def _packed(self, part: int, keys: Iterable[str] = ("logits",)) -> tuple[list[int], Mapping[str, Any]]:
+        """The numbers of a part's runs, and its content, memory-mapped; nothing where there is none. keys: what it is
+        to hold of each run."""
         path = self._part_path(part)
         if not path.exists():
             return [], {}
@@ -128,7 +131,7 @@ class RunFiles:
         runs = content.get("runs")
         if not isinstance(runs, list) or not all(
             isinstance(content.get(key), torch.Tensor) and len(content[key]) == len(runs)
-            for key in (*LOGIT_KEYS.values(), "accs")
+            for key in (*keys, "accs")
         ):
             raise DataError(f"{path} does not name its runs as ours do; take it out of {self.folder}.")
         return runs, content
@@ -147,7 +150,8 @@ class RunFiles:
             return False
         if lowest in having:
             arrays = read_arrays(self._pending_path(lowest))[0]
-            features = {str(split): arrays[f"features_{split}"] for split in SPLITS}
+            named = {split: f"features_{split}" for split in SPLITS}
+            features = {str(split): arrays[name] for split, name in named.items() if name in arrays}
             write_arrays(path, features, {"layer": layer or "not named", "run": str(lowest)})
         return True
 

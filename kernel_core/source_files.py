@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from kernel_core.files import replacing
-from kernel_core.records import ExampleSet
+from kernel_core.records import SPLITS, ExampleSet, Split
 
 ROW_GROUP = 1000  # images
 
@@ -88,18 +88,16 @@ def write_log(
     path: Path,
     *,
     runs: list[int],
-    test: npt.NDArray[np.float16],
-    train: npt.NDArray[np.float16],
+    logits: Mapping[str, npt.NDArray[np.float16]],
     accuracies: list[float],
     code: str,
 ) -> None:
     """A `log.pt` in the layout of the published ensemble, with the numbers of its runs beside them.
 
-    test, train: (m, N, C). accuracies: on the test set, one a run.
+    logits: by the names of `ensembles.LOGIT_KEYS`, each (m, N, C). accuracies: on the test set, one a run.
     """
     content = {
-        "logits": torch.from_numpy(test),
-        "logits_train": torch.from_numpy(train),
+        **{name: torch.from_numpy(values) for name, values in logits.items()},
         "accs": torch.tensor(accuracies, dtype=torch.float32),
         "code": code,
         "runs": runs,
@@ -112,7 +110,13 @@ def write_log(
 
 
 def write_source_file(
-    path: Path, *, name: str | None, images: Mapping[str, str | int], logits: str, features: str | None
+    path: Path,
+    *,
+    name: str | None,
+    images: Mapping[str, str | int],
+    logits: str,
+    features: str | None,
+    splits: tuple[Split, ...] = SPLITS,
 ) -> None:
     """A `source.toml`. images: its section [images]; logits: a pattern; features: a file, or None."""
     lines = [f"name = {_quoted(name)}"] if name else []
@@ -121,6 +125,7 @@ def write_source_file(
         *(f"{key} = {_quoted(v) if isinstance(v, str) else v}" for key, v in images.items()),
     ]
     lines += ["[ensemble]", f"files = [{_quoted(logits)}]"]
+    lines += [f"splits = {json.dumps(splits)}"] if splits != SPLITS else []
     lines += ["[features]", f"file = {_quoted(features)}"] if features else []
     with writing(path) as file:
         file.write(("\n".join(lines) + "\n").encode())

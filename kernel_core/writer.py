@@ -38,7 +38,7 @@ from kernel_core.identity import (
     refuse_foreign,
     refuse_other,
 )
-from kernel_core.records import SPLITS, ExampleSet, Progress, Split, no_progress
+from kernel_core.records import ExampleSet, Progress, Split, no_progress
 from kernel_core.run_files import FEATURES, PACKED, RunFiles, read_arrays
 from kernel_core.source_files import write_arrays, write_json, write_parquet, write_source_file
 
@@ -48,8 +48,8 @@ LOCK = ".lock"
 class EnsembleWriter:
     """The folder of an ensemble, to which runs are added; left without an error, it is finished.
 
-    images: split → (uint8 images (N, H, W, 3) or (N, H, W), labels (N,)), or split → `ExampleSet`, which are copied;
-    or a path, a torchvision name (see `sources.find_images`) or an `ImagesFrom`, which the source refers to; None
+    images: split → (uint8 images (N, H, W, 3) or (N, H, W), labels (N,)), or split → `ExampleSet`, which are copied, of
+    train and test, or of test alone where no outputs for the training set are to be saved; or a path, a torchvision name (see `sources.find_images`) or an `ImagesFrom`, which the source refers to; None
     where the folder has them. made_by: plain values that say how runs are made. What is None or empty is not
     compared with what the folder says of itself. Raises `RequestError`, and touches nothing, if the folder holds
     another ensemble or something else; `DataError` for images that do not fit together; `StoreError` if the disk
@@ -98,9 +98,11 @@ class EnsembleWriter:
     def _complete(
         self, given: GivenImages | None, examples: dict[Split, ExampleSet] | None
     ) -> dict[Split, npt.NDArray[np.int64]]:
-        """Write images and labels where they are missing, as after a kill; the labels of both splits."""
-        copies = self.identity.images == COPIES
-        parts = {split: self.folder / COPIES[split] for split in SPLITS} if copies else {}
+        """Write images and labels where they are missing, as after a kill; the labels of each split."""
+        copies = {split: COPIES[split] for split in self.identity.splits}
+        parts = (
+            {s: self.folder / path for s, path in copies.items()} if self.identity.images == copies else {}
+        )
         labels = self.folder / "labels.safetensors"
         if not all(path.exists() for path in (labels, *parts.values())):
             if given is None:
@@ -112,8 +114,8 @@ class EnsembleWriter:
             for split, path in parts.items():
                 if not path.exists():
                     write_parquet(path, examples[split])
-            write_arrays(labels, {split: examples[split].labels for split in SPLITS}, {})
-        return {split: values for split, values in read_arrays(labels)[0].items() if split in SPLITS}
+            write_arrays(labels, {split: of_split.labels for split, of_split in examples.items()}, {})
+        return {split: values for split, values in read_arrays(labels)[0].items() if split in copies}
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +145,7 @@ class EnsembleWriter:
         accuracy: float | None = None,
         replace: bool = False,
     ) -> None:
-        """Add a run: its logits (N, C) on the train and test images, arrays or tensors of any floating kind.
+        """Add a run: its logits (N, C) on the images of each split, arrays or tensors of any floating kind.
 
         features: its penultimate features (N, D); the lowest run's are kept in the end. accuracy: on the test set, in 0 … 1;
         without it, that of the logits. replace: whether it may take the place of a run already here, or dropped.
@@ -208,6 +210,7 @@ class EnsembleWriter:
             name=self.identity.name,
             images=self.identity.images,
             logits=PACKED,
+            splits=self.identity.splits,
             features=features,
         )
         return path

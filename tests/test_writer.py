@@ -580,6 +580,29 @@ def test_safetensors_bytes_are_ours_alone_and_read_by_the_library(tmp_path):
             np.testing.assert_array_equal(file.get_tensor(name), array)
 
 
+def test_test_images_alone_make_a_source_of_test_examples(tmp_path, cache):
+    images = {"test": planted_images()["test"]}
+
+    def alone(run):
+        return {what: {"test": arrays["test"]} for what, arrays in run_of(run).items()}
+
+    with EnsembleWriter(tmp_path / "e", images=images, layer="pool") as w:
+        for run in (0, 1):
+            w.add(run, **alone(run))
+        with pytest.raises(DataError, match=r"of \['test', 'train'\]; expected a mapping with test\."):
+            w.add(2, **run_of(2))
+    with EnsembleWriter(tmp_path / "e", images=images) as w:
+        w.add(2, **alone(2))
+    content = torch.load(tmp_path / "e/runs/part-000/log.pt", weights_only=True)
+    assert (content["runs"], "logits_train" in content) == ([0, 1, 2], False)
+    results = build(SourceRequest(str(tmp_path / "e")))
+    assert list(results.examples) == ["test"]
+    assert results.spec.direction == "test→test"
+    assert (len(results.predictions.single), results.features_run) == (3, "0")
+    with pytest.raises(RequestError, match="holds another ensemble"):
+        EnsembleWriter(tmp_path / "e", images=planted_images())
+
+
 def test_source_file_is_toml_whatever_the_names(tmp_path):
     name = 'a "quoted" \\ name,\n\x7f é 漢'
     source_files.write_source_file(
