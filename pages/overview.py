@@ -108,10 +108,8 @@ st.markdown(
     "Train the same network many times. For two examples, see how their predictions move **together** from run to "
     "run: standardise each class's log-probability over the runs, correlate, and average over the classes."
 )
-st.latex(
-    r"K(x, y) \;=\; \frac{1}{C}\sum_{c=1}^{C}\; \frac{1}{M}\sum_{r=1}^{M} Z_{r,c}(x)\,Z_{r,c}(y),"
-    r"\qquad Z = \frac{\log p - \operatorname{mean}_r \log p}{\operatorname{std}_r \log p}"
-)
+st.latex(r"K(x, y) \;=\; \frac{1}{C}\sum_{c=1}^{C}\; \frac{1}{M}\sum_{r=1}^{M} Z_{r,c}(x)\,Z_{r,c}(y)")
+st.latex(r"Z = \frac{\log p - \operatorname{mean}_r \log p}{\operatorname{std}_r \log p}")
 st.markdown(
     "with $M$ runs and $C$ classes. It is at most $(M-1)/M$, its value between an example and itself; 0 means that "
     "the two examples' predictions vary independently. Source: the dataset card of `kjj0/cifar10-multirun-logits`."
