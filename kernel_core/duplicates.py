@@ -61,6 +61,21 @@ def default_ranks(count: int) -> tuple[int, int]:
     return first, min(count, first + PAGE - 1)
 
 
+def passes(pairs: pd.DataFrame, labels: str = "all", of_class: int | None = None) -> npt.NDArray[np.bool_]:
+    """Which pairs have the "same" or "different" labels, or "all"; and, if it is given, of_class as one of them. (n,)
+
+    Raises `RequestError` for another word.
+    """
+    query, database = (pairs[name].to_numpy() for name in ("query_label", "database_label"))
+    same = query == database
+    kept = {"all": np.ones(len(pairs), bool), "same": same, "different": ~same}
+    if labels not in kept:
+        raise RequestError(f"Pairs of {labels!r} labels were asked for; expected {', '.join(kept)}.")
+    has_class = True if of_class is None else (query == of_class) | (database == of_class)
+    found: npt.NDArray[np.bool_] = kept[labels] & has_class
+    return found
+
+
 def rank_window(pairs: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
     """The pairs of rank first … last. Raises `RequestError` unless 1 <= first <= last <= the number of pairs."""
     if not 1 <= first <= last <= len(pairs):

@@ -15,6 +15,13 @@ def label_mismatches(neighbors: Neighbors, query_labels: Labels, database_labels
     return pairs[pairs["query_label"] != pairs["database_label"]]
 
 
+def of_labels(mismatches: pd.DataFrame, query_label: int, database_label: int) -> pd.DataFrame:
+    """Those mismatches whose labels are these two class numbers, in this order."""
+    return mismatches[
+        (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
+    ]
+
+
 def confusion(mismatches: pd.DataFrame) -> pd.DataFrame:
     """How often each pair of labels is among these mismatches, the most frequent first, then by label.
 

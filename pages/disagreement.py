@@ -6,7 +6,7 @@ import streamlit as st
 from kernel_core import disagreement
 from kernel_core.disagreement import ORDERS, RULES
 from kernel_core.records import SIMILARITIES, Neighbors
-from pages.ui import load, shell
+from pages.ui import lists, load, shell
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
@@ -45,8 +45,9 @@ most = min(MOST, results.neighbors_by(first).k)
 k = two.number_input("Neighbors each (k)", 1, most, min(5, most), key="among", bind="query-params", width=150)
 
 table = load.votes(results.id, first, second, rule_name, k)
-if of_class != everything:
-    table = table[table["query_label"] == results.class_names.index(of_class)]
+named = "" if of_class == everything else of_class
+if named:
+    table = table[table["query_label"] == results.class_names.index(named)]
 title = {"first": SIMILARITIES[first], "second": SIMILARITIES[second]}
 counts = disagreement.agreement(table)
 if not counts.total:
@@ -105,8 +106,8 @@ def group(which: str, row: object, common: set[int]) -> Group:
 
 cells: list[Cell] = []
 for row in ranking.iloc[(page - 1) * ROWS : page * ROWS].itertuples():
-    lists = [set(neighbors.indices[row.query_index, :k].tolist()) for neighbors in shown.values()]
-    common = lists[0] & lists[1]
+    nearest = [set(neighbors.indices[row.query_index, :k].tolist()) for neighbors in shown.values()]
+    common = nearest[0] & nearest[1]
     own: Group = {
         "title": results.query,
         "tiles": [tile(results, results.query, row.query_index, note=f"{results.query} {row.query_index}")],
@@ -122,6 +123,7 @@ if cells:
         layout="columns",
         key="disagreement",
         label="test examples with two lists of neighbors",
+        carried=lists.carried("disagreement", first, second, rule_name, k, order, named),
     )
 else:
     st.success("There is no such example.", icon=":material/check:")

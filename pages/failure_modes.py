@@ -1,11 +1,12 @@
 """Where does the nearest training example have another label?"""
 
+import pandas as pd
 import streamlit as st
 
-from kernel_core.failures import confusion
+from kernel_core.failures import confusion, of_labels
 from kernel_core.records import SIMILARITIES
-from pages.ui import links, load, shell
-from pages.ui.confusion import confusion_matrix
+from pages.ui import lists, load, shell
+from pages.ui.confusion import confusion_matrix, pair_names
 from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
@@ -18,22 +19,20 @@ neighbor = results.spec.database_example
 st.header(f"Failure modes: the nearest {neighbor} has another label")
 by = choose_similarity(results, "Similar by", "by")
 neighbors = results.neighbors_by(by)
-mismatches = load.mismatches(results.id, by)
-counts = confusion(mismatches)
-names = results.class_names
-if not len(mismatches):
+everywhere = load.mismatches(results.id, by)
+if not len(everywhere):
     st.success(f"By {SIMILARITIES[by]}, every test example's nearest {neighbor} has its label.")
     st.stop()
 
 every = "every pair of labels"
-pair_of = {every: None} | {
-    f"{names[q]} ≠ {names[d]}": (q, d)
-    for q, d in zip(counts["query_label"], counts["database_label"], strict=True)
-}
+pair_of = {every: None} | pair_names(confusion(everywhere), results.class_names)
 name_of = {pair: name for name, pair in pair_of.items()}
 
 
-available = {every: len(mismatches)} | dict(zip(list(pair_of)[1:], counts["count"].tolist(), strict=True))
+def named(name: str) -> pd.DataFrame:
+    """The mismatches of a pair of labels, called as in the control."""
+    pair = pair_of[name]
+    return of_labels(everywhere, *pair) if pair else everywhere
 
 
 def choose(pair: tuple[int, int] | None) -> None:
@@ -43,7 +42,7 @@ def choose(pair: tuple[int, int] | None) -> None:
 
 def start_over() -> None:
     """As many rows as at first, of what is now chosen."""
-    st.session_state["rows"] = min(ROWS, available[st.session_state["labels_differ"]])
+    st.session_state["rows"] = min(ROWS, len(named(st.session_state["labels_differ"])))
 
 
 def more() -> None:
@@ -59,11 +58,7 @@ chosen = beside.selectbox(
 )  # fmt: skip
 with matrix:
     confusion_matrix(results, by, pair_of[chosen], choose)
-if pair_of[chosen]:
-    query_label, database_label = pair_of[chosen]
-    of_pair = (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
-    mismatches = mismatches[of_pair]
-
+mismatches = named(chosen)
 start = min(ROWS, len(mismatches))
 if st.session_state.get("rows", start) > len(mismatches):
     st.session_state["rows"] = len(mismatches)
@@ -110,7 +105,7 @@ gallery(
     layout="rows",
     key="failures",
     label="label mismatches",
-    carried=links.query(list=f"failure_modes:{by}"),
+    carried=lists.carried("failure_modes", by, "" if chosen == every else chosen),
 )
 st.caption(
     f"The number after # is the rank among all test examples by the similarity to the nearest {neighbor} ({SIMILARITIES[by]}). "

@@ -6,7 +6,7 @@ import streamlit as st
 from kernel_core import duplicates, likeness
 from kernel_core.errors import NotBuilt
 from kernel_core.records import SIMILARITIES
-from pages.ui import jobs, links, load, near, shell
+from pages.ui import jobs, lists, load, near, shell
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.ranks import choose_ranks, stop_if_reversed
 
@@ -137,5 +137,5 @@ for column, (which, ranking) in zip(st.columns(len(rankings), gap="small"), rank
         shown = [cell(pair) for pair in duplicates.rank_window(ranking, first, last).head(SHOWN).itertuples()]
         gallery(
             results, shown, layout="pairs", key=f"pairs_{which[0]}", label=f"pairs by {title(*which)}",
-            carried=links.query(list=f"near_duplicates:{which[0]}" if which[1] == M else None),
+            carried=lists.carried("near_duplicates", which[0]) if which[1] == M else "",
         )  # fmt: skip

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from kernel_core import duplicates
 from kernel_core.records import SIMILARITIES
-from pages.ui import links, load, shell
+from pages.ui import lists, load, shell
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.ranks import choose_ranks, stop_if_reversed
 from pages.ui.state import choose_similarity
@@ -43,11 +44,8 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     )
 
 stop_if_reversed(first, last)
-same = pairs["query_label"] == pairs["database_label"]
-passes = same if kind == "same" else ~same if kind == "different" else same | True
-if of_class != any_class:
-    label = results.class_names.index(of_class)
-    passes &= (pairs["query_label"] == label) | (pairs["database_label"] == label)
+named = "" if of_class == any_class else of_class
+passes = duplicates.passes(pairs, kind, results.class_names.index(named) if named else None)
 inside = pairs["rank"].between(first, last)
 window = pairs[passes & inside]
 
@@ -83,7 +81,7 @@ gallery(
     layout="pairs",
     key="pairs",
     label="near-duplicate pairs",
-    carried=links.query(list=f"near_duplicates:{by}"),
+    carried=lists.carried("near_duplicates", by, "" if kind == "all" else kind, named),
 )
 st.caption(
     f"Left a test example, right its nearest {results.spec.database_example} by {SIMILARITIES[by]}. Pairs are ranked by that "

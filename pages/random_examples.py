@@ -6,7 +6,7 @@ import streamlit as st
 
 from kernel_core import comparison
 from kernel_core.records import SIMILARITIES
-from pages.ui import load, near, shell
+from pages.ui import lists, load, near, shell
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
 
@@ -43,7 +43,14 @@ for query in queries.tolist():
         "tiles": [tile(results, results.query, query, note=f"{results.query} {query}")],
     }
     cells.append({"id": query, "head": "", "groups": [own, *(group(name, query) for name in shown)]})
-gallery(results, cells, layout="columns", key="random", label="random test examples with their neighbors")
+gallery(
+    results,
+    cells,
+    layout="columns",
+    key="random",
+    label="random test examples with their neighbors",
+    carried=lists.carried("random_examples", seed),
+)
 
 st.subheader(
     f"How often do the {k} nearest share the label?"

@@ -317,6 +317,24 @@ def test_keys_are_the_same_everywhere(browser, digits_url):
         at_example(page, "train:7")
 
 
+def test_next_follows_the_list_as_it_was_filtered(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/disagreement?of_class=8")
+        tiles = page.locator(".g.columns .c a.x:first-child").filter(has_text="test")
+        first, second = (tiles.nth(n).get_attribute("data-example") for n in (0, 1))
+        tiles.first.click()
+        at_example(page, first)
+        expect(
+            page.get_by_text(re.compile(r"#1 of \d+ in lowest overlap, by kernel and .*, 8$"))
+        ).to_be_visible()
+        page.keyboard.press("n")
+        at_example(page, second)
+        page.go_back()
+        at_example(page, first)
+        page.go_back()
+        expect(tiles.first).to_have_attribute("data-example", first)
+
+
 def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")

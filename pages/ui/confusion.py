@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import pandas as pd
 import streamlit as st
 
 from kernel_core.results import Results
 from pages.ui import load
 from pages.ui.charts import LIMIT, Labels
+
+
+def pair_names(counts: pd.DataFrame, names: Sequence[str]) -> dict[str, Labels]:
+    """What controls and addresses call each pair of labels in counts (of `failures.confusion`), in their order."""
+    pairs = zip(counts["query_label"].tolist(), counts["database_label"].tolist(), strict=True)
+    return {f"{names[q]} ≠ {names[d]}": (q, d) for q, d in pairs}
 
 
 def confusion_matrix(

@@ -125,12 +125,11 @@ def partner(results: Results, a: tuple[Split, int], by: str = "") -> str:
 
 def show_pair_ways(results: Results, a: tuple[Split, int], b: tuple[Split, int]) -> None:
     """Previous and next pair of the list that the address names, each example with its nearest; and both swapped."""
-    list_name = st.query_params.get("list", "")
-    here, by = lists.place(results, *a, list_name), list_name.partition(":")[2]
+    here = lists.place(results, *a, st.query_params.get("list", ""))
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    if here.listed and links.name_of(*b) == partner(results, a, by):
+    if here.by and links.name_of(*b) == partner(results, a, here.by):
         for key, to, icon in (("previous", here.previous, "left"), ("next", here.next, "right")):
-            other = partner(results, named_example(to, counts(results)), by) if to else ""
+            other = partner(results, named_example(to, counts(results)), here.by) if to else ""
             row.button(
                 key.capitalize(), key=key, icon=f":material/chevron_{icon}:", on_click=_go, disabled=not to,
                 args=({"a": to or "", "b": other},),
