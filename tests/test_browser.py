@@ -198,6 +198,37 @@ def test_next_and_previous_step_through_the_ranking(browser, digits_url):
         expect(page.locator(".g.pairs .h").first).to_contain_text("#31")
 
 
+def test_step_is_one_entry_in_the_history(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        page.locator(".help").wait_for()
+        length, first = page.evaluate("history.length"), page.locator(".g.pairs .h").first
+        page.get_by_role("button", name="Next").click()
+        expect(first).to_contain_text("#79 ")
+        page.keyboard.press("n")
+        expect(first).to_contain_text("#127 ")
+        settle(page)
+        assert page.evaluate("history.length") == length + 2
+        page.go_back()
+        expect(first).to_contain_text("#79 ")
+        expect(page.locator(".g.pairs .c")).to_have_count(48)
+        page.get_by_role("link", name="Overview").click()
+        page.locator("[data-testid=stMetric]").first.wait_for()
+        settle(page)
+        page.go_back()
+        expect(first).to_contain_text("#79 ")
+        page.go_back()
+        expect(first).to_contain_text("#31 ")
+        visit(page, "/example?example=test:9&trail=test:3,train:4")
+        length = page.evaluate("history.length")
+        page.get_by_role("button", name="Next").click()
+        at_example(page, "test:10")
+        assert page.evaluate("history.length") == length + 1
+        page.go_back()
+        at_example(page, "test:9")
+        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+
+
 def test_filters_and_seed_are_in_the_address(browser, cifar10_url):
     with tab(browser, cifar10_url) as page:
         visit(page, "/near_duplicates?first=1&last=10000&labels=different&class=cat")

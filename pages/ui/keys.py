@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.ui.links import ONE_ENTRY_JS
+
 # Keys → what they do, as `?` lists it.
 KEYS = {
     "n or →": "next: example, pair, or window of ranks",
@@ -35,7 +37,9 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 16px; margi
 dt { font-weight: 600; }
 """
 
-JS = """
+JS = (
+    ONE_ENTRY_JS
+    + """
 const roots = () => [document, ...[...document.querySelectorAll('*')].map(e => e.shadowRoot).filter(Boolean)];
 const usable = e => e && !e.disabled && e.getClientRects().length > 0;
 const find = selectors => { for (const s of selectors) for (const r of roots()) {
@@ -72,6 +76,7 @@ export default function ({ data, parentElement }) {
   return () => { document.removeEventListener('keydown', press); removeEventListener('popstate', back); };
 }
 """
+)
 
 _component = st.components.v2.component("kernel_explorer_keys", html=HTML, css=CSS, js=JS)
 
