@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import streamlit as st
@@ -62,6 +63,28 @@ def digits(digits_cache, monkeypatch):
 def planted_source(source_folder, cache, monkeypatch):
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
     return SourceRequest(str(source_folder))
+
+
+def test_labels_of_runs_overlap_nothing():
+    """Labels are right of their dots or of lines up from there: as boxes, none meets another, a dot or a line."""
+    rng = np.random.default_rng(0)
+    for case in range(500):
+        x, y = rng.uniform(0, rng.choice([0.1, 0.8], 1), 3), rng.uniform(0, rng.choice([0, 20, 200], 1), 3)
+        heights = why.label_heights(x, y)
+        assert (heights >= y).all(), case
+        assert heights.max() <= y.max() + why.NAMED * why.ROOM, "there is room for them in the chart"
+        for i in range(3):
+            for j in range(3):
+                if i != j and 0 <= x[j] - x[i] < why.LABEL:
+                    above, below = (
+                        heights[i] >= heights[j] + why.ROOM - 0.1,
+                        heights[i] <= y[j] - why.ROOM + 0.1,
+                    )
+                    assert above or below, case
+    apart = np.array([10.0, 50.0, 90.0])
+    assert (why.label_heights(np.array([0.5, 0.5, 0.5]), apart) == apart).all(), (
+        "beside its dot where it can be"
+    )
 
 
 def test_bars_add_up_to_the_value_and_the_largest_class_is_open(digits):

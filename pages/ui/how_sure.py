@@ -78,7 +78,8 @@ def _intervals(results: Results, found: Certainty, database: Split) -> None:
     least, most = table["low"].min(), table["high"].max()
     domain = [least - 0.03 * (most - least), most + 0.45 * (most - least)]  # to the right is room for words
     base = alt.Chart(table, height=alt.Step(26)).encode(
-        y=alt.Y("neighbor:N", sort=None, title=None, axis=alt.Axis(labelLimit=200, labelBound=False, ticks=False, domain=False)),
+        y=alt.Y("neighbor:N", sort=None, title=None,
+                axis=alt.Axis(labelLimit=200, labelBound=False, labelFlush=False, ticks=False, domain=False)),
         color=alt.Color("sure:N", legend=None, scale=alt.Scale(domain=[True, False], range=[MARKED, PLAIN])),
         tooltip=["neighbor", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")),
                  "stays", alt.Tooltip("ranks", title="rank")],

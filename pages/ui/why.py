@@ -18,6 +18,9 @@ Example = tuple[Split, int]  # split and index: an example's identity
 PLAIN, MARKED, TEXT = "#7f8c9b", "#e8710a", "#808890"  # greys and an orange that both themes show well
 BARS = 20  # classes drawn; of more, the rest are one bar
 NAMED = 3  # runs
+ROOM = 12  # pixels between the middles of two labels, or of a label and a dot
+LABEL = 1 / 6  # of a chart's width: what a label takes of it at most, on a telephone
+AXIS = 90  # pixels of a chart's height that its axis takes
 REST = "all other classes"
 
 
@@ -119,27 +122,71 @@ def _named_runs(added: np.ndarray, of: str) -> np.ndarray:
     return named
 
 
+def _height(found: Explanation) -> int:
+    """Pixels of what stands beside the bars: about as high as they are, and never too low to be read."""
+    return max(260, 26 * min(len(found.by_class), BARS) + 40)
+
+
+def label_heights(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where the labels of a few dots stand, right of their dots or of a line up from there, so that none is on another
+    label, dot or line.
+
+    x: (n,) in shares of the chart's width, of which a label takes at most `LABEL`. y, and what is returned: (n,), in
+    pixels upwards; equal where the label is beside its dot.
+    """
+    heights = y.astype(float)
+    order = np.argsort(-x, kind="stable")
+    for n, i in enumerate(order):
+        right = [j for j in order[:n] if x[j] - x[i] < LABEL]  # what a label of i could reach
+        while above := [heights[j] for j in right if y[j] - ROOM < heights[i] < heights[j] + ROOM - 0.01]:
+            heights[i] = max(above) + ROOM
+    return heights
+
+
 def _scatter(found: Explanation, c: int, a: str, b: str, name: str) -> None:
     """One dot a run: what it says of one class for both examples."""
     named = _named_runs(found.added[c], f"that **{name}** adds")
     table = pd.DataFrame({"run": range(found.a.shape[1]), "a": found.a[c], "b": found.b[c]})
     table["adds"], table["named"] = found.added[c], table["run"].isin(named)
-    table["label"] = [f"run {run}" for run in table["run"]]
-    base = alt.Chart(table.sort_values("named"), height=26 * min(len(found.by_class), BARS) + 40).encode(
-        x=alt.X("a:Q", title=f"{a}: {name}", axis=alt.Axis(tickCount=6)),
-        y=alt.Y("b:Q", title=f"{b}: {name}", axis=alt.Axis(tickCount=5)),
+    words, across, up = _labels(table, _height(found))
+    base = alt.Chart(table.sort_values("named"), height=_height(found)).encode(
+        x=alt.X("a:Q", title=f"{a}: {name}", axis=alt.Axis(tickCount=6), scale=alt.Scale(domain=across, nice=False)),
+        y=alt.Y("b:Q", title=f"{b}: {name}", axis=alt.Axis(tickCount=5), scale=alt.Scale(domain=up, nice=False)),
+    )  # fmt: skip
+    dots = base.mark_circle(opacity=0.75, size=45).encode(
+        color=_marked("named"),
         tooltip=["run", alt.Tooltip("a:Q", title=a, format="+.2f"), alt.Tooltip("b:Q", title=b, format="+.2f"),
                  alt.Tooltip("adds:Q", format="+.5f")],
     )  # fmt: skip
-    dots = base.mark_circle(opacity=0.75, size=45).encode(color=_marked("named"))
-    words = base.transform_filter("datum.named").mark_text(dy=-10, color=TEXT).encode(text="label")
+    labels = alt.Chart(words).encode(x="a:Q")
     st.altair_chart(
-        dots + words, alt=f"One dot a run: the log-probability of {name}, standardized, for both examples"
+        labels.mark_rule(color=TEXT).encode(y="b:Q", y2="at")
+        + dots
+        + labels.mark_text(color=TEXT, align="left", dx=7).encode(y="at:Q", text="label"),
+        alt=f"One dot a run: the log-probability of {name}, standardized, for both examples",
     )
     st.caption(
         "One dot a run: its log-probability of the class, in standard deviations from the mean over the runs. Runs "
         "are counted from 0."
     )
+
+
+def _labels(table: pd.DataFrame, height: int) -> tuple[pd.DataFrame, list[float], list[float]]:
+    """The named runs with the columns label and at (where along b it stands), and both axes' domains, with room for these.
+
+    height: of the chart, in pixels.
+    """
+    low, high = table[["a", "b"]].min(), table[["a", "b"]].max()
+    spread = (high - low).replace(0, 1)
+    words = table[table["named"]].copy()
+    left = low["a"] - 0.04 * spread["a"]
+    right = max(high["a"] + 0.04 * spread["a"], left + (words["a"].max() - left) / (1 - LABEL))
+    pixel = spread["b"] / (height - AXIS - (NAMED + 1) * ROOM)
+    x, y = (words["a"] - left) / (right - left), (words["b"] - low["b"]) / pixel
+    words["label"] = [f"run {run}" for run in words["run"]]
+    words["at"] = low["b"] + pixel * label_heights(x.to_numpy(), y.to_numpy())
+    top = max(high["b"], words["at"].max()) + ROOM * pixel
+    return words, [left, right], [low["b"] - ROOM * pixel, top]
 
 
 def _whole(found: Explanation) -> None:
@@ -150,7 +197,7 @@ def _whole(found: Explanation) -> None:
     table = pd.DataFrame({"place": range(len(order)), "run": order, "adds": added[order]})
     table["named"] = table["run"].isin(named)
     bars = (
-        alt.Chart(table, height=26 * min(len(found.by_class), BARS) + 40)
+        alt.Chart(table, height=_height(found))
         .mark_bar()
         .encode(
             x=alt.X("place:O", title="runs, the one that adds most first", axis=alt.Axis(labels=False, ticks=False)),
