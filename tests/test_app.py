@@ -11,6 +11,7 @@ from kernel_core.pipeline import build
 from kernel_core.results import evaluation, open_results
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store
+from pages.ui import load
 from pages.ui.gallery import tile_size
 from tests.conftest import ROOT
 
@@ -218,6 +219,15 @@ def test_example_shows_neighbors_that_no_build_keeps(digits, example, among):
         assert len(set(names)) == 10
         assert all(name.startswith(among) for name in names)
         assert example not in names
+
+
+def test_what_neighbors_on_demand_need_is_prepared_before_the_first_click(digits, monkeypatch):
+    for cached in (load.vectors, load._prepare_soon, load.nearest):
+        cached.clear()
+    open_page("overview")
+    load._prepare_soon(digits.id).join(20)
+    monkeypatch.setattr(load, "read_vectors", None)  # nothing is left to be read
+    assert len(cells(open_page("example", example="train:5"), "lists")) == 4
 
 
 def test_example_says_what_the_ensemble_says(digits):

@@ -96,7 +96,7 @@ def test_bars_add_up_to_the_value_and_the_largest_class_is_open(digits):
     assert "by all 256 runs" in text_of(app)
     c = int(found.by_class.argmax())
     assert app.get_by_key("class_of_pair").value == digits.class_names[c]
-    drawn = app.get("vega_lite_chart")[0].proto.datasets[0].data.data
+    drawn = app.get("vega_lite_chart")[0].proto.data.data
     bars = pa.ipc.open_stream(drawn).read_pandas()
     assert bars["adds"].sum() == pytest.approx(neighbors.values[3, 0], abs=1e-4)
     assert bars["class"][bars["chosen"]].tolist() == [digits.class_names[c]]
@@ -171,7 +171,7 @@ def test_many_classes_are_drawn_as_the_largest_bars_and_one_of_the_rest(planted_
     monkeypatch.setattr(why, "BARS", 3)
     found = build(planted_source).neighbors_by("kernel")
     app = show("test", 4, 64)
-    drawn = app.get("vega_lite_chart")[0].proto.datasets[0].data.data
+    drawn = app.get("vega_lite_chart")[0].proto.data.data
     bars = pa.ipc.open_stream(drawn).read_pandas()
     assert bars["class"].tolist()[3:] == [why.REST]
     value = found.values[4, found.indices[4].tolist().index(64)]

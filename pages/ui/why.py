@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -14,6 +13,7 @@ from kernel_core.results import Results
 from pages.ui import load
 
 Example = tuple[Split, int]  # split and index: an example's identity
+Channel = dict[str, object]  # of a Vega-Lite specification; Altair takes 0.1 s to write those of a pair
 
 PLAIN, MARKED, TEXT = "#7f8c9b", "#e8710a", "#808890"  # greys and an orange that both themes show well
 BARS = 20  # classes drawn; of more, the rest are one bar
@@ -90,28 +90,36 @@ def _bars(names: tuple[str, ...], found: Explanation, chosen: int | None) -> Non
         table = table.loc[np.argsort(-np.abs(found.by_class), kind="stable")]
         rest = {"class": REST, "adds": table["adds"][BARS:].sum(), "correlation": "", "chosen": False}
         table = pd.concat([table[:BARS], pd.DataFrame([rest])])
-    bars = (
-        alt.Chart(table, height=alt.Step(26))
-        .mark_bar(cursor="pointer")
-        .encode(
-            x=alt.X("adds:Q", title="adds to the value", axis=alt.Axis(tickCount=5)),
-            y=alt.Y(
-                "class:N", sort=None, title=None, axis=alt.Axis(labelLimit=160, ticks=False, domain=False)
-            ),
-            color=_marked("chosen"),
-            tooltip=["class", alt.Tooltip("adds:Q", format="+.4f"), alt.Tooltip("correlation:N")],
-        )
-        .add_params(alt.selection_point(name="bar", fields=["class"]))
+    bars = {
+        "height": {"step": 26},
+        "mark": {"type": "bar", "cursor": "pointer"},
+        "encoding": {
+            "x": _number("adds", "adds to the value", axis={"tickCount": 5}),
+            "y": {"field": "class", "type": "nominal", "sort": None, "title": None,
+                  "axis": {"labelLimit": 160, "ticks": False, "domain": False}},
+            "color": _marked("chosen"),
+            "tooltip": [{"field": "class"}, _number("adds", format="+.4f"), {"field": "correlation"}],
+        },
+        "params": [{"name": "bar", "select": {"type": "point", "fields": ["class"]}}],
+    }  # fmt: skip
+    st.vega_lite_chart(
+        table, bars, on_select=_choose_bar, key="bars_of_pair", alt="What each class adds to the value"
     )
-    st.altair_chart(bars, on_select=_choose_bar, key="bars_of_pair", alt="What each class adds to the value")
     st.caption(
         "A bar is the correlation of the two examples' log-probabilities of that class over the runs, divided by the "
         "number of classes. Click a bar for its runs."
     )
 
 
-def _marked(column: str) -> alt.Color:
-    return alt.Color(f"{column}:N", legend=None, scale=alt.Scale(domain=[True, False], range=[MARKED, PLAIN]))
+def _marked(column: str) -> Channel:
+    """Color by a column that says what is marked."""
+    scale = {"domain": [True, False], "range": [MARKED, PLAIN]}
+    return {"field": column, "type": "nominal", "legend": None, "scale": scale}
+
+
+def _number(column: str, title: str | None = None, **more: object) -> Channel:
+    """A channel that shows a column of numbers; called as the column is where no title is given."""
+    return {"field": column, "type": "quantitative", "title": title or column, **more}
 
 
 def _named_runs(added: np.ndarray, of: str) -> np.ndarray:
@@ -149,22 +157,26 @@ def _scatter(found: Explanation, c: int, a: str, b: str, name: str) -> None:
     table = pd.DataFrame({"run": range(found.a.shape[1]), "a": found.a[c], "b": found.b[c]})
     table["adds"], table["named"] = found.added[c], table["run"].isin(named)
     words, across, up = _labels(table, _height(found))
-    base = alt.Chart(table.sort_values("named"), height=_height(found)).encode(
-        x=alt.X("a:Q", title=f"{a}: {name}", axis=alt.Axis(tickCount=6), scale=alt.Scale(domain=across, nice=False)),
-        y=alt.Y("b:Q", title=f"{b}: {name}", axis=alt.Axis(tickCount=5), scale=alt.Scale(domain=up, nice=False)),
-    )  # fmt: skip
-    dots = base.mark_circle(opacity=0.75, size=45).encode(
-        color=_marked("named"),
-        tooltip=["run", alt.Tooltip("a:Q", title=a, format="+.2f"), alt.Tooltip("b:Q", title=b, format="+.2f"),
-                 alt.Tooltip("adds:Q", format="+.5f")],
-    )  # fmt: skip
-    labels = alt.Chart(words).encode(x="a:Q")
-    st.altair_chart(
-        labels.mark_rule(color=TEXT).encode(y="b:Q", y2="at")
-        + dots
-        + labels.mark_text(color=TEXT, align="left", dx=7).encode(y="at:Q", text="label"),
-        alt=f"One dot a run: the log-probability of {name}, standardized, for both examples",
-    )
+    runs = {
+        "height": _height(found),
+        "encoding": {
+            "x": _number("a", f"{a}: {name}", axis={"tickCount": 6}, scale={"domain": across, "nice": False}),
+            "y": _number("b", f"{b}: {name}", axis={"tickCount": 5}, scale={"domain": up, "nice": False}),
+        },
+        "layer": [
+            {"transform": [{"filter": "datum.named"}], "mark": {"type": "rule", "color": TEXT},
+             "encoding": {"y2": {"field": "at"}}},
+            {"mark": {"type": "circle", "opacity": 0.75, "size": 45},
+             "encoding": {
+                 "color": _marked("named"),
+                 "tooltip": [{"field": "run"}, _number("a", a, format="+.2f"), _number("b", b, format="+.2f"),
+                             _number("adds", format="+.5f")]}},
+            {"transform": [{"filter": "datum.named"}], "mark": {"type": "text", "color": TEXT, "align": "left", "dx": 7},
+             "encoding": {"y": {"field": "at", "type": "quantitative"}, "text": {"field": "label"}}},
+        ],
+    }  # fmt: skip
+    said = f"One dot a run: the log-probability of {name}, standardized, for both examples"
+    st.vega_lite_chart(words.sort_values("named"), runs, alt=said)
     st.caption(
         "One dot a run: its log-probability of the class, in standard deviations from the mean over the runs. Runs "
         "are counted from 0."
@@ -172,21 +184,22 @@ def _scatter(found: Explanation, c: int, a: str, b: str, name: str) -> None:
 
 
 def _labels(table: pd.DataFrame, height: int) -> tuple[pd.DataFrame, list[float], list[float]]:
-    """The named runs with the columns label and at (where along b it stands), and both axes' domains, with room for these.
+    """The table with the columns label and at (where along b it stands) of the named runs, and both axes' domains.
 
-    height: of the chart, in pixels.
+    The domains leave room for the labels. height: of the chart, in pixels.
     """
-    low, high = table[["a", "b"]].min(), table[["a", "b"]].max()
-    spread = (high - low).replace(0, 1)
-    words = table[table["named"]].copy()
-    left = low["a"] - 0.04 * spread["a"]
-    right = max(high["a"] + 0.04 * spread["a"], left + (words["a"].max() - left) / (1 - LABEL))
-    pixel = spread["b"] / (height - AXIS - (NAMED + 1) * ROOM)
-    x, y = (words["a"] - left) / (right - left), (words["b"] - low["b"]) / pixel
-    words["label"] = [f"run {run}" for run in words["run"]]
-    words["at"] = low["b"] + pixel * label_heights(x.to_numpy(), y.to_numpy())
-    top = max(high["b"], words["at"].max()) + ROOM * pixel
-    return words, [left, right], [low["b"] - ROOM * pixel, top]
+    x, y, named = (table[column].to_numpy() for column in ("a", "b", "named"))
+    across, up = (np.ptp(values) or 1.0 for values in (x, y))
+    left = x.min() - 0.04 * across
+    right = max(x.max() + 0.04 * across, left + (x[named].max() - left) / (1 - LABEL))
+    pixel = up / (height - AXIS - (NAMED + 1) * ROOM)
+    at = np.where(named, y, np.nan)
+    at[named] = y.min() + pixel * label_heights(
+        (x[named] - left) / (right - left), (y[named] - y.min()) / pixel
+    )
+    labels = [f"run {run}" for run in table["run"]]
+    domains = [left, right], [y.min() - ROOM * pixel, max(y.max(), np.nanmax(at)) + ROOM * pixel]
+    return table.assign(label=labels, at=at), *([float(end) for end in domain] for domain in domains)
 
 
 def _whole(found: Explanation) -> None:
@@ -196,17 +209,18 @@ def _whole(found: Explanation) -> None:
     order = np.argsort(-added, kind="stable")
     table = pd.DataFrame({"place": range(len(order)), "run": order, "adds": added[order]})
     table["named"] = table["run"].isin(named)
-    bars = (
-        alt.Chart(table, height=_height(found))
-        .mark_bar()
-        .encode(
-            x=alt.X("place:O", title="runs, the one that adds most first", axis=alt.Axis(labels=False, ticks=False)),
-            y=alt.Y("adds:Q", title="adds to the value"),
-            color=_marked("named"),
-            tooltip=["run", alt.Tooltip("adds:Q", format="+.5f")],
-        )
-    )  # fmt: skip
-    st.altair_chart(bars, alt="What each run adds to the value")
+    bars = {
+        "height": _height(found),
+        "mark": "bar",
+        "encoding": {
+            "x": {"field": "place", "type": "ordinal", "title": "runs, the one that adds most first",
+                  "axis": {"labels": False, "ticks": False}},
+            "y": _number("adds", "adds to the value"),
+            "color": _marked("named"),
+            "tooltip": [{"field": "run"}, _number("adds", format="+.5f")],
+        },
+    }  # fmt: skip
+    st.vega_lite_chart(table, bars, alt="What each run adds to the value")
     against = int((added < 0).sum())
     st.caption(
         f"One bar a run, over all classes; together they are the value. {against:,} of {len(added):,} runs speak "
