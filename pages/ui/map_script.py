@@ -26,7 +26,7 @@ JS = (
     + """
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer;
 const make = (tag, name, text) => { const e = document.createElement(tag); if (name) e.className = name; if (text) e.textContent = text; return e; };
-const many = n => n.toLocaleString('en-US'), PICK = 14, DWELL = 125, NEAR = 6;
+const many = n => n.toLocaleString('en-US'), PICK = 14, DWELL = 125, NEAR = 6, MANY = 30;
 const rgb = text => (text.match(/[0-9a-f]{2}/gi) || ['ff', 'ff', 'ff']).slice(0, 3).map(x => parseInt(x, 16));
 const pixel = ([r, g, b]) => (0xff000000 | b << 16 | g << 8 | r) >>> 0;
 
@@ -43,9 +43,13 @@ function unpack(m, data) {                             // once for each map
   for (let i = 0; i < N; i++) start[cell(i) + 1]++;
   for (let c = 0; c < G * G; c++) start[c + 1] += start[c];
   const at = start.slice(); m.inCell = new Int32Array(N); for (let i = 0; i < N; i++) m.inCell[at[cell(i)]++] = i;
-  m.middles = data.names.map((_, c) => {               // where a class's name stands: its median
-    const of = m.order.filter(i => m.label[i] === c); if (!of.length) return null;
-    const middle = v => Float32Array.from(of, i => v[i]).sort()[of.length >> 1]; return [middle(m.X), middle(m.Y), of.length]; });
+  m.middles = new Map();
+}
+
+function middle(m, c) {                                // where a class's name stands: its median, or null if it has no points
+  if (!m.middles.has(c)) { const of = m.order.filter(i => m.label[i] === c), median = v => Float32Array.from(of, i => v[i]).sort()[of.length >> 1];
+    m.middles.set(c, of.length ? [median(m.X), median(m.Y)] : null); }
+  return m.middles.get(c);
 }
 
 const shown = (m, i) => (m.only < 0 || m.label[i] === m.only) && (m.show === 'both' || (i < m.tests) === (m.show === 'test'));
@@ -79,10 +83,10 @@ function paint(m) {
 function outline(m) {                                  // names, the hovered point, its neighbors, the named example
   const c = m.over.getContext('2d'), ratio = m.ratio; c.setTransform(ratio, 0, 0, ratio, 0, 0); c.clearRect(0, 0, m.width, m.height);
   const ring = (i, r, width, style) => { c.beginPath(); c.arc(px(m, i), py(m, i), r, 0, 7); c.lineWidth = width; c.strokeStyle = style; c.stroke(); };
-  if (m.middles.length <= 30) { c.font = '600 13px ' + m.font; c.textAlign = 'center'; c.textBaseline = 'middle'; c.lineWidth = 4; c.lineJoin = 'round';
-    m.middles.forEach((at, k) => { if (!at || m.only >= 0 && m.only !== k) return;
-      const x = at[0] * m.view.s + m.view.x, y = at[1] * m.view.s + m.view.y;
-      c.strokeStyle = m.paperText; c.strokeText(m.names[k], x, y); c.fillStyle = m.ink; c.fillText(m.names[k], x, y); }); }
+  c.font = '600 13px ' + m.font; c.textAlign = 'center'; c.textBaseline = 'middle'; c.lineWidth = 4; c.lineJoin = 'round';
+  for (const k of m.only >= 0 ? [m.only] : m.names.length <= MANY ? m.names.keys() : []) { const at = middle(m, k); if (!at) continue;
+    const x = at[0] * m.view.s + m.view.x, y = at[1] * m.view.s + m.view.y - (m.only < 0 ? 0 : 16);  // of one class alone: above its points, which may be few
+    c.strokeStyle = m.paperText; c.strokeText(m.names[k], x, y); c.fillStyle = m.ink; c.fillText(m.names[k], x, y); }
   if (m.selected >= 0) { ring(m.selected, 11, 5, m.paperText); ring(m.selected, 11, 2.5, m.ink); }
   if (m.keys) { c.strokeStyle = m.ink; c.lineWidth = 1; c.beginPath(); for (const [a, b] of [[-9, -3], [3, 9]]) { c.moveTo(m.width / 2 + a, m.height / 2); c.lineTo(m.width / 2 + b, m.height / 2); c.moveTo(m.width / 2, m.height / 2 + a); c.lineTo(m.width / 2, m.height / 2 + b); } c.stroke(); }
   if (m.hover < 0) return;
@@ -149,13 +153,15 @@ const open = (m, i) => { if (i >= 0) go('example?example=' + nameOf(m, i)); };
 
 function listen(m) {
   const box = m.box, at = e => { const r = box.getBoundingClientRect(); return [e.clientX - r.left, e.clientY - r.top]; }, down = new Map();
-  let moved = 0, spread = 0, last = 0;
-  box.onpointerdown = e => { if (e.button) return; down.set(e.pointerId, at(e)); moved = 0; box.setPointerCapture(e.pointerId); spread = 0; };
+  const pinch = () => { const [p, q] = [...down.values()]; return { x: (p[0] + q[0]) / 2, y: (p[1] + q[1]) / 2, wide: Math.max(1, Math.hypot(p[0] - q[0], p[1] - q[1])) }; };
+  let moved = 0, last = 0;                             // two fingers have always moved: they never open an example
+  box.onpointerdown = e => { if (e.button) return; down.set(e.pointerId, at(e)); moved = down.size > 1 ? 9 : 0; box.setPointerCapture(e.pointerId); };
   box.onpointermove = e => {
     const [x, y] = at(e), before = down.get(e.pointerId); m.keys = false;
     if (!before) { if (e.pointerType !== 'touch') hover(m, nearestPoint(m, x, y, PICK)); return; }
-    moved += Math.abs(x - before[0]) + Math.abs(y - before[1]); down.set(e.pointerId, [x, y]);
-    if (down.size === 2) { const [p, q] = [...down.values()], wide = Math.hypot(p[0] - q[0], p[1] - q[1]); if (spread) zoom(m, wide / spread, (p[0] + q[0]) / 2, (p[1] + q[1]) / 2); spread = wide; }
+    moved += Math.abs(x - before[0]) + Math.abs(y - before[1]);
+    const from = down.size === 2 && pinch(); down.set(e.pointerId, [x, y]);
+    if (from) { const to = pinch(); hover(m, -1); look(m, { ...m.view, x: m.view.x + to.x - from.x, y: m.view.y + to.y - from.y }); zoom(m, to.wide / from.wide, to.x, to.y); }
     else if (moved > 4) { hover(m, -1); look(m, { ...m.view, x: m.view.x + x - before[0], y: m.view.y + y - before[1] }); } };
   box.onpointerup = box.onpointercancel = e => {
     const was = down.delete(e.pointerId); if (!was || moved > 4 || e.type !== 'pointerup') return;
@@ -182,12 +188,16 @@ function legend(m, tell) {                             // built once, then only 
   const button = (words, title, act) => { const b = make('button', '', words); b.type = 'button'; b.title = title; b.onclick = act; return b; };
   const shows = [['both', 'Both splits', ''], ['train', 'Training', 'dot'], ['test', 'Test', 'ring']].map(([value, words, sign]) => {
     const b = button('', '', () => choose('show', value)); if (sign) b.append(make('i', sign)); b.append(words); b._is = () => m.show === value; return b; });
-  const classes = m.names.map((name, c) => { const b = button('', 'this class alone', () => choose('only', m.only === c ? -1 : c)), i = make('i', 'dot');
-    i.style.background = m.palette[c]; b.append(i, name, make('small', '', many(counts[c]))); b._is = () => m.only === c; return b; });
+  const classes = [...m.names.entries()].filter(([c]) => counts[c]).map(([c, name]) => { const b = button('', 'this class alone', () => choose('only', m.only === c ? -1 : c)), i = make('i', 'dot');
+    i.style.background = m.palette[c]; b.append(i, name, make('small', '', many(counts[c]))); b._is = () => m.only === c; b._name = name.toLowerCase(); return b; });
   const all = button('All classes', '', () => choose('only', -1)); all._is = () => m.only < 0;
-  const mark = m.mark = () => [...shows, all, ...classes].forEach(b => b.setAttribute('aria-pressed', b._is()));
   const group = (label, children) => { const g = make('div', 'group'); g.role = 'group'; g.ariaLabel = label; g.append(...children); return g; };
-  m.legend.replaceChildren(...(m.tests < m.N ? [group('Splits', shows)] : []), group('Classes', [all, ...classes])); mark();
+  const names = make('div', 'names'), find = make('input'); names.append(...classes); find.type = 'search'; find.placeholder = find.ariaLabel = 'Find a class';
+  find.oninput = () => { const wanted = find.value.trim().toLowerCase(); classes.forEach(b => { b.hidden = !b._name.includes(wanted); }); };
+  find.onkeydown = e => { e.stopPropagation(); const first = e.key === 'Enter' && find.value.trim() && classes.find(b => !b.hidden); if (first) first.click(); };
+  const reveal = b => { if (b && (b.offsetTop < names.scrollTop || b.offsetTop + b.offsetHeight > names.scrollTop + names.clientHeight)) names.scrollTop = b.offsetTop - names.clientHeight / 2; };
+  const mark = m.mark = () => { [...shows, all, ...classes].forEach(b => b.setAttribute('aria-pressed', b._is())); reveal(classes.find(b => b._is())); };
+  m.legend.replaceChildren(...(m.tests < m.N ? [group('Splits', shows)] : []), group('Classes', [all, ...(classes.length > MANY ? [find] : []), names])); mark();
 }
 
 function measure(m) {

@@ -33,8 +33,11 @@ img { display: block; image-rendering: var(--how); border-radius: 2px } .large {
 .small { width: var(--sx); height: var(--sy) } .near { display: flex; gap: 6px; padding-top: 3px } figure { margin: 0; width: 64px }
 figcaption { font-size: 11px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap } .differs figcaption { color: var(--warn); font-weight: 600 }
 .tools { position: absolute; right: 8px; top: 8px; display: flex; flex-direction: column; gap: 4px }
-.stage { position: relative; min-width: 0 } .legend { display: flex; flex-direction: column; gap: 12px; max-height: 74vh; overflow-y: auto }
-.group { display: flex; flex-direction: column; gap: 1px }
+.stage { position: relative; min-width: 0 } .legend { display: flex; flex-direction: column; gap: 12px; max-height: clamp(340px, 74vh, 900px) }
+.group, .names { display: flex; flex-direction: column; gap: 1px; min-height: 0 } .group { flex: none } .group:last-child { flex: 0 1 auto }
+.names { position: relative; overflow-y: auto } .names button { flex: none } [hidden] { display: none !important }
+input { font: inherit; color: inherit; background: var(--st-secondary-background-color); border: 1px solid var(--line); border-radius: 5px;
+  padding: 4px 8px; margin: 4px 1px; min-width: 0 } input:focus-visible { outline: 2px solid var(--st-primary-color) }
 button { font: inherit; color: inherit; background: none; border: 1px solid transparent; border-radius: 5px; padding: 4px 8px; text-align: left;
   cursor: pointer; display: flex; align-items: center; gap: 8px; min-width: 0; overflow-wrap: anywhere }
 button:hover { background: color-mix(in srgb, var(--ink) 7%, transparent) } button:focus-visible { outline: 3px solid var(--st-primary-color) }
@@ -43,7 +46,8 @@ button small { color: var(--soft); margin-left: auto; font-variant-numeric: tabu
 .tools button { background: var(--st-background-color); border-color: var(--line); width: 34px; height: 34px; justify-content: center; padding: 0; font-size: 18px }
 i { flex: none; width: 11px; height: 11px; border-radius: 50%; box-sizing: border-box } i.dot { background: var(--soft) } i.ring { border: 2.5px solid var(--soft) }
 @media (max-width: 700px) { .m { grid-template-columns: minmax(0, 1fr) } .box { height: clamp(320px, 60vh, 420px) }
-  .legend { max-height: 190px } .group { flex-direction: row; flex-wrap: wrap } button small { margin-left: 0 } }
+  .legend { max-height: 230px } .group:not(:last-child), .names { flex-direction: row; flex-wrap: wrap } .group > button { align-self: start }
+  button small { margin-left: 0 } }
 """
 
 HTML = """<div class="m"><div class="stage"><div class="box" tabindex="0" role="application"><canvas class="points"></canvas>
