@@ -1,4 +1,7 @@
-"""What tests share: a planted ensemble, a source folder made of it, the command, and the machine's abilities."""
+"""What tests share: a planted ensemble, a source folder made of it, the command, and the machine's abilities.
+
+Torch is loaded by what uses it: pytest-xdist's own process reads this file too, and the workers start after it.
+"""
 
 import os
 import shutil
@@ -20,11 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image
 from safetensors.numpy import save_file
-
-from kernel_core import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = set(filter(None, os.environ.get("KERNEL_EXPLORER_REQUIRE", "").split(",")))
@@ -100,6 +100,8 @@ def planted():
 
 def write_log(path, test, train):
     """A log.pt in the published layout."""
+    import torch
+
     path.parent.mkdir(parents=True, exist_ok=True)
     accs = torch.full((len(test),), 0.9)
     content = {
@@ -175,6 +177,8 @@ def digits_cache(tmp_path_factory):
 @pytest.fixture
 def one_thread():
     """As a worker has; small networks gain nothing from more, and on a busy machine lose much."""
+    from kernel_core import machine
+
     with machine.one_thread():
         yield
 

@@ -5,7 +5,6 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from sklearn.neighbors import KNeighborsClassifier
 
 from kernel_core import comparison, evaluate
 from kernel_core.records import Ensemble, KernelSpec, Neighbors
@@ -24,6 +23,8 @@ def test_majority_vote_is_torch_mode():
 
 
 def test_knn_accuracy_is_scikit_learns():
+    from sklearn.neighbors import KNeighborsClassifier  # seconds, for this test alone
+
     rng = np.random.default_rng(1)
     train, test = rng.normal(size=(200, 3)), rng.normal(size=(60, 3))
     train_labels, test_labels = rng.integers(0, 4, 200), rng.integers(0, 4, 60)

@@ -13,7 +13,6 @@ import torch
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
-from torchvision import models
 
 from kernel_core import networks, sources, training
 from kernel_core.cli import main
@@ -232,6 +231,8 @@ def test_options_that_do_not_fit_are_wrong_usage(bare, given):
 
 
 def test_torchvision_weights_of_a_file_say_how_images_are_seen(bare, tmp_path):
+    from torchvision import models  # seconds, for this test and the next
+
     small = "shufflenet_v2_x0_5"
     for classes in (5, 1_000):
         torch.save(models.get_model(small, num_classes=classes).state_dict(), tmp_path / f"{classes}.pth")

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision
 
 from kernel_core import images
 from kernel_core.errors import DataError, DownloadError, NotBuilt
@@ -430,6 +429,8 @@ def batches(rng):
 @pytest.fixture
 def host(monkeypatch, tmp_path):
     """torchvision's host with a small CIFAR-10, and a source.toml that asks for it."""
+    import torchvision  # seconds, for the tests of it alone
+
     archive, packed, pixels, labels = batches(np.random.default_rng(0))
     md5 = {name: hashlib.md5(content).hexdigest() for name, content in packed.items()}
     names = list(packed)
@@ -444,6 +445,7 @@ def host(monkeypatch, tmp_path):
         meta = {"filename": names[6], "key": "label_names", "md5": md5[names[6]]}
         monkeypatch.setattr(cifar10, "meta", meta)
         running.expected = {"train": (pixels[:20], labels[:20]), "test": (pixels[20:], labels[20:])}
+        running.datasets = torchvision.datasets
         running.source = tmp_path / "source.toml"
         running.source.write_text(
             '[images]\ntorchvision = "CIFAR10"\nroot = "data"\n[ensemble]\nfiles = ["runs/log.pt"]\n'
@@ -480,7 +482,7 @@ def test_torchvision_downloads_and_reads_in_order(host, capsys):
 
 
 def test_torchvision_host_out_of_reach_is_refused_each_time(host, monkeypatch):
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"{CLOSED}/{ARCHIVE}")
+    monkeypatch.setattr(host.datasets.CIFAR10, "url", f"{CLOSED}/{ARCHIVE}")
     for _ in range(2):
         with pytest.raises(DownloadError, match=r"could not fetch CIFAR10 into .*refused.*run again"):
             open_toml(host)
@@ -524,7 +526,7 @@ def test_torchvision_file_that_is_damaged_is_refused_and_the_advice_helps(host):
 
 def test_torchvision_download_that_failed_is_tried_again(host, monkeypatch):
     """torchvision makes the folder of MNIST and its kin before it asks for anything."""
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"{CLOSED}/"])
+    monkeypatch.setattr(host.datasets.MNIST, "mirrors", [f"{CLOSED}/"])
     host.source.write_text(host.source.read_text().replace("CIFAR10", "MNIST"))
     for _ in range(2):
         with pytest.raises(DownloadError, match="could not fetch MNIST"):
