@@ -26,6 +26,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from tests import forked
+
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED = set(filter(None, os.environ.get("KERNEL_EXPLORER_REQUIRE", "").split(",")))
 
@@ -60,7 +62,7 @@ def built_once(source, name, tmp_path_factory):
     environment = dict(os.environ, KERNEL_EXPLORER_CACHE=str(folder / name))
     with filelock.FileLock(folder / f"{name}.lock"):
         if not (folder / f"{name}.built").exists():
-            done = run_cli("build", source, env=environment, timeout=230)
+            done = forked.cli("build", source, env=environment, timeout=230)
             assert done.returncode == 0, done.stderr
             (folder / f"{name}.built").touch()
     return environment

@@ -21,7 +21,7 @@ from kernel_core.ensembles import open_ensemble
 from kernel_core.synthetic import SyntheticSize, write_synthetic
 from kernel_core.tables import bench_table
 from kernel_core.topk import Top
-from tests import oracle
+from tests import forked, oracle
 from tests.conftest import ROOT, run_cli, write_log
 
 SMALL = ("--queries", 120, "--database", 700, "--runs", 30, "--classes", 4, "--k", 5)
@@ -89,7 +89,7 @@ def test_several_files_agree_and_a_missing_faiss_is_a_line(result, tmp_path):
 
 
 def test_human_output_and_a_method_that_fails(source_folder):
-    done = run_cli(
+    done = forked.cli(
         "bench", source_folder, "--memory", "1KB", "--methods", "ours,sklearn", "--repeats", 1, "--k", 3
     )
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kernel_core.cli import main
+from tests import forked
 from tests.conftest import ROOT, assert_no_torch, free_port, run_cli, wait_until_healthy
 
 COLUMNS = [
@@ -94,7 +96,7 @@ def test_failures_list_nine_neighbors_each(digits_cache, tmp_path):
 def test_neighbors_agree_with_pairs(digits_cache, tmp_path):
     invoke("pairs", "digits", "--ranks", "1-1", "--csv", tmp_path / "p.csv", env=digits_cache)
     pair = pd.read_csv(tmp_path / "p.csv").iloc[0]
-    done = run_cli(
+    done = invoke(
         "neighbors", "digits", "--query", f"test:{pair.query_index}", "--k", 4, "--json", env=digits_cache
     )
     found = json.loads(done.stdout)
@@ -122,16 +124,16 @@ def test_figures_are_drawn_with_whole_number_magnification(digits_cache, tmp_pat
 
 
 def test_cache_is_listed_and_cleared(source_folder, cache):
-    assert run_cli("build", source_folder).returncode == 0
-    listing = run_cli("cache", "list").stdout
+    assert invoke("build", source_folder).exit_code == 0
+    listing = invoke("cache", "list").stdout
     assert "planted: test→train neighbors by kernel" in listing
-    assert run_cli("cache", "prune", "--days", 1).stdout.startswith("0 removed")
-    assert re.match(r"\d\d removed", run_cli("cache", "clear").stdout)
-    assert "0 entries" in run_cli("cache", "list").stdout
+    assert invoke("cache", "prune", "--days", 1).stdout.startswith("0 removed")
+    assert re.match(r"\d\d removed", invoke("cache", "clear").stdout)
+    assert "0 entries" in invoke("cache", "list").stdout
 
 
 def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
-    done = run_cli("build", source_folder)
+    done = forked.cli("build", source_folder)
     assert done.stdout == (
         "planted: 24 runs, 130 train and 40 test examples, neighbors by kernel, penultimate, penultimate-euclidean, "
         "pixels\n"
@@ -183,16 +185,16 @@ def test_wrong_usage_is_exit_2(words):
     assert "Usage:" in done.stderr
 
 
+def on_a_full_disk(*arguments):
+    """Work of a process: the command; a limit on the size of files stands for the full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))
+    forked.command(*arguments)
+
+
 def test_full_disk_is_one_message_and_leaves_what_was_there(source_folder, cache):
-    """A limit on file size stands for the full disk."""
-    assert run_cli("build", source_folder).returncode == 0
+    assert invoke("build", source_folder).exit_code == 0
     before = {path: path.read_bytes() for path in cache.rglob("*.safetensors")}
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))\n"
-        "from kernel_core.cli import main; sys.argv[0] = 'kernel-explorer'; main()"
-    )
-    command = [sys.executable, "-c", code, "build", str(source_folder), "--runs", "5"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    done = forked.run(on_a_full_disk, "build", str(source_folder), "--runs", "5")
     assert done.returncode == 1
     assert "cannot write to the cache" in done.stderr
     assert "Traceback" not in done.stderr
@@ -212,8 +214,8 @@ def test_serve_refuses_a_port_in_use_before_it_builds(cache):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = run_cli("serve", "digits", "--port", taken.getsockname()[1])
-    assert done.returncode == 1
+        done = invoke("serve", "digits", "--port", taken.getsockname()[1])
+    assert done.exit_code == 1
     assert "Address already in use" in done.stderr
     assert not cache.exists()
 

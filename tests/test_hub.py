@@ -9,7 +9,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from kernel_core.errors import DataError, DownloadError, NotBuilt
 from kernel_core.hub import FIRST_FILE as FIRST
 from kernel_core.hub import IMAGES_REPO, LOGITS_REPO, expected_sha256
 from kernel_core.sources import SourceRequest, open_source
-from tests.conftest import ROOT, run_cli, write_log, write_parquet
+from tests import forked
+from tests.conftest import run_cli, write_log, write_parquet
 from tests.hub_server import Hub
 
 MAIN = FIRST.split("/")[0]
@@ -93,7 +93,7 @@ def environment(hub, home, **settings):
 
 
 def run(hub, home, *arguments, **settings):
-    return run_cli(*arguments, env=environment(hub, home, **settings))
+    return forked.cli(*arguments, env=environment(hub, home, **settings))
 
 
 def build(hub, home, *arguments, **settings):
@@ -113,7 +113,7 @@ class Built:
 def built(server, tmp_path_factory):
     home = tmp_path_factory.mktemp("built")
     server.heal()
-    output = build(server, home)
+    output = run_cli("build", "cifar10-multirun", "--runs", "8", env=environment(server, home))
     assert output.returncode == 0, output.stderr
     return Built(home, output, list(server.log))
 
@@ -228,12 +228,10 @@ def test_files_2_keeps_the_first_when_the_second_fails_or_the_command_is_killed(
     assert hub.fetched() == [FIRST, SECOND]
     hub.heal()
     hub.faults[SECOND] = "stall"
-    program = [sys.executable, "-m", "kernel_core", *command]
-    with subprocess.Popen(
-        program, env=environment(hub, home), cwd=ROOT, stderr=subprocess.DEVNULL
-    ) as process:
-        stalled = hub.stalled.wait(60)
-        process.kill()
+    process = forked.start(forked.command, *command, env=environment(hub, home))
+    stalled = hub.stalled.wait(60)
+    process.kill()
+    process.join()
     assert stalled
     assert hub.fetched() == [SECOND]
     hub.heal()
@@ -345,9 +343,7 @@ def test_progress_counts_the_bytes(hub, tmp_path, xet):
         f"hub.fetch_logits({OTHER.split('/')[0]!r}, 1, progress=lambda *call: calls.append(call))\n"
         "print(json.dumps(calls))"
     )
-    environ = dict(environment(hub, tmp_path), PYTHONPATH=str(ROOT))
-    command = [sys.executable, "-c", script]
-    output = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    output = forked.run(forked.code, script, env=environment(hub, tmp_path))
     assert output.returncode == 0, output.stderr
     first, *calls = json.loads(output.stdout)
     assert first == ["downloading logits, file 1 of 1 (MB)", 0, 1]

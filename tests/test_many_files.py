@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -18,8 +17,8 @@ from kernel_core.errors import DataError
 from kernel_core.pipeline import build
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store
-from tests import oracle
-from tests.conftest import ROOT, write_log
+from tests import forked, oracle
+from tests.conftest import write_log
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, c
         "pipeline.read_moments = read\n"
         f"pipeline.build(SourceRequest({str(source_folder)!r}))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -9
+    assert forked.run(forked.code, code).returncode == -9
     assert len([e for e in Store().entries() if e.kind == "moments"]) == 3
     build(request(source_folder))
     assert len(reads) == 1
@@ -119,15 +118,15 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
         "topk.TopK.merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=-1, stdout=-1, text=True)
+    process = forked.start(forked.code, code, output=cache.parent)
     deadline = time.monotonic() + 60
     while not marker.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "Traceback" not in err
+    os.kill(process.pid, signal.SIGINT)
+    process.join(30)
+    assert process.exitcode == 1
+    assert "Traceback" not in (cache.parent / "stderr").read_text()
     assert not list(cache.rglob("*.tmp"))
     assert kernel(build(request(source_folder))).k == 50
 
@@ -176,7 +175,7 @@ from pathlib import Path
 from kernel_core import topk
 from kernel_core.embed import KernelRows
 from kernel_core.ensembles import open_ensemble
-peak, resting = [0], [0]
+peak = [0]
 def anonymous():
     lines = Path('/proc/self/status').read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith('RssAnon'))
@@ -201,7 +200,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
         write_log(tmp_path / str(f) / "log.pt", test, train)
     peaks = {}
     for count in (2, 8):
-        command = [sys.executable, "-c", PEAK, str(tmp_path), str(count)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = forked.run(forked.code, PEAK, str(tmp_path), str(count))
+        assert done.returncode == 0, done.stderr
         peaks[count] = int(done.stdout)
     assert peaks[8] <= 1.25 * peaks[2], peaks

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from kernel_core.pipeline import build
 from kernel_core.results import evaluation, open_results
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store
-from tests import oracle
-from tests.conftest import ROOT, run_cli, write_log
+from tests import forked, oracle
+from tests.conftest import ROOT, write_log
 
 
 def kernel(results):
@@ -153,11 +154,12 @@ def test_images_in_another_order_than_the_logits_are_warned_of(source_folder, ca
 
 
 def test_two_builds_at_once_agree_and_share_the_work(source_folder, cache):
-    command = [sys.executable, "-m", "kernel_core", "evaluate", str(source_folder), "--json"]
-    pair = [subprocess.Popen(command, stdout=-1, stderr=-1, text=True, cwd=ROOT) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in pair]
-    assert [process.returncode for process in pair] == [0, 0], outputs
-    assert outputs[0][0] == outputs[1][0] == run_cli("evaluate", source_folder, "--json").stdout
+    with ThreadPoolExecutor() as pool:
+        pair = [pool.submit(forked.cli, "evaluate", source_folder, "--json") for _ in range(2)]
+    outputs = [future.result() for future in pair]
+    assert [output.returncode for output in outputs] == [0, 0], outputs
+    alone = forked.cli("evaluate", source_folder, "--json")
+    assert outputs[0].stdout == outputs[1].stdout == alone.stdout != ""
     assert len([e for e in Store().entries() if e.kind == "neighbors"]) == 4
     assert not list(cache.rglob("*.tmp"))
 
@@ -170,6 +172,6 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
         "topk.TopK.merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"build(SourceRequest({str(source_folder)!r}))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -9
+    assert forked.run(forked.code, code).returncode == -9
     assert {e.kind for e in Store().entries()} == {"hashes", "examples", "predictions", "moments"}
     assert len(build(SourceRequest(str(source_folder))).neighbors) == 4

@@ -1,8 +1,6 @@
 """Exact top-k: an oracle, ties, self, and blocks that must not matter."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,8 +10,7 @@ from kernel_core import products, topk
 from kernel_core.blocks import Plan, Size, plan_blocks
 from kernel_core.errors import RequestError
 from kernel_core.machine import Machine
-from tests import oracle
-from tests.conftest import ROOT
+from tests import forked, oracle
 
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")])]  # fmt: skip
 
@@ -225,7 +222,8 @@ def test_search_stays_within_its_budget(runs):
         "topk.top_k(Rows(5_000), Rows(5_000), 50, machine=Machine(torch.device('cpu'), 60_000_000))\n"
         "print(peak() - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = forked.run(forked.code, code)
+    assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 80, "MB; 20 are left to the allocator"
 
 

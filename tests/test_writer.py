@@ -20,6 +20,7 @@ from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
 from kernel_core.source_toml import read_source_file
 from kernel_core.sources import SourceRequest, find_images
+from tests import forked, writer_processes
 from tests.conftest import CLASS_NAMES, ROOT, png, write_parquet
 from tests.test_bad_input import image_folder
 from tests.writer_processes import CLASSES, SIZES, contents, run_of
@@ -164,18 +165,17 @@ def test_adding_more_rewrites_only_the_parts_concerned(tmp_path, monkeypatch):
 
 
 def in_processes(what, folder):
-    command = [sys.executable, "-m", "tests.writer_processes", what, str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=200)
+    done = forked.run(what, folder, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.split()
 
 
 def test_processes_add_at_once_and_one_of_them_wins_a_run_that_all_add(tmp_path):
-    assert sorted(in_processes("together", tmp_path)) == ["told", "told", "told", "won"]
+    assert sorted(in_processes(writer_processes.together, tmp_path)) == ["told", "told", "told", "won"]
 
 
 def test_killed_at_any_moment_only_whole_files_are_left_and_the_next_goes_on(tmp_path):
-    assert int(in_processes("kills", tmp_path)[1]) > 20
+    assert int(in_processes(writer_processes.kills, tmp_path)[1]) > 20
 
 
 # Features

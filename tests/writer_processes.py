@@ -1,8 +1,6 @@
-"""What several processes, and killed ones, do to an ensemble's folder: run by test_writer.py as a process of its own.
+"""What several processes, and killed ones, do to an ensemble's folder: `kills` and `together` are work of a process.
 
-    python -m tests.writer_processes kills|together FOLDER
-
-Torch is loaded once; each attempt is a forked child.
+Each attempt is a forked child of it.
 """
 
 import os
@@ -134,7 +132,3 @@ def together(folder):
     EnsembleWriter(folder / "ensemble").finish()
     add_all(folder / "alone", [*reversed(range(40)), 100])
     assert contents(folder / "ensemble") == contents(folder / "alone")
-
-
-if __name__ == "__main__":
-    {"kills": kills, "together": together}[sys.argv[1]](Path(sys.argv[2]))
