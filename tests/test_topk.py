@@ -68,10 +68,10 @@ def test_every_value_equal_gives_the_first_indices():
 @pytest.mark.parametrize("runs", [1, 6])
 @pytest.mark.parametrize(
     ("chunk", "block", "tile"),
-    [(50, 300, 50), (7, 13, 3), (50, 1, 50), (50, 13, 1), (1, 300, 1), (20, 8, 20), (50, 128, 50)],
+    [(26, 150, 26), (7, 13, 3), (26, 1, 26), (26, 13, 1), (1, 150, 1), (20, 8, 20), (26, 64, 26)],
 )
 def test_block_sizes_do_not_change_the_answer(monkeypatch, chunk, block, tile, runs):
-    q, d = whole_numbers(50, 6, 2), whole_numbers(300, 6, 3)
+    q, d = whole_numbers(26, 6, 2), whole_numbers(150, 6, 3)
     for slice_runs in {1, 2, runs}:
         use_plan(monkeypatch, chunk, block, tile, slice_runs)
         queries, database = Matrix(q, runs), Matrix(d, runs)
