@@ -1,7 +1,7 @@
 """Ensembles trained here: the embedded digits, and folders of runs that survive kills and do not depend on workers."""
 
-import os
-import signal
+import multiprocessing
+import resource
 import subprocess
 import sys
 import time
@@ -26,7 +26,9 @@ from kernel_core.sources import DIGITS_TRAINING, SourceRequest, find_images
 from kernel_core.store import Store
 from kernel_core.training import Order, train_features, train_folder, train_in_memory
 from kernel_core.writer import EnsembleWriter
-from tests.conftest import ROOT, run_cli
+from tests import forked
+from tests.conftest import ROOT
+from tests.test_cli import invoke
 
 TINY = replace(CIFAR10_SMALL, widths=(8, 8), epochs=1, batch=32)
 
@@ -42,6 +44,12 @@ def in_process(monkeypatch):
         return training._here(work, groups, torch.device("cpu"), progress)
 
     monkeypatch.setattr(training, "_crew", here)
+
+
+@pytest.fixture
+def forked_workers(monkeypatch):
+    """Fork the processes that train, rather than start each anew."""
+    monkeypatch.setattr(training.multiprocessing, "get_context", lambda _: forked.CONTEXT)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +117,7 @@ def order(source_folder, folder, runs=3, recipe=TINY, **more):
     return Order("tiny", Training(recipe, runs, more.pop("seed", 0)), given(source_folder), folder, **more)
 
 
-def test_trained_folder_is_a_source(source_folder, tmp_path, cache):
+def test_trained_folder_is_a_source(source_folder, tmp_path, cache, forked_workers):
     told = []
     trained = train_folder(order(source_folder, tmp_path / "out", workers=2), finished=told.append)
     assert sorted(run for run, _ in told) == [0, 1, 2] == list(trained.runs)
@@ -120,7 +128,7 @@ def test_trained_folder_is_a_source(source_folder, tmp_path, cache):
     assert {"penultimate", "penultimate-euclidean"} <= set(results.neighbors)
 
 
-def test_workers_and_order_do_not_change_a_bit_and_runs_can_be_added(source_folder, tmp_path):
+def test_workers_and_order_do_not_change_a_bit_and_runs_can_be_added(source_folder, tmp_path, forked_workers):
     train_folder(order(source_folder, tmp_path / "one", runs=4, workers=1))
     train_folder(order(source_folder, tmp_path / "two", runs=2, workers=2))
     again = []
@@ -130,7 +138,7 @@ def test_workers_and_order_do_not_change_a_bit_and_runs_can_be_added(source_fold
         assert sha256_of(tmp_path / "one" / name) == sha256_of(tmp_path / "two" / name), name
 
 
-def test_a_training_that_is_done_is_done_in_no_time_and_changes_nothing(source_folder, tmp_path):
+def test_a_training_that_is_done_is_done_in_no_time_and_changes_nothing(source_folder, tmp_path, in_process):
     train_folder(order(source_folder, tmp_path / "out", runs=2))
     before, told = listing(tmp_path / "out/runs"), []
     trained = train_folder(order(source_folder, tmp_path / "out", runs=2), finished=told.append)
@@ -138,48 +146,41 @@ def test_a_training_that_is_done_is_done_in_no_time_and_changes_nothing(source_f
     assert listing(tmp_path / "out/runs") == before
 
 
+def train_forking(*arguments):
+    """Work of a process: the command, whose workers are forked as it is."""
+    fork = multiprocessing.get_context("fork")
+    training.multiprocessing.get_context = lambda _: fork
+    forked.command(*arguments)
+
+
+def train_on_a_full_disk(*arguments):
+    """Work of a process: the command, no file of which, nor of its workers, may grow beyond 16 KB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, 16 * 1024))
+    forked.command(*arguments)  # which starts its worker as it does for a user
+
+
 def test_a_killed_training_goes_on_and_comes_to_the_same_bits(source_folder, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "kernel_core",
-        "train",
-        "cifar10-small",
-        "--images",
-        str(source_folder / "source.toml"),
-    ]
-    command += ["--runs", "6", "--epochs", "3", "--workers", "1"]
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-
-    def start(folder):
-        return subprocess.Popen(
-            [*command, "--out", str(folder)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
+    command = ["train", "cifar10-small", "--images", str(source_folder / "source.toml")]
+    command += ["--runs", "6", "--epochs", "4", "--workers", "1"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = start(killed)
+    process = forked.start(train_forking, *command, "--out", str(killed))
     deadline = time.monotonic() + 100
     while len(list(killed.glob("runs/pending/*.safetensors"))) < 2:
         assert time.monotonic() < deadline, "no run was finished"
-        assert process.poll() is None, process.stderr.read()
+        assert process.is_alive(), "the training ended"
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    process.join()
     kept = {path.name: sha256_of(path) for path in killed.glob("runs/pending/*.safetensors")}
     assert len(kept) < 6, "killed too late to show anything"
     assert not (killed / "source.toml").exists()
-    second, undisturbed = start(killed), start(whole)
-    said = second.communicate(timeout=120)[1]
-    undisturbed.communicate(timeout=120)
-    assert (second.returncode, undisturbed.returncode) == (0, 0), said
+    second, undisturbed = (
+        forked.run(train_forking, *command, "--out", str(folder)) for folder in (killed, whole)
+    )
+    assert (second.returncode, undisturbed.returncode) == (0, 0), second.stderr
     done_again = {
         f"run-{int(line.split()[1][:-1]):06d}.safetensors"
-        for line in said.splitlines()
+        for line in second.stderr.splitlines()
         if line.startswith("run ")
     }
     assert not done_again & set(kept), "a finished run is not trained again"
@@ -299,11 +300,8 @@ def test_two_trainings_of_one_folder_do_not_meet(source_folder, tmp_path, in_pro
 def test_a_full_disk_stops_training_with_a_message_and_leaves_no_half_file(source_folder, tmp_path):
     """A limit on the size of files stands for the disk: run 0 has features, and does not fit."""
     out = tmp_path / "out"
-    command = f"ulimit -f 16; exec {sys.executable} -m kernel_core train cifar10-small --epochs 1 --runs 3 --workers 1"
-    done = subprocess.run(
-        ["bash", "-c", f"{command} --images {source_folder / 'source.toml'} --out {out}"],
-        capture_output=True, text=True, check=False, env=dict(os.environ, PYTHONPATH=str(ROOT)), cwd=ROOT,
-    )  # fmt: skip
+    command = ["train", "cifar10-small", "--epochs", "1", "--runs", "3", "--workers", "1", "--out", str(out)]
+    done = forked.run(train_on_a_full_disk, *command, "--images", str(source_folder / "source.toml"))
     assert done.returncode == 1
     assert "run 0 could not be written" in done.stderr
     assert "Traceback" not in done.stderr
@@ -332,9 +330,10 @@ def image_folder(tmp_path):
 @pytest.mark.parametrize("size", ["32", "64"])
 def test_own_images_of_any_size_and_mode_are_trained_on(image_folder, tmp_path, cache, size):
     out = tmp_path / "out"
-    done = run_cli(
-        "train", "imagefolder", image_folder, "--runs", 2, "--out", out, "--size", size, "--epochs", 1
-    )
+    done = forked.run(
+        train_forking, "train", "imagefolder", str(image_folder), "--runs", "2", "--out", str(out),
+        "--size", size, "--epochs", "1",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"next:  kernel-explorer serve {out / 'source.toml'}" in done.stdout
     results = build(SourceRequest(str(out)))
@@ -342,9 +341,9 @@ def test_own_images_of_any_size_and_mode_are_trained_on(image_folder, tmp_path, 
     assert results.class_names == ("blue", "green", "red")
 
 
-def test_another_size_is_another_result(image_folder, tmp_path, cache):
+def test_another_size_is_another_result(image_folder, tmp_path, cache, in_process):
     text = f'[images]\nfolder = "{image_folder}"\nsize = {{}}\n[ensemble]\nfiles = ["runs/*/log.pt"]\n'
-    run_cli("train", "imagefolder", image_folder, "--runs", 2, "--out", tmp_path / "out", "--epochs", 1)
+    invoke("train", "imagefolder", image_folder, "--runs", 2, "--out", tmp_path / "out", "--epochs", 1)
     shapes = []
     for size in (16, 24):
         (tmp_path / "out/source.toml").write_text(text.format(size))
@@ -356,8 +355,8 @@ def test_another_size_is_another_result(image_folder, tmp_path, cache):
 def test_a_size_that_is_none_is_named(source_folder, wrong, cache):
     text = (source_folder / "source.toml").read_text().replace("[ensemble]", f"size = {wrong}\n[ensemble]")
     (source_folder / "source.toml").write_text(text)
-    done = run_cli("build", source_folder)
-    assert done.returncode == 1
+    done = invoke("build", source_folder)
+    assert done.exit_code == 1
     assert "expected pixels a side from 4 to 512" in done.stderr
 
 
@@ -393,10 +392,10 @@ def test_one_class_alone_is_refused():
 def test_what_cannot_be_trained_is_explained(arguments, said, tmp_path):
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    done = run_cli("train", *arguments, "--out", tmp_path / "out")
-    assert done.returncode == 1
+    done = invoke("train", *arguments, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit), done.exception  # anything else would be a traceback
     assert said in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out/source.toml").exists()
 
 
@@ -404,8 +403,8 @@ def test_features_verb_trains_one_run_of_a_recipe(source_folder, cache):
     text = (source_folder / "source.toml").read_text()
     (source_folder / "source.toml").write_text(text.partition("[features]")[0])
     (source_folder / "penultimate.safetensors").unlink()
-    done = run_cli("features", source_folder, "--train", "digits")
-    assert done.returncode == 0, done.stderr
+    done = invoke("features", source_folder, "--train", "digits")
+    assert done.exit_code == 0, done.stderr
     results = build(SourceRequest(str(source_folder)))
     assert results.features_layer == DIGITS.layer
     assert {"penultimate", "penultimate-euclidean"} <= set(results.neighbors)
