@@ -65,11 +65,13 @@ export default function ({ data, parentElement }) {
     const target = ON[arrow || e.key] && find(ON[arrow || e.key]);
     if (target) { e.preventDefault(); target.click(); } };
   const back = e => {                                 // scroll to where it was left, once the page is long enough
-    const main = document.querySelector('[data-testid=stMain]'), to = e.state && e.state.scrolled, until = Date.now() + 3000;
-    const path = location.href;
-    const step = () => { if (location.href !== path || Date.now() > until) return;
+    const main = document.querySelector('[data-testid=stMain]'), to = e.state && e.state.scrolled, start = Date.now();
+    const path = location.href, over = new AbortController();
+    const step = () => { if (location.href !== path || over.signal.aborted || Date.now() > start + 20000) return;
       if (main.scrollHeight - main.clientHeight >= to) main.scrollTop = to;
-      if (Math.abs(main.scrollTop - to) > 1 || Date.now() < until - 2500) requestAnimationFrame(step); };
+      if (Math.abs(main.scrollTop - to) > 1 || Date.now() < start + 500) requestAnimationFrame(step); };
+    for (const name of ['wheel', 'pointerdown', 'keydown']) // whoever scrolls meanwhile is not pulled back
+      addEventListener(name, () => over.abort(), { capture: true, passive: true, signal: over.signal });
     if (to > 0) step(); };
   parentElement.querySelector('.help').onclick = () => dialog.showModal();
   document.addEventListener('keydown', press); addEventListener('popstate', back);
