@@ -1,18 +1,22 @@
 # make run  [SOURCE=digits] [PORT=8501]   set up, build what the cache lacks, serve the app
 # make test                               set up, lint, type-check, run the default test suite
+# make test-all                           the same with the tests that are marked slow
 SOURCE ?= digits
 PORT   ?= 8501
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: run test lint fix lock clean
+.PHONY: run test test-all lint fix lock clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/kernel-explorer serve "$(SOURCE)" --port $(PORT)
 
 test: $(VENV)/.ready-test lint
 	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+test-all: $(VENV)/.ready-test lint
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m ""
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check .

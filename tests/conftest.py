@@ -3,6 +3,7 @@
 Torch is loaded by what uses it: pytest-xdist's own process reads this file too, and the workers start after it.
 """
 
+import functools
 import os
 import shutil
 import socket
@@ -177,6 +178,24 @@ def digits_cache(tmp_path_factory):
 
 
 @pytest.fixture
+def no_umap(monkeypatch):
+    """Maps whose points lie where UMAP would start, which takes ten seconds to load, the first time forty."""
+    from kernel_core import projection
+
+    monkeypatch.setattr(projection, "layout", lambda indices, *_: projection.starting_points(indices))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_looked_for_once():
+    """Streamlit's test driver looks through all installed packages for components at every first run, 0.3 s each."""
+    from streamlit.components.v2 import manifest_scanner as scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanner, "scan_component_manifests", functools.cache(scanner.scan_component_manifests))
+        yield
+
+
+@pytest.fixture
 def one_thread():
     """As a worker has; small networks gain nothing from more, and on a busy machine lose much."""
     from kernel_core import machine
@@ -202,8 +221,8 @@ def free_port():
 
 
 def wait_until_healthy(process, port):
-    """Return once the app answers on the port; fail if its process ends or half a minute passes."""
-    for _ in range(300):
+    """Return once the app answers on the port; fail if its process ends or a minute and more passes."""
+    for _ in range(600):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
                 assert answer.read() == b"ok"

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 from multiprocessing.connection import wait
 from pathlib import Path
+from unittest import mock
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -27,7 +29,8 @@ def start(work, *arguments, env=None, cwd=None, output=None):
     process = CONTEXT.Process(
         target=_begin, args=(work, arguments, dict(env or os.environ), cwd or os.getcwd(), output)
     )
-    with _lock:
+    # Streamlit's test driver leaves its script as the main module, which the child would run.
+    with _lock, mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
         process.start()
     return process
 

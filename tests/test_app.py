@@ -19,12 +19,13 @@ PAGES = ["overview", "near_duplicates", "failure_modes", "example", "pair", "ran
 
 
 def open_page(name, **query):
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    """A page as its address opens it: run once, through app.py, no other page before it."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = str(value)
-    app.run()
     if name != "overview":
-        app.switch_page(f"pages/{name}.py").run()
+        app.switch_page(f"pages/{name}.py")
+    app.run()
     assert not app.exception, app.exception
     return app
 

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from kernel_core import duplicates
+from kernel_core import duplicates, pipeline
 from kernel_core.results import open_map, open_results
 from kernel_core.sources import SourceRequest
 from kernel_core.store import Store
@@ -93,17 +94,29 @@ BESIDE_A_POINT = """
 """A place so many pixels from a point of the map and farther from all others, and the name of that point's example."""
 
 
-def test_map_is_built_from_the_page_then_hovered_and_opened(chrome, url, digits_cache):
-    with tab(chrome, url) as page:
+@pytest.mark.slow
+def test_map_is_built_from_the_page(chrome, digits_cache, tmp_path):
+    copytree(digits_cache["KERNEL_EXPLORER_CACHE"], tmp_path / "cache", ignore=ignore_patterns("map"))
+    here = {"KERNEL_EXPLORER_SOURCE": "digits", "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")}
+    with server({**digits_cache, **here}, tmp_path / "log") as url, tab(chrome, url) as page:
         page.goto("/map")
         page.get_by_role("button", name="Build it now").click()
-        page.wait_for_selector(".m canvas.points[data-ms]", timeout=120_000)
+        page.wait_for_selector(".m canvas.points[data-ms]", timeout=200_000)
+        settle(page)
+        hover_a_point(page)
+        shoot(page, "digits_map")
+
+
+def test_map_is_hovered_and_opened(chrome, url, digits_cache, no_umap):
+    pipeline.build_map(SourceRequest("digits"), store=store_of(digits_cache))
+    with tab(chrome, url) as page:
+        page.goto("/map")
+        page.wait_for_selector(".m canvas.points[data-ms]")
         settle(page)
         hover_a_point(page)
         card = page.locator(".m .card")
         expect(card).to_be_visible()
         split, index = card.locator("b").inner_text().split(":")
-        shoot(page, "digits_map")
         found = open_map(SourceRequest("digits"), store_of(digits_cache))
         names = [
             f"{s} example {i},"

@@ -154,7 +154,7 @@ def test_image_folders_need_no_training_set(alone, cache, tmp_path):
     np.testing.assert_array_equal(found["test"].labels, np.sort(images.labels))
 
 
-def test_map_is_of_the_test_examples(alone, cache):
+def test_map_is_of_the_test_examples(alone, cache, no_umap):
     done = invoke("map", alone, "--csv", cache / "map.csv")
     assert done.exit_code == 0, done.output
     assert "a map of 40 test examples;" in done.stdout
