@@ -306,9 +306,10 @@ def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
 
 
 def at_example(page, name):
-    """Wait until the page of that example is drawn, its lists with it."""
+    """Wait until the page of that example is drawn, its lists with it, and its buttons, which Streamlit loads apart."""
     expect(page.locator("h3").first).to_have_text(name)
     expect(page.locator(".g.lists a.p").first).to_have_attribute("href", re.compile(rf"a={name}&"))
+    page.locator(".st-key-next button").wait_for()
     settle(page)
 
 
