@@ -13,6 +13,17 @@ from pathlib import Path
 UNFINISHED = ".tmp"  # how the name of a file being written ends
 
 
+def cache_root() -> Path:
+    """The folder named by KERNEL_EXPLORER_CACHE, else `cache/` of the checkout, else one in the user's cache."""
+    named = os.environ.get("KERNEL_EXPLORER_CACHE")
+    if named:
+        return Path(named).expanduser()
+    checkout = Path(__file__).parent.parent
+    if (checkout / "pyproject.toml").exists():
+        return checkout / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "kernel-explorer"
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A unique name beside `path` to write to; what is there at the end takes `path`'s place at once.

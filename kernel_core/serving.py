@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from kernel_core.errors import RequestError
+from kernel_core.files import cache_root
 from kernel_core.sources import SourceRequest
-from kernel_core.store import default_root
 
 
 def app_folder() -> Path:
@@ -49,7 +49,7 @@ def serve(request: SourceRequest, port: int) -> int:
 def _environment(request: SourceRequest) -> dict[str, str]:
     """What the app reads to know its source (pages/ui/load.py), the same from whatever folder it runs."""
     return {
-        "KERNEL_EXPLORER_CACHE": str(default_root().absolute()),
+        "KERNEL_EXPLORER_CACHE": str(cache_root().absolute()),
         "KERNEL_EXPLORER_SOURCE": str(request.path.resolve()) if request.path else request.name,
         "KERNEL_EXPLORER_RUNS": str(request.runs or ""),
         "KERNEL_EXPLORER_FILES": str(request.files or ""),

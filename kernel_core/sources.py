@@ -13,10 +13,10 @@ from typing import Literal
 from kernel_core import hub, images
 from kernel_core.descriptions import ImagesFrom, Source
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
+from kernel_core.files import cache_root
 from kernel_core.recipes import DIGITS, Training
 from kernel_core.records import SPLITS, KernelSpec, Progress, Split, no_progress
 from kernel_core.source_toml import read_images_table, read_source_file
-from kernel_core.store import default_root
 
 FEATURES = "penultimate.safetensors"  # the name of the file of features that are made here
 RUNS_PER_FILE = 500  # in the published dataset
@@ -135,7 +135,7 @@ def _cifar10_multirun(
 
 def downloaded_features(name: str) -> Path:
     """Where features made here of a source that is downloaded are kept: in the cache's folder, but no entry of it."""
-    return default_root() / "sources" / name.replace("/", "-") / FEATURES
+    return cache_root() / "sources" / name.replace("/", "-") / FEATURES
 
 
 def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:

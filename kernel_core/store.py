@@ -29,7 +29,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from kernel_core.errors import StoreError
-from kernel_core.files import UNFINISHED, replacing, sha256_of
+from kernel_core.files import UNFINISHED, cache_root, replacing, sha256_of
 from kernel_core.records import Progress, no_progress
 
 FORMAT = 2
@@ -39,17 +39,6 @@ CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Everything here c
 log = logging.getLogger("kernel_core")
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-
-
-def default_root() -> Path:
-    """The folder named by KERNEL_EXPLORER_CACHE, else `cache/` of the checkout, else one in the user's cache."""
-    named = os.environ.get("KERNEL_EXPLORER_CACHE")
-    if named:
-        return Path(named).expanduser()
-    checkout = Path(__file__).parent.parent
-    if (checkout / "pyproject.toml").exists():
-        return checkout / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "kernel-explorer"
 
 
 def key_of(content: Mapping[str, Any]) -> str:
@@ -86,7 +75,7 @@ class Store:
     """The cache folder at `root`; the folder is made when something is first written."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root if root is not None else default_root()
+        self.root = root if root is not None else cache_root()
 
     def path(self, kind: str, key: str) -> Path:
         """Where the entry is, or would be."""

@@ -1,0 +1,141 @@
+"""The layout's laws, read from the source text: which room imports from which, and how long a file may be."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+GROUND = (
+    "errors", "files", "progress", "spec", "machine", "tensor_files", "records", "recipes", "checks",
+)  # fmt: skip
+# A package of kernel_core → what it may import beside the ground and itself. Nothing else, so no circles.
+MAY_IMPORT = {
+    "sources": set(),
+    "similarity": set(),
+    "search": set(),
+    "findings": set(),
+    "explain": set(),
+    "ensembles": {"sources"},
+    "results": {"sources", "findings", "explain"},
+    "networks": {"ensembles", "sources"},
+    "report": {"results", "findings", "explain", "sources"},
+    "pipeline": {
+        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
+    },
+    "bench": {
+        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks", "pipeline",
+    },
+    "pages": {"sources", "findings", "explain", "results", "report"},
+    "cli": {
+        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks", "report",
+        "pipeline", "bench",
+    },
+}  # fmt: skip
+TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline", "bench"}
+
+CORE = sorted((ROOT / "kernel_core").rglob("*.py"))
+WEB = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
+
+
+def room(path):
+    """The package or ground module that a file of kernel_core is in; pages for all of the web side."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "kernel_core" else "pages"
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path):
+    """Dotted names that a file imports, wherever in it."""
+    return [name for node in ast.walk(ast.parse(path.read_text())) for name in names_of(node)]
+
+
+def imports_at_load(path):
+    """Dotted names that importing a file imports: those outside its functions and outside `if TYPE_CHECKING`."""
+    waiting, found = list(ast.parse(path.read_text()).body), []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef) or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        ):
+            continue
+        found += names_of(node)
+        waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+    return found
+
+
+def names_of(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "no relative imports"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def rooms_imported(path):
+    """The packages and ground modules of kernel_core that a file imports."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("kernel_core.")}
+
+
+@pytest.mark.parametrize("path", [*CORE, *WEB], ids=name)
+def test_a_room_imports_only_what_the_table_allows(path):
+    home = room(path)
+    if home in GROUND:
+        allowed = set(GROUND[: GROUND.index(home)])  # each in its order of need
+    elif home in MAY_IMPORT:
+        allowed = {*GROUND, home, *MAY_IMPORT[home]}
+        allowed -= {"machine"} if home == "pages" else set()
+    else:
+        return
+    assert rooms_imported(path) - {"__version__"} <= allowed
+
+
+@pytest.mark.parametrize("path", CORE, ids=name)
+def test_core_never_imports_streamlit_or_pages(path):
+    assert not [name for name in imports(path) if name.split(".")[0] in {"streamlit", "pages", "app"}]
+
+
+@pytest.mark.parametrize("path", [*CORE, *WEB], ids=name)
+def test_only_rooms_that_compute_load_torch(path):
+    found = imports(path) if room(path) == "pages" else imports_at_load(path)
+    assert room(path) in TORCH or not {name.split(".")[0] for name in found} & {"torch", "torchvision"}
+
+
+@pytest.mark.parametrize("path", [*CORE, *WEB], ids=name)
+def test_module_can_be_read_in_one_sitting(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= 45, f"{name(path)}: {node.name} is {length} lines long"
+    limit = 150 if path.parent.name == "pages" else 320
+    assert len(path.read_text().splitlines()) <= limit
+
+
+def test_every_page_calls_the_guard_first():
+    for path in (ROOT / "pages").glob("*.py"):
+        calls = [
+            node
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Expr | ast.Assign | ast.With)
+        ]
+        first = next(node for node in calls if not isinstance(getattr(node, "value", None), ast.Constant))
+        assert ast.unparse(first) == "shell.guard()", path.name
+
+
+def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
+    heavy = "torch", "torchvision", "streamlit", "sklearn", "scipy", "umap", "numba"
+    code = (
+        f"import sys, kernel_core.results, kernel_core.cli; print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+    assert list(tmp_path.iterdir()) == []
