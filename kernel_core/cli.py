@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from kernel_core import __version__, comparison, duplicates, failures, hub, serving
+from kernel_core import __version__, comparison, duplicates, failures, serving
 from kernel_core.bench import bench
 from kernel_core.errors import KernelExplorerError
 from kernel_core.features_verb import features_command
@@ -32,7 +32,8 @@ from kernel_core.report_verb import report_command
 from kernel_core.results import Results
 from kernel_core.results import class_evaluation as class_accuracies
 from kernel_core.results import evaluation as accuracies
-from kernel_core.sources import BUILT_IN, SourceRequest
+from kernel_core.sources import hub
+from kernel_core.sources.catalog import BUILT_IN, SourceRequest
 from kernel_core.store import Store
 from kernel_core.tables import label_text, print_accuracy, print_evaluation, print_table
 from kernel_core.train_verb import train

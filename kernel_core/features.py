@@ -16,9 +16,7 @@ import tomlkit
 import torch
 from tomlkit.exceptions import TOMLKitError
 
-from kernel_core import images
 from kernel_core.alignment import alike
-from kernel_core.descriptions import Source
 from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
 from kernel_core.inference import outputs
 from kernel_core.networks import Network
@@ -26,7 +24,9 @@ from kernel_core.progress import renamed
 from kernel_core.recipes import Training
 from kernel_core.records import ExampleSet, Features, Progress, Split, no_progress
 from kernel_core.source_files import write_arrays, writing
-from kernel_core.sources import FEATURES, SourceRequest, downloaded_features, open_source
+from kernel_core.sources import images
+from kernel_core.sources.catalog import FEATURES, SourceRequest, downloaded_features, open_source
+from kernel_core.sources.source import Source
 
 BATCH = 100  # images at a time: a ResNet that sees them at 224 × 224 takes about half a gigabyte
 HALF = (1e-2, 65_504.0)  # largest absolute values that float16 stores well

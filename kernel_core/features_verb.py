@@ -11,11 +11,11 @@ from kernel_core.errors import RequestError
 from kernel_core.progress import ProgressBars
 from kernel_core.recipes import RECIPES
 from kernel_core.records import SPLITS, Progress
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 
 if TYPE_CHECKING:
-    from kernel_core.descriptions import Source
     from kernel_core.records import Features
+    from kernel_core.sources.source import Source
 
 
 @click.command("features")

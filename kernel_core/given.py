@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core import images as readers
 from kernel_core.alignment import alike
-from kernel_core.descriptions import ImagesFrom
 from kernel_core.errors import DataError, RequestError
 from kernel_core.identity import Identity, fingerprints
-from kernel_core.images import load_examples
 from kernel_core.records import SPLITS, ExampleSet, Split
-from kernel_core.sources import find_images
+from kernel_core.sources import images as readers
+from kernel_core.sources.catalog import find_images
+from kernel_core.sources.images import load_examples
+from kernel_core.sources.source import ImagesFrom
 
 COPIES = {split: f"images/{split}.parquet" for split in SPLITS}  # where images given as arrays are written
 LAST_RUN = 499_999

@@ -13,7 +13,7 @@ from kernel_core.options import names_source, reports_to, to_csv
 from kernel_core.projection import NEIGHBORS, ORDER, Map
 from kernel_core.records import ADJECTIVES, Progress
 from kernel_core.results import open_map
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.tables import write_csv
 
 

@@ -15,7 +15,7 @@ from kernel_core.errors import NotBuilt
 from kernel_core.progress import ProgressBars, ProgressFile
 from kernel_core.records import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, Progress
 from kernel_core.results import Results, open_results
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}

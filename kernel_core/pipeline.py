@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core import certify, embed, evaluate, images, projection, topk
+from kernel_core import certify, embed, evaluate, projection, topk
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, StoreError
@@ -32,7 +32,8 @@ from kernel_core.records import (
 )
 from kernel_core.results import Results, read_examples, read_map, read_results
 from kernel_core.rows import runs_kept
-from kernel_core.sources import SourceRequest, open_source
+from kernel_core.sources import images
+from kernel_core.sources.catalog import SourceRequest, open_source
 from kernel_core.store import Store, hash_files, key_of
 from kernel_core.training import train_in_memory
 

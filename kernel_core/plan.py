@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kernel_core import images, rows
-from kernel_core.descriptions import Source
+from kernel_core import rows
 from kernel_core.errors import DataError, RequestError
-from kernel_core.hub import expected_sha256
 from kernel_core.projection import ORDER, RECIPE
 from kernel_core.recipes import Training
 from kernel_core.records import KernelSpec, Split
-from kernel_core.sources import SourceRequest
+from kernel_core.sources import images
+from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.hub import expected_sha256
+from kernel_core.sources.source import Source
 from kernel_core.store import Store, hash_files, key_of
 
 PREDICTED = "accuracy, mean, spread, votes, and votes run by run"  # what an entry of predictions holds

@@ -12,7 +12,7 @@ from kernel_core import duplicates, evaluate, likeness
 from kernel_core.errors import RequestError
 from kernel_core.records import ADJECTIVES, SIMILARITIES, Split
 from kernel_core.results import Results, evaluation
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 
 FIGURE_PAIRS = 24
 Opens = Callable[[SourceRequest], Results]

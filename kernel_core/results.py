@@ -20,7 +20,7 @@ from kernel_core.plan import Plan, plan_entries, refuse_unoffered
 from kernel_core.projection import Map
 from kernel_core.records import ExampleSet, KernelSpec, Neighbors, Predictions, Split
 from kernel_core.rows import Rows, as_rows
-from kernel_core.sources import SourceRequest, open_source
+from kernel_core.sources.catalog import SourceRequest, open_source
 from kernel_core.store import Store
 
 

@@ -12,7 +12,7 @@ import click
 from kernel_core.errors import RequestError
 from kernel_core.progress import ProgressBars
 from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, IMAGES, RECIPES, Training
-from kernel_core.sources import find_images
+from kernel_core.sources.catalog import find_images
 
 SIZES = ("32", "64")
 

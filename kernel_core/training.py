@@ -18,9 +18,8 @@ import filelock
 import numpy as np
 import torch
 
-from kernel_core import cnn, images, mlp
+from kernel_core import cnn, mlp
 from kernel_core.alignment import alike
-from kernel_core.descriptions import ImagesFrom
 from kernel_core.errors import DataError, RequestError
 from kernel_core.identity import Identity, fingerprints, refuse_other
 from kernel_core.machine import choose_device, cores_allowed, one_thread
@@ -35,6 +34,8 @@ from kernel_core.records import (
     no_progress,
 )
 from kernel_core.runs import Diverged, TrainedRun
+from kernel_core.sources import images
+from kernel_core.sources.source import ImagesFrom
 from kernel_core.writer import EnsembleWriter
 
 LOCK = ".training.lock"

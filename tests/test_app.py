@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from kernel_core import comparison, duplicates, failures
 from kernel_core.pipeline import build
 from kernel_core.results import evaluation, open_results
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from pages.ui import load
 from pages.ui.gallery import tile_size

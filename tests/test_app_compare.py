@@ -9,7 +9,7 @@ import pytest
 from kernel_core import disagreement, duplicates, failures, likeness
 from kernel_core.pipeline import build
 from kernel_core.results import open_kernel_neighbors
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from pages.ui import charts
 from pages.ui.jobs import arguments
 from tests.conftest import write_parquet

@@ -12,7 +12,7 @@ from kernel_core.pipeline import build
 from kernel_core.plan import plan_entries
 from kernel_core.records import SIMILARITIES
 from kernel_core.results import open_results
-from kernel_core.sources import SourceRequest, open_source
+from kernel_core.sources.catalog import SourceRequest, open_source
 from kernel_core.store import Store
 from pages.ui.map_view import palette
 from tests.conftest import CLASS_NAMES, write_log, write_parquet

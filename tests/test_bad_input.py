@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from kernel_core import images
-from kernel_core.descriptions import ImagesFrom
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, RequestError, SourceError
 from kernel_core.pipeline import build
 from kernel_core.results import open_results
-from kernel_core.sources import SourceRequest, open_source
+from kernel_core.sources import images
+from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.source import ImagesFrom
 from tests.conftest import CLASS_NAMES, png, write_log, write_parquet
 
 LOGS = np.zeros((3, 5, 4), np.float16), np.zeros((3, 7, 4), np.float16)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from kernel_core import duplicates, pipeline
 from kernel_core.results import open_map, open_results
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests.test_browser import FLAGS, server, settle, shoot, tab
 

@@ -12,7 +12,7 @@ from kernel_core import checkpoints, write_checkpoints
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.inference import outputs
-from kernel_core.source_toml import read_source_file
+from kernel_core.sources.source_toml import read_source_file
 from kernel_core.weights import load_weights
 from tests.test_bad_input import Bomb
 from tests.writer_processes import CLASSES, contents

@@ -11,7 +11,7 @@ from kernel_core.explain import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.records import Ensemble
 from kernel_core.results import open_results
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests import oracle
 

@@ -14,13 +14,14 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 
-from kernel_core import networks, sources, training
+from kernel_core import networks, training
 from kernel_core.cli import main
-from kernel_core.descriptions import ImagesFrom
 from kernel_core.networks import torchvision_network
 from kernel_core.recipes import RECIPES
 from kernel_core.records import Features
-from kernel_core.sources import SourceRequest, open_source
+from kernel_core.sources import catalog
+from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.source import ImagesFrom
 from tests.conftest import ROOT
 
 NET = """
@@ -82,7 +83,7 @@ def features_by_hand(bare, scale=1 / 255):
     """Split → the mean over pixels after ReLU, in float64."""
     sys.path.insert(0, str(bare.folder.parent))
     model = __import__(bare.net).make().double()
-    from kernel_core.images import load_examples
+    from kernel_core.sources.images import load_examples
 
     found = {}
     for split in ("train", "test"):
@@ -138,7 +139,7 @@ def test_weights_transform_and_layer_are_used(bare, name, tmp_path):
     assert f"images seen by {bare.net}:darker" in done.stdout
     model = __import__(bare.net).make().double()
     model.load_state_dict({key: value.double() for key, value in state.items()})
-    from kernel_core.images import load_examples
+    from kernel_core.sources.images import load_examples
 
     images = load_examples(open_source(SourceRequest(str(bare.folder))).images, "test").images
     x = torch.from_numpy(images).double().permute(0, 3, 1, 2) / 510
@@ -258,8 +259,8 @@ def test_download_that_fails_says_what_to_do(bare, monkeypatch):
 def test_features_of_a_downloaded_source_are_kept_beside_the_cache_entries(bare, cache, monkeypatch):
     logs = tuple(sorted(bare.folder.glob("runs/*/log.pt")))
     here = ImagesFrom("parquet", {split: bare.folder / f"{split}.parquet" for split in ("train", "test")})
-    monkeypatch.setattr(sources.hub, "fetch_logits", lambda *_, **__: (bare.folder, logs))
-    monkeypatch.setattr(sources, "_cifar10_images", lambda *_: here)
+    monkeypatch.setattr(catalog.hub, "fetch_logits", lambda *_, **__: (bare.folder, logs))
+    monkeypatch.setattr(catalog, "_cifar10_images", lambda *_: here)
     done = invoke("features", "cifar10-multirun/airbench", "--model", f"{bare.net}:make")
     assert done.exit_code == 0, done.output
     file = cache / "sources/cifar10-multirun-airbench/penultimate.safetensors"

@@ -6,7 +6,7 @@ import pytest
 from kernel_core import duplicates, failures
 from kernel_core.errors import RequestError
 from kernel_core.pipeline import build
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import images
 from kernel_core.errors import DataError, DownloadError, NotBuilt
-from kernel_core.hub import FIRST_FILE as FIRST
-from kernel_core.hub import IMAGES_REPO, LOGITS_REPO, expected_sha256
-from kernel_core.sources import SourceRequest, open_source
+from kernel_core.sources import images
+from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.hub import FIRST_FILE as FIRST
+from kernel_core.sources.hub import IMAGES_REPO, LOGITS_REPO, expected_sha256
 from tests import forked
 from tests.conftest import run_cli, write_log, write_parquet
 from tests.hub_server import Hub

@@ -15,7 +15,7 @@ from kernel_core.embed import KernelRows
 from kernel_core.ensembles import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests import forked, oracle
 from tests.conftest import write_log
@@ -94,7 +94,7 @@ def test_runs_taken_slice_by_slice_give_the_same_answer(
 
 def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, cache, reads):
     code = (
-        "import os, signal; from kernel_core import pipeline; from kernel_core.sources import SourceRequest\n"
+        "import os, signal; from kernel_core import pipeline; from kernel_core.sources.catalog import SourceRequest\n"
         "real, seen = pipeline.read_moments, []\n"
         "def read(*a):\n"
         "    if len(seen) == 3: os.kill(os.getpid(), signal.SIGKILL)\n"

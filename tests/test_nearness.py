@@ -7,7 +7,7 @@ from kernel_core import nearness, rows
 from kernel_core.pipeline import build
 from kernel_core.records import SPLITS
 from kernel_core.results import read_vectors
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from tests.oracle import kernel as oracle_kernel
 
 rng = np.random.default_rng(5)

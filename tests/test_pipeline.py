@@ -13,7 +13,7 @@ from kernel_core import topk
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.pipeline import build
 from kernel_core.results import evaluation, open_results
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests import forked, oracle
 from tests.conftest import ROOT, write_log
@@ -102,7 +102,7 @@ def test_second_build_computes_nothing_and_opens_without_torch(source_folder, ca
     build(SourceRequest(str(source_folder)), progress=lambda step, *_: steps.append(step))
     assert set(steps) == {"checking the source's files"}
     code = (
-        "import sys; from kernel_core.results import open_results; from kernel_core.sources import SourceRequest\n"
+        "import sys; from kernel_core.results import open_results; from kernel_core.sources.catalog import SourceRequest\n"
         f"open_results(SourceRequest({str(source_folder)!r})); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -168,7 +168,7 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
     """Killed while it computes the first neighbors: what was finished stays, the rest is built by the next run."""
     code = (
         "import os, signal; from kernel_core import topk; from kernel_core.pipeline import build\n"
-        "from kernel_core.sources import SourceRequest\n"
+        "from kernel_core.sources.catalog import SourceRequest\n"
         "topk.TopK.merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"build(SourceRequest({str(source_folder)!r}))"
     )

@@ -9,7 +9,7 @@ from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.projection import Map, directions, layout, merge, share_kept, starting_points, upright
 from kernel_core.records import KernelSpec, Neighbors
 from kernel_core.results import open_map
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests import oracle
 from tests.test_cli import invoke

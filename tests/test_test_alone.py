@@ -13,8 +13,8 @@ from kernel_core.errors import DataError, RequestError, SourceError
 from kernel_core.pipeline import build
 from kernel_core.records import SIMILARITIES
 from kernel_core.results import class_evaluation, evaluation, open_results
-from kernel_core.source_toml import read_source_file
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source_toml import read_source_file
 from pages.ui.shell import PAGES
 from tests import oracle
 from tests.conftest import write_source

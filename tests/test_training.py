@@ -13,8 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kernel_core import images, mlp, training
-from kernel_core.descriptions import ImagesFrom
+from kernel_core import mlp, training
 from kernel_core.errors import DataError, RequestError
 from kernel_core.files import sha256_of
 from kernel_core.pipeline import build
@@ -22,7 +21,9 @@ from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Training, run_seed
 from kernel_core.records import ExampleSet
 from kernel_core.results import evaluation, open_results
 from kernel_core.runs import Diverged
-from kernel_core.sources import DIGITS_TRAINING, SourceRequest, find_images
+from kernel_core.sources import images
+from kernel_core.sources.catalog import DIGITS_TRAINING, SourceRequest, find_images
+from kernel_core.sources.source import ImagesFrom
 from kernel_core.store import Store
 from kernel_core.training import Order, train_features, train_folder, train_in_memory
 from kernel_core.writer import EnsembleWriter

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from kernel_core.pipeline import build
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from tests import forked
 from tests.conftest import ROOT
 

@@ -16,7 +16,7 @@ from kernel_core.certainty import how_sure
 from kernel_core.explain import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.results import open_results
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from pages.ui import jobs, why
 

@@ -12,14 +12,15 @@ import torch
 from safetensors import safe_open
 
 import kernel_core
-from kernel_core import EnsembleWriter, images, run_files, source_files
-from kernel_core.descriptions import ImagesFrom
+from kernel_core import EnsembleWriter, run_files, source_files
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
-from kernel_core.source_toml import read_source_file
-from kernel_core.sources import SourceRequest, find_images
+from kernel_core.sources import images
+from kernel_core.sources.catalog import SourceRequest, find_images
+from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.source_toml import read_source_file
 from tests import forked, writer_processes
 from tests.conftest import CLASS_NAMES, ROOT, png, write_parquet
 from tests.test_bad_input import image_folder

@@ -26,7 +26,7 @@ from kernel_core.plan import K
 from kernel_core.projection import Map
 from kernel_core.records import Split
 from kernel_core.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
-from kernel_core.sources import SourceRequest
+from kernel_core.sources.catalog import SourceRequest
 from pages.ui import charts, jobs
 
 

@@ -20,10 +20,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 from tqdm import tqdm
 
-from kernel_core.descriptions import ImagesFrom
 from kernel_core.errors import DownloadError, NotBuilt, SourceError
 from kernel_core.files import sha256_of
 from kernel_core.records import Progress, no_progress
+from kernel_core.sources.source import ImagesFrom
 
 LOGITS_REPO = "kjj0/cifar10-multirun-logits"
 IMAGES_REPO = "uoft-cs/cifar10"

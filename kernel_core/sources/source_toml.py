@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kernel_core import images
-from kernel_core.descriptions import ImagesFrom, Source
 from kernel_core.errors import SourceError
 from kernel_core.records import SPLITS, Split
+from kernel_core.sources import images
+from kernel_core.sources.source import ImagesFrom, Source
 
 SCHEMA = {
     "": {"name", "images", "ensemble", "features"},

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from kernel_core import hub, images
-from kernel_core.descriptions import ImagesFrom, Source
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
 from kernel_core.files import cache_root
 from kernel_core.recipes import DIGITS, Training
 from kernel_core.records import SPLITS, KernelSpec, Progress, Split, no_progress
-from kernel_core.source_toml import read_images_table, read_source_file
+from kernel_core.sources import hub, images
+from kernel_core.sources.source import ImagesFrom, Source
+from kernel_core.sources.source_toml import read_images_table, read_source_file
 
 FEATURES = "penultimate.safetensors"  # the name of the file of features that are made here
 RUNS_PER_FILE = 500  # in the published dataset

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from kernel_core.descriptions import ImagesFrom
 from kernel_core.errors import DataError, DownloadError, NotBuilt
 from kernel_core.records import ExampleSet, Progress, Split, no_progress
+from kernel_core.sources.source import ImagesFrom
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 DIGITS_SPLIT_SEED = 0
