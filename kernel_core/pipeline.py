@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core import certify, embed, evaluate, projection, topk
+from kernel_core import certify, evaluate, projection, topk
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, StoreError
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
-from kernel_core.moments import Moments, merge, read_moments
 from kernel_core.plan import Plan, plan_entries
 from kernel_core.progress import renamed
 from kernel_core.recipes import Training
@@ -32,6 +31,8 @@ from kernel_core.records import (
 )
 from kernel_core.results import Results, read_examples, read_map, read_results
 from kernel_core.rows import runs_kept
+from kernel_core.similarity import embed
+from kernel_core.similarity.moments import Moments, merge, read_moments
 from kernel_core.sources import images
 from kernel_core.sources.catalog import SourceRequest, open_source
 from kernel_core.store import Store, hash_files, key_of

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from kernel_core import certify
-from kernel_core.embed import KernelRows
 from kernel_core.ensembles import open_ensemble
 from kernel_core.machine import Machine
 from kernel_core.records import Ensemble, Split
+from kernel_core.similarity.embed import KernelRows
 from kernel_core.topk import Top
 
 CLOSE = 1e-6  # values nearer than this may swap places by float32 rounding

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import embed
 from kernel_core.errors import DataError
 from kernel_core.records import Ensemble
+from kernel_core.similarity import embed
 from tests import oracle
 
 

@@ -5,12 +5,13 @@ import logging
 import numpy as np
 import pytest
 
-from kernel_core import embed, rows
+from kernel_core import rows
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.records import Ensemble
 from kernel_core.results import open_results
+from kernel_core.similarity import embed
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests import oracle

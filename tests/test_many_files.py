@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from kernel_core import pipeline, topk
-from kernel_core.embed import KernelRows
 from kernel_core.ensembles import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
+from kernel_core.similarity.embed import KernelRows
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests import forked, oracle
@@ -173,7 +173,7 @@ PEAK = """
 import sys, threading, time, numpy as np
 from pathlib import Path
 from kernel_core import topk
-from kernel_core.embed import KernelRows
+from kernel_core.similarity.embed import KernelRows
 from kernel_core.ensembles import open_ensemble
 peak = [0]
 def anonymous():

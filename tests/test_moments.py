@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import moments
 from kernel_core.errors import DataError
 from kernel_core.records import Ensemble
+from kernel_core.similarity import moments
 from tests import oracle
 
 CPU = torch.device("cpu")

@@ -26,7 +26,6 @@ from torch import Tensor
 from kernel_core.alignment import refuse_non_finite
 from kernel_core.errors import DataError
 from kernel_core.machine import piece_bytes
-from kernel_core.moments import Moments, merge, pieces, read_moments, standardized
 from kernel_core.records import (
     Ensemble,
     ExampleSet,
@@ -36,6 +35,7 @@ from kernel_core.records import (
     Split,
     no_progress,
 )
+from kernel_core.similarity.moments import Moments, merge, pieces, read_moments, standardized
 
 KEPT_BYTES = 32_000_000  # of float32 rows, made at a time where they are kept
 
