@@ -28,7 +28,7 @@ from kernel_core.tables import bench_table
 
 if TYPE_CHECKING:
     from kernel_core.rivals import Job
-    from kernel_core.topk import Top
+    from kernel_core.search.topk import Top
 
 TITLES = {
     "ours": "Kernel Explorer",
@@ -196,10 +196,10 @@ def _job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[J
     """What to measure, and the number of classes. Raises `RequestError` if more is asked for than the files hold."""
     import torch
 
-    from kernel_core.certify import choose_precision
     from kernel_core.ensembles import open_ensemble
     from kernel_core.pipeline import BUDGET
     from kernel_core.rivals import Job
+    from kernel_core.search.certified import choose_precision
 
     ensemble = open_ensemble(files)
     ensemble = ensemble.first(request.runs or ensemble.runs)

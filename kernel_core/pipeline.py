@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core import certify, evaluate, projection, topk
+from kernel_core import evaluate, projection
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, StoreError
@@ -31,6 +31,7 @@ from kernel_core.records import (
 )
 from kernel_core.results import Results, read_examples, read_map, read_results
 from kernel_core.rows import runs_kept
+from kernel_core.search import certified, topk
 from kernel_core.similarity import embed
 from kernel_core.similarity.moments import Moments, merge, read_moments
 from kernel_core.sources import images
@@ -69,7 +70,7 @@ def build(
     with store.lock(plan.id, progress):
         use_allowed_cores()
         machine = Machine(torch_device, budget or BUDGET[torch_device.type])
-        precision = certify.choose_precision(request.precision, torch_device)
+        precision = certified.choose_precision(request.precision, torch_device)
         _Builder(plan, store, machine, precision, progress).run()
         return read_results(plan, store)
 
@@ -256,7 +257,7 @@ class _Builder:
         features = self._features(examples) if spec.similarity.startswith("penultimate") else None
         moments = self._moments(spec, ensemble) if spec.similarity == "kernel" else None
         query, database = embed.rows_of(spec, examples, ensemble, features, moments)
-        found = certify.nearest(
+        found = certified.nearest(
             query, database, neighbors_kept(spec, len(database)), precision=self.precision,
             exclude_self=spec.excludes_self, machine=self.machine,
             progress=self._step(f"nearest neighbors by {spec.title}"),

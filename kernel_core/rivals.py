@@ -18,12 +18,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core import certify
 from kernel_core.ensembles import open_ensemble
 from kernel_core.machine import Machine
 from kernel_core.records import Ensemble, Split
+from kernel_core.search import certified
+from kernel_core.search.topk import Top
 from kernel_core.similarity.embed import KernelRows
-from kernel_core.topk import Top
 
 CLOSE = 1e-6  # values nearer than this may swap places by float32 rounding
 SAMPLE = 100  # query rows that are compared with the oracle
@@ -79,7 +79,7 @@ class Laps:
 
 def ours(ensemble: Ensemble, job: Job, _lap: Laps) -> Top:
     """Kernel Explorer's own search. It has no stages: they overlap, block by block."""
-    return certify.nearest(
+    return certified.nearest(
         KernelRows(ensemble, "test"),
         KernelRows(ensemble, "train"),
         job.k,

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import certify, topk
 from kernel_core.errors import RequestError
 from kernel_core.machine import Machine
-from kernel_core.products import half
 from kernel_core.records import PRECISIONS
+from kernel_core.search import certified as certify
+from kernel_core.search import topk
+from kernel_core.search.products import half
 from tests import oracle
 from tests.test_topk import DEVICES, Matrix, use_plan
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import pipeline, topk
+from kernel_core import pipeline
 from kernel_core.ensembles import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
+from kernel_core.search import topk
 from kernel_core.similarity.embed import KernelRows
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store

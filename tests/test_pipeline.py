@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import topk
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.pipeline import build
 from kernel_core.results import evaluation, open_results
+from kernel_core.search import topk
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
 from tests import forked, oracle

@@ -5,8 +5,9 @@ import os
 import pytest
 import torch
 
-from kernel_core import machine, products
+from kernel_core import machine
 from kernel_core.errors import RequestError
+from kernel_core.search import products
 
 CPU = torch.device("cpu")
 

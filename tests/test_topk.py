@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import products, topk
-from kernel_core.blocks import Plan, Size, plan_blocks
 from kernel_core.errors import RequestError
 from kernel_core.machine import Machine
+from kernel_core.search import products, topk
+from kernel_core.search.memory_plan import Plan, Size, plan_blocks
 from tests import forked, oracle
 
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")])]  # fmt: skip

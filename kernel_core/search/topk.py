@@ -19,12 +19,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.blocks import Plan, Size, plan_blocks
 from kernel_core.errors import RequestError
 from kernel_core.machine import CPU, Machine
-from kernel_core.products import Product, exact_product
 from kernel_core.records import Progress, no_progress
-from kernel_core.selection import TopK
+from kernel_core.search.memory_plan import Plan, Size, plan_blocks
+from kernel_core.search.products import Product, exact_product
+from kernel_core.search.running_topk import TopK
 
 Span = tuple[int, int]  # first row, last row + 1
 

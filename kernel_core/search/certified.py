@@ -19,10 +19,10 @@ from torch import Tensor
 
 from kernel_core.errors import RequestError
 from kernel_core.machine import CPU, Machine, piece_bytes
-from kernel_core.products import half, half_scale, summing_error
 from kernel_core.records import Progress, no_progress
-from kernel_core.selection import in_order
-from kernel_core.topk import Rows, Search, Span, Top, read_ahead, spans, top_k
+from kernel_core.search.products import half, half_scale, summing_error
+from kernel_core.search.running_topk import in_order
+from kernel_core.search.topk import Rows, Search, Span, Top, read_ahead, spans, top_k
 
 LEAST_BUDGET = 64_000_000  # a GPU out of memory with less is not given another try
 
