@@ -13,10 +13,12 @@ from typing import Any
 import click
 import pandas as pd
 
-from kernel_core import __version__, comparison, duplicates, failures, serving
+from kernel_core import __version__, serving
 from kernel_core.bench import bench
 from kernel_core.errors import KernelExplorerError
 from kernel_core.features_verb import features_command
+from kernel_core.findings import comparison, failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.maps import map_command
 from kernel_core.options import (
     Ranks,

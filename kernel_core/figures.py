@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kernel_core import comparison, duplicates, failures
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
+from kernel_core.findings import comparison, failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.records import ADJECTIVES
 from kernel_core.results import Results
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kernel_core import duplicates
+from kernel_core.findings import pairs as duplicates
 from kernel_core.records import SIMILARITIES
 from kernel_core.results import Results
 

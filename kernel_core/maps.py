@@ -9,8 +9,8 @@ import click
 import pandas as pd
 
 from kernel_core.errors import NotBuilt
+from kernel_core.findings.map_layout import NEIGHBORS, ORDER, Map
 from kernel_core.options import names_source, reports_to, to_csv
-from kernel_core.projection import NEIGHBORS, ORDER, Map
 from kernel_core.records import ADJECTIVES, Progress
 from kernel_core.results import open_map
 from kernel_core.sources.catalog import SourceRequest

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from kernel_core.comparison import named_split
 from kernel_core.errors import NotBuilt
+from kernel_core.findings.comparison import named_split
 from kernel_core.progress import ProgressBars, ProgressFile
 from kernel_core.records import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, Progress
 from kernel_core.results import Results, open_results

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core import evaluate, projection
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, StoreError
+from kernel_core.findings import map_layout, votes
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.plan import Plan, plan_entries
 from kernel_core.progress import renamed
@@ -82,7 +82,7 @@ def build_map(
     budget: int | None = None,
     progress: Progress = no_progress,
     store: Store | None = None,
-) -> projection.Map:
+) -> map_layout.Map:
     """The map of all examples by the kernel, computed with the neighbors that it is drawn from where the cache lacks it.
 
     Takes and raises what `build` does; of the request only name, runs, files and precision count. Raises
@@ -98,20 +98,20 @@ def build_map(
         pass
     by_kernel = replace(asked, similarities=("kernel",))
     examples = build(by_kernel, **how).examples
-    counts = projection.counts_of(examples)
+    counts = map_layout.counts_of(examples)
     found = {
         (query, database): build(replace(by_kernel, query=query, database=database), **how).neighbors[
             "kernel"
         ]
-        for query, database in projection.directions(counts)
+        for query, database in map_layout.directions(counts)
     }
     with store.lock(plan.map, progress):
         if not store.has("map", plan.map):
-            near, values = projection.merge(found)
-            xy = projection.layout(near, values, progress)
-            meta = {"counts": counts, "kept": projection.share_kept(xy, near)}
+            near, values = map_layout.merge(found)
+            xy = map_layout.layout(near, values, progress)
+            meta = {"counts": counts, "kept": map_layout.share_kept(xy, near)}
             about = f"{plan.source.name}: map of {sum(counts):,} examples"
-            arrays = {"xy": xy, "nearest": near[:, : projection.SHOWN]}
+            arrays = {"xy": xy, "nearest": near[:, : map_layout.SHOWN]}
             store.write("map", plan.map, arrays, meta, about=about)
     return read_map(plan, store)
 
@@ -207,7 +207,7 @@ class _Builder:
         return features
 
     def _predict(self, ensemble: Ensemble, of: ExampleSet, key: str) -> None:
-        predictions = evaluate.predict(ensemble, of.split, of.labels, self.progress)
+        predictions = votes.predict(ensemble, of.split, of.labels, self.progress)
         if predictions.single.mean() < 1.5 / ensemble.classes:
             log.warning(
                 "the runs of %s are right on only %.1f %% of the %s labels, as by chance: are its images in the "

@@ -9,7 +9,7 @@ from typing import Any
 
 from kernel_core import rows
 from kernel_core.errors import DataError, RequestError
-from kernel_core.projection import ORDER, RECIPE
+from kernel_core.findings.map_layout import ORDER, RECIPE
 from kernel_core.recipes import Training
 from kernel_core.records import KernelSpec, Split
 from kernel_core.sources import images

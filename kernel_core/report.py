@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from kernel_core import duplicates, evaluate, likeness
+from kernel_core import likeness
 from kernel_core.errors import RequestError
+from kernel_core.findings import pairs as duplicates
+from kernel_core.findings import votes
 from kernel_core.records import ADJECTIVES, SIMILARITIES, Split
 from kernel_core.results import Results, evaluation
 from kernel_core.sources.catalog import SourceRequest
@@ -114,7 +116,7 @@ def _rows(
 def _fixed(whole: Results) -> dict[str, float | None]:
     """Accuracies of the 3 nearest by what does not depend on the number of runs."""
     return {
-        f"{name.replace('-', '_')}_knn3": evaluate.knn_accuracy(whole.neighbors[name], *whole.labels)
+        f"{name.replace('-', '_')}_knn3": votes.knn_accuracy(whole.neighbors[name], *whole.labels)
         if name in whole.neighbors
         else None
         for name in SIMILARITIES

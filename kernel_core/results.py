@@ -14,10 +14,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from kernel_core import evaluate
 from kernel_core.errors import DataError, NotBuilt, RequestError
+from kernel_core.findings import votes
+from kernel_core.findings.map_layout import Map
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
-from kernel_core.projection import Map
 from kernel_core.records import ExampleSet, KernelSpec, Neighbors, Predictions, Split
 from kernel_core.rows import Rows, as_rows
 from kernel_core.sources.catalog import SourceRequest, open_source
@@ -250,9 +250,9 @@ def evaluation(results: Results) -> dict[str, float | int | None]:
     }
     for similarity in ("kernel", "penultimate", "pixels"):
         neighbors = results.neighbors.get(similarity)
-        accuracy[f"{similarity}_knn3"] = evaluate.knn_accuracy(neighbors, *labels) if neighbors else None
+        accuracy[f"{similarity}_knn3"] = votes.knn_accuracy(neighbors, *labels) if neighbors else None
         if similarity == "kernel":
-            weighted = evaluate.weighted_knn_accuracy(neighbors, *labels) if neighbors else None
+            weighted = votes.weighted_knn_accuracy(neighbors, *labels) if neighbors else None
             accuracy["kernel_weighted20"] = weighted
     return accuracy
 
@@ -260,6 +260,5 @@ def evaluation(results: Results) -> dict[str, float | int | None]:
 def class_evaluation(results: Results) -> dict[int, float]:
     """Class → the accuracy of the 3 nearest by the kernel of that class alone; empty unless each was asked for."""
     return {
-        c: evaluate.knn_accuracy(neighbors, *results.labels)
-        for c, neighbors in results.class_neighbors.items()
+        c: votes.knn_accuracy(neighbors, *results.labels) for c, neighbors in results.class_neighbors.items()
     }

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core import disagreement
-from kernel_core.disagreement import ORDERS, RULES
+from kernel_core.findings import disagreement
+from kernel_core.findings.disagreement import ORDERS, RULES
 from kernel_core.records import SIMILARITIES, Neighbors
 from pages.ui import lists, load, shell
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile

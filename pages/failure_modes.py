@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core.failures import confusion, of_labels
+from kernel_core.findings.failures import confusion, of_labels
 from kernel_core.records import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.confusion import confusion_matrix, pair_names

@@ -3,8 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core import duplicates, likeness
+from kernel_core import likeness
 from kernel_core.errors import NotBuilt
+from kernel_core.findings import pairs
 from kernel_core.records import SIMILARITIES
 from pages.ui import jobs, lists, load, near, shell
 from pages.ui.gallery import Cell, gallery, tile
@@ -14,7 +15,7 @@ shell.guard()
 results = load.results()
 
 FEWER = (10, 20)  # runs that the kernel's pairs are tried with, beside all
-SHOWN = duplicates.PAGE  # pairs drawn and counted a side
+SHOWN = pairs.PAGE  # pairs drawn and counted a side
 
 st.header("Nearest pairs: kernel or features?")
 total = len(load.ranking(results.id, "kernel"))
@@ -72,9 +73,7 @@ def held(runs: int) -> dict[str, str]:
     """How many of the nearest pairs by all runs are among those by fewer."""
     top = min(SHOWN, total)
     ranking = kernels[runs]
-    found = (
-        "not built" if ranking is None else f"{duplicates.pairs_held(kernels[M], ranking, SHOWN)} of {top}"
-    )
+    found = "not built" if ranking is None else f"{pairs.pairs_held(kernels[M], ranking, SHOWN)} of {top}"
     return {
         "Runs": f"{runs:,}" + " (all)" * (runs == M),
         f"Of the kernel's {top} nearest pairs": found,
@@ -134,7 +133,7 @@ for column, (which, ranking) in zip(st.columns(len(rankings), gap="small"), rank
                 f"Neighbors by the kernel of the first {which[1]} runs are not built yet.",
             )
             continue
-        shown = [cell(pair) for pair in duplicates.rank_window(ranking, first, last).head(SHOWN).itertuples()]
+        shown = [cell(pair) for pair in pairs.rank_window(ranking, first, last).head(SHOWN).itertuples()]
         gallery(
             results, shown, layout="pairs", key=f"pairs_{which[0]}", label=f"pairs by {title(*which)}",
             carried=lists.carried("near_duplicates", which[0]) if which[1] == M else "",

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from kernel_core import duplicates
+from kernel_core.findings import pairs as duplicates
 from kernel_core.records import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.gallery import Cell, gallery, tile

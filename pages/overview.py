@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kernel_core import duplicates
+from kernel_core.findings import pairs as duplicates
 from kernel_core.records import ADJECTIVES
 from kernel_core.results import evaluation
 from pages.ui import load, shell

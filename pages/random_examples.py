@@ -4,7 +4,7 @@ import random
 
 import streamlit as st
 
-from kernel_core import comparison
+from kernel_core.findings import comparison
 from kernel_core.records import SIMILARITIES
 from pages.ui import lists, load, near, shell
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile

@@ -4,8 +4,8 @@ import math
 
 import streamlit as st
 
-from kernel_core import duplicates
-from kernel_core.distribution import histogram, label_agreement_curve, window_length
+from kernel_core.findings import pairs as duplicates
+from kernel_core.findings.distribution import histogram, label_agreement_curve, window_length
 from kernel_core.records import SIMILARITIES
 from pages.ui import load, shell
 from pages.ui.state import choose_similarity

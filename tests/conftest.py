@@ -180,9 +180,9 @@ def digits_cache(tmp_path_factory):
 @pytest.fixture
 def no_umap(monkeypatch):
     """Maps whose points lie where UMAP would start, which takes ten seconds to load, the first time forty."""
-    from kernel_core import projection
+    from kernel_core.findings import map_layout
 
-    monkeypatch.setattr(projection, "layout", lambda indices, *_: projection.starting_points(indices))
+    monkeypatch.setattr(map_layout, "layout", lambda indices, *_: map_layout.starting_points(indices))
 
 
 @pytest.fixture(scope="session", autouse=True)

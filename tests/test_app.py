@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from kernel_core import comparison, duplicates, failures
+from kernel_core.findings import comparison, failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.results import evaluation, open_results
 from kernel_core.sources.catalog import SourceRequest

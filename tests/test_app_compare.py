@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_core import disagreement, duplicates, failures, likeness
+from kernel_core import likeness
+from kernel_core.findings import disagreement, failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.results import open_kernel_neighbors
 from kernel_core.sources.catalog import SourceRequest

@@ -4,7 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from kernel_core import comparison, disagreement, duplicates, failures
+from kernel_core.findings import comparison, disagreement, failures, pairs
 from pages.ui import lists, load
 from tests.test_app import cells, digits, open_page, text_of  # noqa: F401 (digits is a fixture)
 from tests.test_app_compare import digits_table
@@ -66,7 +66,7 @@ def test_next_follows_a_pair_of_labels(digits):  # noqa: F811
 
 def test_list_goes_on_beyond_what_the_page_shows(digits):  # noqa: F811
     """A window of ranks is a place in the ranking, not another list: the next of its last is the next rank."""
-    ranking = duplicates.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)["query_index"]
+    ranking = pairs.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)["query_index"]
     here = lists.place(digits, "test", ranking[77], "near_duplicates:kernel")
     assert (here.position, here.total, here.next) == (78, 500, f"test:{ranking[78]}")
     table = digits_table(digits, second="pixels")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from kernel_core import duplicates
+from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.plan import plan_entries
 from kernel_core.records import SIMILARITIES

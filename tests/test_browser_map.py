@@ -7,7 +7,8 @@ from shutil import copytree, ignore_patterns
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from kernel_core import duplicates, pipeline
+from kernel_core import pipeline
+from kernel_core.findings import pairs
 from kernel_core.results import open_map, open_results
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.store import Store
@@ -37,9 +38,7 @@ def store_of(environment):
 
 def test_threshold_follows_the_pointer_and_stays_in_the_address(chrome, url, digits_cache):
     results = open_results(SourceRequest("digits"), store_of(digits_cache))
-    values = duplicates.nearest_pairs(results.neighbors_by("kernel"), *results.labels)["similarity"].to_numpy(
-        "f8"
-    )
+    values = pairs.nearest_pairs(results.neighbors_by("kernel"), *results.labels)["similarity"].to_numpy("f8")
     with tab(chrome, url) as page:
         page.goto("/similarities")
         settle(page)

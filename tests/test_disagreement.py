@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from kernel_core import disagreement, duplicates
-from kernel_core.disagreement import ORDERS, RULES, Rule
 from kernel_core.errors import RequestError
-from kernel_core.failures import confusion, label_mismatches, most_confused
+from kernel_core.findings import disagreement, pairs
+from kernel_core.findings.disagreement import ORDERS, RULES, Rule
+from kernel_core.findings.failures import confusion, label_mismatches, most_confused
 from kernel_core.records import KernelSpec, Neighbors, Predictions
 
 CLASSES, QUERIES, DATABASE, K = 4, 60, 90, 25
@@ -194,11 +194,11 @@ def test_pairs_held_counts_equal_pairs_not_equal_queries(labels):
     other = first.indices.copy()
     other[:, [0, 1]] = other[:, [1, 0]]  # the same queries in the same order, each with another neighbor
     second = Neighbors(first.spec, other, first.values)
-    all_runs, fewer = (duplicates.nearest_pairs(n, *labels) for n in (first, second))
-    assert duplicates.pairs_held(all_runs, all_runs, 48) == 48
-    assert duplicates.pairs_held(all_runs, fewer, 48) == 0
+    all_runs, fewer = (pairs.nearest_pairs(n, *labels) for n in (first, second))
+    assert pairs.pairs_held(all_runs, all_runs, 48) == 48
+    assert pairs.pairs_held(all_runs, fewer, 48) == 0
     half = Neighbors(
         first.spec, np.where(np.arange(QUERIES)[:, None] < 30, first.indices, other), first.values
     )
     expected = int((all_runs["query_index"].head(48) < 30).sum())
-    assert duplicates.pairs_held(all_runs, duplicates.nearest_pairs(half, *labels), 48) == expected
+    assert pairs.pairs_held(all_runs, pairs.nearest_pairs(half, *labels), 48) == expected

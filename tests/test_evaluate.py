@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import comparison, evaluate
+from kernel_core.findings import comparison
+from kernel_core.findings import votes as evaluate
 from kernel_core.records import Ensemble, KernelSpec, Neighbors
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from kernel_core import duplicates, failures
 from kernel_core.errors import RequestError
+from kernel_core.findings import failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.sources.catalog import SourceRequest
 

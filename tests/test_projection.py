@@ -4,9 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_core import pipeline, projection
+from kernel_core import pipeline
 from kernel_core.errors import NotBuilt, RequestError
-from kernel_core.projection import Map, directions, layout, merge, share_kept, starting_points, upright
+from kernel_core.findings import map_layout
+from kernel_core.findings.map_layout import (
+    Map,
+    directions,
+    layout,
+    merge,
+    share_kept,
+    starting_points,
+    upright,
+)
 from kernel_core.records import KernelSpec, Neighbors
 from kernel_core.results import open_map
 from kernel_core.sources.catalog import SourceRequest
@@ -107,7 +116,7 @@ def test_share_kept_counts_by_hand():
 
 def test_distance_is_a_metric_of_the_kernel():
     values = np.array([1.0000001, 1, 0.5, 0, -1], np.float32)
-    np.testing.assert_allclose(projection.distance(values), [0, 0, 1, 2**0.5, 2], atol=1e-6)
+    np.testing.assert_allclose(map_layout.distance(values), [0, 0, 1, 2**0.5, 2], atol=1e-6)
 
 
 def test_points_and_examples_name_each_other():
@@ -130,10 +139,10 @@ def test_map_of_a_source_is_built_of_its_exact_neighbors_and_cached(
     whole = oracle.kernel(both, both)
     np.fill_diagonal(whole, -np.inf)
     values = np.take_along_axis(whole, built.nearest.astype(int), 1)
-    np.testing.assert_allclose(values, -np.sort(-whole, axis=1)[:, : projection.SHOWN], atol=1e-5)
+    np.testing.assert_allclose(values, -np.sort(-whole, axis=1)[:, : map_layout.SHOWN], atol=1e-5)
     for i, j in planted.exact.items():
         assert built.example(int(built.nearest[i, 0])) == ("train", j)
-    monkeypatch.setattr(projection, "layout", None)
+    monkeypatch.setattr(map_layout, "layout", None)
     again = pipeline.build_map(request)
     np.testing.assert_array_equal(again.xy, built.xy)
     path = next(iter(Store(cache).root.glob("map/*")))
@@ -146,7 +155,7 @@ def test_verb_writes_where_each_example_lies(source_folder, cache, tmp_path, mon
     def spread(indices, values, progress):
         return np.arange(2 * len(indices), dtype=np.float32).reshape(-1, 2)
 
-    monkeypatch.setattr(projection, "layout", spread)
+    monkeypatch.setattr(map_layout, "layout", spread)
     done = invoke("map", source_folder, "--csv", tmp_path / "map.csv")
     assert done.exit_code == 0, done.stderr
     assert "a map of 40 test and 130 training examples" in done.stdout

@@ -8,8 +8,10 @@ import streamlit as st
 import torch
 from safetensors.numpy import save_file
 
-from kernel_core import duplicates, likeness, projection
+from kernel_core import likeness
 from kernel_core.errors import DataError, RequestError, SourceError
+from kernel_core.findings import map_layout
+from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.records import SIMILARITIES
 from kernel_core.results import class_evaluation, evaluation, open_results
@@ -162,9 +164,9 @@ def test_map_is_of_the_test_examples(alone, cache, no_umap):
 
 
 def test_directions_leave_out_a_split_that_is_not_there():
-    assert projection.directions((40, 0)) == [("test", "test")]
+    assert map_layout.directions((40, 0)) == [("test", "test")]
     with pytest.raises(RequestError, match="at least 16"):
-        projection.directions((15, 0))
+        map_layout.directions((15, 0))
 
 
 def test_random_confident_pairs_are_never_an_example_with_itself(alone, cache):

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_core import duplicates, failures, figures, pipeline
+from kernel_core import figures, pipeline
 from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.findings import failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet, KernelSpec
 from kernel_core.results import open_results

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from kernel_core import comparison, disagreement, duplicates, failures
 from kernel_core.errors import RequestError
+from kernel_core.findings import comparison, disagreement, failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.records import Split
 from kernel_core.results import Results
 from pages.ui import links, load

@@ -18,12 +18,14 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kernel_core import disagreement, duplicates, failures, likeness, nearness, pixels
+from kernel_core import likeness, nearness, pixels
 from kernel_core.errors import KernelExplorerError, NotBuilt
+from kernel_core.findings import disagreement, failures
+from kernel_core.findings import pairs as duplicates
+from kernel_core.findings.map_layout import Map
 from kernel_core.nearness import Vectors, vectors_of
 from kernel_core.pixels import Alignment
 from kernel_core.plan import K
-from kernel_core.projection import Map
 from kernel_core.records import Split
 from kernel_core.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.sources.catalog import SourceRequest

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from kernel_core.projection import ORDER, Map
+from kernel_core.findings.map_layout import ORDER, Map
 from kernel_core.records import ADJECTIVES
 from kernel_core.results import Results
 from pages.ui import load

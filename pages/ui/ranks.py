@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kernel_core import duplicates
+from kernel_core.findings import pairs
 
 
 def choose_ranks(total: int) -> tuple[int, int]:
     """Controls that choose ranks between 1 and total; returns the first and the last, which may be upside down."""
-    default_first, default_last = duplicates.default_ranks(total)
+    default_first, default_last = pairs.default_ranks(total)
     first = st.number_input(
         "First rank", 1, total, default_first, key="first", bind="query-params", width=130
     )

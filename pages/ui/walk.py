@@ -10,8 +10,8 @@ import random
 
 import streamlit as st
 
-from kernel_core.comparison import named_example
 from kernel_core.errors import RequestError
+from kernel_core.findings.comparison import named_example
 from kernel_core.records import Split
 from kernel_core.results import Results
 from pages.ui import links, lists

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.errors import RequestError
-from kernel_core.evaluate import Labels, neighbor_weights, weighted_vote
+from kernel_core.findings.votes import Labels, neighbor_weights, weighted_vote
 from kernel_core.records import Neighbors, Predictions
 
 KS = (1, 3, 5, 10, 20, 50)  # numbers of neighbors that the scoreboard tries

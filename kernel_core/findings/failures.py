@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from kernel_core.duplicates import Labels, nearest_pairs
+from kernel_core.findings.pairs import Labels, nearest_pairs
 from kernel_core.records import Neighbors
 
 
