@@ -14,6 +14,7 @@ import numpy.typing as npt
 from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, StoreError
+from kernel_core.explain.traces import runs_kept
 from kernel_core.findings import map_layout, votes
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.plan import Plan, plan_entries
@@ -30,7 +31,6 @@ from kernel_core.records import (
     no_progress,
 )
 from kernel_core.results import Results, read_examples, read_map, read_results
-from kernel_core.rows import runs_kept
 from kernel_core.search import certified, topk
 from kernel_core.similarity import embed
 from kernel_core.similarity.moments import Moments, merge, read_moments

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kernel_core import rows
 from kernel_core.errors import DataError, RequestError
+from kernel_core.explain import traces as rows
 from kernel_core.findings.map_layout import ORDER, RECIPE
 from kernel_core.recipes import Training
 from kernel_core.records import KernelSpec, Split

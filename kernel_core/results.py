@@ -15,11 +15,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from kernel_core.errors import DataError, NotBuilt, RequestError
+from kernel_core.explain.traces import Rows, as_rows
 from kernel_core.findings import votes
 from kernel_core.findings.map_layout import Map
 from kernel_core.plan import Plan, plan_entries, refuse_unoffered
 from kernel_core.records import ExampleSet, KernelSpec, Neighbors, Predictions, Split
-from kernel_core.rows import Rows, as_rows
 from kernel_core.sources.catalog import SourceRequest, open_source
 from kernel_core.store import Store
 
@@ -209,7 +209,7 @@ def read_vectors(
 ) -> dict[Split, npt.NDArray[Any]]:
     """What a similarity compares, of every split: features (N, D), images (N, H, W, 3), or rows (N, C, M).
 
-    For neighbors that no build keeps (kernel_core/nearness.py). Raises `NotBuilt` if the cache lacks them, `DataError`
+    For neighbors that no build keeps (kernel_core/explain/on_demand.py). Raises `NotBuilt` if the cache lacks them, `DataError`
     if the file of the features cannot be read.
     """
     if similarity == "pixels":

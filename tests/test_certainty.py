@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kernel_core import certainty
-from kernel_core.certainty import exact_kernel, how_sure, pair_interval, resamples, steps_of
-from kernel_core.rows import Rows
+from kernel_core.explain import bootstrap
+from kernel_core.explain.bootstrap import exact_kernel, how_sure, pair_interval, resamples, steps_of
+from kernel_core.explain.traces import Rows
 from tests import oracle
 from tests.test_explain import kept
 
@@ -148,7 +148,7 @@ def test_class_that_varies_in_some_resamples_alone_is_as_in_float64():
     values[4, :, 1] = rng.normal(size=30)
     rows = as_rows(values + 1e-12 * rng.normal(size=values.shape))
     weights = resamples(20)
-    fast = certainty._Operands.of(rows.raw(0), weights).kernel(rows.values)
+    fast = bootstrap._Operands.of(rows.raw(0), weights).kernel(rows.values)
     exact = exact_kernel(rows.raw(0), rows.values.astype(np.float64), weights)
     np.testing.assert_allclose(fast, exact, atol=1e-4)
 
@@ -157,7 +157,7 @@ def test_pool_of_the_nearest_gives_what_the_whole_database_does(monkeypatch):
     rng = np.random.default_rng(8)
     rows = as_rows(correlated(rng, 80, 1_500, 3, rho=0.35))
     whole = how_sure(rows.raw(0), rows, 5, exclude=0)
-    monkeypatch.setattr(certainty, "WORK", 3 * 3 * 80 * 200 * 500)
+    monkeypatch.setattr(bootstrap, "WORK", 3 * 3 * 80 * 200 * 500)
     pooled = how_sure(rows.raw(0), rows, 5, exclude=0)
     assert (whole.pool, pooled.pool) == (1_499, 500)
     np.testing.assert_allclose(pooled.stays, whole.stays, atol=0.005)
@@ -168,7 +168,7 @@ def test_weights_in_groups_change_nothing(monkeypatch):
     rng = np.random.default_rng(9)
     rows = as_rows(rng.normal(size=(20, 60, 3)))
     whole = how_sure(rows.raw(0), rows, 5, exclude=0)
-    monkeypatch.setattr(certainty, "OPERANDS", 30_000)
+    monkeypatch.setattr(bootstrap, "OPERANDS", 30_000)
     grouped = how_sure(rows.raw(0), rows, 5, exclude=0)
     np.testing.assert_allclose(grouped.low, whole.low, atol=1e-6)
     np.testing.assert_allclose(grouped.stays, whole.stays, atol=0.005)

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 MODULES = [
-    "kernel_core.certainty", "kernel_core.findings.distribution", "kernel_core.findings.pairs", "kernel_core.findings.votes",
+    "kernel_core.explain.bootstrap", "kernel_core.findings.distribution", "kernel_core.findings.pairs", "kernel_core.findings.votes",
     "kernel_core.likeness", "kernel_core.report", "kernel_core.store", "kernel_core.training", "pages.ui.gallery",
     "pages.ui.jobs", "pages.ui.map_view",
 ]  # fmt: skip

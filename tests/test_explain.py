@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pytest
 
-from kernel_core import rows
 from kernel_core.errors import NotBuilt, StoreError
-from kernel_core.explain import explain, most_influential
+from kernel_core.explain import traces
+from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.records import Ensemble
 from kernel_core.results import open_results
@@ -20,7 +20,7 @@ from tests import oracle
 def kept(logits, split="train"):
     """The rows of logits (M, N, C), as a build keeps them."""
     ensemble = Ensemble(("made up",), ({split: logits},))
-    return rows.Rows(split, np.concatenate(list(embed.blocks_to_keep(ensemble, split))))
+    return traces.Rows(split, np.concatenate(list(embed.blocks_to_keep(ensemble, split))))
 
 
 @pytest.fixture
@@ -90,13 +90,13 @@ def test_run_that_matters_most_is_named():
 def test_float16_becomes_float32_exactly():
     every = np.arange(65_536, dtype=np.uint16).view(np.float16)
     finite = every[np.isfinite(every)]
-    found = rows.to_float32(finite, np.empty(finite.shape, np.float32))
+    found = traces.to_float32(finite, np.empty(finite.shape, np.float32))
     np.testing.assert_array_equal(found, finite.astype(np.float32))
     assert (np.signbit(found) == np.signbit(finite)).all()
 
 
 def test_first_runs_alone_are_kept_where_there_are_more(source_folder, cache, planted, monkeypatch):
-    monkeypatch.setattr(rows, "RUNS", 10)
+    monkeypatch.setattr(traces, "RUNS", 10)
     built = build(SourceRequest(str(source_folder)))
     assert {found.runs for found in built.rows.values()} == {10}
     pair = explain(built.rows["test"].standardized(2), built.rows["train"].standardized(5))
@@ -105,10 +105,10 @@ def test_first_runs_alone_are_kept_where_there_are_more(source_folder, cache, pl
 
 
 def test_few_runs_are_kept_of_a_large_source():
-    assert rows.runs_kept(59, 600_000) == 59
-    assert rows.runs_kept(20_000, 600_000) == 500
-    assert rows.runs_kept(500, 60_000 * 100) == 333
-    assert rows.runs_kept(500, 1_330_000 * 1_000) < 2
+    assert traces.runs_kept(59, 600_000) == 59
+    assert traces.runs_kept(20_000, 600_000) == 500
+    assert traces.runs_kept(500, 60_000 * 100) == 333
+    assert traces.runs_kept(500, 1_330_000 * 1_000) < 2
 
 
 def test_results_of_an_older_cache_open_without_rows_and_build_adds_them(source_folder, cache, built):

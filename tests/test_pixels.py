@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import RequestError
-from kernel_core.pixels import Alignment, align, as_they_are, overlapping
+from kernel_core.explain.image_alignment import Alignment, align, as_they_are, overlapping
 
 rng = np.random.default_rng(3)
 

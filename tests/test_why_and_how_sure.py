@@ -11,9 +11,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from kernel_core import rows
-from kernel_core.certainty import how_sure
-from kernel_core.explain import explain, most_influential
+from kernel_core.explain import traces
+from kernel_core.explain.bootstrap import how_sure
+from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.results import open_results
 from kernel_core.sources.catalog import SourceRequest
@@ -134,7 +134,7 @@ def test_lists_settle_and_say_how_often_each_stays(digits, split):
 
 
 def test_first_runs_of_more_are_named(planted_source, monkeypatch):
-    monkeypatch.setattr(rows, "RUNS", 10)
+    monkeypatch.setattr(traces, "RUNS", 10)
     build(planted_source)
     app = show("test", 0, 100)
     assert text_of(app).lower().count("by the first 10 of 24 runs") == 2

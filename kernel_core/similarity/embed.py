@@ -252,7 +252,7 @@ def rows_of(
 def blocks_to_keep(
     ensemble: Ensemble, split: Split, progress: Progress = no_progress
 ) -> Iterator[npt.NDArray[np.float16]]:
-    """The rows of a split as `kernel_core.rows` describes them, over all the ensemble's runs, block by block: (b, C, M).
+    """The rows of a split as `kernel_core.explain.traces` describes them, over all the ensemble's runs, block by block: (b, C, M).
 
     Raises `DataError` on a NaN or infinite logit.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from kernel_core.pixels import Alignment
+from kernel_core.explain.image_alignment import Alignment
 from kernel_core.records import Split
 from kernel_core.results import Results
 from pages.ui import links, load

@@ -6,8 +6,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from kernel_core import certainty
-from kernel_core.certainty import Certainty, Listed
+from kernel_core.explain import bootstrap
+from kernel_core.explain.bootstrap import Certainty, Listed
 from kernel_core.records import Split
 from kernel_core.results import Results
 from pages.ui import load
@@ -24,7 +24,7 @@ def _computed(results_id: str, example: Example, database: Split, k: int) -> Cer
     split, index = example
     exclude = index if split == database else None
     k = min(k, len(rows[database]) - (exclude is not None))
-    return certainty.how_sure(rows[split].raw(index), rows[database], k, exclude=exclude)
+    return bootstrap.how_sure(rows[split].raw(index), rows[database], k, exclude=exclude)
 
 
 @st.fragment
@@ -47,9 +47,9 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
     _intervals(results, found, database)
     among = f"{found.pool:,} {database} examples"
     st.caption(
-        f"Dot: the value; line: where it lies in {certainty.LEVEL}% of {found.resamples} draws of as many runs, with "
+        f"Dot: the value; line: where it lies in {bootstrap.LEVEL}% of {found.resamples} draws of as many runs, with "
         f"replacement. Beside it: how often the example stays among the {k} nearest, and its rank among {among} in "
-        f"{certainty.LEVEL}% of the draws. A draw lacks about a third of the runs, so it is less sure than all of them are."
+        f"{bootstrap.LEVEL}% of the draws. A draw lacks about a third of the runs, so it is less sure than all of them are."
     )
     st.markdown("**The list by fewer runs**")
     cells = [_row(results, listed, found, example, database) for listed in found.lists]

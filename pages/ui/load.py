@@ -18,13 +18,14 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kernel_core import likeness, nearness, pixels
+from kernel_core import likeness
 from kernel_core.errors import KernelExplorerError, NotBuilt
+from kernel_core.explain import image_alignment, on_demand
+from kernel_core.explain.image_alignment import Alignment
+from kernel_core.explain.on_demand import Vectors, vectors_of
 from kernel_core.findings import disagreement, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.findings.map_layout import Map
-from kernel_core.nearness import Vectors, vectors_of
-from kernel_core.pixels import Alignment
 from kernel_core.plan import K
 from kernel_core.records import Split
 from kernel_core.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
@@ -212,7 +213,7 @@ def nearest(
         kept = found.neighbors_by(similarity)
         return kept.indices[index], kept.values[index]
     of = vectors(results_id, similarity)
-    return nearness.nearest(of[split], index, of[among], K, excludes_self=split == among)
+    return on_demand.nearest(of[split], index, of[among], K, excludes_self=split == among)
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
@@ -227,7 +228,7 @@ def rank(
         if at.size:  # as the lists say
             return int(at[0]) + 1, float(kept.values[index, at[0]])
     of = vectors(results_id, similarity)
-    return nearness.rank_of(of[split], index, of[other[0]], other[1], excludes_self=split == other[0])
+    return on_demand.rank_of(of[split], index, of[other[0]], other[1], excludes_self=split == other[0])
 
 
 @st.cache_data(max_entries=1_000, show_spinner=False)
@@ -236,4 +237,4 @@ def alignments(
 ) -> tuple[Alignment, Alignment]:
     """How alike two images are as they are, and with the second laid over the first at its best."""
     first, second = (by_id[results_id].examples[split].images[index] for split, index in (a, b))
-    return pixels.as_they_are(first, second), pixels.align(first, second, reach)
+    return image_alignment.as_they_are(first, second), image_alignment.align(first, second, reach)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kernel_core import certainty
-from kernel_core.explain import Explanation, explain, most_influential
+from kernel_core.explain import bootstrap
+from kernel_core.explain.contributions import Explanation, explain, most_influential
 from kernel_core.records import Split
 from kernel_core.results import Results
 from pages.ui import load
@@ -35,7 +35,7 @@ def _explained(results_id: str, a: Example, b: Example) -> tuple[Explanation, tu
     """A pair's value taken apart, and its interval."""
     rows = load.by_id[results_id].rows
     found = explain(*(rows[split].standardized(index) for split, index in (a, b)))
-    return found, certainty.pair_interval(*(rows[split].raw(index) for split, index in (a, b)))
+    return found, bootstrap.pair_interval(*(rows[split].raw(index) for split, index in (a, b)))
 
 
 @st.fragment
@@ -48,7 +48,7 @@ def show_why(results: Results, a: Example, b: Example) -> None:
     st.markdown(
         f"The {len(found.by_class):,} bars, one a class, add up to **{found.value:.3f}**, the kernel's value of this "
         f"pair by {runs_in_words(results)}. Drawing the runs anew, it lies between **{low:.3f}** and **{high:.3f}** "
-        f"in {certainty.LEVEL}% of the draws."
+        f"in {bootstrap.LEVEL}% of the draws."
     )
     left, right = st.columns(2, gap="large")
     with right, st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):

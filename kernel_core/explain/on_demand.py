@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.rows import standardize, to_float32
+from kernel_core.explain.traces import standardize, to_float32
 
 BLOCK = 500_000  # numbers made float32 at a time: 2 MB, which fit a core's cache
 # What float32 may be wrong by, relative to the size of a value, with room; of the kernel more, as the rows kept are of
@@ -27,7 +27,7 @@ OTHERS = 1e-4
 class Vectors:
     """The examples of one split as vectors that a similarity compares.
 
-    similarity: kernel, of rows as kernel_core/rows.py keeps them (N, C, M); penultimate (cosine) or
+    similarity: kernel, of rows as kernel_core/explain/traces.py keeps them (N, C, M); penultimate (cosine) or
     penultimate-euclidean (minus the distance), of features (N, D); or pixels (correlation), of images (N, H, W, 3).
     values: those, of any type, perhaps memory-mapped. mean, norm: float64 (N,): what is subtracted from a vector, and
     what it is then divided by.

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from kernel_core.rows import ROUNDING, Rows, to_float32
+from kernel_core.explain.traces import ROUNDING, Rows, to_float32
 
 RESAMPLES = 200  # the ends of an interval differ from those of 2,000 by a twentieth of its width
 LEVEL = 95  # percent
