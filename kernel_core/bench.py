@@ -196,7 +196,7 @@ def _job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[J
     """What to measure, and the number of classes. Raises `RequestError` if more is asked for than the files hold."""
     import torch
 
-    from kernel_core.ensembles import open_ensemble
+    from kernel_core.ensembles.log_file import open_ensemble
     from kernel_core.pipeline import BUDGET
     from kernel_core.rivals import Job
     from kernel_core.search.certified import choose_precision

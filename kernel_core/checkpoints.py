@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kernel_core.ensembles.inputs import GivenImages
+from kernel_core.ensembles.source_files import write_json
+from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.files import sha256_of
-from kernel_core.given import GivenImages
 from kernel_core.inference import outputs
 from kernel_core.records import ExampleSet, Progress, Split, no_progress
-from kernel_core.source_files import write_json
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.weights import load_weights
-from kernel_core.writer import EnsembleWriter
 
 KNOWN = "checkpoints.json"  # which file each run is of
 

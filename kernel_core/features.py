@@ -17,13 +17,13 @@ import torch
 from tomlkit.exceptions import TOMLKitError
 
 from kernel_core.alignment import alike
+from kernel_core.ensembles.source_files import write_arrays, writing
 from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
 from kernel_core.inference import outputs
 from kernel_core.networks import Network
 from kernel_core.progress import renamed
 from kernel_core.recipes import Training
 from kernel_core.records import ExampleSet, Features, Progress, Split, no_progress
-from kernel_core.source_files import write_arrays, writing
 from kernel_core.sources import images
 from kernel_core.sources.catalog import FEATURES, SourceRequest, downloaded_features, open_source
 from kernel_core.sources.source import Source

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.ensembles import open_ensemble
+from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.machine import Machine
 from kernel_core.records import Ensemble, Split
 from kernel_core.search import certified

@@ -20,8 +20,9 @@ import torch
 
 from kernel_core import cnn, mlp
 from kernel_core.alignment import alike
+from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other
+from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
-from kernel_core.identity import Identity, fingerprints, refuse_other
 from kernel_core.machine import choose_device, cores_allowed, one_thread
 from kernel_core.recipes import MlpRecipe, Recipe, Training, as_json
 from kernel_core.records import (
@@ -36,7 +37,6 @@ from kernel_core.records import (
 from kernel_core.runs import Diverged, TrainedRun
 from kernel_core.sources import images
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.writer import EnsembleWriter
 
 LOCK = ".training.lock"
 PARTS = 1000  # of a run, in which progress is counted

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kernel_core.ensembles import load_features, open_ensemble
+from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, RequestError, SourceError
 from kernel_core.pipeline import build
 from kernel_core.results import open_results

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from kernel_core import checkpoints, write_checkpoints
-from kernel_core.ensembles import load_features, open_ensemble
+from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.inference import outputs
 from kernel_core.sources.source_toml import read_source_file

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kernel_core import pipeline
-from kernel_core.ensembles import open_ensemble
+from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
 from kernel_core.search import topk
@@ -175,7 +175,7 @@ import sys, threading, time, numpy as np
 from pathlib import Path
 from kernel_core import topk
 from kernel_core.similarity.embed import KernelRows
-from kernel_core.ensembles import open_ensemble
+from kernel_core.ensembles.log_file import open_ensemble
 peak = [0]
 def anonymous():
     lines = Path('/proc/self/status').read_text().splitlines()

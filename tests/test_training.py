@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from kernel_core import mlp, training
+from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.files import sha256_of
 from kernel_core.pipeline import build
@@ -26,7 +27,6 @@ from kernel_core.sources.catalog import DIGITS_TRAINING, SourceRequest, find_ima
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.store import Store
 from kernel_core.training import Order, train_features, train_folder, train_in_memory
-from kernel_core.writer import EnsembleWriter
 from tests import forked
 from tests.conftest import ROOT
 from tests.test_cli import invoke

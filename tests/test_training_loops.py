@@ -110,7 +110,7 @@ def test_example_makes_an_ensemble_that_opens(heading, tmp_path, cache):
     assert results.predictions.single.shape == (RUNS,)
     assert results.neighbors_by("kernel").values.max() > 0, "the runs differ"
     if features:
-        from kernel_core.ensembles import load_features
+        from kernel_core.ensembles.log_file import load_features
 
         found = load_features(path.with_name("penultimate.safetensors"))
         assert (found.layer, found.values["test"].shape[1]) == features

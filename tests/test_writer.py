@@ -12,8 +12,10 @@ import torch
 from safetensors import safe_open
 
 import kernel_core
-from kernel_core import EnsembleWriter, run_files, source_files
-from kernel_core.ensembles import load_features, open_ensemble
+from kernel_core import EnsembleWriter
+from kernel_core.ensembles import folder as run_files
+from kernel_core.ensembles import source_files
+from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet

@@ -13,9 +13,9 @@ import numpy as np
 import pandas  # noqa: F401 (once, not in every child)
 import pyarrow.parquet  # noqa: F401
 
+from kernel_core.ensembles.folder import RunFiles
+from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import RequestError
-from kernel_core.run_files import RunFiles
-from kernel_core.writer import EnsembleWriter
 
 SIZES = {"train": 9, "test": 6}
 CLASSES = 3

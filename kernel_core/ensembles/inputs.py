@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 
 from kernel_core.alignment import alike
+from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
-from kernel_core.identity import Identity, fingerprints
 from kernel_core.records import SPLITS, ExampleSet, Split
 from kernel_core.sources import images as readers
 from kernel_core.sources.catalog import find_images

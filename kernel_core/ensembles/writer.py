@@ -26,9 +26,9 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.errors import DataError, RequestError, StoreError
-from kernel_core.given import COPIES, GivenImages, run_arrays, run_number
-from kernel_core.identity import (
+from kernel_core.ensembles.folder import FEATURES, PACKED, RunFiles, read_arrays
+from kernel_core.ensembles.inputs import COPIES, GivenImages, run_arrays, run_number
+from kernel_core.ensembles.manifest import (
     FILE,
     Identity,
     fingerprints,
@@ -37,9 +37,9 @@ from kernel_core.identity import (
     refuse_foreign,
     refuse_other,
 )
+from kernel_core.ensembles.source_files import write_arrays, write_json, write_parquet, write_source_file
+from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.records import ExampleSet, Progress, Split, no_progress
-from kernel_core.run_files import FEATURES, PACKED, RunFiles, read_arrays
-from kernel_core.source_files import write_arrays, write_json, write_parquet, write_source_file
 from kernel_core.sources.source import ImagesFrom
 
 LOCK = ".lock"
