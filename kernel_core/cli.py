@@ -31,12 +31,12 @@ from kernel_core.options import (
 )
 from kernel_core.records import SIMILARITIES
 from kernel_core.report_verb import report_command
-from kernel_core.results import Results
-from kernel_core.results import class_evaluation as class_accuracies
-from kernel_core.results import evaluation as accuracies
+from kernel_core.results.results import Results
+from kernel_core.results.results import class_evaluation as class_accuracies
+from kernel_core.results.results import evaluation as accuracies
+from kernel_core.results.store import Store
 from kernel_core.sources import hub
 from kernel_core.sources.catalog import BUILT_IN, SourceRequest
-from kernel_core.store import Store
 from kernel_core.tables import label_text, print_accuracy, print_evaluation, print_table
 from kernel_core.train_verb import train
 

@@ -16,7 +16,7 @@ from kernel_core.files import replacing
 from kernel_core.findings import comparison, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.records import ADJECTIVES
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 
 TILE = 128  # pixels a tile aims at; the magnification is a whole number
 GAP = 12

@@ -10,7 +10,7 @@ import pandas as pd
 
 from kernel_core.findings import pairs as duplicates
 from kernel_core.records import SIMILARITIES
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 
 SHIFT = 2  # pixels, up and down, left and right; CIFAR-10's known duplicates are shifted by about as many
 ALIKE = 0.9  # a correlation of pixels from which two images count as nearly the same

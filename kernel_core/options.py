@@ -14,7 +14,7 @@ from kernel_core.errors import NotBuilt
 from kernel_core.findings.comparison import named_split
 from kernel_core.progress import ProgressBars, ProgressFile
 from kernel_core.records import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, Progress
-from kernel_core.results import Results, open_results
+from kernel_core.results.results import Results, open_results
 from kernel_core.sources.catalog import SourceRequest
 
 F = TypeVar("F", bound=Callable[..., Any])

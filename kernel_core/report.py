@@ -13,7 +13,7 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import pairs as duplicates
 from kernel_core.findings import votes
 from kernel_core.records import ADJECTIVES, SIMILARITIES, Split
-from kernel_core.results import Results, evaluation
+from kernel_core.results.results import Results, evaluation
 from kernel_core.sources.catalog import SourceRequest
 
 FIGURE_PAIRS = 24

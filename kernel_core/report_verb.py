@@ -18,7 +18,7 @@ from kernel_core.files import replacing
 from kernel_core.options import names_source, reports_to, results_of
 from kernel_core.records import ADJECTIVES, SIMILARITIES
 from kernel_core.report import Report, first_pairs, report_on
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 from kernel_core.sources.catalog import SourceRequest
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from kernel_core.findings import pairs as duplicates
 from kernel_core.records import ADJECTIVES
-from kernel_core.results import evaluation
+from kernel_core.results.results import evaluation
 from pages.ui import load, shell
 
 shell.guard()

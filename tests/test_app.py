@@ -9,9 +9,9 @@ from streamlit.testing.v1 import AppTest
 from kernel_core.findings import comparison, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
-from kernel_core.results import evaluation, open_results
+from kernel_core.results.results import evaluation, open_results
+from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from pages.ui import load
 from pages.ui.gallery import tile_size
 from tests.conftest import ROOT

@@ -10,7 +10,7 @@ from kernel_core import likeness
 from kernel_core.findings import disagreement, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
-from kernel_core.results import open_kernel_neighbors
+from kernel_core.results.results import open_kernel_neighbors
 from kernel_core.sources.catalog import SourceRequest
 from pages.ui import charts
 from pages.ui.jobs import arguments

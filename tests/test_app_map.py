@@ -9,11 +9,11 @@ import streamlit as st
 
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
-from kernel_core.plan import plan_entries
 from kernel_core.records import SIMILARITIES
-from kernel_core.results import open_results
+from kernel_core.results.keys import plan_entries
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest, open_source
-from kernel_core.store import Store
 from pages.ui.map_view import palette
 from tests.conftest import CLASS_NAMES, write_log, write_parquet
 from tests.test_app import open_page, text_of

@@ -12,7 +12,7 @@ from PIL import Image
 from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, RequestError, SourceError
 from kernel_core.pipeline import build
-from kernel_core.results import open_results
+from kernel_core.results.results import open_results
 from kernel_core.sources import images
 from kernel_core.sources.catalog import SourceRequest, open_source
 from kernel_core.sources.source import ImagesFrom

@@ -9,9 +9,9 @@ from playwright.sync_api import expect, sync_playwright
 
 from kernel_core import pipeline
 from kernel_core.findings import pairs
-from kernel_core.results import open_map, open_results
+from kernel_core.results.results import open_map, open_results
+from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from tests.test_browser import FLAGS, server, settle, shoot, tab
 
 pytestmark = pytest.mark.browser

@@ -10,10 +10,10 @@ from kernel_core.explain import traces
 from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.records import Ensemble
-from kernel_core.results import open_results
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
 from kernel_core.similarity import embed
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from tests import oracle
 
 

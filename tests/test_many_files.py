@@ -14,10 +14,10 @@ from kernel_core import pipeline
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
+from kernel_core.results.store import Store
 from kernel_core.search import topk
 from kernel_core.similarity.embed import KernelRows
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from tests import forked, oracle
 from tests.conftest import write_log
 

@@ -6,7 +6,7 @@ import pytest
 from kernel_core.explain import on_demand, traces
 from kernel_core.pipeline import build
 from kernel_core.records import SPLITS
-from kernel_core.results import read_vectors
+from kernel_core.results.results import read_vectors
 from kernel_core.sources.catalog import SourceRequest
 from tests.oracle import kernel as oracle_kernel
 

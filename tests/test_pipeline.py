@@ -11,10 +11,10 @@ import torch
 
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.pipeline import build
-from kernel_core.results import evaluation, open_results
+from kernel_core.results.results import evaluation, open_results
+from kernel_core.results.store import Store
 from kernel_core.search import topk
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from tests import forked, oracle
 from tests.conftest import ROOT, write_log
 
@@ -102,7 +102,7 @@ def test_second_build_computes_nothing_and_opens_without_torch(source_folder, ca
     build(SourceRequest(str(source_folder)), progress=lambda step, *_: steps.append(step))
     assert set(steps) == {"checking the source's files"}
     code = (
-        "import sys; from kernel_core.results import open_results; from kernel_core.sources.catalog import SourceRequest\n"
+        "import sys; from kernel_core.results.results import open_results; from kernel_core.sources.catalog import SourceRequest\n"
         f"open_results(SourceRequest({str(source_folder)!r})); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -17,9 +17,9 @@ from kernel_core.findings.map_layout import (
     upright,
 )
 from kernel_core.records import KernelSpec, Neighbors
-from kernel_core.results import open_map
+from kernel_core.results.results import open_map
+from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from tests import oracle
 from tests.test_cli import invoke
 

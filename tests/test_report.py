@@ -13,7 +13,7 @@ from kernel_core import likeness, report_verb
 from kernel_core.cli import main
 from kernel_core.errors import RequestError
 from kernel_core.report import run_counts
-from kernel_core.results import open_results
+from kernel_core.results.results import open_results
 from kernel_core.sources.catalog import SourceRequest
 from tests.conftest import write_source
 from tests.oracle import kernel

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import StoreError
-from kernel_core.store import Store, hash_files, key_of
+from kernel_core.results.store import Store, hash_files, key_of
 
 ARRAYS = {"indices": np.arange(12, dtype=np.int32).reshape(3, 4), "values": np.ones((3, 4), np.float32)}
 
@@ -63,7 +63,7 @@ def test_key_depends_on_content_and_format(monkeypatch):
     key = key_of({"spec": {"k": 50}, "files": [["a", "1"]]})
     assert key == key_of({"files": [["a", "1"]], "spec": {"k": 50}})
     assert key != key_of({"spec": {"k": 50}, "files": [["a", "2"]]})
-    monkeypatch.setattr("kernel_core.store.FORMAT", 99)
+    monkeypatch.setattr("kernel_core.results.store.FORMAT", 99)
     assert key != key_of({"spec": {"k": 50}, "files": [["a", "1"]]})
 
 
@@ -76,7 +76,7 @@ def test_full_disk_leaves_what_was_there(tmp_path):
         from pathlib import Path
         import numpy as np
         from kernel_core.errors import StoreError
-        from kernel_core.store import Store
+        from kernel_core.results.store import Store
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
             Store(Path(sys.argv[1])).write("neighbors", "k" * 32, {"x": np.zeros(10**6)}, {}, about="large")
@@ -121,7 +121,7 @@ def test_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     file.write_bytes(b"one")
     first = hash_files(store, [file])
     reads = []
-    monkeypatch.setattr("kernel_core.store.sha256_of", lambda path: reads.append(path) or "0" * 64)
+    monkeypatch.setattr("kernel_core.results.store.sha256_of", lambda path: reads.append(path) or "0" * 64)
     assert hash_files(store, [file]) == first
     assert not reads
     file.write_bytes(b"another")

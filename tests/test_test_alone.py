@@ -14,7 +14,7 @@ from kernel_core.findings import map_layout
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.records import SIMILARITIES
-from kernel_core.results import class_evaluation, evaluation, open_results
+from kernel_core.results.results import class_evaluation, evaluation, open_results
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.sources.source_toml import read_source_file
 from pages.ui.shell import PAGES

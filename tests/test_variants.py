@@ -12,9 +12,9 @@ from kernel_core.findings import failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet, KernelSpec
-from kernel_core.results import open_results
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from tests import oracle
 from tests.test_cli import invoke
 

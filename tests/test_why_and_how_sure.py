@@ -15,9 +15,9 @@ from kernel_core.explain import traces
 from kernel_core.explain.bootstrap import how_sure
 from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
-from kernel_core.results import open_results
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest
-from kernel_core.store import Store
 from pages.ui import jobs, why
 
 

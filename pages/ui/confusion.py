@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 from pages.ui import load
 from pages.ui.charts import LIMIT, Labels
 

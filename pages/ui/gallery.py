@@ -13,7 +13,7 @@ from typing import Any, NotRequired, TypedDict
 import streamlit as st
 
 from kernel_core.records import Neighbors, Split
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 from pages.ui import links, load
 
 

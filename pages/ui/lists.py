@@ -17,7 +17,7 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import comparison, disagreement, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.records import Split
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 from pages.ui import links, load
 from pages.ui.confusion import pair_names
 from pages.ui.verdict import escape

@@ -26,9 +26,9 @@ from kernel_core.explain.on_demand import Vectors, vectors_of
 from kernel_core.findings import disagreement, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.findings.map_layout import Map
-from kernel_core.plan import K
 from kernel_core.records import Split
-from kernel_core.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
+from kernel_core.results.keys import K
+from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.sources.catalog import SourceRequest
 from pages.ui import charts, jobs
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from kernel_core.findings.map_layout import ORDER, Map
 from kernel_core.records import ADJECTIVES
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 from pages.ui import load
 from pages.ui.gallery import tile, tile_size
 from pages.ui.links import name_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from kernel_core.records import SIMILARITIES
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 
 MEANING = {
     "kernel": "correlation of the two examples' log-probabilities over the runs",

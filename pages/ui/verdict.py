@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from kernel_core.records import Split
-from kernel_core.results import Results
+from kernel_core.results.results import Results
 from pages.ui import load
 from pages.ui.gallery import tile_size
 

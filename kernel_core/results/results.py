@@ -18,10 +18,10 @@ from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.explain.traces import Rows, as_rows
 from kernel_core.findings import votes
 from kernel_core.findings.map_layout import Map
-from kernel_core.plan import Plan, plan_entries, refuse_unoffered
 from kernel_core.records import ExampleSet, KernelSpec, Neighbors, Predictions, Split
+from kernel_core.results.keys import Plan, plan_entries, refuse_unoffered
+from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest, open_source
-from kernel_core.store import Store
 
 
 @dataclass(frozen=True, eq=False)

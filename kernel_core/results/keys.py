@@ -12,11 +12,11 @@ from kernel_core.explain import traces as rows
 from kernel_core.findings.map_layout import ORDER, RECIPE
 from kernel_core.recipes import Training
 from kernel_core.records import KernelSpec, Split
+from kernel_core.results.store import Store, hash_files, key_of
 from kernel_core.sources import images
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.sources.hub import expected_sha256
 from kernel_core.sources.source import Source
-from kernel_core.store import Store, hash_files, key_of
 
 PREDICTED = "accuracy, mean, spread, votes, and votes run by run"  # what an entry of predictions holds
 K = 50  # neighbors kept; every page and every verb slices them
