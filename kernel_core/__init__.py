@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kernel_core.checkpoints import write_checkpoints
     from kernel_core.ensembles.writer import EnsembleWriter
-    from kernel_core.inference import outputs
+    from kernel_core.networks.checkpoints import write_checkpoints
+    from kernel_core.networks.outputs import outputs
 
 __version__ = "0.1.0"
 __all__ = ["EnsembleWriter", "outputs", "write_checkpoints"]

@@ -180,7 +180,7 @@ def _open_source(request: BenchRequest, folder: Path, progress: Progress) -> _Lo
         return _Logits(source.name, source.logits, {})
     import torch
 
-    from kernel_core.training import train_in_memory
+    from kernel_core.networks.training import train_in_memory
 
     examples = {split: images.load_examples(source.images, split, progress) for split in SPLITS}
     training = replace(source.logits, runs=request.runs or source.logits.runs)

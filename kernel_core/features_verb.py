@@ -60,7 +60,7 @@ def features_command(
     Example:  kernel-explorer features my/source.toml --model mynet:make --weights run0.pt --layer fc:input
     """
     _check_usage({"--train": recipe, **{f"--{name}": value for name, value in network.items()}}, seed)
-    from kernel_core.features import find_place, store_features
+    from kernel_core.networks.features import find_place, store_features
 
     with ProgressBars() as bars:
         place = find_place(SourceRequest(source), replace=replace, progress=bars)
@@ -90,8 +90,8 @@ def _check_usage(given: dict[str, Path | str | None], seed: int | None) -> None:
 
 
 def _trained(recipe: str, source: Source, seed: int, device: str, progress: Progress) -> Features:
-    from kernel_core import training  # torch takes seconds to load
-    from kernel_core.features import load_images
+    from kernel_core.networks import training  # torch takes seconds to load
+    from kernel_core.networks.features import load_images
 
     if source.images.splits != SPLITS:
         raise RequestError(
@@ -109,9 +109,9 @@ def _run(
     given: dict[str, Path | str | None], source: Source, device: str, progress: Progress
 ) -> tuple[Features, str]:
     """The features by a network that the options name, and in words how they came about."""
-    from kernel_core.features import load_images, network_features
     from kernel_core.machine import choose_device
-    from kernel_core.networks import own_network, penultimate_layer, torchvision_network
+    from kernel_core.networks.features import load_images, network_features
+    from kernel_core.networks.loading import own_network, penultimate_layer, torchvision_network
 
     place = choose_device(device)
     weights, transform, layer = (given[name] for name in ("weights", "transform", "layer"))

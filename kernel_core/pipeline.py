@@ -17,6 +17,7 @@ from kernel_core.errors import DataError, NotBuilt, StoreError
 from kernel_core.explain.traces import runs_kept
 from kernel_core.findings import map_layout, votes
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
+from kernel_core.networks.training import train_in_memory
 from kernel_core.progress import renamed
 from kernel_core.recipes import Training
 from kernel_core.records import (
@@ -37,7 +38,6 @@ from kernel_core.similarity import embed
 from kernel_core.similarity.moments import Moments, merge, read_moments
 from kernel_core.sources import images
 from kernel_core.sources.catalog import SourceRequest, open_source
-from kernel_core.training import train_in_memory
 
 # Bytes for top-k where the caller names none. A tenth of it is as fast on CIFAR-10; long rows want more.
 BUDGET = {"cpu": 1_000_000_000, "cuda": 3_000_000_000}

@@ -53,7 +53,7 @@ def train(
             "PATH goes with imagefolder, and imagefolder needs it: train imagefolder PATH --runs 8 --out DIR."
         )
     from kernel_core.machine import choose_device  # torch takes seconds to load
-    from kernel_core.training import Order, train_folder
+    from kernel_core.networks.training import Order, train_folder
 
     where = choose_device(device).type
     network = RECIPES.get(recipe, CIFAR10 if where == "cuda" else CIFAR10_SMALL)

@@ -8,12 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from kernel_core import checkpoints, write_checkpoints
+from kernel_core import write_checkpoints
 from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, StoreError
-from kernel_core.inference import outputs
+from kernel_core.networks import checkpoints
+from kernel_core.networks.outputs import outputs
+from kernel_core.networks.weights import load_weights
 from kernel_core.sources.source_toml import read_source_file
-from kernel_core.weights import load_weights
 from tests.test_bad_input import Bomb
 from tests.writer_processes import CLASSES, contents
 from tests.writer_processes import images as planted_images

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kernel_core import cnn
+from kernel_core.networks import cnn
 from kernel_core.recipes import CIFAR10, CIFAR10_SMALL
 from kernel_core.records import ExampleSet
 from kernel_core.runs import Diverged, TrainedRun

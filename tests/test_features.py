@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 
-from kernel_core import networks, training
 from kernel_core.cli import main
-from kernel_core.networks import torchvision_network
+from kernel_core.networks import loading, training
+from kernel_core.networks.loading import torchvision_network
 from kernel_core.recipes import RECIPES
 from kernel_core.records import Features
 from kernel_core.sources import catalog
@@ -192,7 +192,7 @@ def test_disk_that_fails_leaves_everything_as_it_was(bare, monkeypatch, fails_on
 
 
 def test_read_only_folder_is_refused_before_a_network_runs(bare, monkeypatch):
-    monkeypatch.setattr(networks, "own_network", lambda *_: pytest.fail("ran"))
+    monkeypatch.setattr(loading, "own_network", lambda *_: pytest.fail("ran"))
     monkeypatch.setattr("os.access", lambda path, mode: False)
     done = invoke("features", bare.folder, "--model", f"{bare.net}:make")
     refused(done, "it is read-only", "copy source.toml into a folder that can be written")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from kernel_core.errors import DataError, RequestError
-from kernel_core.inference import layer_names, outputs
+from kernel_core.networks.outputs import layer_names, outputs
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (11, 6, 5, 3), dtype=np.uint8)
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from kernel_core import mlp, training
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.files import sha256_of
+from kernel_core.networks import mlp, training
+from kernel_core.networks.training import Order, train_features, train_folder, train_in_memory
 from kernel_core.pipeline import build
 from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Training, run_seed
 from kernel_core.records import ExampleSet
@@ -26,7 +27,6 @@ from kernel_core.runs import Diverged
 from kernel_core.sources import images
 from kernel_core.sources.catalog import DIGITS_TRAINING, SourceRequest, find_images
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.training import Order, train_features, train_folder, train_in_memory
 from tests import forked
 from tests.conftest import ROOT
 from tests.test_cli import invoke

@@ -19,8 +19,8 @@ from tomlkit.exceptions import TOMLKitError
 from kernel_core.alignment import alike
 from kernel_core.ensembles.source_files import write_arrays, writing
 from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
-from kernel_core.inference import outputs
-from kernel_core.networks import Network
+from kernel_core.networks.loading import Network
+from kernel_core.networks.outputs import outputs
 from kernel_core.progress import renamed
 from kernel_core.recipes import Training
 from kernel_core.records import ExampleSet, Features, Progress, Split, no_progress

@@ -18,12 +18,12 @@ import filelock
 import numpy as np
 import torch
 
-from kernel_core import cnn, mlp
 from kernel_core.alignment import alike
 from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.machine import choose_device, cores_allowed, one_thread
+from kernel_core.networks import cnn, mlp
 from kernel_core.recipes import MlpRecipe, Recipe, Training, as_json
 from kernel_core.records import (
     SPLITS,

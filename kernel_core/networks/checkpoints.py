@@ -15,10 +15,10 @@ from kernel_core.ensembles.source_files import write_json
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.files import sha256_of
-from kernel_core.inference import outputs
+from kernel_core.networks.outputs import outputs
+from kernel_core.networks.weights import load_weights
 from kernel_core.records import ExampleSet, Progress, Split, no_progress
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.weights import load_weights
 
 KNOWN = "checkpoints.json"  # which file each run is of
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kernel_core.errors import DataError
-from kernel_core.inference import outputs
+from kernel_core.networks.outputs import outputs
 from kernel_core.recipes import CnnRecipe, run_seed
 from kernel_core.records import ExampleSet, Progress, Split, no_progress
 from kernel_core.runs import Diverged, TrainedRun

@@ -14,8 +14,8 @@ from urllib.error import URLError
 from torch import Tensor, nn
 
 from kernel_core.errors import DownloadError, RequestError
-from kernel_core.inference import INPUT, layer_names
-from kernel_core.weights import load_weights, read_weights
+from kernel_core.networks.outputs import INPUT, layer_names
+from kernel_core.networks.weights import load_weights, read_weights
 
 Transform = Callable[[Tensor], Tensor]
 PLAIN = "as they are, in 0 … 1"
