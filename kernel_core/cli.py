@@ -261,7 +261,7 @@ def figures(results: Results, out: Path, seed: int) -> None:
     \b
     Example:  kernel-explorer figures digits --out figures
     """
-    from kernel_core.figures import draw_all
+    from kernel_core.report.figures import draw_all
 
     for path in draw_all(results, out, seed=seed):
         click.echo(path)

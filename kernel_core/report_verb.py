@@ -12,12 +12,12 @@ from typing import Any
 import click
 import pandas as pd
 
-from kernel_core import likeness
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.options import names_source, reports_to, results_of
 from kernel_core.records import ADJECTIVES, SIMILARITIES
-from kernel_core.report import Report, first_pairs, report_on
+from kernel_core.report import pair_quality
+from kernel_core.report.report import Report, first_pairs, report_on
 from kernel_core.results.results import Results
 from kernel_core.sources.catalog import SourceRequest
 
@@ -86,7 +86,7 @@ def _refuse_unwritable(out: Path) -> None:
 
 def _save(report: Report, text: str, results: Results, out: Path) -> list[Path]:
     """Write the three files, each whole or not at all. Raises `RequestError` if one cannot be written."""
-    from kernel_core.figures import draw_pair_grids  # matplotlib takes a second to load
+    from kernel_core.report.figures import draw_pair_grids  # matplotlib takes a second to load
 
     paths = [out / name for name in ("report.md", "report.csv", "pairs.png")]
     fixed = {name: float("nan") if value is None else value for name, value in report.fixed.items()}
@@ -111,7 +111,7 @@ BY_RUNS = {
     "kernel_weighted20": "weighted 20-NN", "raw_kernel_knn3": "raw-logits 3-NN", "agreement": "top-1 agreement",
 }  # fmt: skip
 PAIRS = {
-    "by": "pairs by", "ranks": "ranks", "pixel_correlation": "pixels", "alike": f"≥ {likeness.ALIKE}",
+    "by": "pairs by", "ranks": "ranks", "pixel_correlation": "pixels", "alike": f"≥ {pair_quality.ALIKE}",
     "nearest_by_pixels": "nearest by pixels", "same_label": "same label", "confidence": "confidence",
 }  # fmt: skip
 
@@ -157,11 +157,11 @@ def _legend(neighbor: str) -> str:
     """What the table of pairs means; neighbor: what it is, in words."""
     return textwrap.fill(
         f"Each pair is a test example and its nearest {neighbor}. Pixels: the median correlation of the two "
-        f"images' pixels where they lie best on each other, moved by up to {likeness.SHIFT} pixels and mirrored or "
-        f"not; near 1 for duplicates. The other columns are in percent. ≥ {likeness.ALIKE}: pairs whose correlation is "
+        f"images' pixels where they lie best on each other, moved by up to {pair_quality.SHIFT} pixels and mirrored or "
+        f"not; near 1 for duplicates. The other columns are in percent. ≥ {pair_quality.ALIKE}: pairs whose correlation is "
         "at least that. Nearest by pixels: pairs that are nearest by pixels, unmoved, too. Confidence: the "
         "ensemble's in its prediction for the test example, mean. Random confident pairs, for comparison: test "
-        f"examples of the surest {likeness.CONFIDENT:.0%}, each with any {neighbor} of its label.",
+        f"examples of the surest {pair_quality.CONFIDENT:.0%}, each with any {neighbor} of its label.",
         WIDTH,
     )
 

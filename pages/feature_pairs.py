@@ -3,10 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core import likeness
 from kernel_core.errors import NotBuilt
 from kernel_core.findings import pairs
 from kernel_core.records import SIMILARITIES
+from kernel_core.report import pair_quality
 from pages.ui import jobs, lists, load, near, shell
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.ranks import choose_ranks, stop_if_reversed
@@ -107,7 +107,7 @@ with left:
         for which, ranking in rankings.items()
         if ranking is not None
     ]
-    rows.append({"by": likeness.RANDOM, **load.random_numbers(results.id, min(last - first + 1, SHOWN))})
+    rows.append({"by": pair_quality.RANDOM, **load.random_numbers(results.id, min(last - first + 1, SHOWN))})
     st.dataframe(numbers_table(pd.DataFrame(rows)), hide_index=True)
 with right:
     st.subheader("Do they hold with fewer runs?")
@@ -118,8 +118,8 @@ st.caption(
     "Below each test example: the ensemble's prediction and that class's probability averaged over the runs. "
     f"Numbers are of the pairs drawn below: those of rank {first:,} to {last:,} of each ranking, the first {SHOWN} of "
     "a longer window. Nearest by pixels too: the second example is also the one nearest by pixels. Alike: pixels "
-    f"correlate by at least {likeness.ALIKE} when moved by up to {likeness.SHIFT} pixels and mirrored as fits best. "
-    f"{likeness.RANDOM.capitalize()}: test examples of which the ensemble is surest, each with any "
+    f"correlate by at least {pair_quality.ALIKE} when moved by up to {pair_quality.SHIFT} pixels and mirrored as fits best. "
+    f"{pair_quality.RANDOM.capitalize()}: test examples of which the ensemble is surest, each with any "
     f"{results.spec.database_example} of its label; features that show these have found the label and no more. A pair holds if fewer runs have the same "
     f"two examples among their first {SHOWN}."
 )

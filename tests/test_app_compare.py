@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_core import likeness
 from kernel_core.findings import disagreement, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
+from kernel_core.report import pair_quality
 from kernel_core.results.results import open_kernel_neighbors
 from kernel_core.sources.catalog import SourceRequest
 from pages.ui import charts
@@ -126,7 +126,7 @@ def test_feature_pairs_show_both_rankings_of_one_window(digits):  # noqa: F811
         query = int(window["query_index"].iloc[0])
         confidence = digits.predictions.confidence[query]
         assert cells(app, key)[0]["groups"][0]["tiles"][0]["note"].startswith(f"{confidence:.0%} ")
-    numbers = likeness.numbers_of(digits, window)
+    numbers = pair_quality.numbers_of(digits, window)
     row = app.dataframe[0].value.iloc[1]
     assert row["By"] == "penultimate features (Euclidean)"
     assert row["Pixel correlation"] == f"{numbers['pixel_correlation']:.2f}"

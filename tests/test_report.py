@@ -9,10 +9,11 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.numpy import load_file
 
-from kernel_core import likeness, report_verb
+from kernel_core import report_verb
 from kernel_core.cli import main
 from kernel_core.errors import RequestError
-from kernel_core.report import run_counts
+from kernel_core.report import pair_quality
+from kernel_core.report.report import run_counts
 from kernel_core.results.results import open_results
 from kernel_core.sources.catalog import SourceRequest
 from tests.conftest import write_source
@@ -127,7 +128,7 @@ def test_pairs_are_described_as_planted(source, planted):
         j,
     ) in planted.exact.items():  # moved by a pixel and mirrored, so that pixels as they lie do not find it
         test[i] = np.roll(train[j], 1, axis=1)[:, ::-1]
-    table = likeness.pair_numbers(results).set_index(["similarity", "first"])
+    table = pair_quality.pair_numbers(results).set_index(["similarity", "first"])
     assert set(table["pairs"]) == {40, 4}
     whole = table.loc[("kernel", 1)]
     assert whole["alike"] == 3 / 40  # the images are noise but for the planted ones
@@ -137,7 +138,7 @@ def test_pairs_are_described_as_planted(source, planted):
     assert whole["same_label"] == (planted.train_labels[nearest] == planted.test_labels).mean()
     assert whole["confidence"] == pytest.approx(results.predictions.confidence.mean())
     assert table.loc[("pixels", 1)]["nearest_by_pixels"] == 1
-    baseline = table.loc[(likeness.RANDOM, 0)]
+    baseline = table.loc[(pair_quality.RANDOM, 0)]
     surest = np.sort(results.predictions.confidence)[-4:]
     assert (baseline["same_label"], baseline["pairs"]) == (1, 4)
     assert baseline["confidence"] == pytest.approx(surest.mean())
@@ -151,9 +152,9 @@ def test_moved_and_mirrored_images_correlate_wholly(move, mirrored):
     first = scene[:, 4:20, 4:18]
     second = scene[:, 4 + move[0] : 20 + move[0], 4 + move[1] : 18 + move[1]]
     second = second[:, :, ::-1] if mirrored else second
-    np.testing.assert_allclose(likeness.best_correlation(first, second // 2 + 40), 1, atol=1e-3)
+    np.testing.assert_allclose(pair_quality.best_correlation(first, second // 2 + 40), 1, atol=1e-3)
     assert (
-        likeness.best_correlation(first, scene[:, 7:23, 4:18]) < 0.5
+        pair_quality.best_correlation(first, scene[:, 7:23, 4:18]) < 0.5
     ).all()  # moved further than is looked
 
 
@@ -164,8 +165,8 @@ def test_correlation_is_pearsons_and_0_for_one_color():
         max(np.corrcoef(a.ravel(), c.ravel())[0, 1] for c in (b, b[:, ::-1]))
         for a, b in zip(first, second, strict=True)
     ]
-    np.testing.assert_allclose(likeness.best_correlation(first, second), expected, atol=1e-12)
-    assert (likeness.best_correlation(first, np.full_like(second, 7)) == 0).all()
+    np.testing.assert_allclose(pair_quality.best_correlation(first, second), expected, atol=1e-12)
+    assert (pair_quality.best_correlation(first, np.full_like(second, 7)) == 0).all()
 
 
 def test_default_numbers_of_runs_reach_all():

@@ -8,12 +8,12 @@ import streamlit as st
 import torch
 from safetensors.numpy import save_file
 
-from kernel_core import likeness
 from kernel_core.errors import DataError, RequestError, SourceError
 from kernel_core.findings import map_layout
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.records import SIMILARITIES
+from kernel_core.report import pair_quality
 from kernel_core.results.results import class_evaluation, evaluation, open_results
 from kernel_core.sources.catalog import SourceRequest
 from kernel_core.sources.source_toml import read_source_file
@@ -172,7 +172,7 @@ def test_directions_leave_out_a_split_that_is_not_there():
 def test_random_confident_pairs_are_never_an_example_with_itself(alone, cache):
     results = build(SourceRequest(str(alone)))
     for seed in range(20):
-        pairs = likeness.random_confident_pairs(results, 10, seed)
+        pairs = pair_quality.random_confident_pairs(results, 10, seed)
         assert (pairs["query_index"] != pairs["database_index"]).all()
         assert (pairs["query_label"] == pairs["database_label"]).all()
 

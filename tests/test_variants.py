@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_core import figures, pipeline
+from kernel_core import pipeline
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings import failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet, KernelSpec
+from kernel_core.report import figures
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import SourceRequest

@@ -18,7 +18,6 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from kernel_core import likeness
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment, on_demand
 from kernel_core.explain.image_alignment import Alignment
@@ -27,6 +26,7 @@ from kernel_core.findings import disagreement, failures
 from kernel_core.findings import pairs as duplicates
 from kernel_core.findings.map_layout import Map
 from kernel_core.records import Split
+from kernel_core.report import pair_quality
 from kernel_core.results.keys import K
 from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.sources.catalog import SourceRequest
@@ -169,14 +169,14 @@ def pair_numbers(
     found = by_id[results_id]
     is_whole = runs == len(found.predictions.single)
     pairs = ranking(results_id, similarity) if is_whole else ranking_by_runs(results_id, runs)
-    return likeness.numbers_of(found, duplicates.rank_window(pairs, first, last))
+    return pair_quality.numbers_of(found, duplicates.rank_window(pairs, first, last))
 
 
 @st.cache_data(max_entries=20)
 def random_numbers(results_id: str, count: int) -> dict[str, float | int]:
     """The same of random confident pairs."""
     found = by_id[results_id]
-    return likeness.numbers_of(found, likeness.random_confident_pairs(found, count))
+    return pair_quality.numbers_of(found, pair_quality.random_confident_pairs(found, count))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

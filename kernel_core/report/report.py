@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from kernel_core import likeness
 from kernel_core.errors import RequestError
 from kernel_core.findings import pairs as duplicates
 from kernel_core.findings import votes
 from kernel_core.records import ADJECTIVES, SIMILARITIES, Split
+from kernel_core.report import pair_quality
 from kernel_core.results.results import Results, evaluation
 from kernel_core.sources.catalog import SourceRequest
 
@@ -88,7 +88,7 @@ def report_on(
         fixed=_fixed(whole),
         layer=whole.features_layer,
         run=whole.features_run,
-        pairs=likeness.pair_numbers(whole),
+        pairs=pair_quality.pair_numbers(whole),
     )
     return report, whole
 
