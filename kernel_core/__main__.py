@@ -1,3 +1,3 @@
-from kernel_core.cli import main
+from kernel_core.cli.main import main
 
 main()

@@ -50,7 +50,7 @@ def run(work, *arguments, env=None, cwd=None, timeout=120):
 
 def command(*arguments):
     """Work: the command, as `python -m kernel_core` runs it."""
-    from kernel_core.cli import main
+    from kernel_core.cli.main import main
 
     sys.argv = ["kernel_core", *arguments]
     main()

@@ -130,7 +130,7 @@ def test_every_page_calls_the_guard_first():
 
 def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
     heavy = "torch", "torchvision", "streamlit", "sklearn", "scipy", "umap", "numba"
-    code = f"import sys, kernel_core.results.results, kernel_core.cli; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, kernel_core.results.results, kernel_core.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")},

@@ -16,11 +16,11 @@ import torch
 from click.testing import CliRunner
 
 from kernel_core import rivals
-from kernel_core.cli import main
+from kernel_core.cli.main import main
+from kernel_core.cli.tables import bench_table
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.search.topk import Top
 from kernel_core.synthetic import SyntheticSize, write_synthetic
-from kernel_core.tables import bench_table
 from tests import forked, oracle
 from tests.conftest import ROOT, run_cli, write_log
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kernel_core.cli import main
+from kernel_core.cli.main import main
 from tests import forked
 from tests.conftest import ROOT, assert_no_torch, free_port, run_cli, wait_until_healthy
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 
-from kernel_core.cli import main
+from kernel_core.cli.main import main
 from kernel_core.networks import loading, training
 from kernel_core.networks.loading import torchvision_network
 from kernel_core.recipes import RECIPES

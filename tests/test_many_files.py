@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     """Interrupted while it searches: no traceback, no half file, and the next build finishes."""
     marker = cache.parent / "searching"
     code = (
-        "import sys, time; from pathlib import Path; from kernel_core import topk; from kernel_core.cli import main\n"
+        "import sys, time; from pathlib import Path; from kernel_core import topk; from kernel_core.cli.main import main\n"
         f"def merge(*_): Path({str(marker)!r}).touch(); time.sleep(60)\n"
         "topk.TopK.merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"

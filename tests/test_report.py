@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.numpy import load_file
 
-from kernel_core import report_verb
-from kernel_core.cli import main
+from kernel_core.cli import report as report_verb
+from kernel_core.cli.main import main
 from kernel_core.errors import RequestError
 from kernel_core.report import pair_quality
 from kernel_core.report.report import run_counts

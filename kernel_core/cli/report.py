@@ -12,9 +12,9 @@ from typing import Any
 import click
 import pandas as pd
 
+from kernel_core.cli.options import names_source, reports_to, results_of
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
-from kernel_core.options import names_source, reports_to, results_of
 from kernel_core.records import ADJECTIVES, SIMILARITIES
 from kernel_core.report import pair_quality
 from kernel_core.report.report import Report, first_pairs, report_on

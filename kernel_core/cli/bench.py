@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kernel_core.cli.options import Bytes
+from kernel_core.cli.tables import bench_table
 from kernel_core.errors import RequestError
-from kernel_core.options import Bytes
 from kernel_core.progress import ProgressBars
 from kernel_core.recipes import Training
 from kernel_core.records import PRECISIONS, SPLITS, Progress
 from kernel_core.sources import images
 from kernel_core.sources.catalog import SourceRequest, open_source
-from kernel_core.tables import bench_table
 
 if TYPE_CHECKING:
     from kernel_core.rivals import Job

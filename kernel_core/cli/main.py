@@ -13,14 +13,12 @@ from typing import Any
 import click
 import pandas as pd
 
-from kernel_core import __version__, serving
-from kernel_core.bench import bench
-from kernel_core.errors import KernelExplorerError
-from kernel_core.features_verb import features_command
-from kernel_core.findings import comparison, failures
-from kernel_core.findings import pairs as duplicates
-from kernel_core.maps import map_command
-from kernel_core.options import (
+from kernel_core import __version__
+from kernel_core.cli import serving
+from kernel_core.cli.bench import bench
+from kernel_core.cli.features import features_command
+from kernel_core.cli.map import map_command
+from kernel_core.cli.options import (
     Ranks,
     by_query,
     by_similarities,
@@ -29,16 +27,19 @@ from kernel_core.options import (
     opens_source,
     to_csv,
 )
+from kernel_core.cli.report import report_command
+from kernel_core.cli.tables import label_text, print_accuracy, print_evaluation, print_table
+from kernel_core.cli.train import train
+from kernel_core.errors import KernelExplorerError
+from kernel_core.findings import comparison, failures
+from kernel_core.findings import pairs as duplicates
 from kernel_core.records import SIMILARITIES
-from kernel_core.report_verb import report_command
 from kernel_core.results.results import Results
 from kernel_core.results.results import class_evaluation as class_accuracies
 from kernel_core.results.results import evaluation as accuracies
 from kernel_core.results.store import Store
 from kernel_core.sources import hub
 from kernel_core.sources.catalog import BUILT_IN, SourceRequest
-from kernel_core.tables import label_text, print_accuracy, print_evaluation, print_table
-from kernel_core.train_verb import train
 
 
 class _Group(click.Group):
