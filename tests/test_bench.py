@@ -15,12 +15,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from kernel_core import rivals
+from kernel_core.bench import competitors
+from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.cli.main import main
 from kernel_core.cli.tables import bench_table
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.search.topk import Top
-from kernel_core.synthetic import SyntheticSize, write_synthetic
 from tests import forked, oracle
 from tests.conftest import ROOT, run_cli, write_log
 
@@ -192,16 +192,16 @@ def test_synthetic_logits_are_the_same_in_however_many_files(tmp_path):
 def test_the_reference_is_that_of_the_tests(planted, tmp_path):
     write_log(tmp_path / "a/log.pt", planted.test[:9], planted.train[:9])
     write_log(tmp_path / "b/log.pt", planted.test[9:20], planted.train[9:20])
-    job = rivals.Job(
+    job = competitors.Job(
         (tmp_path / "a/log.pt", tmp_path / "b/log.pt"), runs=18, queries=35, database=120, k=6,
         device="cpu", precision="exact", budget=10**8,
     )  # fmt: skip
     kernel = oracle.kernel(planted.test[:18, :35], planted.train[:18, :120])
-    laps = rivals.Laps(torch.device("cpu"))
-    reference = rivals.oracle(job.open(), job, laps)
+    laps = competitors.Laps(torch.device("cpu"))
+    reference = competitors.oracle(job.open(), job, laps)
     assert reference.indices.shape == (35, 7)
     oracle.assert_neighbors(reference.indices, reference.values, kernel, tolerance=1e-12)
-    for method in (rivals.ours, rivals.original, rivals.sklearn_brute):
+    for method in (competitors.ours, competitors.original, competitors.sklearn_brute):
         top = method(job.open(), job, laps)
         oracle.assert_neighbors(top.indices, top.values, kernel, tolerance=1e-6)
 
@@ -212,7 +212,7 @@ def test_agreement_tells_rounding_from_error():
         np.array([[0.9, 0.8, 0.7], [0.9, 0.8, 0.8 - 1e-7], [0.9, 0.8, 0.7]]),
     )
     found = Top(np.array([[1, 0], [0, 2], [0, 5]], np.int32), np.array([[0.9, 0.8], [0.9, 0.8], [0.9, 0.5]]))
-    agreed = rivals.agreement(found, reference, np.arange(3))
+    agreed = competitors.agreement(found, reference, np.arange(3))
     assert agreed == {"rows": 3, "same": 1, "close": 1, "largest_difference": pytest.approx(0.3)}
 
 

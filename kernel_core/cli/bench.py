@@ -27,7 +27,7 @@ from kernel_core.sources import images
 from kernel_core.sources.catalog import SourceRequest, open_source
 
 if TYPE_CHECKING:
-    from kernel_core.rivals import Job
+    from kernel_core.bench.competitors import Job
     from kernel_core.search.topk import Top
 
 TITLES = {
@@ -103,7 +103,7 @@ def measure_all(request: BenchRequest, progress: Progress) -> dict[str, Any]:
     Files are written to a temporary folder, which is removed whatever happens. Raises `RequestError` where nothing
     can be measured, `DataError` or `SourceError` where the source cannot be read.
     """
-    from kernel_core.bench_child import describe_machine, take_turns
+    from kernel_core.bench.processes import describe_machine, take_turns
     from kernel_core.machine import choose_device
 
     device = choose_device(request.device).type
@@ -151,7 +151,7 @@ def _present(methods: tuple[str, ...]) -> dict[str, str | None]:
                 raise RequestError(f"faiss is {INSTALL}, or ask for other --methods.") from None
             found["faiss"] = INSTALL
         else:
-            from kernel_core.bench_child import cpu_info
+            from kernel_core.bench.processes import cpu_info
 
             if "avx512vl" in cpu_info().get("flags", "").split():
                 found["faiss-skylakex"] = None  # the OpenBLAS in faiss' wheel may not know a newer processor
@@ -159,7 +159,7 @@ def _present(methods: tuple[str, ...]) -> dict[str, str | None]:
 
 
 def _write_synthetic(request: BenchRequest, folder: Path, progress: Progress) -> _Logits:
-    from kernel_core.synthetic import SyntheticSize, write_synthetic  # torch takes seconds to load
+    from kernel_core.bench.synthetic import SyntheticSize, write_synthetic  # torch takes seconds to load
 
     size = SyntheticSize(**request.synthetic_sizes)
     free = shutil.disk_usage(folder).free
@@ -196,9 +196,9 @@ def _job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[J
     """What to measure, and the number of classes. Raises `RequestError` if more is asked for than the files hold."""
     import torch
 
+    from kernel_core.bench.competitors import Job
     from kernel_core.ensembles.log_file import open_ensemble
     from kernel_core.pipeline import BUDGET
-    from kernel_core.rivals import Job
     from kernel_core.search.certified import choose_precision
 
     ensemble = open_ensemble(files)
@@ -226,7 +226,7 @@ def _row(job: Job, answers: list[dict[str, Any]], reference: Top, planted: dict[
     failed = [answer["failed"] for answer in answers if "failed" in answer]
     if failed:
         return {"unavailable": f"failed: {failed[0]}"}
-    from kernel_core.rivals import agreement
+    from kernel_core.bench.competitors import agreement
 
     seconds = [answer["seconds"] for answer in answers]
     top = answers[-1]["top"]

@@ -18,10 +18,10 @@ from typing import Any, Self
 
 import torch
 
+from kernel_core.bench.competitors import METHODS, Job, Laps, product_peak
 from kernel_core.errors import KernelExplorerError
 from kernel_core.machine import use_allowed_cores
 from kernel_core.records import Progress
-from kernel_core.rivals import METHODS, Job, Laps, product_peak
 
 NEEDS = {"faiss": "faiss", "faiss-skylakex": "faiss", "sklearn": "sklearn.neighbors"}
 
