@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.alignment import alike, check_alignment, check_features, refuse_lonely
+from kernel_core.checks import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, NotBuilt, StoreError
 from kernel_core.explain.traces import runs_kept

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.alignment import alike
+from kernel_core.checks import alike
 from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
 from kernel_core.records import SPLITS, ExampleSet, Split

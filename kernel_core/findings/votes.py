@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.alignment import refuse_non_finite
+from kernel_core.checks import refuse_non_finite
 from kernel_core.records import (
     Ensemble,
     Neighbors,

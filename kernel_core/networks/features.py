@@ -16,7 +16,7 @@ import tomlkit
 import torch
 from tomlkit.exceptions import TOMLKitError
 
-from kernel_core.alignment import alike
+from kernel_core.checks import alike
 from kernel_core.ensembles.source_files import write_arrays, writing
 from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
 from kernel_core.networks.loading import Network

@@ -18,7 +18,7 @@ import filelock
 import numpy as np
 import torch
 
-from kernel_core.alignment import alike
+from kernel_core.checks import alike
 from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.alignment import refuse_non_finite
+from kernel_core.checks import refuse_non_finite
 from kernel_core.machine import piece_bytes
 from kernel_core.records import Ensemble, Progress, Split, no_progress
 
