@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["EnsembleWriter", "outputs", "write_checkpoints"]
-_HOME = {"EnsembleWriter": "writer", "outputs": "inference", "write_checkpoints": "checkpoints"}
+_HOME = {
+    "EnsembleWriter": "ensembles.writer",
+    "outputs": "networks.outputs",
+    "write_checkpoints": "networks.checkpoints",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from kernel_core.sources.catalog import SourceRequest
 
 def app_folder() -> Path:
     """The folder of app.py: the checkout, or the copy inside an installed package."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]  # kernel_core
     return here.parent if (here.parent / "app.py").is_file() else here / "app"
 
 
