@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.command import ROOT
 
 GROUND = (
     "errors", "files", "progress", "spec", "machine", "tensor_files", "records", "recipes", "checks",

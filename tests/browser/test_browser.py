@@ -1,0 +1,486 @@
+"""The app in a real browser: every page of the digits and of CIFAR-10, addresses, keys, a build from the page.
+
+Screenshots are left in test-screenshots/, which git ignores.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from functools import cache
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.support import forked
+from tests.support.command import ROOT, assert_no_torch, free_port, run_cli, wait_until_healthy
+from tests.support.planted import write_log, write_parquet
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = (
+    45_000  # milliseconds; a wait ends as soon as it may, this long only on a machine with much else to do
+)
+expect.set_options(PATIENCE)
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+SHOTS = ROOT / "test-screenshots"
+PAGES = {
+    "overview": "/",
+    "near_duplicates": "/near_duplicates",
+    "failure_modes": "/failure_modes",
+    "random_examples": "/random_examples",
+    "example": "/example?example=train:45&trail=test:3,train:9",
+    "pair": "/pair?a=test:3",
+}
+CELLS = {
+    "near_duplicates": ".g.pairs .c",
+    "failure_modes": ".g.rows .c",
+    "random_examples": ".g.columns .c",
+    "example": ".g.lists .c",
+}
+
+
+@contextmanager
+def server(environment, log):
+    """The app served as `kernel-explorer serve` does once everything is built; yields its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until_healthy(process, port)
+        yield f"http://127.0.0.1:{port}"
+        assert_no_torch(process)
+    finally:
+        process.terminate()
+        process.wait(60)
+    said = log.read_text()
+    assert "Traceback" not in said, said[-3000:]
+    assert "Session State API" not in said, said[-3000:]
+
+
+@pytest.fixture(scope="module")
+def digits_url(digits_cache, tmp_path_factory):
+    environment = dict(digits_cache, KERNEL_EXPLORER_SOURCE="digits")
+    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cifar10_url(cifar10, cifar10_cache, tmp_path_factory):
+    environment = dict(cifar10_cache, KERNEL_EXPLORER_SOURCE=str(cifar10))
+    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@contextmanager
+def tab(browser, url, width=1400, scheme="light"):
+    """A tab in a fresh profile; fails on any error in the page's scripts."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 1000}, color_scheme=scheme, base_url=url
+    )
+    page, errors = context.new_page(), []
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+def settle(page):
+    """Wait until the script has run, nothing is stale, and no exception is shown."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def visit(page, address):
+    """Open an address and wait for its tiles, which the browser draws after the script has ended."""
+    page.goto(address)
+    settle(page)
+    if not address.startswith("/?") and address != "/":
+        page.locator(".g .c, .q canvas[data-shows], [data-testid=stAlert]").or_(
+            page.get_by_role("button", name="Build it now")
+        ).first.wait_for()
+
+
+def listen(page):
+    """Wait until the page hears keys: its list of them is filled just before."""
+    page.locator("dialog dl dt").first.wait_for(state="attached")
+
+
+def shoot(page, name):
+    SHOTS.mkdir(exist_ok=True)
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    size = page.viewport_size
+    page.set_viewport_size({"width": size["width"], "height": min(max(height, 600), 4000)})
+    page.screenshot(path=SHOTS / f"{name}.png")
+    page.set_viewport_size(size)
+
+
+@pytest.fixture(scope="module")
+def loaded(browser, request):
+    """Open a page of a source, in one tab for all of a width and scheme: a new one compiles all scripts anew."""
+    with ExitStack() as stack:
+
+        @cache
+        def tab_of(source, width, scheme):
+            url = request.getfixturevalue(f"{source}_url")
+            return stack.enter_context(tab(browser, url, width, scheme))
+
+        @contextmanager
+        def load(source, name, width, scheme):
+            page = tab_of(source, width, scheme)
+            visit(page, PAGES[name])
+            yield page
+
+        yield load
+
+
+LOOKS = [
+    ("digits", 1400, "light"),
+    ("digits", 420, "light"),
+    ("cifar10", 1400, "light"),
+    ("cifar10", 1400, "dark"),
+    pytest.param("digits", 1400, "dark", marks=pytest.mark.slow),
+    pytest.param("cifar10", 420, "light", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("source", "width", "scheme"), LOOKS)
+def test_page_loads_with_its_tiles(loaded, source, name, width, scheme):
+    expected = {"near_duplicates": 48, "failure_modes": 4 if source == "digits" else 8, "random_examples": 10, "example": 4}  # fmt: skip
+    with loaded(source, name, width, scheme) as page:
+        if name in CELLS:
+            cells = page.locator(CELLS[name])
+            if (source, name) == ("digits", "failure_modes"):
+                expect(cells.first).to_be_visible()
+                assert 1 <= cells.count() <= 8
+            else:
+                expect(cells).to_have_count(expected[name])
+            image = cells.first.locator("img").first
+            assert image.evaluate("i => i.complete && i.naturalWidth > 0")
+            assert image.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
+            assert image.evaluate("i => i.getBoundingClientRect().width % i.naturalWidth") == 0
+            assert re.match(r"(test|train) example \d+, label ", image.get_attribute("alt"))
+        elif name == "pair":
+            expect(page.locator(".q canvas")).to_have_attribute("data-shows", "a")
+        else:
+            page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+        overflow = page.evaluate(
+            "(() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth })()"
+        )
+        assert overflow <= 0, "nothing may stick out sideways"
+        shoot(page, f"{source}_{name}_{scheme}_{width}")
+
+
+def test_near_duplicates_of_cifar10_are_the_cards_ranks(browser, cifar10_url):
+    with tab(browser, cifar10_url) as page:
+        visit(page, "/near_duplicates")
+        heads = page.locator(".g.pairs .h").all_inner_texts()
+        assert [int(re.match(r"#(\d+)", head)[1]) for head in heads] == list(range(601, 649))
+
+
+def test_changed_ranks_are_in_the_address_and_the_address_restores_them(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        page.get_by_label("First rank").fill("101")
+        page.get_by_label("First rank").press("Enter")
+        settle(page)
+        page.get_by_label("Last rank").fill("110")
+        page.get_by_label("Last rank").press("Enter")
+        expect(page.locator(".g.pairs .c")).to_have_count(10)
+        page.get_by_text("pixels", exact=True).click()
+        page.wait_for_url(re.compile("by=pixels"))
+        settle(page)
+        heads = page.locator(".g.pairs .h").all_inner_texts()
+        assert heads[0].startswith("#101")
+        address = page.url
+        assert "first=101" in address
+        assert "last=110" in address
+    with tab(browser, digits_url) as another:
+        visit(another, address)
+        expect(another.locator(".g.pairs .c")).to_have_count(10)
+        assert another.locator(".g.pairs .h").all_inner_texts() == heads
+
+
+def test_next_and_previous_step_through_the_ranking(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#79")
+        page.wait_for_url(re.compile("first=79"))
+        page.get_by_role("button", name="Previous").click()
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#31")
+
+
+def test_step_is_one_entry_in_the_history(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        listen(page)
+        length, first = page.evaluate("history.length"), page.locator(".g.pairs .h").first
+        page.get_by_role("button", name="Next").click()
+        expect(first).to_contain_text("#79 ")
+        page.keyboard.press("n")
+        expect(first).to_contain_text("#127 ")
+        settle(page)
+        assert page.evaluate("history.length") == length + 2
+        page.go_back()
+        expect(first).to_contain_text("#79 ")
+        expect(page.locator(".g.pairs .c")).to_have_count(48)
+        page.get_by_role("link", name="Overview").click()
+        page.locator("[data-testid=stMetric]").first.wait_for()
+        settle(page)
+        page.go_back()
+        expect(first).to_contain_text("#79 ")
+        page.go_back()
+        expect(first).to_contain_text("#31 ")
+        visit(page, "/example?example=test:9&trail=test:3,train:4")
+        length = page.evaluate("history.length")
+        page.get_by_role("button", name="Next").click()
+        at_example(page, "test:10")
+        assert page.evaluate("history.length") == length + 1
+        page.go_back()
+        at_example(page, "test:9")
+        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+
+
+def test_filters_and_seed_are_in_the_address(browser, cifar10_url):
+    with tab(browser, cifar10_url) as page:
+        visit(page, "/near_duplicates?first=1&last=10000&labels=different&class=cat")
+        expect(page.locator(".g.pairs .c")).to_have_count(96)
+        for cell in page.locator(".g.pairs .c").all()[:5]:
+            assert "cat" in cell.inner_text()
+            assert "≠" in cell.inner_text()
+        visit(page, "/failure_modes?labels_differ=bird ≠ airplane&rows=12")
+        expect(page.locator(".g.rows .c")).to_have_count(12)
+        visit(page, "/random_examples?seed=7&k=3&against=pixels")
+        assert page.locator(".g.columns .c").first.locator("img").count() == 7
+        shown = page.locator(".g.columns img").first.get_attribute("alt")
+        page.get_by_role("button", name="Another ten").click()
+        page.wait_for_function("old => !location.search.includes('seed=7&')", arg=shown)
+        settle(page)
+        assert page.locator(".g.columns img").first.get_attribute("alt") != shown
+
+
+def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        assert page.locator(".g.pairs a[tabindex='0']").count() == 1
+        tiles = page.locator(".g.pairs a.x")
+        tiles.first.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        expect(tiles.nth(3)).to_be_focused()
+        assert page.locator(".g.pairs a[tabindex='0']").count() == 1
+        across = page.locator(".g.pairs").evaluate(
+            "g => getComputedStyle(g).gridTemplateColumns.split(' ').length"
+        )
+        page.keyboard.press("ArrowDown")  # to the head of the pair below, then to its tile
+        expect(page.locator(".g.pairs a.h").nth(1 + across)).to_be_focused()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowRight")
+        expect(tiles.nth(3 + 2 * across)).to_be_focused()
+
+
+def at_example(page, name):
+    """Wait until the page of that example is drawn, its lists with it, and its buttons, which Streamlit loads apart."""
+    expect(page.locator("h3").first).to_have_text(name)
+    expect(page.locator(".g.lists a.p").first).to_have_attribute("href", re.compile(rf"a={name}&"))
+    page.locator(".st-key-next button").wait_for()
+    settle(page)
+
+
+def test_walk_is_one_step_each_way(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates?first=11&last=60&by=pixels")
+        page.locator("[data-testid=stMain]").evaluate("m => m.scrollTop = 200")
+        length = page.evaluate("history.length")
+        page.evaluate("window.sameDocument = true")
+        tile = page.locator(".g.pairs a.x").nth(2)
+        first = tile.get_attribute("data-example")
+        tile.focus()
+        page.keyboard.press("Enter")
+        at_example(page, first)
+        assert "list=near_duplicates:pixels" in page.url
+        tile = page.locator(".g.lists a.x").nth(1)
+        second = tile.get_attribute("data-example")
+        tile.click()
+        at_example(page, second)
+        assert f"trail={first}" in page.url
+        expect(page.locator(".g.crumbs a.x")).to_have_count(2)
+        page.locator(".g.lists a.x").nth(2).click()
+        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+        assert page.evaluate("history.length") == length + 3
+        shoot(page, "digits_walk")
+        page.locator(".g.crumbs a.x").first.click()
+        at_example(page, first)
+        page.go_back()
+        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+        page.go_back()
+        at_example(page, second)
+        page.go_back()
+        at_example(page, first)
+        page.go_back()
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#11 ")
+        page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 200")
+        assert page.evaluate("window.sameDocument"), "the document was never loaded anew"
+
+
+def test_same_example_is_marked_in_every_list(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/example?example=test:9")
+        names = [a.get_attribute("data-example") for a in page.locator(".g.lists a.x").all()]
+        twice = next(name for name in names if names.count(name) > 1)
+        page.locator(f".g.lists a.x[data-example='{twice}']").first.hover()
+        expect(page.locator(".g.lists a.same")).to_have_count(names.count(twice))
+        assert "#" in page.locator(f".g.lists a.x[data-example='{twice}'] small").first.inner_text()
+
+
+def test_keys_are_the_same_everywhere(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        listen(page)
+        page.keyboard.press("n")
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#79 ")
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".g.pairs .h").first).to_contain_text("#31 ")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_contain_text("flip between the two images")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+        first, second = (page.locator(".g.pairs a.x").nth(n).get_attribute("data-example") for n in (0, 2))
+        page.keyboard.press("o")
+        at_example(page, first)
+        listen(page)
+        page.keyboard.press("n")
+        at_example(page, second)
+        page.keyboard.press("b")
+        at_example(page, first)
+        typed = page.get_by_role("textbox", name="Go to")
+        typed.press_sequentially("train:7nopb?")
+        assert typed.input_value() == "train:7nopb?"
+        assert page.get_by_role("dialog", name="Keys").count() == 0
+        typed.fill("train:7")
+        typed.press("Enter")
+        at_example(page, "train:7")
+
+
+def test_next_follows_the_list_as_it_was_filtered(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/disagreement?of_class=8")
+        tiles = page.locator(".g.columns .c a.x:first-child").filter(has_text="test")
+        first, second = (tiles.nth(n).get_attribute("data-example") for n in (0, 1))
+        tiles.first.click()
+        at_example(page, first)
+        expect(
+            page.get_by_text(re.compile(r"#1 of \d+ in lowest overlap, by kernel and .*, 8$"))
+        ).to_be_visible()
+        listen(page)
+        page.keyboard.press("n")
+        at_example(page, second)
+        page.go_back()
+        at_example(page, first)
+        page.go_back()
+        expect(tiles.first).to_have_attribute("data-example", first)
+
+
+def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        page.locator(".g.pairs a.h").first.click()
+        canvas = page.locator(".q canvas")
+        expect(canvas).to_have_attribute("data-shows", "a")
+        listen(page)
+        pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].join()"
+        plain = "i => { const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight; c.getContext('2d').drawImage(i, 0, 0); return (%s)(c) }"
+        a, b = (image.evaluate(plain % pixels) for image in page.locator(".q .one img").all())
+        assert canvas.evaluate(pixels) == a != b
+        page.keyboard.press("f")
+        expect(canvas).to_have_attribute("data-shows", "b")
+        assert canvas.evaluate(pixels) == b
+        page.get_by_role("button", name="Overlay").click()
+        page.get_by_label("share of B").fill("0")
+        assert canvas.evaluate(pixels) == a
+        page.get_by_role("button", name="Difference", exact=True).click()
+        page.get_by_label("amplified").select_option("4")
+        expect(page.locator(".said")).to_contain_text("amplified 4 times")
+        x, y = ([int(v) for v in text.split(",")] for text in (a, b))
+        expected = [
+            255 if i % 4 == 3 else min(255, 4 * abs(p - q)) for i, (p, q) in enumerate(zip(x, y, strict=True))
+        ]
+        assert canvas.evaluate(pixels) == ",".join(map(str, expected))
+        shoot(page, "digits_pair")
+
+
+@pytest.mark.parametrize(("classes", "side", "examples"), [(1000, 8, 1000), (2, 224, 12)])
+def test_long_names_and_large_images_stay_inside(browser, tmp_path, classes, side, examples):
+    rng = np.random.default_rng(0)
+    names = [f"*a* <b>class</b> of a thousand, of a very long name, number {c:04d}" for c in range(classes)]
+    labels = np.arange(examples) % classes
+    logits = (rng.normal(size=(4, examples, classes)) + 4 * np.eye(classes)[labels]).astype(np.float16)
+    write_log(tmp_path / "runs/log.pt", logits, logits[:, ::-1].copy())
+    images = rng.integers(0, 256, (examples, side, side, 3), dtype=np.uint8)
+    for split, order in (("test", slice(None)), ("train", slice(None, None, -1))):
+        write_parquet(tmp_path / f"{split}.parquet", images[order], labels[order], names)
+    (tmp_path / "source.toml").write_text(
+        'name = "planted"\n[images]\ntrain = "train.parquet"\ntest = "test.parquet"\n[ensemble]\nfiles = ["runs/*.pt"]\n'
+    )
+    environment = dict(
+        os.environ,
+        KERNEL_EXPLORER_CACHE=str(tmp_path / "cache"),
+        KERNEL_EXPLORER_SOURCE=str(tmp_path / "source.toml"),
+    )
+    assert forked.cli("build", tmp_path / "source.toml", env=environment).returncode == 0
+    with server(environment, tmp_path / "log") as url, tab(browser, url, 420) as page:
+        for address in ("/example?example=train:3&neighbors=5", "/pair?a=test:1", "/near_duplicates"):
+            visit(page, address)
+            main = page.locator("[data-testid=stMain]")
+            assert main.evaluate("m => m.scrollWidth - m.clientWidth") <= 0, address
+            assert page.locator("b", has_text=names[0][:40]).count() or "pair" in address, (
+                "names are shown as they are"
+            )
+
+
+def test_cold_server_opens_a_deep_link_inside_the_app(browser, digits_cache, tmp_path):
+    """A server's very first request: without the guard the page would run without the menu."""
+    with (
+        server(dict(digits_cache, KERNEL_EXPLORER_SOURCE="digits"), tmp_path / "log") as url,
+        tab(browser, url) as page,
+    ):
+        visit(page, "/near_duplicates?first=1&last=12")
+        expect(page.locator(".g.pairs .c")).to_have_count(12)
+        expect(page.get_by_text("Findings")).to_be_visible()
+
+
+def test_source_is_built_from_the_page_with_progress(browser, tmp_path):
+    environment = dict(
+        os.environ,
+        KERNEL_EXPLORER_SOURCE="digits",
+        KERNEL_EXPLORER_CACHE=str(tmp_path / "cache"),
+        PYTHONPATH=str(ROOT),
+    )
+    with server(environment, tmp_path / "log") as url, tab(browser, url) as page:
+        visit(page, "/failure_modes")
+        page.get_by_role("button", name="Build it now").click()
+        expect(page.locator("[data-testid=stProgress]")).to_contain_text(
+            "training 256 networks", timeout=120_000
+        )
+        shoot(page, "digits_building")
+        page.wait_for_selector(".g.rows .c", timeout=120_000)
+    assert json.loads(run_cli("evaluate", "digits", "--json", env=environment).stdout)["runs"] == 256

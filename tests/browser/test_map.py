@@ -1,0 +1,139 @@
+"""The similarity page and the map in a real browser: the threshold is dragged, the map built, hovered and clicked."""
+
+import re
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from kernel_core import pipeline
+from kernel_core.findings import pairs
+from kernel_core.results.results import open_map, open_results
+from kernel_core.results.store import Store
+from kernel_core.sources.catalog import SourceRequest
+from tests.browser.test_browser import FLAGS, server, settle, shoot, tab
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chrome(chromium):
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def url(digits_cache, tmp_path_factory):
+    environment = dict(digits_cache, KERNEL_EXPLORER_SOURCE="digits")
+    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
+
+
+def store_of(environment):
+    return Store(Path(environment["KERNEL_EXPLORER_CACHE"]))
+
+
+def test_threshold_follows_the_pointer_and_stays_in_the_address(chrome, url, digits_cache):
+    results = open_results(SourceRequest("digits"), store_of(digits_cache))
+    values = pairs.nearest_pairs(results.neighbors_by("kernel"), *results.labels)["similarity"].to_numpy("f8")
+    with tab(chrome, url) as page:
+        page.goto("/similarities")
+        settle(page)
+        grip, count = page.locator(".t .grip"), page.locator(".t .count")
+        box = page.locator(".t .grip .knob").bounding_box()
+        page.mouse.move(box["x"] + 7, box["y"] + 9)
+        page.mouse.down()
+        page.mouse.move(box["x"] - 150, box["y"] + 9, steps=5)
+        moved = float(grip.get_attribute("aria-valuenow"))
+        expect(count).to_contain_text(f"{(values >= moved).sum()} of 500 test examples")
+        assert "threshold" not in page.url, "nothing is told before the pointer lets go"
+        page.mouse.up()
+        page.wait_for_url(re.compile(rf"threshold={moved:g}"))
+        settle(page)
+        grip.focus()
+        page.keyboard.press("End")
+        expect(count).to_contain_text(re.compile(r"^1 of 500"))
+        page.keyboard.press("Home")
+        expect(count).to_contain_text("500 of 500")
+        bar = page.locator(".t .bar").last
+        ranks = re.search(r"rank (\d+) to (\d+)", bar.get_attribute("aria-label"))
+        bar.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"near_duplicates\?"))
+        settle(page)
+        expect(page.get_by_label("First rank")).to_have_value(ranks[1])
+        expect(page.get_by_label("Last rank")).to_have_value(ranks[2])
+
+
+def hover_a_point(page):
+    """Move over the map until a point is under the pointer."""
+    box = page.locator(".m .box").bounding_box()
+    for across in range(1, 20):
+        for down in range(1, 20):
+            page.mouse.move(box["x"] + box["width"] * across / 20, box["y"] + box["height"] * down / 20)
+            if page.locator(".m .box.on").count():
+                return
+    pytest.fail("no point was met")
+
+
+BESIDE_A_POINT = """
+(root, away) => {
+  const m = root._state, box = m.box.getBoundingClientRect(), at = i => [m.X[i] * m.view.s + m.view.x, m.Y[i] * m.view.s + m.view.y];
+  const distance = ([x, y], i) => Math.hypot(x - at(i)[0], y - at(i)[1]), all = Array.from({ length: m.N }, (_, i) => i);
+  for (const i of all) for (let turn = 0; turn < 8; turn++) {
+    const [x, y] = at(i), spot = [x + away * Math.cos(turn * Math.PI / 4), y + away * Math.sin(turn * Math.PI / 4)];
+    if (spot[0] < 0 || spot[1] < 0 || spot[0] > m.width - 60 || spot[1] > m.height) continue;   // beside the zoom buttons
+    if (all.every(j => j === i || distance(spot, j) > away + 4))
+      return [box.left + spot[0], box.top + spot[1], i < m.tests ? `test:${i}` : `train:${i - m.tests}`]; }
+}
+"""
+"""A place so many pixels from a point of the map and farther from all others, and the name of that point's example."""
+
+
+@pytest.mark.slow
+def test_map_is_built_from_the_page(chrome, digits_cache, tmp_path):
+    copytree(digits_cache["KERNEL_EXPLORER_CACHE"], tmp_path / "cache", ignore=ignore_patterns("map"))
+    here = {"KERNEL_EXPLORER_SOURCE": "digits", "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")}
+    with server({**digits_cache, **here}, tmp_path / "log") as url, tab(chrome, url) as page:
+        page.goto("/map")
+        page.get_by_role("button", name="Build it now").click()
+        page.wait_for_selector(".m canvas.points[data-ms]", timeout=200_000)
+        settle(page)
+        hover_a_point(page)
+        shoot(page, "digits_map")
+
+
+def test_map_is_hovered_and_opened(chrome, url, digits_cache, no_umap):
+    pipeline.build_map(SourceRequest("digits"), store=store_of(digits_cache))
+    with tab(chrome, url) as page:
+        page.goto("/map")
+        page.wait_for_selector(".m canvas.points[data-ms]")
+        settle(page)
+        hover_a_point(page)
+        card = page.locator(".m .card")
+        expect(card).to_be_visible()
+        split, index = card.locator("b").inner_text().split(":")
+        found = open_map(SourceRequest("digits"), store_of(digits_cache))
+        names = [
+            f"{s} example {i},"
+            for s, i in map(found.example, found.nearest[found.point(split, int(index))].tolist())
+        ]
+        shown = [image.get_attribute("alt") for image in card.locator("img.small").all()]
+        assert [alt[: len(name)] for alt, name in zip(shown, names, strict=True)] == names
+        page.locator(".m .legend button", has_text=re.compile("^3")).click()
+        page.wait_for_url(re.compile("only=3"))
+        page.locator(".m .legend button", has_text="All classes").click()
+        page.wait_for_function("!location.search.includes('only')")
+        x, y, name = page.locator(".m").evaluate(BESIDE_A_POINT, 12)
+        page.mouse.move(x, y)
+        expect(card).to_be_visible()
+        expect(card.locator("b")).to_have_text(name)
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_url(re.compile(f"example\\?example={name}"))
+        settle(page)
+        page.go_back()
+        page.wait_for_selector(".m canvas.points[data-ms]")

@@ -1,0 +1,227 @@
+"""The command as a user types it: results on stdout, progress on stderr, exit 0, 1 or 2."""
+
+import json
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from kernel_core.cli.main import main
+from tests.support import forked
+from tests.support.command import ROOT, assert_no_torch, free_port, invoke, run_cli, wait_until_healthy
+
+COLUMNS = [
+    "rank", "query_split", "query_index", "database_split", "database_index", "similarity", "query_label", "database_label",
+]  # fmt: skip
+
+
+def commands():
+    """Every verb, as the words that call it."""
+    for name, command in main.commands.items():
+        yield from ([[name, sub] for sub in command.commands] if hasattr(command, "commands") else [[name]])
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_verb_has_help_with_an_example_and_stands_in_the_readme(words):
+    done = invoke(*words, "--help")
+    assert done.exit_code == 0
+    assert f"kernel-explorer {' '.join(words)}" in done.stdout.split("Example:")[1]
+    assert f"`{' '.join(words)}" in (ROOT / "README.md").read_text()
+
+
+def test_evaluate_json_has_the_promised_keys(digits_cache):
+    done = invoke("evaluate", "digits", "--json", env=digits_cache)
+    accuracy = json.loads(done.stdout)
+    assert list(accuracy) == [
+        "query", "database", "transform", "classes",
+        "runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20", "penultimate_knn3", "pixels_knn3",
+        "kernel_class_knn3",
+    ]  # fmt: skip
+    asked = [
+        accuracy.pop(name) for name in ("query", "database", "transform", "classes", "kernel_class_knn3")
+    ]
+    assert asked == ["test", "train", "log_softmax", None, None]
+    assert accuracy.pop("runs") == 256
+    assert all(0.9 < value < 1 for value in accuracy.values())
+
+
+def test_evaluate_for_people_says_the_same(digits_cache):
+    exact = json.loads(invoke("evaluate", "digits", "--json", env=digits_cache).stdout)
+    done = invoke("evaluate", "digits", env=digits_cache)
+    assert re.search(rf"kernel, 3 nearest +{100 * exact['kernel_knn3']:.2f} %", done.stdout)
+
+
+def test_pairs_csv_has_the_promised_columns(digits_cache, tmp_path):
+    done = invoke("pairs", "digits", "--ranks", "11-30", "--csv", tmp_path / "pairs.csv", env=digits_cache)
+    assert done.exit_code == 0, done.stderr
+    table = pd.read_csv(tmp_path / "pairs.csv")
+    assert list(table) == COLUMNS
+    assert table["rank"].tolist() == list(range(11, 31))
+    assert table["similarity"].is_monotonic_decreasing
+    assert set(table["query_split"]) == {"test"}
+    assert set(table["database_split"]) == {"train"}
+
+
+def test_pairs_without_ranks_gives_the_cards_window_scaled(digits_cache):
+    done = invoke("pairs", "digits", "--similarity", "pixels", env=digits_cache)
+    rows = done.stdout.splitlines()[1:]
+    assert [int(row.split()[0]) for row in rows] == list(range(31, 79))
+
+
+def test_failures_list_nine_neighbors_each(digits_cache, tmp_path):
+    done = invoke("failures", "digits", "--top", 2, "--csv", tmp_path / "f.csv", env=digits_cache)
+    assert done.exit_code == 0, done.stderr
+    table = pd.read_csv(tmp_path / "f.csv")
+    assert list(table) == [*COLUMNS, "position"]
+    assert table["position"].tolist() == [*range(1, 10)] * 2
+    first = table[table["position"] == 1]
+    assert (first["query_label"] != first["database_label"]).all()
+
+
+def test_neighbors_agree_with_pairs(digits_cache, tmp_path):
+    invoke("pairs", "digits", "--ranks", "1-1", "--csv", tmp_path / "p.csv", env=digits_cache)
+    pair = pd.read_csv(tmp_path / "p.csv").iloc[0]
+    done = invoke(
+        "neighbors", "digits", "--query", f"test:{pair.query_index}", "--k", 4, "--json", env=digits_cache
+    )
+    found = json.loads(done.stdout)
+    assert [n["position"] for n in found["neighbors"]] == [1, 2, 3, 4]
+    assert found["neighbors"][0]["database_index"] == pair.database_index
+    assert found["neighbors"][0]["similarity"] == pytest.approx(pair.similarity, abs=1e-5)
+    people = invoke("neighbors", "digits", "--query", f"test:{pair.query_index}", env=digits_cache)
+    assert str(pair.database_index) in people.stdout.splitlines()[2]
+
+
+def test_figures_are_drawn_with_whole_number_magnification(digits_cache, tmp_path):
+    done = invoke("figures", "digits", "--out", tmp_path / "out", env=digits_cache)
+    assert done.exit_code == 0, done.stderr
+    names = {"kernel_pairs_600_650.png", "failure_mode.png", "random_pairs.png"}
+    assert (
+        {line.split("/")[-1] for line in done.stdout.split()}
+        == names
+        == {p.name for p in (tmp_path / "out").iterdir()}
+    )
+    image = np.asarray(Image.open(tmp_path / "out" / "failure_mode.png").convert("L"))
+    tile = image[64 : 64 + 128, 12 : 12 + 128]  # the first test example: 8 × 8, magnified 16 times
+    cells = tile.reshape(8, 16, 8, 16)
+    assert (cells == cells[:, :1, :, :1]).all(), "a pixel of the digit must be a flat square"
+    assert len(np.unique(tile)) > 3
+
+
+def test_cache_is_listed_and_cleared(source_folder, cache):
+    assert invoke("build", source_folder).exit_code == 0
+    listing = invoke("cache", "list").stdout
+    assert "planted: test→train neighbors by kernel" in listing
+    assert invoke("cache", "prune", "--days", 1).stdout.startswith("0 removed")
+    assert re.match(r"\d\d removed", invoke("cache", "clear").stdout)
+    assert "0 entries" in invoke("cache", "list").stdout
+
+
+def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
+    done = forked.cli("build", source_folder)
+    assert done.stdout == (
+        "planted: 24 runs, 130 train and 40 test examples, neighbors by kernel, penultimate, penultimate-euclidean, "
+        "pixels\n"
+    )
+    for step in ("reading train images", "reading what each run predicts", "nearest neighbors by kernel"):
+        assert step in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["build", "cifra10"], "Known: digits"),
+        (["build", "no/such/source.toml"], "no such file exists"),
+        (["neighbors", "digits", "--query", "test:500"], "expected test:0 … test:499"),
+        (["neighbors", "digits", "--query", "valid:3"], "as in test:123 or train:123"),
+        (["neighbors", "digits", "--query", "test"], "as in test:123 or train:123"),
+        (["neighbors", "digits", "--query", "test:1", "--k", "51"], "ask for 1 to 50"),
+        (["pairs", "digits", "--ranks", "601-648"], "there are 500 pairs"),
+        (["pairs", "digits", "--ranks", "9-8"], "there are 500 pairs"),
+        (["pairs", "digits", "--csv", "/no/such/folder/x.csv"], "Cannot write /no/such/folder/x.csv"),
+        (["figures", "digits", "--out", "/proc/no"], "Cannot write figures"),
+        (["failures", "digits", "--neighbors", "60"], "ask for 1 to 50"),
+        (["build", "digits", "--runs", "1"], "ask for 2 or more"),
+        (["build", "digits", "--runs", "999"], "hold 256: ask for 2 to 256"),
+        (["build", "digits", "--files", "2"], "digits has no files"),
+        (["build", "digits", "--runs", "9", "--memory", "1MB"], "The memory budget of 1 MB is too small"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_failure_is_exit_1_with_one_message_and_no_traceback(words, message, digits_cache):
+    done = invoke(*words, env=digits_cache)
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit), done.exception  # anything else would be a traceback
+    assert message in done.stderr
+    assert done.stderr.count("Error:") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["nothing"], ["build", "--device", "tpu"], ["pairs", "digits", "--ranks", "abc"], ["neighbors", "digits"],
+     ["build", "digits", "--memory", "lots"], ["serve", "digits", "--port", "99999"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage_is_exit_2(words):
+    done = invoke(*words)
+    assert done.exit_code == 2
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert "Usage:" in done.stderr
+
+
+def on_a_full_disk(*arguments):
+    """Work of a process: the command; a limit on the size of files stands for the full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))
+    forked.command(*arguments)
+
+
+def test_full_disk_is_one_message_and_leaves_what_was_there(source_folder, cache):
+    assert invoke("build", source_folder).exit_code == 0
+    before = {path: path.read_bytes() for path in cache.rglob("*.safetensors")}
+    done = forked.run(on_a_full_disk, "build", str(source_folder), "--runs", "5")
+    assert done.returncode == 1
+    assert "cannot write to the cache" in done.stderr
+    assert "Traceback" not in done.stderr
+    after = {path: path.read_bytes() for path in cache.rglob("*.safetensors")}
+    assert before.items() <= after.items()
+    assert not list(cache.rglob("*.tmp"))
+
+
+def test_failure_in_a_process_of_its_own_shows_no_traceback(digits_cache):
+    done = run_cli("pairs", "digits", "--ranks", "601-648", env=digits_cache)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: Ranks 601–648 were asked for, but there are 500 pairs")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_serve_refuses_a_port_in_use_before_it_builds(cache):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = invoke("serve", "digits", "--port", taken.getsockname()[1])
+    assert done.exit_code == 1
+    assert "Address already in use" in done.stderr
+    assert not cache.exists()
+
+
+def test_serve_prints_its_address_answers_and_stops(digits_cache, tmp_path):
+    """From another folder, as an installed command is called; the process that serves has no torch in it."""
+    port = free_port()
+    command = [sys.executable, "-m", "kernel_core", "serve", "digits", "--port", str(port)]
+    environment = dict(digits_cache, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
+    server = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, cwd=tmp_path, env=environment)
+    try:
+        assert f"http://127.0.0.1:{port}" in server.stdout.readline()
+        wait_until_healthy(server, port)
+        assert_no_torch(server)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(20)

@@ -1,0 +1,180 @@
+"""The bootstrap over the runs against one written the slow way, and against what is known of made-up examples."""
+
+import numpy as np
+import pytest
+
+from kernel_core.explain import bootstrap
+from kernel_core.explain.bootstrap import exact_kernel, how_sure, pair_interval, resamples, steps_of
+from kernel_core.explain.traces import Rows
+from tests.explain.test_contributions import kept
+from tests.support import oracle
+
+
+def correlated(rng, runs, examples, classes, rho):
+    """Raw values (M, N, C): example i > 0 has correlation rho with example 0 in every class."""
+    base = rng.normal(size=(runs, 1, classes))
+    own = rng.normal(size=(runs, examples, classes))
+    values = rho * base + np.sqrt(1 - rho**2) * own
+    values[:, 0] = base[:, 0]
+    return values
+
+
+def as_rows(values):
+    """Values (M, N, C) that need no log-softmax, as rows."""
+    z = values - np.median(values, axis=0)
+    return Rows("train", (z / values.std(0)).transpose(1, 2, 0).astype(np.float16))
+
+
+def slow_bootstrap(query, database, draws):
+    """Logits (M, 1, C) and (M, N, C), drawn runs (B, M) → the kernel (N, B), resample by resample."""
+    return np.array([oracle.kernel(query[runs], database[runs])[0] for runs in draws]).T
+
+
+def drawn(weights):
+    counts = np.rint(weights.values * weights.values.shape[1]).astype(int)
+    return np.array([np.repeat(np.arange(len(row)), row) for row in counts])
+
+
+def slow_ranks(values, index):
+    """The rank of `index` in each resample of values (N, B), of equal ones the lower index first."""
+    order = np.argsort(-np.round(values, 6), axis=0, kind="stable")
+    return (order == index).argmax(0) + 1
+
+
+def test_intervals_and_ranks_are_those_of_a_slow_bootstrap(planted):
+    test, train = kept(planted.test, "test"), kept(planted.train)
+    weights = resamples(24)
+    for i in (0, 4, 12):
+        found = how_sure(test.raw(i), train, 6)
+        slow = slow_bootstrap(planted.test[:, i : i + 1], planted.train, drawn(weights))
+        expected = np.percentile(slow[found.nearest.indices], (2.5, 97.5), axis=1)
+        np.testing.assert_allclose([found.low, found.high], expected, atol=1e-3)
+        ranks = np.array([slow_ranks(slow, j) for j in found.nearest.indices])
+        np.testing.assert_allclose(found.stays, (ranks <= 6).mean(1), atol=0.011)  # 2 of 200
+        ends = np.percentile(ranks, (2.5, 97.5), axis=1, method="nearest")
+        assert np.abs(found.rank_low - ends[0]).max() <= 1
+        assert np.abs(found.rank_high - ends[1]).max() <= 2
+        assert found.pool == 130
+
+
+def test_lists_are_those_of_the_first_runs(planted):
+    test, train = kept(planted.test, "test"), kept(planted.train)
+    found = how_sure(test.raw(3), train, 5)
+    assert [listed.runs for listed in found.lists] == [10, 20, 24]
+    for listed in found.lists:
+        kernel = oracle.kernel(planted.test[: listed.runs, 3:4], planted.train[: listed.runs])
+        oracle.assert_neighbors(listed.indices[None], listed.values[None], kernel, 1e-3)
+    assert found.nearest.shared_with(found.nearest) == 5
+
+
+def test_interval_of_a_pair_is_that_of_its_row(planted):
+    test, train = kept(planted.test, "test"), kept(planted.train)
+    found = how_sure(test.raw(4), train, 3)
+    j = int(found.nearest.indices[0])
+    assert pair_interval(test.raw(4), train.raw(j)) == pytest.approx((found.low[0], found.high[0]), abs=1e-5)
+
+
+def test_pair_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    truth, covered = 59 / 60 * 0.5, 0
+    for _ in range(150):
+        pair = as_rows(correlated(rng, 60, 2, 3, rho=0.5))
+        low, high = pair_interval(pair.raw(0), pair.raw(1))
+        covered += low <= truth <= high
+    assert 0.86 <= covered / 150 <= 0.99
+
+
+def test_exact_duplicate_always_stays_first():
+    rng = np.random.default_rng(2)
+    values = correlated(rng, 30, 400, 4, rho=0.6)
+    values[:, 250] = values[:, 0]
+    found = how_sure(as_rows(values).raw(0), as_rows(values[:, 1:]), 1)
+    assert found.nearest.indices.tolist() == [249]
+    assert (found.stays[0], found.rank_low[0], found.rank_high[0]) == (1, 1, 1)
+    assert found.low[0] == pytest.approx(29 / 30, abs=1e-4)
+
+
+def test_equal_examples_are_ordered_by_index_in_every_list_and_resample():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(25, 700, 3))
+    values[:, [600, 20, 310]] = values[:, [0]] + 0.1 * rng.normal(size=(25, 1, 3))
+    found = how_sure(as_rows(values).raw(0), as_rows(values[:, 1:]), 2)
+    assert all(listed.indices.tolist() == [19, 309] for listed in found.lists)
+    assert found.rank_high.tolist() == [1, 2]
+    assert found.stays.tolist() == [1, 1]
+
+
+def test_example_is_not_its_own_neighbor():
+    rng = np.random.default_rng(4)
+    rows = as_rows(rng.normal(size=(20, 50, 3)))
+    found = how_sure(rows.raw(7), rows, 49, exclude=7)
+    for listed in found.lists:
+        assert sorted([*listed.indices.tolist(), 7]) == list(range(50))
+    assert (found.pool, found.stays.min()) == (49, 1)
+
+
+@pytest.mark.parametrize("runs", [2, 3, 4, 5])
+def test_two_to_five_runs(runs):
+    rng = np.random.default_rng(5)
+    logits = rng.normal(size=(runs, 30, 4)).astype(np.float16)
+    rows = kept(logits)
+    found = how_sure(rows.raw(0), rows, 5, exclude=0)
+    assert [listed.runs for listed in found.lists] == [runs]
+    slow = slow_bootstrap(logits[:, :1], logits, drawn(resamples(runs)))
+    expected = np.percentile(slow[found.nearest.indices], (2.5, 97.5), axis=1)
+    np.testing.assert_allclose([found.low, found.high], expected, atol=2e-3)
+
+
+def test_constant_class_and_example_contribute_nothing():
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(20, 40, 2))
+    values[:, 5:, 1] = 3.0  # class 1 does not vary, but in the first few
+    values[:, 9] = 1.0
+    rows = Rows("train", (values - np.median(values, axis=0)).transpose(1, 2, 0).astype(np.float16))
+    found = how_sure(rows.raw(0), rows, 39, exclude=0)
+    assert np.isfinite(found.low).all()
+    assert found.nearest.values[found.nearest.indices.tolist().index(9)] == 0
+    assert np.abs(found.nearest.values[np.isin(found.nearest.indices, range(5, 40))]).max() <= 0.5
+    nothing = how_sure(rows.raw(9), rows, 3, exclude=9)
+    assert nothing.nearest.values.tolist() == [0, 0, 0]
+    assert nothing.nearest.indices.tolist() == [0, 1, 2]
+
+
+def test_class_that_varies_in_some_resamples_alone_is_as_in_float64():
+    """One run of 20 differs: in a third of the resamples it is not drawn."""
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=(20, 30, 2))
+    values[:, :, 1] = 0
+    values[4, :, 1] = rng.normal(size=30)
+    rows = as_rows(values + 1e-12 * rng.normal(size=values.shape))
+    weights = resamples(20)
+    fast = bootstrap._Operands.of(rows.raw(0), weights).kernel(rows.values)
+    exact = exact_kernel(rows.raw(0), rows.values.astype(np.float64), weights)
+    np.testing.assert_allclose(fast, exact, atol=1e-4)
+
+
+def test_pool_of_the_nearest_gives_what_the_whole_database_does(monkeypatch):
+    rng = np.random.default_rng(8)
+    rows = as_rows(correlated(rng, 80, 1_500, 3, rho=0.35))
+    whole = how_sure(rows.raw(0), rows, 5, exclude=0)
+    monkeypatch.setattr(bootstrap, "WORK", 3 * 3 * 80 * 200 * 500)
+    pooled = how_sure(rows.raw(0), rows, 5, exclude=0)
+    assert (whole.pool, pooled.pool) == (1_499, 500)
+    np.testing.assert_allclose(pooled.stays, whole.stays, atol=0.005)
+    np.testing.assert_array_equal(pooled.low, whole.low)
+
+
+def test_weights_in_groups_change_nothing(monkeypatch):
+    rng = np.random.default_rng(9)
+    rows = as_rows(rng.normal(size=(20, 60, 3)))
+    whole = how_sure(rows.raw(0), rows, 5, exclude=0)
+    monkeypatch.setattr(bootstrap, "OPERANDS", 30_000)
+    grouped = how_sure(rows.raw(0), rows, 5, exclude=0)
+    np.testing.assert_allclose(grouped.low, whole.low, atol=1e-6)
+    np.testing.assert_allclose(grouped.stays, whole.stays, atol=0.005)
+
+
+def test_steps_are_round_numbers_then_all():
+    assert steps_of(59) == [10, 20, 50, 59]
+    assert steps_of(1_000) == [10, 20, 50, 100, 200, 500, 1_000]
+    assert steps_of(4) == [4]

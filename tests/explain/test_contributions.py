@@ -1,0 +1,146 @@
+"""What is kept of the runs, and a value taken apart by class and run: against np.corrcoef on the raw logits."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from kernel_core.errors import NotBuilt, StoreError
+from kernel_core.explain import traces
+from kernel_core.explain.contributions import explain, most_influential
+from kernel_core.pipeline import build
+from kernel_core.records import Ensemble
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
+from kernel_core.similarity import embed
+from kernel_core.sources.catalog import SourceRequest
+from tests.support import oracle
+
+
+def kept(logits, split="train"):
+    """The rows of logits (M, N, C), as a build keeps them."""
+    ensemble = Ensemble(("made up",), ({split: logits},))
+    return traces.Rows(split, np.concatenate(list(embed.blocks_to_keep(ensemble, split))))
+
+
+@pytest.fixture
+def built(source_folder, cache):
+    return build(SourceRequest(str(source_folder)))
+
+
+def test_classes_and_runs_add_up_to_the_value_of_the_cache(built):
+    neighbors = built.neighbors_by("kernel")
+    for i in range(40):
+        for j, value in zip(neighbors.indices[i, :5], neighbors.values[i, :5], strict=True):
+            found = explain(built.rows["test"].standardized(i), built.rows["train"].standardized(int(j)))
+            assert found.value == pytest.approx(value, abs=3e-4)
+            assert found.by_class.sum() == pytest.approx(found.value, abs=1e-12)
+            assert found.by_run.sum() == pytest.approx(found.value, abs=1e-12)
+
+
+def test_correlations_are_those_of_corrcoef_on_the_raw_logits(built, planted):
+    test, train = oracle.log_softmax(planted.test), oracle.log_softmax(planted.train)
+    for i, j in [(0, 100), (4, 64), (12, 33)]:
+        found = explain(built.rows["test"].standardized(i), built.rows["train"].standardized(j))
+        expected = [np.corrcoef(test[:, i, c], train[:, j, c])[0, 1] for c in range(5)]
+        np.testing.assert_allclose(found.correlations, np.array(expected, dtype=float), atol=1e-3)
+        M = len(test)
+        z = [
+            (x - x.mean(0)) / x.std(0, ddof=1) for x in (test[:, i].astype(float), train[:, j].astype(float))
+        ]  # (M, C)
+        np.testing.assert_allclose(found.by_run, (z[0] * z[1]).sum(1) / (M * 5), atol=1e-3)
+        np.testing.assert_allclose(found.a, z[0].T, atol=3e-3)
+
+
+def test_constant_class_adds_nothing():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(12, 3, 2))
+    logits[:, 1] = [1.0, 2.0]  # example 1 says the same in every run
+    found = kept(logits.astype(np.float16))
+    pair = explain(found.standardized(0), found.standardized(1))
+    assert pair.value == 0
+    assert np.isfinite(pair.a).all()
+
+
+def test_sure_runs_beside_one_that_is_not_keep_their_order():
+    """With the mean in the middle, float16 would leave the 39 sure runs three different values."""
+    rng = np.random.default_rng(0)
+    margins = rng.uniform(12, 13, size=40)
+    margins[7] = -3
+    logits = np.zeros((40, 1, 2), np.float32)
+    logits[:, 0, 0] = margins
+    exact = oracle.log_softmax(logits)[:, 0, 0].astype(float)
+    sure = np.arange(40) != 7
+    found = kept(logits).raw(0)[0]
+    assert np.corrcoef(exact[sure], found[sure])[0, 1] > 0.999
+    centered = ((exact - exact.mean()) / exact.std()).astype(np.float16)
+    assert len(set(centered[sure])) <= 3
+
+
+def test_run_that_matters_most_is_named():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(30, 2, 4))
+    logits[11] += 8 * np.eye(4)[2]  # in run 11, both examples are surer of class 2
+    found = kept(logits.astype(np.float16))
+    pair = explain(found.standardized(0), found.standardized(1))
+    assert most_influential(pair.by_run)[0] == 11
+    assert most_influential(np.array([1.0, -3.0, 3.0, 2.0]), 2).tolist() == [1, 2]
+
+
+def test_float16_becomes_float32_exactly():
+    every = np.arange(65_536, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    found = traces.to_float32(finite, np.empty(finite.shape, np.float32))
+    np.testing.assert_array_equal(found, finite.astype(np.float32))
+    assert (np.signbit(found) == np.signbit(finite)).all()
+
+
+def test_first_runs_alone_are_kept_where_there_are_more(source_folder, cache, planted, monkeypatch):
+    monkeypatch.setattr(traces, "RUNS", 10)
+    built = build(SourceRequest(str(source_folder)))
+    assert {found.runs for found in built.rows.values()} == {10}
+    pair = explain(built.rows["test"].standardized(2), built.rows["train"].standardized(5))
+    expected = oracle.kernel(planted.test[:10], planted.train[:10])[2, 5]
+    assert pair.value == pytest.approx(expected, abs=1e-3)
+
+
+def test_few_runs_are_kept_of_a_large_source():
+    assert traces.runs_kept(59, 600_000) == 59
+    assert traces.runs_kept(20_000, 600_000) == 500
+    assert traces.runs_kept(500, 60_000 * 100) == 333
+    assert traces.runs_kept(500, 1_330_000 * 1_000) < 2
+
+
+def test_results_of_an_older_cache_open_without_rows_and_build_adds_them(source_folder, cache, built):
+    old = {entry.kind: entry.path for entry in Store().entries()}
+    for entry in Store().entries():
+        if entry.kind == "rows":
+            entry.path.unlink()
+    request = SourceRequest(str(source_folder))
+    found = open_results(request)
+    assert found.rows == {}
+    assert found.id == built.id
+    with pytest.raises(NotBuilt):
+        open_results(request, complete=True)
+    steps = []
+    again = build(request, progress=lambda step, *_: steps.append(step))
+    assert set(steps) == {"checking the source's files", "keeping train outputs", "keeping test outputs"}
+    np.testing.assert_array_equal(again.rows["test"].values, built.rows["test"].values)
+    assert old["neighbors"].exists()
+
+
+def test_variants_keep_no_rows(source_folder, cache):
+    assert build(SourceRequest(str(source_folder), query="train")).rows == {}
+    assert not [entry for entry in Store().entries() if entry.kind == "rows"]
+
+
+def test_full_disk_leaves_results_without_rows(source_folder, cache, monkeypatch, caplog):
+    def full(*_args, **_options):
+        raise StoreError("cannot write to the cache (No space left on device)")
+
+    monkeypatch.setattr(Store, "write_blocks", full)
+    with caplog.at_level(logging.WARNING):
+        found = build(SourceRequest(str(source_folder)))
+    assert "No space left" in caplog.text
+    assert found.rows == {}
+    assert len(found.neighbors) == 4

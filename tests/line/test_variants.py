@@ -1,0 +1,292 @@
+"""Variants of the kernel and other directions: their neighbors against the oracle, and what is said of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kernel_core import pipeline
+from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.findings import failures
+from kernel_core.findings import pairs as duplicates
+from kernel_core.pipeline import build
+from kernel_core.records import ExampleSet, KernelSpec
+from kernel_core.report import figures
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
+from kernel_core.sources.catalog import SourceRequest
+from tests.support import oracle
+from tests.support.command import invoke
+
+VARIANTS = [
+    {"transform": "none"},
+    {"classes": (3,)},
+    {"classes": (0, 2, 4), "transform": "none", "runs": 16},
+    {"query": "train"},
+    {"query": "test", "database": "test"},
+    {"query": "train", "database": "test", "classes": (0, 1)},
+    {"query": "train", "transform": "none"},
+]
+
+
+@pytest.fixture
+def ask(source_folder, cache):
+    """A request for the planted source."""
+    return lambda **fields: SourceRequest(str(source_folder), **fields)
+
+
+def expected(planted, query="test", database="train", runs=None, **variant):
+    """The whole kernel by the oracle; within one split, each example's with itself is minus infinity."""
+    logits = {"test": planted.test[:runs], "train": planted.train[:runs]}
+    whole = oracle.kernel(logits[query], logits[database], **variant)
+    if query == database:
+        np.fill_diagonal(whole, -np.inf)
+    return whole
+
+
+def neighbor_entries():
+    return {entry.key for entry in Store().entries() if entry.kind == "neighbors"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_neighbors_agree_with_the_oracle(variant, ask, planted):
+    results = build(ask(**variant))
+    assert list(results.neighbors) == ["kernel"], "a variant is built alone"
+    found, whole = results.neighbors_by("kernel"), expected(planted, **variant)
+    assert found.k == min(50, whole.shape[1] - (results.query == results.database))
+    oracle.assert_neighbors(found.indices, found.values, whole, 1e-6)
+    assert found.spec == KernelSpec("kernel", **{"runs": None, **variant})
+    assert not results.class_neighbors
+
+
+@pytest.mark.parametrize("variant", [{}, {"query": "train", "transform": "none"}], ids=str)
+def test_each_class_has_its_own_neighbors_beside_those_of_all(variant, ask, planted):
+    results = build(ask(classes="each", **variant))
+    assert sorted(results.class_neighbors) == [0, 1, 2, 3, 4]
+    for classes, found in [(None, results.neighbors["kernel"]), *results.class_neighbors.items()]:
+        classes = None if classes is None else (classes,)
+        whole = expected(planted, classes=classes, **variant)
+        assert found.spec.classes == classes
+        oracle.assert_neighbors(found.indices, found.values, whole, 1e-6)
+    one = open_results(ask(classes=(3,), **variant))  # shares the entry, so that nothing is left to build
+    np.testing.assert_array_equal(one.neighbors["kernel"].indices, results.class_neighbors[3].indices)
+
+
+def test_lost_table_of_one_class_is_built_again_alone(ask):
+    build(ask(classes="each"))
+    before = neighbor_entries()
+    one = open_results(ask(classes=(2,)))
+    (path,) = (e.path for e in Store().entries() if Store().read("neighbors", e.key)
+               and KernelSpec.from_json(Store().read("neighbors", e.key)[1]["spec"]) == one.spec)  # fmt: skip
+    written = {e.path: e.path.stat().st_ino for e in Store().entries() if e.path != path}
+    path.unlink()
+    with pytest.raises(NotBuilt):
+        open_results(ask(classes="each"))
+    build(ask(classes="each"))
+    assert neighbor_entries() == before
+    assert {p: p.stat().st_ino for p in written} == written, "the other tables stay as they are"
+
+
+def test_variants_are_cached_apart_and_computed_once(ask):
+    default = build(ask())
+    asked = [ask(**variant) for variant in VARIANTS] + [ask(classes="each")]
+    ids = {build(request).id for request in asked} | {default.id}
+    assert len(ids) == len(VARIANTS) + 2
+    # All four similarities by default, one a variant, and of each class those but the third, which is a variant too.
+    assert len(neighbor_entries()) == 4 + len(VARIANTS) + 4
+    steps = []
+    for request in asked:
+        build(request, progress=lambda step, *_: steps.append(step))
+    assert set(steps) == {"checking the source's files"}
+    assert open_results(ask()).id == default.id
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_predictions_are_of_the_query_split(split, ask, planted):
+    results = build(ask(query=split))
+    logits, labels = {
+        "test": (planted.test, planted.test_labels), "train": (planted.train, planted.train_labels),
+    }[split]  # fmt: skip
+    np.testing.assert_array_equal(results.labels[0], labels)
+    np.testing.assert_array_equal(results.labels[1], planted.train_labels)
+    np.testing.assert_array_equal(results.predictions.predicted, logits.astype(np.float64).mean(0).argmax(1))
+    np.testing.assert_allclose(results.predictions.single, (logits.argmax(-1) == labels).mean(1))
+
+
+def test_only_the_similarities_asked_for_are_built(ask):
+    results = build(ask(similarities=("pixels", "kernel", "pixels"), transform="none"))
+    assert list(results.neighbors) == ["kernel", "pixels"]
+    assert results.spec.transform == "none"
+    assert len(neighbor_entries()) == 2
+    with pytest.raises(
+        RequestError, match=r"'penultimate' were not asked for .* hold those by kernel, pixels"
+    ):
+        results.neighbors_by("penultimate")
+    alone = build(ask(similarities=("penultimate-euclidean",), query="train"))
+    assert (alone.query, alone.database, alone.features_layer) == ("train", "train", "before the head")
+    features = alone.neighbors_by("penultimate-euclidean")
+    assert (features.indices != np.arange(130)[:, None]).all()
+
+
+def test_within_one_split_each_pair_stands_once(ask):
+    results = build(ask(query="train"))
+    neighbors = results.neighbors_by("kernel")
+    pairs = duplicates.nearest_pairs(neighbors, *results.labels)
+    unordered = [frozenset(pair) for pair in zip(pairs["query_index"], pairs["database_index"], strict=True)]
+    assert len(set(unordered)) == len(unordered) < 130, "some examples must be nearest to each other"
+    assert set(unordered) == {frozenset((i, int(j))) for i, j in enumerate(neighbors.indices[:, 0])}
+    assert pairs["rank"].tolist() == list(range(1, len(pairs) + 1))
+    assert pairs["similarity"].is_monotonic_decreasing
+    assert set(pairs["query_split"]) == set(pairs["database_split"]) == {"train"}
+    for pair in pairs.itertuples():
+        if neighbors.indices[pair.database_index, 0] == pair.query_index:
+            assert pair.query_index < pair.database_index
+    mismatches = failures.label_mismatches(neighbors, *results.labels).head(3)
+    table = failures.with_neighbors(mismatches, neighbors, results.labels[1], 4)
+    assert (results.labels[0][table["query_index"]] == table["query_label"]).all()
+    assert (results.labels[1][table["database_index"]] == table["database_label"]).all()
+
+
+def test_figures_of_another_direction_are_drawn_without_features_or_pixels(ask, tmp_path):
+    results = build(ask(query="train", database="test"))
+    assert {path.name for path in figures.draw_all(results, tmp_path)} >= {"random_pairs.png"}
+
+
+def test_example_without_another_in_its_split_is_refused():
+    lonely = ExampleSet("test", np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int64), ("a",))
+    with pytest.raises(RequestError, match="The test split has 1 example"):
+        pipeline.refuse_lonely([KernelSpec("kernel", database="test")], {"test": lonely})
+
+
+def test_class_that_there_is_none_of_is_refused_before_anything_is_computed(ask):
+    with pytest.raises(RequestError, match=r"planted has 5 classes; expected classes from 0 to 4"):
+        build(ask(classes=(0, 5)))
+    assert {entry.kind for entry in Store().entries()} <= {"hashes", "examples"}
+
+
+def test_request_for_each_class_needs_the_kernel(ask):
+    for similarities in (("pixels",), ()):
+        with pytest.raises(RequestError, match="the kernel among them"):
+            ask(classes="each", similarities=similarities)
+
+
+def test_build_says_what_was_built(source_folder, cache):
+    def said(*words):
+        done = invoke("build", source_folder, *words)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout
+
+    sizes = "130 train and 40 test examples, neighbors by"
+    assert said("--query", "train", "--transform", "none") == (
+        f"planted: 24 runs, raw logits, train→train, {sizes} kernel\n"
+    )
+    assert said("--classes", "each", "--runs", 9) == (
+        f"planted: 9 runs, {sizes} kernel, and by the kernel of each of 5 classes\n"
+    )
+    assert said("--similarity", "pixels", "--similarity", "kernel", "--classes", "3,0") == (
+        f"planted: 24 runs, classes 0, 3, {sizes} kernel, pixels\n"
+    )
+    listing = invoke("cache", "list").stdout
+    assert "planted: train predictions of 24 runs" in listing
+    assert "planted: train→train neighbors by kernel (raw logits)" in listing
+    assert "planted: test→train neighbors by kernel (classes 0, 3)" in listing
+
+
+def test_evaluate_names_the_variant_and_says_what_is_not_there(source_folder, cache):
+    words = ("evaluate", source_folder, "--query", "train", "--transform", "none")
+    lines = invoke(*words).stdout.splitlines()
+    assert lines[0] == "planted, 24 runs, raw logits, train→train"
+    assert lines[5].split() == ["penultimate", "features", "(cosine),", "3", "nearest", "not", "asked", "for"]
+    found = json.loads(invoke(*words, "--json").stdout)
+    assert [found[name] for name in ("query", "database", "transform", "classes")] == [
+        "train", "train", "none", None,
+    ]  # fmt: skip
+    assert found["penultimate_knn3"] is found["pixels_knn3"] is found["kernel_class_knn3"] is None
+    assert lines[3].split()[-2] == f"{100 * found['kernel_knn3']:.2f}"
+    text = (source_folder / "source.toml").read_text()
+    (source_folder / "source.toml").write_text(text.split("[features]")[0])
+    lines = invoke(*words).stdout.splitlines()
+    assert lines[5].endswith("no features")
+    assert lines[6].endswith("not asked for")
+
+
+def test_evaluate_gives_an_accuracy_for_each_class(source_folder, cache, planted):
+    words = ("evaluate", source_folder, "--classes", "each")
+    each = json.loads(invoke(*words, "--json").stdout)["kernel_class_knn3"]
+    assert len(each) == 5
+    lines = invoke(*words).stdout.splitlines()
+    assert lines[0] == "planted, 24 runs"
+    for c, (line, name) in enumerate(zip(lines[7:], ("ant", "bee", "cat", "dog", "elk"), strict=True)):
+        assert line.split() == f"kernel of class {c} {name}, 3 nearest {100 * each[c]:.2f} %".split()
+
+
+def test_neighbors_are_of_the_split_that_the_example_names(source_folder, cache, planted):
+    def found(*words):
+        return json.loads(invoke("neighbors", source_folder, "--k", 3, "--json", *words).stdout)
+
+    for query, database in (("test", "train"), ("train", "train"), ("train", "test"), ("test", "test")):
+        one = found("--query", f"{query}:7", "--database", database, "--classes", "1,2")
+        row = expected(planted, query, database, classes=(1, 2))[7]
+        assert (one["query_split"], one["classes"], one["transform"]) == (query, [1, 2], "log_softmax")
+        assert {n["database_split"] for n in one["neighbors"]} == {database}
+        assert [n["database_index"] for n in one["neighbors"]] == np.argsort(-row)[:3].tolist()
+        labels = {"test": planted.test_labels, "train": planted.train_labels}
+        assert one["query_label"] == labels[query][7]
+        assert [n["database_label"] for n in one["neighbors"]] == [
+            labels[database][n["database_index"]] for n in one["neighbors"]
+        ]
+    people = invoke("neighbors", source_folder, "--query", "train:7", "--transform", "none").stdout
+    assert people.startswith("train:7, label 2 cat, by kernel (raw logits)\n")
+
+
+def test_pairs_and_failures_name_their_splits(source_folder, cache, tmp_path):
+    for verb in ("pairs", "failures"):
+        words = (verb, source_folder, "--query", "train", "--database", "test", "--csv", tmp_path / "t.csv")
+        done = invoke(*words, *(["--ranks", "1-5"] if verb == "pairs" else []))
+        assert done.exit_code == 0, done.stderr
+        table = pd.read_csv(tmp_path / "t.csv")
+        assert (set(table["query_split"]), set(table["database_split"])) == ({"train"}, {"test"})
+    assert len(neighbor_entries()) == 1, "only what is shown is built"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["build", "--classes", "12"], 1, "Class 12 was asked for, but planted has 5 classes"),
+        (["build", "--classes", "3,3"], 1, "each once"),
+        (["build", "--classes", "x"], 2, "as in 0,3"),
+        (["build", "--classes", ""], 2, "as in 0,3"),
+        (["build", "--classes", "-1"], 2, "as in 0,3"),
+        (["pairs", "--classes", "each"], 2, "as in 0,3"),
+        (["build", "--transform", "foo"], 2, "'log_softmax', 'none'"),
+        (["build", "--query", "valid"], 2, "'train', 'test'"),
+        (["build", "--similarity", "pixels", "--transform", "none"], 1, "raw logits: pixels does not depend"),
+        (["build", "--similarity", "pixels", "--classes", "0"], 1, "class 0: pixels does not depend"),
+        (["build", "--similarity", "pixels", "--classes", "each"], 1, "the kernel among them"),
+        (["pairs", "--similarity", "pixels", "--transform", "none"], 1, "raw logits: pixels does not depend"),
+        (["build", "--query", "train", "--runs", "25"], 1, "ask for 2 to 24"),
+        (["neighbors", "--query", "train:130"], 1, "expected train:0 … train:129"),
+        (["neighbors", "--query", "test:40", "--database", "test"], 1, "expected test:0 … test:39"),
+        (["neighbors", "--query", "valid:3"], 1, "as in test:123 or train:123"),
+        (["neighbors", "--query", "test:3", "--database", "test", "--k", "40"], 1, "ask for 1 to 39"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_what_cannot_be_is_one_message(words, status, message, source_folder, cache):
+    done = invoke(words[0], source_folder, *words[1:])
+    assert isinstance(done.exception, SystemExit), done.exception  # anything else would be a traceback
+    assert (done.exit_code, done.stdout) == (status, "")
+    assert message in done.stderr
+    assert done.stderr.count("Error:") == 1
+
+
+@pytest.mark.parametrize("verb", ["build", "pairs"])
+def test_similarity_that_the_source_lacks_is_refused_before_anything_is_built(verb, source_folder, cache):
+    text = (source_folder / "source.toml").read_text()
+    (source_folder / "source.toml").write_text(text.split("[features]")[0])
+    done = invoke(verb, source_folder, "--similarity", "penultimate", "--query", "train")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "it has kernel, pixels" in done.stderr
+    assert "name their file under [features]" in done.stderr
+    assert {entry.kind for entry in Store().entries()} <= {"hashes"}

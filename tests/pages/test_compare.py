@@ -1,0 +1,244 @@
+"""The pages that compare measures, run by Streamlit's own test driver on the digits and on planted sources."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kernel_core.findings import disagreement, failures
+from kernel_core.findings import pairs as duplicates
+from kernel_core.pipeline import build
+from kernel_core.report import pair_quality
+from kernel_core.results.results import open_kernel_neighbors
+from kernel_core.sources.catalog import SourceRequest
+from pages.ui import charts
+from pages.ui.jobs import arguments
+from tests.pages.test_app import cells, digits, open_page, text_of  # noqa: F401 (digits is a fixture)
+from tests.support.planted import write_parquet
+
+PAGES = ["disagreement", "feature_pairs"]
+
+
+def digits_table(results, *, first="kernel", second="penultimate", vote="majority of 3", k=5):
+    neighbors = results.neighbors_by(first), results.neighbors_by(second)
+    return disagreement.compare_votes(*neighbors, results.labels, rule=disagreement.RULES[vote], k=k)
+
+
+def ids(app, key):
+    return [cell["id"] for cell in cells(app, key)]
+
+
+def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):  # noqa: F811
+    app = open_page("disagreement")
+    table = disagreement.ranked(digits_table(digits), "lowest overlap")
+    assert ids(app, "disagreement") == table["query_index"].tolist()[:10]
+    row = table.iloc[0]
+    shown = cells(app, "disagreement")[0]
+    assert [len(group["tiles"]) for group in shown["groups"]] == [1, 5, 5]
+    assert f"{round(row['overlap'] * 5)} of 5" in shown["head"]
+    mark = "✓" if row["second_right"] else "✗"
+    voted = digits.class_names[row["second_vote"]]
+    expected = f"penultimate features (cosine): {mark} {voted}, {row['second_share']:.0%} of the vote"
+    assert shown["groups"][2]["title"] == expected
+
+
+def test_disagreement_marks_the_neighbors_that_both_lists_have(digits):  # noqa: F811
+    app = open_page("disagreement", among=3, sheet=40)
+    marked = 0
+    for cell in cells(app, "disagreement"):
+        lists = [digits.neighbors_by(n).indices[cell["id"], :3].tolist() for n in ("kernel", "penultimate")]
+        for group, indices in zip(cell["groups"][1:], lists, strict=True):
+            both = ["both" in tile["note"] for tile in group["tiles"]]
+            assert both == [i in lists[0] and i in lists[1] for i in indices]
+            marked += sum(both)
+    assert marked > 0
+
+
+def test_disagreement_counts_of_the_address(digits):  # noqa: F811
+    app = open_page(
+        "disagreement",
+        one="pixels",
+        other="penultimate",
+        vote="weighted 20",
+        order="first wrong, second right",
+    )
+    table = digits_table(digits, first="pixels", second="penultimate", vote="weighted 20")
+    counts = disagreement.agreement(table)
+    shown = app.table[0].value.to_numpy().ravel().tolist()
+    assert [int(cell.split()[0]) for cell in shown] == [
+        counts.both, counts.only_first, counts.only_second, counts.neither
+    ]  # fmt: skip
+    assert f"pixels on {counts.only_first}" in text_of(app)
+    assert f"{counts.only_second} test examples" in " ".join(each.value for each in app.subheader)
+    ranked = disagreement.ranked(table, "first wrong, second right")
+    if len(ranked):
+        assert ids(app, "disagreement") == ranked["query_index"].tolist()[:10]
+
+
+def test_disagreement_of_one_class_counts_that_class_alone(digits):  # noqa: F811
+    app = open_page("disagreement", of_class="8")
+    counts = disagreement.agreement(digits_table(digits).query("query_label == 8"))
+    assert f"of {counts.total} examples" in text_of(app) or "no example on which just one" in text_of(app)
+    assert {cell["groups"][0]["tiles"][0]["label"] for cell in cells(app, "disagreement")} == {"8"}
+
+
+def test_disagreement_offers_no_weighted_vote_by_minus_a_distance(digits):  # noqa: F811
+    app = open_page("disagreement", vote="weighted 20")
+    assert app.get_by_key("vote").value == "weighted 20"
+    app.get_by_key("other").set_value("penultimate-euclidean").run()
+    assert not app.exception
+    assert app.get_by_key("vote").value == "majority of 3"
+
+
+def test_disagreement_never_compares_a_measure_with_itself(digits):  # noqa: F811
+    app = open_page("disagreement", other="pixels")
+    app.get_by_key("one").set_value("pixels").run()
+    assert not app.exception
+    assert app.get_by_key("other").value != "pixels"
+
+
+def test_scoreboard_has_every_measure_and_the_ensemble(digits):  # noqa: F811
+    table = open_page("disagreement").dataframe[0].value
+    board = disagreement.scoreboard(digits.neighbors, digits.predictions, digits.labels)
+    assert len(table) == 4 * 2 - 1 + 1, "four measures by two votes, one without weights, and the ensemble"
+    kernel = board.query("by == 'kernel' and vote == 'weighted' and k == 20")["accuracy"].item()
+    shown = table[(table["By"] == "kernel") & (table["Vote"] == "weighted")]["k = 20"].item()
+    assert shown.startswith(f"{kernel:.2%}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"among": 51}, {"among": "x"}, {"order": "best"}, {"vote": "all"}, {"one": "x"}, {"of_class": "cat"}, {"sheet": 9999}],
+)  # fmt: skip
+def test_disagreement_puts_up_with_wrong_addresses(digits, wrong):  # noqa: F811
+    app = open_page("disagreement", **wrong)
+    assert len(cells(app, "disagreement")) == 10
+    assert len(cells(app, "disagreement")[0]["groups"][1]["tiles"]) == 5
+
+
+def test_feature_pairs_show_both_rankings_of_one_window(digits):  # noqa: F811
+    app = open_page("feature_pairs", first=101, last=110, features="penultimate-euclidean")
+    for key, name in (("pairs_kernel", "kernel"), ("pairs_penultimate-euclidean", "penultimate-euclidean")):
+        pairs = duplicates.nearest_pairs(digits.neighbors_by(name), *digits.labels)
+        window = duplicates.rank_window(pairs, 101, 110)
+        assert ids(app, key) == window["query_index"].tolist()
+        query = int(window["query_index"].iloc[0])
+        confidence = digits.predictions.confidence[query]
+        assert cells(app, key)[0]["groups"][0]["tiles"][0]["note"].startswith(f"{confidence:.0%} ")
+    numbers = pair_quality.numbers_of(digits, window)
+    row = app.dataframe[0].value.iloc[1]
+    assert row["By"] == "penultimate features (Euclidean)"
+    assert row["Pixel correlation"] == f"{numbers['pixel_correlation']:.2f}"
+    assert row["Same label"] == f"{numbers['same_label']:.0%}"
+    assert row["Ensemble's probability"] == f"{numbers['confidence']:.0%}"
+
+
+def test_feature_pairs_offer_to_build_fewer_runs_and_then_say_how_many_hold(
+    source_folder, cache, monkeypatch
+):
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
+    build(SourceRequest(str(source_folder)))
+    app = open_page("feature_pairs", by_runs=10)
+    assert app.dataframe[1].value.iloc[:, 1].tolist() == ["not built", "not built", "40 of 40"]
+    assert app.code[0].value == f"kernel-explorer build {source_folder} --runs 10 --similarity kernel"
+    assert len(cells(app, "pairs_penultimate")) == 40
+    asked = SourceRequest(str(source_folder), runs=10, similarities=("kernel",))
+    results = build(asked)
+    app = open_page("feature_pairs", by_runs=10)
+    assert not app.exception
+    fewer = duplicates.nearest_pairs(open_kernel_neighbors(asked), *results.labels)
+    assert ids(app, "pairs_kernel") == fewer["query_index"].tolist()
+    whole = duplicates.nearest_pairs(
+        open_kernel_neighbors(SourceRequest(str(source_folder))), *results.labels
+    )
+    held = sum(
+        tuple(pair) in set(zip(whole["query_index"], whole["database_index"], strict=True))
+        for pair in zip(fewer["query_index"], fewer["database_index"], strict=True)
+    )
+    assert 5 <= held < 40
+    assert app.dataframe[1].value.iloc[0, 1] == f"{held} of 40"
+
+
+def test_feature_pairs_window_upside_down_is_explained(digits):  # noqa: F811
+    assert "lies beyond the last" in open_page("feature_pairs", first=90, last=80).error[0].value
+
+
+def test_command_of_a_build_says_all_that_was_asked():
+    request = SourceRequest(
+        "my source.toml", runs=10, files=2, similarities=("kernel", "pixels"), precision="exact"
+    )
+    assert arguments(request) == [
+        "build", "my source.toml", "--runs", "10", "--files", "2", "--precision", "exact",
+        "--similarity", "kernel", "--similarity", "pixels",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_without_features(page, source_folder, cache, monkeypatch):
+    text = (source_folder / "source.toml").read_text()
+    (source_folder / "source.toml").write_text(text.split("[features]")[0])
+    build(SourceRequest(str(source_folder)))
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
+    app = open_page(page)
+    if page == "feature_pairs":
+        assert f"kernel-explorer features {source_folder} --train RECIPE" in app.info[0].value
+        assert len(cells(app, "pairs_kernel")) == 40
+    else:
+        assert app.get_by_key("other").value == "pixels"
+        assert len(cells(app, "disagreement")) == 10
+
+
+def labelled_anew(source_folder, planted, names, shift):
+    """The planted source with other classes: test labels moved on by `shift`."""
+    rng = np.random.default_rng(2)
+    for split, labels in (("train", planted.train_labels), ("test", planted.test_labels + shift)):
+        images = rng.integers(0, 256, (len(labels), 8, 8, 3), dtype=np.uint8)
+        write_parquet(source_folder / f"{split}.parquet", images, labels % len(planted.test[0, 0]), names)
+
+
+def test_disagreement_between_labels_that_hold_no_majority(source_folder, planted, cache, monkeypatch):
+    """Every test label moved on by one: both votes are wrong nearly everywhere, and the page says so."""
+    labelled_anew(source_folder, planted, ["ant", "bee", "cat", "dog", "elk"], 1)
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
+    results = build(SourceRequest(str(source_folder)))
+    app = open_page("disagreement")
+    counts = disagreement.agreement(digits_table(results))
+    assert counts.neither > 20
+    assert app.table[0].value.iloc[1, 1].startswith(f"{counts.neither} ")
+
+
+def drawn(app):
+    """The specification of the matrix on the page, and the counts in it."""
+    return json.loads(app.get("vega_lite_chart")[0].proto.spec)
+
+
+def test_confusion_cell_of_the_address_is_marked(digits):  # noqa: F811
+    by = "penultimate"
+    counts = failures.confusion(failures.label_mismatches(digits.neighbors_by(by), *digits.labels))
+    query, database, count = (int(value) for value in counts.iloc[0])
+    name = f"{digits.class_names[query]} ≠ {digits.class_names[database]}"
+    app = open_page("failure_modes", by=by, labels_differ=name)
+    (selection,) = [each for each in drawn(app)["params"] if each["name"] == "cell"]
+    assert selection["value"] == [{"query_label": query, "database_label": database}]
+    assert len(cells(app, "failures")) == min(count, 8)
+    app.get_by_key("labels_differ").set_value("every pair of labels").run()
+    (selection,) = [each for each in drawn(app)["params"] if each["name"] == "cell"]
+    assert "value" not in selection
+
+
+@pytest.mark.parametrize("classes", [2, 1000])
+def test_confusion_of_few_and_many_long_classes(classes):
+    rng = np.random.default_rng(0)
+    query = rng.integers(0, classes, 3000)
+    database = (query + rng.integers(1, classes, 3000)) % classes
+    counts = failures.confusion(pd.DataFrame({"query_label": query, "database_label": database}))
+    names = [f"{'a class with a long name ' * 4}{c} \"'\\" for c in range(classes)]
+    spec = charts.confusion(counts, names, None, dark=False).to_dict()
+    axis = spec["layer"][0]["encoding"]["y"]
+    assert axis["scale"]["domain"] == failures.most_confused(counts, classes, 20)
+    assert len(axis["scale"]["domain"]) == min(classes, 20)
+    assert axis["axis"]["labelLimit"] <= 150
+    assert spec["height"] < 1000
+    (rows,) = [rows for rows in spec["datasets"].values() if "count" in rows[0]]
+    assert {row["query_name"] for row in rows} <= {names[label] for label in axis["scale"]["domain"]}

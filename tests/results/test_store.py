@@ -1,0 +1,207 @@
+"""The cache: atomic, content-keyed, safe to damage, to fill, to delete, and to share."""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernel_core.errors import StoreError
+from kernel_core.results.store import Store, hash_files, key_of
+
+ARRAYS = {"indices": np.arange(12, dtype=np.int32).reshape(3, 4), "values": np.ones((3, 4), np.float32)}
+
+
+def write(store, key="k" * 32, arrays=ARRAYS):
+    store.write("neighbors", key, arrays, {"note": "été"}, about="a test")
+    return store.path("neighbors", key)
+
+
+def test_what_is_written_is_read(tmp_path):
+    store = Store(tmp_path)
+    write(store)
+    arrays, meta = store.read("neighbors", "k" * 32)
+    assert meta == {"note": "été"}
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
+
+
+def test_missing_entry_is_none_and_makes_no_folder(tmp_path):
+    assert Store(tmp_path / "none").read("neighbors", "0" * 32) is None
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped byte", "empty", "not safetensors", "another key"])
+def test_damaged_entry_is_none_with_one_warning_and_can_be_written_again(tmp_path, caplog, damage):
+    store = Store(tmp_path)
+    path = write(store)
+    whole = path.read_bytes()
+    content = {
+        "truncated": whole[:-5],
+        "flipped byte": whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:],
+        "empty": b"",
+        "not safetensors": b"\x00" * 200,
+        "another key": whole.replace(b"k" * 32, b"j" * 32),
+    }
+    path.write_bytes(content[damage])
+    with caplog.at_level(logging.WARNING):
+        assert store.read("neighbors", "k" * 32) is None
+        assert store.read("neighbors", "k" * 32) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert str(path) in caplog.text
+    write(store)
+    assert store.read("neighbors", "k" * 32) is not None
+
+
+def test_key_depends_on_content_and_format(monkeypatch):
+    key = key_of({"spec": {"k": 50}, "files": [["a", "1"]]})
+    assert key == key_of({"files": [["a", "1"]], "spec": {"k": 50}})
+    assert key != key_of({"spec": {"k": 50}, "files": [["a", "2"]]})
+    monkeypatch.setattr("kernel_core.results.store.FORMAT", 99)
+    assert key != key_of({"spec": {"k": 50}, "files": [["a", "1"]]})
+
+
+def test_full_disk_leaves_what_was_there(tmp_path):
+    """A file size limit stands for a full disk: the write fails midway with an OSError."""
+    write(Store(tmp_path))
+    script = textwrap.dedent(
+        """
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from kernel_core.errors import StoreError
+        from kernel_core.results.store import Store
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        try:
+            Store(Path(sys.argv[1])).write("neighbors", "k" * 32, {"x": np.zeros(10**6)}, {}, about="large")
+        except StoreError as error:
+            print(error)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert "cannot write to the cache" in done.stdout
+    assert "nothing there was changed" in done.stdout
+    assert [p.name for p in (tmp_path / "neighbors").iterdir()] == ["k" * 32 + ".safetensors"]
+    np.testing.assert_array_equal(
+        Store(tmp_path).read("neighbors", "k" * 32)[0]["indices"], ARRAYS["indices"]
+    )
+
+
+def test_unwritable_folder_says_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="KERNEL_EXPLORER_CACHE"):
+        write(Store(tmp_path / "file" / "cache"))
+    with (
+        pytest.raises(StoreError, match="KERNEL_EXPLORER_CACHE"),
+        Store(tmp_path / "file" / "cache").lock("x"),
+    ):
+        pass
+
+
+def test_interrupted_write_leaves_no_entry(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(Store(tmp_path))
+    assert list((tmp_path / "neighbors").iterdir()) == []
+
+
+def test_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
+    store, file = Store(tmp_path / "cache"), tmp_path / "log.pt"
+    file.write_bytes(b"one")
+    first = hash_files(store, [file])
+    reads = []
+    monkeypatch.setattr("kernel_core.results.store.sha256_of", lambda path: reads.append(path) or "0" * 64)
+    assert hash_files(store, [file]) == first
+    assert not reads
+    file.write_bytes(b"another")
+    assert hash_files(store, [file]) != first
+    assert reads == [file]
+
+
+def test_prune_removes_damaged_unused_and_abandoned(tmp_path):
+    store = Store(tmp_path)
+    kept, damaged, old = (write(store, letter * 32) for letter in "abc")
+    damaged.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    abandoned = kept.with_name(kept.name + ".123.tmp")
+    abandoned.write_bytes(b"half")
+    os.utime(abandoned, (0, 0))
+    assert set(store.prune(days=30)) == {damaged, old, abandoned}
+    assert [entry.path for entry in store.entries()] == [kept]
+
+
+def test_clear_removes_entries_and_nothing_else(tmp_path):
+    store = Store(tmp_path)
+    write(store)
+    (tmp_path / "README.md").write_text("stays")
+    assert len(store.clear()) == 1
+    assert store.entries() == []
+    assert (tmp_path / "README.md").exists()
+
+
+def test_reader_in_the_cache_readme_works(tmp_path):
+    """The five documented lines, run as they stand there."""
+    readme = (Path(__file__).parents[2] / "cache" / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 5
+    path = write(Store(tmp_path))
+    names = {}
+    exec(code.replace("cache/neighbors/KEY.safetensors", str(path)), names)  # noqa: S102
+    np.testing.assert_array_equal(names["indices"], ARRAYS["indices"])
+    np.testing.assert_array_equal(names["values"], ARRAYS["values"])
+    assert names["entry"]["meta"] == {"note": "été"}
+
+
+BLOCKS = [np.arange(24, dtype=np.float16).reshape(2, 3, 4), np.full((1, 3, 4), -7, np.float16)]
+
+
+def write_blocks(store, blocks=BLOCKS, rows=3):
+    store.write_blocks("rows", "k" * 32, "rows", (rows, 3, 4), iter(blocks), about="in blocks")
+    return store.path("rows", "k" * 32)
+
+
+def test_entry_written_in_blocks_is_mapped_and_read_like_any_other(tmp_path):
+    store = Store(tmp_path)
+    path = write_blocks(store)
+    mapped = store.map("rows", "k" * 32, "rows")
+    assert isinstance(mapped, np.memmap)
+    assert mapped.offset % 64 == 0
+    assert not mapped.flags.writeable
+    np.testing.assert_array_equal(mapped, np.concatenate(BLOCKS))
+    arrays, _meta = store.read("rows", "k" * 32)  # checks the SHA-256
+    np.testing.assert_array_equal(arrays["rows"], mapped)
+    assert [(entry.about, entry.path) for entry in store.entries()] == [("in blocks", path)]
+    assert store.map("rows", "x" * 32, "rows") is None
+
+
+@pytest.mark.parametrize("size", [5, 40, 200, -1])
+def test_map_of_a_file_cut_short_counts_as_none_with_one_warning(tmp_path, caplog, size):
+    store = Store(tmp_path)
+    path = write_blocks(store)
+    path.write_bytes(path.read_bytes()[:size])
+    assert store.map("rows", "k" * 32, "rows") is None
+    assert len(caplog.records) == 1
+    assert not path.exists()
+
+
+def test_blocks_that_fail_on_the_way_leave_nothing(tmp_path):
+    def blocks():
+        yield BLOCKS[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_blocks(Store(tmp_path), blocks())
+    with pytest.raises(AssertionError):
+        write_blocks(Store(tmp_path), BLOCKS[:1])
+    assert list((tmp_path / "rows").iterdir()) == []
