@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import DataError, RequestError
-from kernel_core.records import Ensemble, ExampleSet, Features, KernelSpec, Split
+from kernel_core.records import Ensemble, ExampleSet, Features
+from kernel_core.spec import KernelSpec, Split
 
 
 def alike(examples: Mapping[Split, ExampleSet]) -> dict[Split, ExampleSet]:

@@ -13,31 +13,25 @@ import numpy.typing as npt
 
 from kernel_core.checks import alike, check_alignment, check_features, refuse_lonely
 from kernel_core.ensembles.log_file import load_features, open_ensemble
+from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import DataError, NotBuilt, StoreError
 from kernel_core.explain.traces import runs_kept
-from kernel_core.findings import map_layout, votes
+from kernel_core.findings import map_layout
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.networks.training import train_in_memory
-from kernel_core.progress import renamed
+from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.recipes import Training
-from kernel_core.records import (
-    SPLITS,
-    Ensemble,
-    ExampleSet,
-    Features,
-    KernelSpec,
-    Progress,
-    Split,
-    no_progress,
-)
-from kernel_core.results.keys import Plan, plan_entries
+from kernel_core.records import Ensemble, ExampleSet, Features
+from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.results import Results, read_examples, read_map, read_results
 from kernel_core.results.store import Store, hash_files, key_of
 from kernel_core.search import certified, topk
 from kernel_core.similarity import embed
 from kernel_core.similarity.moments import Moments, merge, read_moments
 from kernel_core.sources import images
-from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import SPLITS, KernelSpec, Split
 
 # Bytes for top-k where the caller names none. A tenth of it is as fast on CIFAR-10; long rows want more.
 BUDGET = {"cpu": 1_000_000_000, "cuda": 3_000_000_000}
@@ -61,18 +55,18 @@ def build(
     torch_device = choose_device(device)
     source = open_source(request, progress=progress)
     progress("checking the source's files", 0, 1)
-    plan = plan_entries(source, request, store)
+    keys = plan_keys(source, request, store)
     progress("checking the source's files", 1, 1)
     with contextlib.suppress(NotBuilt):
-        found = read_results(plan, store)
-        if found.rows or not plan.rows:
+        found = read_results(keys, store)
+        if found.rows or not keys.rows:
             return found
-    with store.lock(plan.id, progress):
+    with store.lock(keys.id, progress):
         use_allowed_cores()
         machine = Machine(torch_device, budget or BUDGET[torch_device.type])
         precision = certified.choose_precision(request.precision, torch_device)
-        _Builder(plan, store, machine, precision, progress).run()
-        return read_results(plan, store)
+        _Builder(keys, store, machine, precision, progress).run()
+        return read_results(keys, store)
 
 
 def build_map(
@@ -91,9 +85,9 @@ def build_map(
     store = store or Store()
     how: dict[str, Any] = {"device": device, "budget": budget, "progress": progress, "store": store}
     asked = SourceRequest(request.name, request.runs, request.files, precision=request.precision)
-    plan = plan_entries(open_source(asked, progress=progress), asked, store)
+    keys = plan_keys(open_source(asked, progress=progress), asked, store)
     try:
-        return read_map(plan, store)
+        return read_map(keys, store)
     except NotBuilt:
         pass
     by_kernel = replace(asked, similarities=("kernel",))
@@ -105,15 +99,15 @@ def build_map(
         ]
         for query, database in map_layout.directions(counts)
     }
-    with store.lock(plan.map, progress):
-        if not store.has("map", plan.map):
+    with store.lock(keys.map, progress):
+        if not store.has("map", keys.map):
             near, values = map_layout.merge(found)
             xy = map_layout.layout(near, values, progress)
             meta = {"counts": counts, "kept": map_layout.share_kept(xy, near)}
-            about = f"{plan.source.name}: map of {sum(counts):,} examples"
+            about = f"{keys.source.name}: map of {sum(counts):,} examples"
             arrays = {"xy": xy, "nearest": near[:, : map_layout.SHOWN]}
-            store.write("map", plan.map, arrays, meta, about=about)
-    return read_map(plan, store)
+            store.write("map", keys.map, arrays, meta, about=about)
+    return read_map(keys, store)
 
 
 class _Builder:
@@ -121,73 +115,73 @@ class _Builder:
 
     def __init__(
         self,
-        plan: Plan,
+        keys: Keys,
         store: Store,
         machine: Machine,
         precision: str,
         progress: Progress,
     ) -> None:
-        self.plan, self.store, self.progress = plan, store, progress
+        self.keys, self.store, self.progress = keys, store, progress
         self.machine, self.precision = machine, precision
         self._trained: tuple[Ensemble, Features] | None = None
 
     def run(self) -> None:
-        examples = read_examples(self.plan, self.store) or self._load_examples()
-        specs = self.plan.all_specs(len(next(iter(examples.values())).class_names))
+        examples = read_examples(self.keys, self.store) or self._load_examples()
+        specs = self.keys.all_specs(len(next(iter(examples.values())).class_names))
         refuse_lonely(specs, examples)
         ensemble = self._ensemble(examples)
         check_alignment(ensemble, examples)
-        for split, key in self.plan.predictions.items():
+        for split, key in self.keys.predictions.items():
             if not self.store.has("predictions", key):
                 self._predict(ensemble, examples[split], key)
-        missing = [spec for spec in specs if not self.store.has("neighbors", self.plan.key(spec))]
-        if self.plan.each_class:
+        missing = [spec for spec in specs if not self.store.has("neighbors", self.keys.key(spec))]
+        if self.keys.each_class:
             kernels = [spec for spec in missing if spec.similarity == "kernel"]
             missing = [spec for spec in missing if spec.similarity != "kernel"]
             self._find_class_neighbors(kernels, ensemble, examples)
         for spec in missing:
             self._find_neighbors(spec, ensemble, examples)
-        if not all(self.store.has("rows", key) for key in self.plan.rows.values()):
+        if not all(self.store.has("rows", key) for key in self.keys.rows.values()):
             self._keep_rows(ensemble)
 
     def _load_examples(self) -> dict[Split, ExampleSet]:
-        source = self.plan.source.images
+        source = self.keys.source.images
         examples = alike({s: images.load_examples(source, s, self.progress) for s in source.splits})
         arrays = {
             f"{s}_{part}": getattr(e, part) for s, e in examples.items() for part in ("images", "labels")
         }
         meta = {"class_names": next(iter(examples.values())).class_names}
-        self._write("examples", self.plan.examples, arrays, meta, "images and labels")
+        self._write("examples", self.keys.examples, arrays, meta, "images and labels")
         return examples
 
     def _write(
         self, kind: str, key: str, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any], about: str
     ) -> None:
-        self.store.write(kind, key, arrays, meta, about=f"{self.plan.source.name}: {about}")
+        self.store.write(kind, key, arrays, meta, about=f"{self.keys.source.name}: {about}")
 
     def _ensemble(self, examples: Mapping[Split, ExampleSet]) -> Ensemble:
-        source = self.plan.source
+        source = self.keys.source
         if isinstance(source.logits, Training):
             ensemble = self._train(source.logits, examples)[0]
         else:
             ensemble = open_ensemble(source.logits, source.root, source.images.splits)
-            for path, (name, sha256) in zip(source.logits, self.plan.inputs["kernel"]["files"], strict=True):
+            for path, (name, sha256) in zip(source.logits, self.keys.inputs["kernel"]["files"], strict=True):
                 if hash_files(self.store, [path]) != sha256:
                     raise DataError(f"{name} was replaced during the build; run the command again.")
-        return ensemble.first(self.plan.runs) if self.plan.runs else ensemble
+        return ensemble.first(self.keys.runs) if self.keys.runs else ensemble
 
     def _train(self, training: Training, examples: Mapping[Split, ExampleSet]) -> tuple[Ensemble, Features]:
         """The ensemble trained here and its run 0's features, from the cache if they are there."""
-        assert self.plan.trained is not None
+        assert self.keys.trained is not None
         if self._trained is None:
-            entry = self.store.read("trained", self.plan.trained)
+            entry = self.store.read("trained", self.keys.trained)
             if entry is None:
                 ensemble, features = train_in_memory(training, examples, self.progress)
                 arrays = {f"{s}_logits": logits for s, logits in ensemble.parts[0].items()}
                 arrays |= {f"{s}_features": values for s, values in features.values.items()}
                 meta = {"layer": features.layer, "run": features.run}
                 self._write(
-                    "trained", self.plan.trained, arrays, meta, f"{ensemble.runs} networks trained here"
+                    "trained", self.keys.trained, arrays, meta, f"{ensemble.runs} networks trained here"
                 )
             else:
                 arrays, meta = entry
@@ -198,7 +192,7 @@ class _Builder:
         return self._trained
 
     def _features(self, examples: Mapping[Split, ExampleSet]) -> Features:
-        source = self.plan.source
+        source = self.keys.source
         if isinstance(source.logits, Training):
             return self._train(source.logits, examples)[1]
         assert source.features is not None
@@ -207,27 +201,27 @@ class _Builder:
         return features
 
     def _predict(self, ensemble: Ensemble, of: ExampleSet, key: str) -> None:
-        predictions = votes.predict(ensemble, of.split, of.labels, self.progress)
+        predictions = predict(ensemble, of.split, of.labels, self.progress)
         if predictions.single.mean() < 1.5 / ensemble.classes:
             log.warning(
                 "the runs of %s are right on only %.1f %% of the %s labels, as by chance: are its images in the "
-                "order of its logits?", self.plan.source.name, 100 * predictions.single.mean(), of.split,
+                "order of its logits?", self.keys.source.name, 100 * predictions.single.mean(), of.split,
             )  # fmt: skip
         about = f"{of.split} predictions of {ensemble.runs} runs"
         self._write("predictions", key, asdict(predictions), {}, about)
 
     def _keep_rows(self, ensemble: Ensemble) -> None:
         """Write what explains a value, of as many runs as there is room for; a failure leaves results without it."""
-        examples = {split: ensemble.examples(split) for split in self.plan.rows}
+        examples = {split: ensemble.examples(split) for split in self.keys.rows}
         C, M = ensemble.classes, runs_kept(ensemble.runs, sum(examples.values()) * ensemble.classes)
         if M < 2:
-            log.warning("%s is too large to keep what explains its values", self.plan.source.name)
+            log.warning("%s is too large to keep what explains its values", self.keys.source.name)
             return
         first = ensemble.first(M)
         try:
-            for split, key in self.plan.rows.items():
+            for split, key in self.keys.rows.items():
                 blocks = embed.blocks_to_keep(first, split, self._step(f"keeping {split} outputs"))
-                about = f"{self.plan.source.name}: {split} outputs of {M} runs"
+                about = f"{self.keys.source.name}: {split} outputs of {M} runs"
                 self.store.write_blocks("rows", key, "rows", (examples[split], C, M), blocks, about=about)
                 ensemble.check_unchanged()
         except StoreError as error:
@@ -281,7 +275,7 @@ class _Builder:
             meta |= {"layer": features.layer, "run": features.run}
         arrays = {"indices": top.indices, "values": values.astype(np.float32)}
         about = f"{spec.direction} neighbors by {spec.title}"
-        self._write("neighbors", self.plan.key(spec), arrays, meta, about)
+        self._write("neighbors", self.keys.key(spec), arrays, meta, about)
 
     def _step(self, name: str) -> Progress:
         """Progress under another name."""
@@ -289,7 +283,7 @@ class _Builder:
 
     def _moments(self, spec: KernelSpec, ensemble: Ensemble) -> dict[Split, Moments] | None:
         """Mean and spread over all the runs, file by file from the cache or read once; None for runs trained here."""
-        files = self.plan.inputs["kernel"].get("files")
+        files = self.keys.inputs["kernel"].get("files")
         if files is None:
             return None
         found: dict[Split, Moments] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,6 @@ from tqdm import tqdm
 
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import replacing
-from kernel_core.records import Progress
 
 # What a step counts, by how its name begins.
 UNITS = {
@@ -104,3 +104,11 @@ class ProgressFile:
         with replacing(self.path) as temporary:
             temporary.write_text(json.dumps(content))
         self.written = time.monotonic()
+
+
+Progress = Callable[[str, int, int], None]
+"""`progress(step, done, total)`: the step's name in plain words, and how much of it is done."""
+
+
+def no_progress(step: str, done: int, total: int) -> None:
+    """The `Progress` that says nothing."""

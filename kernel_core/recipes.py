@@ -5,10 +5,14 @@ One seed is one run: everything random in run r comes from `run_seed(seed, r)`, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from kernel_core.spec import Split
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,24 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in asdict(recipe).items()
     }
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """One run trained here. logits[split]: float16 (N, C); features[split]: floating (N, D), penultimate.
+
+    accuracy: on the test split, a fraction.
+    """
+
+    run: int
+    logits: Mapping[Split, npt.NDArray[np.float16]]
+    features: Mapping[Split, npt.NDArray[Any]]
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """A run that came to nothing: its number, and why, in words that complete "run 3 was dropped: …"."""
+
+    run: int
+    why: str

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import DataError, RequestError
 from kernel_core.files import FileState
-
-Progress = Callable[[str, int, int], None]
-"""`progress(step, done, total)`: the step's name in plain words, and how much of it is done."""
-
-Split = Literal["train", "test"]
-SPLITS: tuple[Split, ...] = ("train", "test")
-ADJECTIVES: dict[Split, str] = {"train": "training", "test": "test"}  # in texts, as in "a training example"
-PRECISIONS = ("auto", "exact", "certified", "fast")  # certify.py says what they mean
-TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
-"""What is done to the logits before they are standardized over the runs → its name shown to people."""
-
-SIMILARITIES = {
-    "kernel": "kernel",
-    "penultimate": "penultimate features (cosine)",
-    "penultimate-euclidean": "penultimate features (Euclidean)",
-    "pixels": "pixels",
-}
-"""Name on the command line and in URLs → name shown to people. Larger is always nearer."""
-
-
-def no_progress(step: str, done: int, total: int) -> None:
-    """The `Progress` that says nothing."""
+from kernel_core.spec import KernelSpec, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,90 +150,6 @@ class Features:
                 raise DataError(
                     f"The {split} features of example {row} are NaN or infinite; expected finite values."
                 )
-
-
-@dataclass(frozen=True)
-class KernelSpec:
-    """Which neighbors: of every `query` example among all `database` examples, by one similarity.
-
-    Only the kernel depends on runs, the first so many runs of the ensemble, None for all; on transform, a key of
-    `TRANSFORMS`; and on classes, those that it is averaged over, each once in rising order, None for all.
-    log_softmax is over all classes whichever are averaged. Raises `RequestError` where these do not fit together.
-    """
-
-    similarity: str
-    query: Split = "test"
-    database: Split = "train"
-    k: int = 50
-    runs: int | None = None
-    transform: str = "log_softmax"
-    classes: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        known: tuple[tuple[str, str, Collection[str]], ...] = (
-            ("similarity", self.similarity, SIMILARITIES),
-            ("split", self.query, SPLITS),
-            ("split", self.database, SPLITS),
-            ("transform", self.transform, TRANSFORMS),
-        )
-        for what, found, names in known:
-            if found not in names:
-                raise RequestError(f"No {what} is called {found!r}; known: {', '.join(names)}.")
-        if self.k < 1:
-            raise RequestError(f"k is {self.k}; expected at least 1 neighbor.")
-        if self.classes is not None and (
-            not self.classes or self.classes[0] < 0 or sorted(set(self.classes)) != list(self.classes)
-        ):
-            raise RequestError(
-                f"The classes asked for are {list(self.classes)}; expected class numbers from 0 on, each once and in "
-                "rising order, as in 0,3."
-            )
-        given = self.runs, self.transform, self.classes
-        if self.similarity != "kernel" and given != (None, "log_softmax", None):
-            raise RequestError(
-                f"{self.variant or f'{self.runs} runs'}: {self.similarity} does not depend on them. Runs, transform "
-                "and classes are choices of the kernel; leave them out, or ask for the kernel."
-            )
-
-    @property
-    def variant(self) -> str:
-        """In which way the kernel is not the default one, as in "raw logits, classes 0, 3"; else empty."""
-        words = [TRANSFORMS[self.transform]] if self.transform != "log_softmax" else []
-        if self.classes is not None:
-            words.append(f"class{'es' * (len(self.classes) > 1)} {', '.join(map(str, self.classes))}")
-        return ", ".join(words)
-
-    @property
-    def direction(self) -> str:
-        """From which split to which, as in test→train."""
-        return f"{self.query}→{self.database}"
-
-    @property
-    def database_example(self) -> str:
-        """What a neighbor is: a "training example", or within one split as an "other test example"."""
-        return f"{'other ' if self.excludes_self else ''}{ADJECTIVES[self.database]} example"
-
-    @property
-    def title(self) -> str:
-        """The similarity with its variant, as in "kernel (raw logits)"."""
-        return f"{self.similarity} ({self.variant})" if self.variant else self.similarity
-
-    @property
-    def excludes_self(self) -> bool:
-        """An example is never its own neighbor: true where query and database are the same split."""
-        return self.query == self.database
-
-    def to_json(self) -> str:
-        """The spec as canonical JSON; `from_json` reads it back."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> KernelSpec:
-        """The spec that `to_json` wrote."""
-        fields = json.loads(text)
-        if fields.get("classes") is not None:
-            fields["classes"] = tuple(fields["classes"])
-        return cls(**fields)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.failures import confusion, of_labels
-from kernel_core.records import SIMILARITIES
+from kernel_core.findings.pairs import confusion, of_labels
+from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.confusion import confusion_matrix, pair_names
 from pages.ui.gallery import Cell, gallery, nearest_tiles, tile

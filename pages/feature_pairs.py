@@ -5,8 +5,8 @@ import streamlit as st
 
 from kernel_core.errors import NotBuilt
 from kernel_core.findings import pairs
-from kernel_core.records import SIMILARITIES
 from kernel_core.report import pair_quality
+from kernel_core.spec import SIMILARITIES
 from pages.ui import jobs, lists, load, near, shell
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.ranks import choose_ranks, stop_if_reversed

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
-from kernel_core.findings.comparison import named_example
 from kernel_core.findings.map_layout import NEIGHBORS, counts_of, directions
+from kernel_core.spec import named_example
 from pages.ui import jobs, load, shell, walk
 from pages.ui.map_view import show_map
 

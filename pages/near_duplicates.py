@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from kernel_core.findings import pairs as duplicates
-from kernel_core.records import SIMILARITIES
+from kernel_core.findings.pairs import passes
+from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.ranks import choose_ranks, stop_if_reversed
@@ -45,9 +45,9 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
 
 stop_if_reversed(first, last)
 named = "" if of_class == any_class else of_class
-passes = duplicates.passes(pairs, kind, results.class_names.index(named) if named else None)
+wanted = passes(pairs, kind, results.class_names.index(named) if named else None)
 inside = pairs["rank"].between(first, last)
-window = pairs[passes & inside]
+window = pairs[wanted & inside]
 
 pages = max(1, -(-len(window) // SHOWN))
 text = f"**{len(window):,} pairs** of rank {first:,}–{last:,} (of {total:,})"

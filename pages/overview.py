@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings import pairs as duplicates
-from kernel_core.records import ADJECTIVES
+from kernel_core.findings.pairs import default_ranks
 from kernel_core.results.results import evaluation
+from kernel_core.spec import ADJECTIVES
 from pages.ui import load, shell
 
 shell.guard()
@@ -75,7 +75,7 @@ with left:
     )
 with right:
     st.subheader(f"How near is the nearest {neighbor}?")
-    first, last = duplicates.default_ranks(len(pairs))
+    first, last = default_ranks(len(pairs))
     counts, edges = np.histogram(pairs["similarity"], bins=50)
     bars = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "test examples": counts})
     window = pd.DataFrame(

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core.records import SIMILARITIES
+from kernel_core.spec import SIMILARITIES
 from pages.ui import compare, links, load, near, shell, verdict, walk, why
 
 shell.guard()

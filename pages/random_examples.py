@@ -4,8 +4,9 @@ import random
 
 import streamlit as st
 
-from kernel_core.findings import comparison
-from kernel_core.records import SIMILARITIES
+from kernel_core.findings.disagreement import label_agreement, overlap
+from kernel_core.findings.pairs import random_queries
+from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, near, shell
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.state import choose_similarity
@@ -28,7 +29,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
 against = choose_similarity(results, "Beside the kernel", "against", without="kernel")
 
-queries = comparison.random_queries(len(results.labels[0]), seed)
+queries = random_queries(len(results.labels[0]), seed)
 shown = {name: results.neighbors_by(name) for name in ("kernel", against)}
 
 
@@ -59,13 +60,13 @@ st.subheader(
 )
 with st.container(horizontal=True, gap="large"):
     for name, neighbors in shown.items():
-        share = comparison.label_agreement(neighbors, *results.labels, k)
-        here = comparison.label_agreement(neighbors, *results.labels, k, queries)
+        share = label_agreement(neighbors, *results.labels, k)
+        here = label_agreement(neighbors, *results.labels, k, queries)
         st.metric(
             f"by {SIMILARITIES[name]}", f"{share:.1%}", f"of these ten: {here:.0%}", delta_color="off",
             delta_arrow="off", width=260, help="Over all test examples.",
         )  # fmt: skip
-    common = comparison.overlap(*shown.values(), k)
+    common = overlap(*shown.values(), k)
     st.metric(
         "neighbors both name",
         f"{common:.1%}",

@@ -4,9 +4,8 @@ import math
 
 import streamlit as st
 
-from kernel_core.findings import pairs as duplicates
-from kernel_core.findings.distribution import histogram, label_agreement_curve, window_length
-from kernel_core.records import SIMILARITIES
+from kernel_core.findings.pairs import default_ranks, histogram, label_agreement_curve, window_length
+from kernel_core.spec import SIMILARITIES
 from pages.ui import load, shell
 from pages.ui.state import choose_similarity
 from pages.ui.threshold import DIGITS, threshold_chart
@@ -20,7 +19,7 @@ controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small
 with controls:
     by = choose_similarity(results, "Similar by", "by")
 pairs = load.ranking(results.id, by)
-first, _ = duplicates.default_ranks(len(pairs))
+first, _ = default_ranks(len(pairs))
 nearest = float(pairs["similarity"].iloc[first - 1])  # of the rank that the near-duplicates page begins with
 usual = math.floor(nearest * 10**DIGITS) / 10**DIGITS
 

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 MODULES = [
-    "kernel_core.explain.bootstrap", "kernel_core.findings.distribution", "kernel_core.findings.pairs", "kernel_core.findings.votes",
+    "kernel_core.explain.bootstrap", "kernel_core.findings.pairs", "kernel_core.findings.votes",
     "kernel_core.report.pair_quality", "kernel_core.report.report", "kernel_core.results.store", "kernel_core.networks.training", "pages.ui.gallery",
     "pages.ui.jobs", "pages.ui.map_view",
 ]  # fmt: skip

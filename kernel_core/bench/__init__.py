@@ -1,0 +1,1 @@
+"""The benchmark: our search beside others, each in a process of its own."""

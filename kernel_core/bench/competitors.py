@@ -20,10 +20,11 @@ from torch import Tensor
 
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.machine import Machine
-from kernel_core.records import Ensemble, Split
+from kernel_core.records import Ensemble
 from kernel_core.search import certified
 from kernel_core.search.topk import Top
 from kernel_core.similarity.embed import KernelRows
+from kernel_core.spec import Split
 
 CLOSE = 1e-6  # values nearer than this may swap places by float32 rounding
 SAMPLE = 100  # query rows that are compared with the oracle

@@ -21,7 +21,7 @@ import torch
 from kernel_core.bench.competitors import METHODS, Job, Laps, product_peak
 from kernel_core.errors import KernelExplorerError
 from kernel_core.machine import use_allowed_cores
-from kernel_core.records import Progress
+from kernel_core.progress import Progress
 
 NEEDS = {"faiss": "faiss", "faiss-skylakex": "faiss", "sklearn": "sklearn.neighbors"}
 

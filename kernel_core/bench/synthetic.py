@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kernel_core.records import Progress, no_progress
+from kernel_core.progress import Progress, no_progress
 
 FACTORS = 192
 DECAY = 0.7  # factor f weighs (f + 1) ** -DECAY

@@ -20,11 +20,12 @@ import click
 from kernel_core.cli.options import Bytes
 from kernel_core.cli.tables import bench_table
 from kernel_core.errors import RequestError
-from kernel_core.progress import ProgressBars
+from kernel_core.progress import Progress, ProgressBars
 from kernel_core.recipes import Training
-from kernel_core.records import PRECISIONS, SPLITS, Progress
 from kernel_core.sources import images
-from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import PRECISIONS, SPLITS
 
 if TYPE_CHECKING:
     from kernel_core.bench.competitors import Job

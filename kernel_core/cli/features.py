@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from kernel_core.errors import RequestError
-from kernel_core.progress import ProgressBars
+from kernel_core.progress import Progress, ProgressBars
 from kernel_core.recipes import RECIPES
-from kernel_core.records import SPLITS, Progress
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import SPLITS
 
 if TYPE_CHECKING:
     from kernel_core.records import Features

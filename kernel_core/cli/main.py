@@ -31,15 +31,22 @@ from kernel_core.cli.report import report_command
 from kernel_core.cli.tables import label_text, print_accuracy, print_evaluation, print_table
 from kernel_core.cli.train import train
 from kernel_core.errors import KernelExplorerError
-from kernel_core.findings import comparison, failures
-from kernel_core.findings import pairs as duplicates
-from kernel_core.records import SIMILARITIES
+from kernel_core.findings.pairs import (
+    default_ranks,
+    label_mismatches,
+    nearest_pairs,
+    rank_window,
+    with_neighbors,
+)
+from kernel_core.findings.votes import query_index
 from kernel_core.results.results import Results
 from kernel_core.results.results import class_evaluation as class_accuracies
 from kernel_core.results.results import evaluation as accuracies
 from kernel_core.results.store import Store
 from kernel_core.sources import hub
-from kernel_core.sources.catalog import BUILT_IN, SourceRequest
+from kernel_core.sources.catalog import BUILT_IN
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import SIMILARITIES
 
 
 class _Group(click.Group):
@@ -181,8 +188,8 @@ def pairs(
     \b
     Example:  kernel-explorer pairs digits --ranks 1-20 --csv pairs.csv
     """
-    ranking = duplicates.nearest_pairs(results.neighbors_by(similarity), *results.labels)
-    window = duplicates.rank_window(ranking, *(ranks or duplicates.default_ranks(len(ranking))))
+    ranking = nearest_pairs(results.neighbors_by(similarity), *results.labels)
+    window = rank_window(ranking, *(ranks or default_ranks(len(ranking))))
     print_table(window, results.class_names, csv_file)
 
 
@@ -205,10 +212,10 @@ def failures_command(results: Results, similarity: str, top: int, count: int, cs
     Example:  kernel-explorer failures digits --top 8 --neighbors 9
     """
     neighbors = results.neighbors_by(similarity)
-    mismatches = failures.label_mismatches(neighbors, *results.labels)
+    mismatches = label_mismatches(neighbors, *results.labels)
     if len(mismatches) < top:
         click.echo(f"{len(mismatches)} label mismatch(es) in all", err=True)
-    table = failures.with_neighbors(mismatches.head(top), neighbors, results.labels[1], count)
+    table = with_neighbors(mismatches.head(top), neighbors, results.labels[1], count)
     print_table(table, results.class_names, csv_file)
 
 
@@ -226,7 +233,7 @@ def neighbors(results: Results, similarity: str, example: str, k: int, as_json: 
     Example:  kernel-explorer neighbors digits --query test:123 --k 10
     """
     found = results.neighbors_by(similarity)
-    index = comparison.query_index(example, found)
+    index = query_index(example, found)
     nearest, spec, names = found.head(k), found.spec, results.class_names
     query_labels, labels = results.labels
     rows = [

@@ -12,9 +12,10 @@ from kernel_core.cli.options import names_source, reports_to, to_csv
 from kernel_core.cli.tables import write_csv
 from kernel_core.errors import NotBuilt
 from kernel_core.findings.map_layout import NEIGHBORS, ORDER, Map
-from kernel_core.records import ADJECTIVES, Progress
+from kernel_core.progress import Progress
 from kernel_core.results.results import open_map
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import ADJECTIVES
 
 
 def _map(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Map:

@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 import click
 
 from kernel_core.errors import NotBuilt
-from kernel_core.findings.comparison import named_split
-from kernel_core.progress import ProgressBars, ProgressFile
-from kernel_core.records import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, Progress
+from kernel_core.progress import Progress, ProgressBars, ProgressFile
 from kernel_core.results.results import Results, open_results
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, named_split
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}

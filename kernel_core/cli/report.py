@@ -15,11 +15,11 @@ import pandas as pd
 from kernel_core.cli.options import names_source, reports_to, results_of
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
-from kernel_core.records import ADJECTIVES, SIMILARITIES
 from kernel_core.report import pair_quality
 from kernel_core.report.report import Report, first_pairs, report_on
 from kernel_core.results.results import Results
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import ADJECTIVES, SIMILARITIES
 
 
 class RunCounts(click.ParamType["tuple[int | None, ...]"]):

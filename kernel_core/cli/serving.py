@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kernel_core.errors import RequestError
 from kernel_core.files import cache_root
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 
 
 def app_folder() -> Path:

@@ -1,0 +1,1 @@
+"""Logits of many runs: read, checked, written."""

@@ -14,11 +14,12 @@ import torch
 from kernel_core.checks import alike
 from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
-from kernel_core.records import SPLITS, ExampleSet, Split
+from kernel_core.records import ExampleSet
 from kernel_core.sources import images as readers
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.images import load_examples
 from kernel_core.sources.source import ImagesFrom
+from kernel_core.spec import SPLITS, Split
 
 COPIES = {split: f"images/{split}.parquet" for split in SPLITS}  # where images given as arrays are written
 LAST_RUN = 499_999

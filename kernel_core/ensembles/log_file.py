@@ -18,8 +18,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from kernel_core.errors import DataError
-from kernel_core.files import FileState
-from kernel_core.records import SPLITS, Ensemble, Features, Split
+from kernel_core.files import FileState, writing
+from kernel_core.records import Ensemble, Features
+from kernel_core.spec import SPLITS, Split
 
 LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
 FIX = "fetch or write it again"
@@ -115,3 +116,28 @@ def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
         split: tensor.float().numpy().astype(np.float32, copy=False) for split, tensor in tensors.items()
     }
     return Features(values, layer=metadata.get("layer", "not named"), run=metadata.get("run", "not named"))
+
+
+def write_log(
+    path: Path,
+    *,
+    runs: list[int],
+    logits: Mapping[str, npt.NDArray[np.float16]],
+    accuracies: list[float],
+    code: str,
+) -> None:
+    """A `log.pt` in the layout of the published ensemble, with the numbers of its runs beside them.
+
+    logits: by the names of `ensembles.LOGIT_KEYS`, each (m, N, C). accuracies: on the test set, one a run.
+    """
+    content = {
+        **{name: torch.from_numpy(values) for name, values in logits.items()},
+        "accs": torch.tensor(accuracies, dtype=torch.float32),
+        "code": code,
+        "runs": runs,
+    }
+    with writing(path) as file:
+        try:
+            torch.save(content, file)  # to a name, torch would write that name into the archive
+        except RuntimeError as error:  # of the archive's writer, which the disk's own error led to
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from kernel_core.errors import RequestError
-from kernel_core.records import SPLITS, ExampleSet, Split
+from kernel_core.records import ExampleSet
+from kernel_core.spec import SPLITS, Split
 
 FILE = "ensemble.json"
 FORMAT = 1

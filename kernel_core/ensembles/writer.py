@@ -37,10 +37,15 @@ from kernel_core.ensembles.manifest import (
     refuse_foreign,
     refuse_other,
 )
-from kernel_core.ensembles.source_files import write_arrays, write_json, write_parquet, write_source_file
 from kernel_core.errors import DataError, RequestError, StoreError
-from kernel_core.records import ExampleSet, Progress, Split, no_progress
+from kernel_core.files import write_json
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import ExampleSet
+from kernel_core.sources.parquet import write_parquet
 from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.source_toml import write_source_file
+from kernel_core.spec import Split
+from kernel_core.tensor_files import write_arrays
 
 LOCK = ".lock"
 

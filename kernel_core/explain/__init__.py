@@ -1,0 +1,1 @@
+"""Why a value, how sure, one example on demand, two images laid over each other."""

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from kernel_core.explain.traces import ROUNDING, Rows, to_float32
+from kernel_core.explain.traces import ROUNDING, Traces, to_float32
 
 RESAMPLES = 200  # the ends of an interval differ from those of 2,000 by a twentieth of its width
 LEVEL = 95  # percent
@@ -115,7 +115,7 @@ class Certainty:
         return self.lists[-1]
 
 
-def how_sure(query: Floats, rows: Rows, k: int, *, exclude: int | None = None) -> Certainty:
+def how_sure(query: Floats, rows: Traces, k: int, *, exclude: int | None = None) -> Certainty:
     """How sure the k nearest of an example among `rows` are.
 
     query: (C, M), its row as kept. exclude: its own index, where it is among them. k: no more than the others.
@@ -221,7 +221,7 @@ class _Operands:
         return np.multiply(total, self.factor, out=total)
 
 
-def _lists(query: Floats, rows: Rows, k: int, exclude: int | None) -> tuple[tuple[Listed, ...], Singles]:
+def _lists(query: Floats, rows: Traces, k: int, exclude: int | None) -> tuple[tuple[Listed, ...], Singles]:
     """The k nearest by every step of runs, and the values by all (N,)."""
     steps = steps_of(rows.runs)
     weights = first_runs(rows.runs, steps)
@@ -248,7 +248,7 @@ def _pool(full: Singles, nearest: Indices, size: int, exclude: int | None) -> In
 
 
 def _resampled(
-    query: Floats, rows: Rows, nearest: Indices, pool: Indices, weights: Weights
+    query: Floats, rows: Traces, nearest: Indices, pool: Indices, weights: Weights
 ) -> tuple[Singles, Indices]:
     """Value and rank among the pool of each of `nearest` in each resample: float32 and int64 (k, B).
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.records import Split
+from kernel_core.spec import Split
 
 # With these the interval of a value is 0.06 wide (synthetic logits, 10 classes), and CIFAR-10 takes 600 MB, which are
 # read in half a second; all its 20,000 published runs would take 24 GB.
@@ -33,7 +33,7 @@ def runs_kept(runs: int, numbers: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Traces:
     """The rows of one split, over the first `runs` runs of the ensemble.
 
     values: float16 (N, C, M), usually memory-mapped: as said above; 0 for a class that does not vary.
@@ -92,6 +92,6 @@ def to_float32(values: npt.NDArray[np.float16], out: npt.NDArray[np.float32]) ->
     return np.multiply(out, np.float32(2.0**112), out=out)
 
 
-def as_rows(split: Split, mapped: npt.NDArray[Any] | None) -> dict[Split, Rows]:
+def as_rows(split: Split, mapped: npt.NDArray[Any] | None) -> dict[Split, Traces]:
     """The split's rows by its name, or nothing where there are none."""
-    return {} if mapped is None else {split: Rows(split, mapped)}
+    return {} if mapped is None else {split: Traces(split, mapped)}

@@ -1,0 +1,1 @@
+"""What neighbors show: pairs, votes, disagreement, the map; tables with documented columns."""

@@ -203,3 +203,21 @@ def _binomial(successes: int, trials: int) -> Any:
     from scipy.stats import binomtest
 
     return binomtest(successes, trials)
+
+
+def label_agreement(
+    neighbors: Neighbors,
+    query_labels: npt.NDArray[np.int64],
+    database_labels: npt.NDArray[np.int64],
+    k: int,
+    queries: npt.NDArray[np.int64] | slice = slice(None),
+) -> float:
+    """The share of the k nearest neighbors of these queries (all by default) that have the query's own label."""
+    nearest = database_labels[neighbors.indices[queries, :k]]  # (n, k)
+    return float((nearest == query_labels[queries][:, None]).mean())
+
+
+def overlap(first: Neighbors, second: Neighbors, k: int) -> float:
+    """Overlap@k: the share of the k nearest neighbors that both similarities name, averaged over the queries."""
+    a, b = first.indices[:, :k], second.indices[:, :k]
+    return float((a[:, :, None] == b[:, None, :]).any(2).mean())

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import RequestError
-from kernel_core.records import SPLITS, Neighbors, Progress, Split, no_progress
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import Neighbors
+from kernel_core.spec import SPLITS, Split
 
 ORDER: tuple[Split, ...] = ("test", "train")  # of the points
 NEIGHBORS = (

@@ -2,95 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.checks import refuse_non_finite
-from kernel_core.records import (
-    Ensemble,
-    Neighbors,
-    Predictions,
-    Progress,
-    Split,
-    no_progress,
-)
+from kernel_core.errors import RequestError
+from kernel_core.records import Neighbors
 
 Labels = npt.NDArray[np.int64]
-RUNS_AT_A_TIME = 16
-RUN_VOTES = 500  # runs whose votes are kept one by one: 30 MB for 60,000 examples
-BLOCK_BYTES = 8_000_000  # of logits in float32, at a time
-
-
-def predict(
-    ensemble: Ensemble, split: Split, labels: npt.NDArray[np.int64], progress: Progress = no_progress
-) -> Predictions:
-    """What each run and the ensemble predict on a split; one pass over the logits, a block of examples at a time.
-
-    Raises `DataError` on a NaN or infinite logit.
-    """
-    N, C, M = ensemble.examples(split), ensemble.classes, ensemble.runs  # examples, classes, runs
-    size = max(1, BLOCK_BYTES // (4 * C * RUNS_AT_A_TIME))
-    right = np.zeros(M)
-    predicted, confidence = np.empty(N, np.int64), np.empty(N, np.float32)
-    mean, spread = np.empty((N, C), np.float32), np.empty((N, C), np.float32)
-    votes = np.empty((N, C), np.min_scalar_type(M))
-    run_votes = np.empty((N, min(M, RUN_VOTES)), np.min_scalar_type(C))
-    for start in range(0, N, size):
-        block = slice(start, min(start + size, N))
-        sums = _Sums(block.stop - start, C)
-        for first, logits in _runs_of(ensemble, split, block):
-            voted = sums.add(logits)  # (m, n)
-            right[first : first + len(voted)] += (voted == labels[block]).sum(1)
-            kept = voted[: max(0, RUN_VOTES - first)]
-            run_votes[block, first : first + len(kept)] = kept.T
-        predicted[block] = sums.logits.argmax(-1)
-        mean[block], spread[block] = sums.mean_and_spread(M)
-        confidence[block] = mean[np.arange(start, block.stop), predicted[block]]
-        votes[block] = sums.votes
-        progress(f"reading what each run predicts of the {split} examples", block.stop, N)
-    return Predictions(right / N, predicted, confidence, mean, spread, votes, run_votes)
-
-
-def _runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """The logits (m, n, C) of a block of examples, some runs at a time, each time with the number of the first run."""
-    first = 0
-    for name, part in zip(ensemble.names, ensemble.parts, strict=True):
-        for start in range(0, len(part[split]), RUNS_AT_A_TIME):
-            logits = np.asarray(part[split][start : start + RUNS_AT_A_TIME, block], dtype=np.float32)
-            refuse_non_finite(logits, name, split, first_run=start, first_example=block.start)
-            yield first + start, logits
-        first += len(part[split])
-
-
-class _Sums:
-    """Sums over the runs for n examples: of logits, of probabilities and their squares, and of votes; all (n, C)."""
-
-    def __init__(self, n: int, C: int) -> None:
-        self.logits, self.probabilities, self.squares = (np.zeros((n, C)) for _ in range(3))
-        self.votes = np.zeros((n, C), np.int64)
-
-    def add(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Take in some runs (m, n, C); returns the class that each predicts (m, n)."""
-        _m, n, C = logits.shape
-        self.logits += logits.sum(0, dtype=np.float64)
-        probabilities = np.exp(logits - logits.max(-1, keepdims=True))
-        probabilities /= probabilities.sum(-1, keepdims=True)
-        self.probabilities += probabilities.sum(0, dtype=np.float64)
-        self.squares += np.einsum("mnc,mnc->nc", probabilities, probabilities, dtype=np.float64)
-        voted: npt.NDArray[np.int64] = logits.argmax(-1)
-        cells = (np.arange(n) * C + voted).ravel()
-        self.votes += np.bincount(cells, minlength=n * C).reshape(n, C)
-        return voted
-
-    def mean_and_spread(self, M: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Mean and unbiased standard deviation of the probabilities over the M runs."""
-        mean = self.probabilities / M
-        # probabilities are float32 values summed in float64: the difference loses 1e-16, a spread of 1e-8
-        variance = np.maximum(self.squares / M - mean**2, 0) * (M / max(M - 1, 1))
-        return mean, np.sqrt(variance)
 
 
 def knn_vote(neighbor_labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
@@ -142,3 +63,16 @@ def _accuracy(
     classes = int(max(query_labels.max(), database_labels.max())) + 1
     nearest = database_labels[neighbors.indices[:, : weights.shape[1]]]
     return float((weighted_vote(nearest, weights, classes) == query_labels).mean())
+
+
+def query_index(text: str, neighbors: Neighbors) -> int:
+    """The query example that a text such as test:123 names. Raises `RequestError` if it names none."""
+    split, count = neighbors.spec.query, len(neighbors.indices)
+    match = re.fullmatch(rf"{split}:([0-9]+)", text)
+    if not match:
+        raise RequestError(
+            f"{text!r} is no example with neighbors; expected {split}:0 … {split}:{count - 1}."
+        )
+    if int(match[1]) >= count:
+        raise RequestError(f"{text} is out of range; expected {split}:0 … {split}:{count - 1}.")
+    return int(match[1])

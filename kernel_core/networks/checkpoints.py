@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from kernel_core.ensembles.inputs import GivenImages
-from kernel_core.ensembles.source_files import write_json
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, StoreError
-from kernel_core.files import sha256_of
+from kernel_core.files import sha256_of, write_json
 from kernel_core.networks.outputs import outputs
 from kernel_core.networks.weights import load_weights
-from kernel_core.records import ExampleSet, Progress, Split, no_progress
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import ExampleSet
 from kernel_core.sources.source import ImagesFrom
+from kernel_core.spec import Split
 
 KNOWN = "checkpoints.json"  # which file each run is of
 

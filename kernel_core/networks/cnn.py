@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from kernel_core.errors import DataError
 from kernel_core.networks.outputs import outputs
-from kernel_core.recipes import CnnRecipe, run_seed
-from kernel_core.records import ExampleSet, Progress, Split, no_progress
-from kernel_core.runs import Diverged, TrainedRun
+from kernel_core.progress import Progress, no_progress
+from kernel_core.recipes import CnnRecipe, Diverged, TrainedRun, run_seed
+from kernel_core.records import ExampleSet
+from kernel_core.spec import Split
 
 WHITENED = 500_000  # patches that the whitening layer is made from, at most
 WHITENED_IMAGES = 5000  # that they are of, at most
@@ -52,7 +53,7 @@ class _Block(nn.Module):
         return self.activation(self.norms[1](self.second(x)))
 
 
-class Network(nn.Module):
+class SmallCnn(nn.Module):
     """Images (b, 3, h, w), each channel of mean 0 and deviation 1, → logits (b, classes); `head:input` are features."""
 
     def __init__(self, recipe: CnnRecipe, size: int, classes: int) -> None:
@@ -168,7 +169,7 @@ def _over_images(
 class _Descent:
     """Nesterov SGD on a triangular schedule, with biases quicker than weights; and lookahead over the weights."""
 
-    def __init__(self, recipe: CnnRecipe, network: Network, steps: int, batch: int) -> None:
+    def __init__(self, recipe: CnnRecipe, network: SmallCnn, steps: int, batch: int) -> None:
         self.recipe, self.network, self.steps, self.step = recipe, network, steps, 0
         # After arXiv 2404.00498: rates are per 1,024 examples and as if there were no momentum.
         scale = 1024 * (1 + 1 / (1 - recipe.momentum))
@@ -262,7 +263,7 @@ def _train(
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     with torch.random.fork_rng(devices=[]):  # the layers' own initialisation knows no generator
         torch.manual_seed(run_seed(seed, run))
-        network = Network(recipe, max(train.images.shape[1:3]), len(train.class_names))
+        network = SmallCnn(recipe, max(train.images.shape[1:3]), len(train.class_names))
     generator = torch.Generator(device).manual_seed(run_seed(seed, run))
     batches = _Batches(train, recipe, device, dtype, generator)
     some = torch.from_numpy(train.images[:WHITENED_IMAGES]).permute(0, 3, 1, 2).to(device)
@@ -286,7 +287,7 @@ def _train(
     return TrainedRun(run, logits, features, accuracy)
 
 
-def _descend(recipe: CnnRecipe, network: Network, batches: _Batches, progress: Progress) -> bool:
+def _descend(recipe: CnnRecipe, network: SmallCnn, batches: _Batches, progress: Progress) -> bool:
     """Train the network in place; whether its loss stayed finite, looked at once an epoch."""
     network.train()
     steps = max(1, round(recipe.epochs * len(batches)))

@@ -17,16 +17,18 @@ import torch
 from tomlkit.exceptions import TOMLKitError
 
 from kernel_core.checks import alike
-from kernel_core.ensembles.source_files import write_arrays, writing
 from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
-from kernel_core.networks.loading import Network
+from kernel_core.files import writing
+from kernel_core.networks.loading import LoadedNetwork
 from kernel_core.networks.outputs import outputs
-from kernel_core.progress import renamed
+from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.recipes import Training
-from kernel_core.records import ExampleSet, Features, Progress, Split, no_progress
+from kernel_core.records import ExampleSet, Features
 from kernel_core.sources import images
-from kernel_core.sources.catalog import FEATURES, SourceRequest, downloaded_features, open_source
-from kernel_core.sources.source import Source
+from kernel_core.sources.catalog import FEATURES, downloaded_features, open_source
+from kernel_core.sources.source import Source, SourceRequest
+from kernel_core.spec import Split
+from kernel_core.tensor_files import write_arrays
 
 BATCH = 100  # images at a time: a ResNet that sees them at 224 × 224 takes about half a gigabyte
 HALF = (1e-2, 65_504.0)  # largest absolute values that float16 stores well
@@ -96,7 +98,7 @@ def load_images(source: Source, progress: Progress = no_progress) -> dict[Split,
 
 
 def network_features(
-    network: Network,
+    network: LoadedNetwork,
     examples: Mapping[Split, ExampleSet],
     layer: str,
     *,
@@ -125,7 +127,7 @@ def network_features(
 
 
 def _outputs(
-    network: Network, examples: ExampleSet, layer: str, device: torch.device | str, progress: Progress
+    network: LoadedNetwork, examples: ExampleSet, layer: str, device: torch.device | str, progress: Progress
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Logits and features; what the network itself raises becomes a `DataError`."""
     try:

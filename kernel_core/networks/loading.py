@@ -22,7 +22,7 @@ PLAIN = "as they are, in 0 … 1"
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class LoadedNetwork:
     """A network to run. run: what it is, in a few words. transform: as `inference.outputs` takes it; seen: what that
     does to the images, in words.
     """
@@ -59,7 +59,7 @@ def named_object(text: str) -> Any:
     return getattr(found, name)
 
 
-def own_network(function: str, weights: Path | None, transform: str | None) -> Network:
+def own_network(function: str, weights: Path | None, transform: str | None) -> LoadedNetwork:
     """The network that a function returns, with the weights of a file or as it is returned.
 
     transform: module:function, given uint8 (b, 3, H, W), returns what the network takes. Raises `RequestError` or
@@ -78,10 +78,10 @@ def own_network(function: str, weights: Path | None, transform: str | None) -> N
     if weights is not None:
         load_weights(model, weights)
     run = f"{function}, {weights.name}" if weights else function
-    return _transformed(Network(model, run), transform)
+    return _transformed(LoadedNetwork(model, run), transform)
 
 
-def torchvision_network(name: str, weights: Path | None, transform: str | None) -> Network:
+def torchvision_network(name: str, weights: Path | None, transform: str | None) -> LoadedNetwork:
     """A model of torchvision for images, pretrained (downloaded if need be) or with the weights of a file.
 
     Pretrained weights, and those of a file with as many classes, see images as torchvision's own transforms make
@@ -108,9 +108,11 @@ def torchvision_network(name: str, weights: Path | None, transform: str | None) 
             model = models.get_model(name, weights=None, num_classes=sizes[0])
         load_weights(model, weights)
         run = f"{name}, {weights.name}"
-    found = Network(model, run)
+    found = LoadedNetwork(model, run)
     if of_torchvision:
-        found = Network(model, run, pretrained.transforms(), f"by torchvision's transforms for {pretrained}")
+        found = LoadedNetwork(
+            model, run, pretrained.transforms(), f"by torchvision's transforms for {pretrained}"
+        )
     return _transformed(found, transform)
 
 
@@ -127,7 +129,7 @@ def _downloaded(name: str, pretrained: Any) -> nn.Module:
     return model
 
 
-def _transformed(network: Network, transform: str | None) -> Network:
+def _transformed(network: LoadedNetwork, transform: str | None) -> LoadedNetwork:
     """The same network, seeing images as the transform that a person names makes them, if they name one."""
     if transform is None:
         return network

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kernel_core.recipes import MlpRecipe, run_seed
-from kernel_core.records import SPLITS, ExampleSet, Progress, Split, no_progress
-from kernel_core.runs import Diverged, TrainedRun
+from kernel_core.progress import Progress, no_progress
+from kernel_core.recipes import Diverged, MlpRecipe, TrainedRun, run_seed
+from kernel_core.records import ExampleSet
+from kernel_core.spec import SPLITS, Split
 
 GROUP = 64  # runs a group: quicker than all 256 at once, and a kill costs little
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kernel_core.errors import DataError, RequestError
-from kernel_core.records import Progress, no_progress
+from kernel_core.progress import Progress, no_progress
 
 INPUT = ":input"  # how a layer's name ends where its input is meant
 LISTED = 60  # layers that an error lists at most

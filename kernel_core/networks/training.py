@@ -24,19 +24,12 @@ from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.machine import choose_device, cores_allowed, one_thread
 from kernel_core.networks import cnn, mlp
-from kernel_core.recipes import MlpRecipe, Recipe, Training, as_json
-from kernel_core.records import (
-    SPLITS,
-    Ensemble,
-    ExampleSet,
-    Features,
-    Progress,
-    Split,
-    no_progress,
-)
-from kernel_core.runs import Diverged, TrainedRun
+from kernel_core.progress import Progress, no_progress
+from kernel_core.recipes import Diverged, MlpRecipe, Recipe, TrainedRun, Training, as_json
+from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.sources import images
 from kernel_core.sources.source import ImagesFrom
+from kernel_core.spec import SPLITS, Split
 
 LOCK = ".training.lock"
 PARTS = 1000  # of a run, in which progress is counted

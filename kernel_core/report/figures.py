@@ -13,10 +13,16 @@ from matplotlib.figure import Figure
 
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
-from kernel_core.findings import comparison, failures
-from kernel_core.findings import pairs as duplicates
-from kernel_core.records import ADJECTIVES
+from kernel_core.findings.pairs import (
+    default_ranks,
+    label_mismatches,
+    nearest_pairs,
+    random_queries,
+    rank_window,
+    with_neighbors,
+)
 from kernel_core.results.results import Results
+from kernel_core.spec import ADJECTIVES
 
 TILE = 128  # pixels a tile aims at; the magnification is a whole number
 GAP = 12
@@ -131,7 +137,7 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
     penultimate features (by pixels where there are none by features, by none where there are none by either)."""
     scale, width, height = _tile(results)
     query, database = ADJECTIVES[results.query], ADJECTIVES[results.database]
-    queries = comparison.random_queries(len(results.labels[0]), seed)
+    queries = random_queries(len(results.labels[0]), seed)
     others = [s for s in ("penultimate", "pixels") if s in results.neighbors]
     lines: list[tuple[str, str | None, int]] = [(f"{query} example", None, 0)]
     lines += [(f"{s} {n + 1}", s, n) for s in ("kernel", *others[:1]) for n in range(depth)]
@@ -164,10 +170,10 @@ def draw_all(results: Results, out: Path, *, seed: int = 0) -> list[Path]:
     Raises `RequestError` if the folder cannot be written.
     """
     kernel = results.neighbors_by("kernel")
-    pairs = duplicates.nearest_pairs(kernel, *results.labels)
-    window = duplicates.rank_window(pairs, *duplicates.default_ranks(len(pairs)))
-    mismatches = failures.label_mismatches(kernel, *results.labels).head(8)
-    table = failures.with_neighbors(mismatches, kernel, results.labels[1], min(9, kernel.k))
+    pairs = nearest_pairs(kernel, *results.labels)
+    window = rank_window(pairs, *default_ranks(len(pairs)))
+    mismatches = label_mismatches(kernel, *results.labels).head(8)
+    table = with_neighbors(mismatches, kernel, results.labels[1], min(9, kernel.k))
     try:
         out.mkdir(parents=True, exist_ok=True)
         paths = [out / "kernel_pairs_600_650.png", out / "random_pairs.png"]

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kernel_core.findings import pairs as duplicates
-from kernel_core.records import SIMILARITIES
+from kernel_core.findings.pairs import default_ranks, nearest_pairs, rank_window
 from kernel_core.results.results import Results
+from kernel_core.spec import SIMILARITIES
 
 SHIFT = 2  # pixels, up and down, left and right; CIFAR-10's known duplicates are shifted by about as many
 ALIKE = 0.9  # a correlation of pixels from which two images count as nearly the same
@@ -90,7 +90,7 @@ def windows(count: int) -> list[tuple[int, int]]:
     ([(1, 100), (1, 500), (601, 648)], [(1, 60), (4, 51)])
     """
     tops = [(1, min(top, count)) for top in TOPS]
-    return list(dict.fromkeys([*tops, duplicates.default_ranks(count)]))
+    return list(dict.fromkeys([*tops, default_ranks(count)]))
 
 
 def pair_numbers(results: Results) -> pd.DataFrame:
@@ -111,9 +111,9 @@ def pair_numbers(results: Results) -> pd.DataFrame:
 def _windows_of(results: Results) -> Iterator[tuple[str, int, int, pd.DataFrame]]:
     for name in SIMILARITIES:
         if name in results.neighbors:
-            pairs = duplicates.nearest_pairs(results.neighbors[name], *results.labels)
+            pairs = nearest_pairs(results.neighbors[name], *results.labels)
             for first, last in windows(len(pairs)):
-                yield name, first, last, duplicates.rank_window(pairs, first, last)
+                yield name, first, last, rank_window(pairs, first, last)
     yield RANDOM, 0, 0, random_confident_pairs(results, max(TOPS))
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from kernel_core.errors import RequestError
-from kernel_core.findings import pairs as duplicates
-from kernel_core.findings import votes
-from kernel_core.records import ADJECTIVES, SIMILARITIES, Split
+from kernel_core.findings.pairs import nearest_pairs
+from kernel_core.findings.votes import knn_accuracy
 from kernel_core.report import pair_quality
 from kernel_core.results.results import Results, evaluation
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import ADJECTIVES, SIMILARITIES, Split
 
 FIGURE_PAIRS = 24
 Opens = Callable[[SourceRequest], Results]
@@ -116,7 +116,7 @@ def _rows(
 def _fixed(whole: Results) -> dict[str, float | None]:
     """Accuracies of the 3 nearest by what does not depend on the number of runs."""
     return {
-        f"{name.replace('-', '_')}_knn3": votes.knn_accuracy(whole.neighbors[name], *whole.labels)
+        f"{name.replace('-', '_')}_knn3": knn_accuracy(whole.neighbors[name], *whole.labels)
         if name in whole.neighbors
         else None
         for name in SIMILARITIES
@@ -129,7 +129,7 @@ def first_pairs(whole: Results) -> dict[str, pd.DataFrame]:
     names = [name for name in SIMILARITIES if name in whole.neighbors and name != "pixels"]
     grids = {}
     for name in names:
-        pairs = duplicates.nearest_pairs(whole.neighbors[name], *whole.labels).head(FIGURE_PAIRS)
+        pairs = nearest_pairs(whole.neighbors[name], *whole.labels).head(FIGURE_PAIRS)
         value = "value" if name != "penultimate-euclidean" else "minus the distance"
         title = f"{whole.name}: the first {len(pairs)} pairs by {SIMILARITIES[name]}"
         pair = f"left: {ADJECTIVES[whole.query]}, right: nearest {whole.spec.database_example}"

@@ -1,0 +1,1 @@
+"""The cache: keys, entries, and what has been built of a source."""

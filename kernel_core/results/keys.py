@@ -11,19 +11,18 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.explain import traces as rows
 from kernel_core.findings.map_layout import ORDER, RECIPE
 from kernel_core.recipes import Training
-from kernel_core.records import KernelSpec, Split
 from kernel_core.results.store import Store, hash_files, key_of
 from kernel_core.sources import images
-from kernel_core.sources.catalog import SourceRequest
 from kernel_core.sources.hub import expected_sha256
-from kernel_core.sources.source import Source
+from kernel_core.sources.source import Source, SourceRequest
+from kernel_core.spec import KernelSpec, Split
 
 PREDICTED = "accuracy, mean, spread, votes, and votes run by run"  # what an entry of predictions holds
 K = 50  # neighbors kept; every page and every verb slices them
 
 
 @dataclass(frozen=True)
-class Plan:
+class Keys:
     """The cache keys, by content, of everything that was asked for of a source.
 
     specs: one a similarity that was asked for. each_class: whether the kernel of each class was asked for too.
@@ -90,7 +89,7 @@ class Plan:
         return key_of({"parts": [key for _, key in self.entries], "each_class": self.each_class})
 
 
-def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
+def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
     """The cache keys of what was asked for of a source; hashes its files, or remembers their hashes.
 
     Raises `DataError` if a file is missing, unreadable, or not what the Hub promised, `RequestError` if a similarity
@@ -119,7 +118,7 @@ def plan_entries(source: Source, request: SourceRequest, store: Store) -> Plan:
         inputs |= {"penultimate": features_part, "penultimate-euclidean": features_part}
     inputs["pixels"] = image_part
     predicted = {"kind": "predictions", "of": PREDICTED, "images": image_part, "logits": logits_part, "runs": request.runs}  # fmt: skip
-    return Plan(
+    return Keys(
         source,
         request.runs,
         examples=key_of({"kind": "examples", **image_part}),

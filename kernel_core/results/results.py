@@ -15,13 +15,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from kernel_core.errors import DataError, NotBuilt, RequestError
-from kernel_core.explain.traces import Rows, as_rows
-from kernel_core.findings import votes
+from kernel_core.explain.traces import Traces, as_rows
 from kernel_core.findings.map_layout import Map
-from kernel_core.records import ExampleSet, KernelSpec, Neighbors, Predictions, Split
-from kernel_core.results.keys import Plan, plan_entries, refuse_unoffered
+from kernel_core.findings.votes import knn_accuracy, weighted_knn_accuracy
+from kernel_core.records import ExampleSet, Neighbors, Predictions
+from kernel_core.results.keys import Keys, plan_keys, refuse_unoffered
 from kernel_core.results.store import Store
-from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import KernelSpec, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Results:
     offered: tuple[str, ...]
     features_layer: str
     features_run: str
-    rows: Mapping[Split, Rows] = field(default_factory=dict)
+    rows: Mapping[Split, Traces] = field(default_factory=dict)
 
     @property
     def spec(self) -> KernelSpec:
@@ -102,10 +104,10 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
     be `complete`.
     """
     store = store or Store()
-    plan = plan_entries(open_source(request, offline=True), request, store)
-    found = read_results(plan, store)
-    if complete and plan.rows and not found.rows:
-        raise NotBuilt(f"The rows of {plan.source.name} are not in the cache {store.root}.")
+    keys = plan_keys(open_source(request, offline=True), request, store)
+    found = read_results(keys, store)
+    if complete and keys.rows and not found.rows:
+        raise NotBuilt(f"The rows of {keys.source.name} are not in the cache {store.root}.")
     return found
 
 
@@ -115,67 +117,67 @@ def open_kernel_neighbors(request: SourceRequest, store: Store | None = None) ->
     Raises `NotBuilt` if they are not in the cache.
     """
     store = store or Store()
-    plan = plan_entries(open_source(request, offline=True), replace(request, similarities=("kernel",)), store)
-    found, _features = _read_neighbors(plan, plan.specs, store)
+    keys = plan_keys(open_source(request, offline=True), replace(request, similarities=("kernel",)), store)
+    found, _features = _read_neighbors(keys, keys.specs, store)
     if not found:
         raise NotBuilt(
-            f"The neighbors by {request.runs or 'all'} runs of {plan.source.name} are not in the cache {store.root}."
+            f"The neighbors by {request.runs or 'all'} runs of {keys.source.name} are not in the cache {store.root}."
         )
-    return found[plan.specs[0]]
+    return found[keys.specs[0]]
 
 
 def open_map(request: SourceRequest, store: Store | None = None) -> Map:
     """The map of a source's examples by the kernel. Raises `NotBuilt` if there is none; never computes it."""
     store = store or Store()
-    return read_map(plan_entries(open_source(request, offline=True), request, store), store)
+    return read_map(plan_keys(open_source(request, offline=True), request, store), store)
 
 
-def read_map(plan: Plan, store: Store) -> Map:
-    """The map whose key the plan names. Raises `NotBuilt` if it is missing or damaged."""
-    entry = store.read("map", plan.map)
+def read_map(keys: Keys, store: Store) -> Map:
+    """The map under its key. Raises `NotBuilt` if it is missing or damaged."""
+    entry = store.read("map", keys.map)
     if entry is None:
-        raise NotBuilt(f"There is no map of {plan.source.name} in the cache {store.root} yet.")
+        raise NotBuilt(f"There is no map of {keys.source.name} in the cache {store.root} yet.")
     arrays, meta = entry
     return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
 
 
-def read_results(plan: Plan, store: Store) -> Results:
-    """The results whose keys the plan names. Raises `NotBuilt` if one is missing or damaged."""
-    missing = NotBuilt(f"The results of {plan.source.name} are not in the cache {store.root}.")
-    if not all(store.has(kind, key) for kind, key in plan.entries):
+def read_results(keys: Keys, store: Store) -> Results:
+    """The results under these keys. Raises `NotBuilt` if one is missing or damaged."""
+    missing = NotBuilt(f"The results of {keys.source.name} are not in the cache {store.root}.")
+    if not all(store.has(kind, key) for kind, key in keys.entries):
         raise missing  # found out before the images, the largest entry, are read
-    examples = read_examples(plan, store)
-    predictions = {split: store.read("predictions", key) for split, key in plan.predictions.items()}
+    examples = read_examples(keys, store)
+    predictions = {split: store.read("predictions", key) for split, key in keys.predictions.items()}
     if examples is None or None in predictions.values():
         raise missing
-    specs = plan.all_specs(len(next(iter(examples.values())).class_names))
-    if not all(store.has("neighbors", plan.key(spec)) for spec in specs):
+    specs = keys.all_specs(len(next(iter(examples.values())).class_names))
+    if not all(store.has("neighbors", keys.key(spec)) for spec in specs):
         raise missing
-    found, features = _read_neighbors(plan, specs, store)
+    found, features = _read_neighbors(keys, specs, store)
     if len(found) < len(specs):
         raise missing
     return Results(
-        plan.id,
-        plan.source.name,
+        keys.id,
+        keys.source.name,
         examples,
         {split: Predictions(**entry[0]) for split, entry in predictions.items() if entry},
-        neighbors={spec.similarity: found[spec] for spec in plan.specs},
-        class_neighbors={(spec.classes or ())[0]: found[spec] for spec in specs[len(plan.specs) :]},
-        offered=plan.offered,
+        neighbors={spec.similarity: found[spec] for spec in keys.specs},
+        class_neighbors={(spec.classes or ())[0]: found[spec] for spec in specs[len(keys.specs) :]},
+        offered=keys.offered,
         features_layer=features.get("layer", ""),
         features_run=features.get("run", ""),
-        rows=_map_rows(plan, store),
+        rows=_map_rows(keys, store),
     )
 
 
 def _read_neighbors(
-    plan: Plan, specs: Iterable[KernelSpec], store: Store
+    keys: Keys, specs: Iterable[KernelSpec], store: Store
 ) -> tuple[dict[KernelSpec, Neighbors], dict[str, str]]:
     """The neighbors of these specs that are in the cache, whole; and layer and run of the features."""
     found: dict[KernelSpec, Neighbors] = {}
     features: dict[str, str] = {}
     for spec in specs:
-        entry = store.read("neighbors", plan.key(spec))
+        entry = store.read("neighbors", keys.key(spec))
         if entry is not None:
             arrays, meta = entry
             found[spec] = Neighbors(
@@ -185,22 +187,22 @@ def _read_neighbors(
     return found, features
 
 
-def _map_rows(plan: Plan, store: Store) -> dict[Split, Rows]:
+def _map_rows(keys: Keys, store: Store) -> dict[Split, Traces]:
     """The rows of every split, mapped; empty unless all are there."""
-    found: dict[Split, Rows] = {}
-    for split, key in plan.rows.items():
+    found: dict[Split, Traces] = {}
+    for split, key in keys.rows.items():
         found |= as_rows(split, store.map("rows", key, "rows"))
-    return found if len(found) == len(plan.rows) else {}
+    return found if len(found) == len(keys.rows) else {}
 
 
-def read_examples(plan: Plan, store: Store) -> dict[Split, ExampleSet] | None:
+def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:
     """The images and labels of every split, or None if they are not in the cache."""
-    entry = store.read("examples", plan.examples)
+    entry = store.read("examples", keys.examples)
     if entry is None:
         return None
     arrays, meta = entry
     names = tuple(meta["class_names"])
-    splits = plan.source.images.splits
+    splits = keys.source.images.splits
     return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in splits}
 
 
@@ -215,24 +217,24 @@ def read_vectors(
     if similarity == "pixels":
         return {split: examples.images for split, examples in results.examples.items()}
     store = store or Store()
-    plan = plan_entries(open_source(request, offline=True), request, store)
-    refuse_unoffered(results.name, similarity, plan.offered)
+    keys = plan_keys(open_source(request, offline=True), request, store)
+    refuse_unoffered(results.name, similarity, keys.offered)
     if similarity == "kernel":
         if not results.rows:
             raise NotBuilt(f"The rows of {results.name} are not in the cache {store.root}.")
         return {split: rows.values for split, rows in results.rows.items()}
-    if plan.trained is not None:
-        entry = store.read("trained", plan.trained)
+    if keys.trained is not None:
+        entry = store.read("trained", keys.trained)
         if entry is None:
             raise NotBuilt(f"The features of {results.name} are not in the cache {store.root}.")
         return {split: entry[0][f"{split}_features"] for split in results.examples}
-    assert plan.source.features is not None
+    assert keys.source.features is not None
     try:
-        arrays = load_file(plan.source.features)
+        arrays = load_file(keys.source.features)
         return {split: arrays[split] for split in results.examples}
     except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{plan.source.features} cannot be read without torch ({error}); expected the tensors "
+            f"{keys.source.features} cannot be read without torch ({error}); expected the tensors "
             f"{' and '.join(results.examples)} in float16 or float32, so save it again as such."
         ) from None
 
@@ -250,15 +252,13 @@ def evaluation(results: Results) -> dict[str, float | int | None]:
     }
     for similarity in ("kernel", "penultimate", "pixels"):
         neighbors = results.neighbors.get(similarity)
-        accuracy[f"{similarity}_knn3"] = votes.knn_accuracy(neighbors, *labels) if neighbors else None
+        accuracy[f"{similarity}_knn3"] = knn_accuracy(neighbors, *labels) if neighbors else None
         if similarity == "kernel":
-            weighted = votes.weighted_knn_accuracy(neighbors, *labels) if neighbors else None
+            weighted = weighted_knn_accuracy(neighbors, *labels) if neighbors else None
             accuracy["kernel_weighted20"] = weighted
     return accuracy
 
 
 def class_evaluation(results: Results) -> dict[int, float]:
     """Class → the accuracy of the 3 nearest by the kernel of that class alone; empty unless each was asked for."""
-    return {
-        c: votes.knn_accuracy(neighbors, *results.labels) for c, neighbors in results.class_neighbors.items()
-    }
+    return {c: knn_accuracy(neighbors, *results.labels) for c, neighbors in results.class_neighbors.items()}

@@ -30,7 +30,7 @@ from safetensors.numpy import save
 
 from kernel_core.errors import StoreError
 from kernel_core.files import UNFINISHED, cache_root, replacing, sha256_of
-from kernel_core.records import Progress, no_progress
+from kernel_core.progress import Progress, no_progress
 
 FORMAT = 2
 SUFFIX = ".safetensors"

@@ -1,0 +1,1 @@
+"""Streamed exact top-k over rows: its memory plan, its products, half precision with a proof."""

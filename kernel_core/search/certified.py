@@ -19,10 +19,10 @@ from torch import Tensor
 
 from kernel_core.errors import RequestError
 from kernel_core.machine import CPU, Machine, piece_bytes
-from kernel_core.records import Progress, no_progress
+from kernel_core.progress import Progress, no_progress
 from kernel_core.search.products import half, half_scale, summing_error
 from kernel_core.search.running_topk import in_order
-from kernel_core.search.topk import Rows, Search, Span, Top, read_ahead, spans, top_k
+from kernel_core.search.topk import RowSource, Search, Span, Top, read_ahead, spans, top_k
 
 LEAST_BUDGET = 64_000_000  # a GPU out of memory with less is not given another try
 
@@ -48,8 +48,8 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
 
 def nearest(
-    query: Rows,
-    database: Rows,
+    query: RowSource,
+    database: RowSource,
     k: int,
     *,
     precision: str = "exact",
@@ -84,7 +84,13 @@ class _Certified:
     """One certified search. The rows' length is at most about 1, so that one scale suits them all."""
 
     def __init__(
-        self, query: Rows, database: Rows, k: int, exclude_self: bool, machine: Machine, progress: Progress
+        self,
+        query: RowSource,
+        database: RowSource,
+        k: int,
+        exclude_self: bool,
+        machine: Machine,
+        progress: Progress,
     ) -> None:
         self.query, self.database, self.k, self.machine = query, database, k, machine
         self.progress = progress
@@ -153,7 +159,7 @@ class _Certified:
         slices = -(-self.query.runs // self.search.plan.slice_runs)
         return exact.view(n, m).cpu(), _bound(of_query, of_database, self.dim, slices).cpu()
 
-    def _embedded(self, side: Rows, rounding: _Rounding, runs: slice) -> Iterator[tuple[Span, Tensor]]:
+    def _embedded(self, side: RowSource, rounding: _Rounding, runs: slice) -> Iterator[tuple[Span, Tensor]]:
         """Rows span by span, and what rounding would do to them."""
         blocks = spans(0, len(side), self.search.plan.database_block)
         for span, raw in read_ahead(side, blocks, runs, self.machine.device):
@@ -190,7 +196,7 @@ class _Held:
 
     dtype = torch.float32
 
-    def __init__(self, rows: Rows, picked: list[int], device: torch.device) -> None:
+    def __init__(self, rows: RowSource, picked: list[int], device: torch.device) -> None:
         self.runs, self.width, self.raw_bytes = rows.runs, rows.width, 4 * rows.width
         every = slice(0, rows.runs)
         made = [rows.rows(torch.from_numpy(rows.read(i, i + 1, every)).to(device), i, every) for i in picked]

@@ -41,7 +41,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """How many rows and runs are worked on at a time, and the bytes that takes.
 
     With slice_runs = all runs, the query rows of a chunk are held as operands. With fewer, rows are embedded slice by
@@ -55,7 +55,7 @@ class Plan:
     bytes: int
 
 
-def plan_blocks(size: Size, budget: int) -> Plan:
+def plan_memory(size: Size, budget: int) -> MemoryPlan:
     """The smallest plan about as fast as the fastest whose rows, tiles and results fit `budget` bytes.
 
     Raises `RequestError`, saying how much is needed, if none does.
@@ -71,7 +71,7 @@ def plan_blocks(size: Size, budget: int) -> Plan:
     return min((plan for cost, plan in plans if cost <= enough), key=lambda plan: plan.bytes)
 
 
-def _plans(size: Size, budget: int) -> Iterator[Plan]:
+def _plans(size: Size, budget: int) -> Iterator[MemoryPlan]:
     """For every block, tile and slice, the plan with the largest chunk of queries that fits."""
     for runs in _halves(size.runs):
         largest = BLOCK[size.device] if runs == size.runs else 16 * BLOCK[size.device]
@@ -84,7 +84,7 @@ def _plans(size: Size, budget: int) -> Iterator[Plan]:
                 if size.symmetric and chunk < size.n_query:
                     chunk -= chunk % block  # so that tiles and blocks share their borders
                 if chunk >= 1:
-                    yield Plan(chunk, block, min(tile, chunk), runs, fixed + chunk * row)
+                    yield MemoryPlan(chunk, block, min(tile, chunk), runs, fixed + chunk * row)
 
 
 def _halves(number: int) -> Iterator[int]:
@@ -120,7 +120,7 @@ def _bytes(size: Size, chunk: int, block: int, tile: int, runs: int) -> int:
     return total + tile * made + chunk * block * products
 
 
-def _cost(size: Size, plan: Plan) -> float:
+def _cost(size: Size, plan: MemoryPlan) -> float:
     """Roughly the seconds that the plan takes."""
     seconds = SECONDS[size.device]
     numbers = size.runs * size.width

@@ -21,15 +21,15 @@ from torch import Tensor
 
 from kernel_core.errors import RequestError
 from kernel_core.machine import CPU, Machine
-from kernel_core.records import Progress, no_progress
-from kernel_core.search.memory_plan import Plan, Size, plan_blocks
+from kernel_core.progress import Progress, no_progress
+from kernel_core.search.memory_plan import MemoryPlan, Size, plan_memory
 from kernel_core.search.products import Product, exact_product
 from kernel_core.search.running_topk import TopK
 
 Span = tuple[int, int]  # first row, last row + 1
 
 
-class Rows(Protocol):
+class RowSource(Protocol):
     """What top-k needs of an embedding (`embed.py` has them): rows of runs * width numbers."""
 
     runs: int
@@ -56,8 +56,8 @@ class Top:
 
 
 def top_k(
-    query: Rows,
-    database: Rows,
+    query: RowSource,
+    database: RowSource,
     k: int,
     *,
     exclude_self: bool = False,
@@ -74,8 +74,8 @@ def top_k(
 
 
 def top_k_by_class(
-    query: Rows,
-    database: Rows,
+    query: RowSource,
+    database: RowSource,
     k: int,
     *,
     exclude_self: bool = False,
@@ -103,8 +103,8 @@ class Search:
 
     def __init__(
         self,
-        query: Rows,
-        database: Rows,
+        query: RowSource,
+        database: RowSource,
         k: int,
         *,
         exclude_self: bool = False,
@@ -132,7 +132,7 @@ class Search:
             raw=max(query.raw_bytes, database.raw_bytes), parts=parts,
             symmetric=self.symmetric, device=device.type,
         )  # fmt: skip
-        self.plan: Plan = plan_blocks(size, machine.budget)
+        self.plan: MemoryPlan = plan_memory(size, machine.budget)
         tables = 1 if parts == 1 else 1 + parts
         self.best = [TopK(len(query), k, query.dtype, device) for _ in range(tables)]
 
@@ -198,7 +198,7 @@ class Search:
         """Whether a tile of query rows lies below a block of the same rows."""
         return self.symmetric and tile[0] >= block[1]
 
-    def _embedded(self, side: Rows, spans: list[Span], runs: slice) -> Iterator[tuple[Span, list[Any]]]:
+    def _embedded(self, side: RowSource, spans: list[Span], runs: slice) -> Iterator[tuple[Span, list[Any]]]:
         """The operands of each span of rows, part by part."""
         for span, raw in read_ahead(side, spans, runs, self.device):
             yield span, self._operands_of(side.rows(raw, span[0], runs))
@@ -237,7 +237,7 @@ def _mask(tile: Tensor, own: Tensor) -> None:
 
 
 def read_ahead(
-    side: Rows, spans: list[Span], runs: slice, device: torch.device
+    side: RowSource, spans: list[Span], runs: slice, device: torch.device
 ) -> Iterator[tuple[Span, Tensor]]:
     """What each span of rows is made of, on the device; with CUDA, the next is read and copied meanwhile."""
     if device.type != "cuda":

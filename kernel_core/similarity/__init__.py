@@ -1,0 +1,1 @@
+"""The definition of each similarity: raw values → rows whose inner product it is. `kernel` is the place to start."""

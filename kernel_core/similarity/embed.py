@@ -26,21 +26,15 @@ from torch import Tensor
 from kernel_core.checks import refuse_non_finite
 from kernel_core.errors import DataError
 from kernel_core.machine import piece_bytes
-from kernel_core.records import (
-    Ensemble,
-    ExampleSet,
-    Features,
-    KernelSpec,
-    Progress,
-    Split,
-    no_progress,
-)
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.similarity.moments import Moments, merge, pieces, read_moments, standardized
+from kernel_core.spec import KernelSpec, Split
 
 KEPT_BYTES = 32_000_000  # of float32 rows, made at a time where they are kept
 
 
-class _Rows:
+class _SimilarityRows:
     """Examples as rows of `runs * width` numbers, of which a slice of the runs can be asked for alone.
 
     What rows are made of is read first (`read`, on any thread) and turned into rows after (`rows`).
@@ -72,7 +66,7 @@ class _Rows:
         return self.rows(torch.from_numpy(self.read(start, stop, runs)).to(device), start, runs)
 
 
-class KernelRows(_Rows):
+class KernelRows(_SimilarityRows):
     """The examples of one split as rows for the kernel.
 
     transform: log_softmax, or none for the raw logits. classes: the classes averaged over, None for all. moments: of
@@ -148,7 +142,7 @@ class KernelRows(_Rows):
             refuse_non_finite(part[self.split][:, start:stop], name, self.split, first_example=start)
 
 
-class _VectorRows(_Rows):
+class _VectorRows(_SimilarityRows):
     """Rows made of vectors held in memory, values (N, D)."""
 
     def __init__(self, values: npt.NDArray[Any]) -> None:
@@ -227,7 +221,7 @@ def rows_of(
     ensemble: Ensemble,
     features: Features | None = None,
     moments: Mapping[Split, Moments] | None = None,
-) -> tuple[_Rows, _Rows]:
+) -> tuple[_SimilarityRows, _SimilarityRows]:
     """Query rows and database rows of what a spec describes; features where it is of penultimate features."""
     splits = spec.query, spec.database
     if spec.similarity == "kernel":

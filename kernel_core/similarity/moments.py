@@ -19,7 +19,9 @@ from torch import Tensor
 
 from kernel_core.checks import refuse_non_finite
 from kernel_core.machine import piece_bytes
-from kernel_core.records import Ensemble, Progress, Split, no_progress
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import Ensemble
+from kernel_core.spec import Split
 
 # A class is constant if its spread over the runs, relative to its size, is what float64 rounding alone can make.
 # (log_softmax below is exact to a relative 1e-15 in every class, so this does not swallow a sure run's variation.)
@@ -43,7 +45,7 @@ def log_softmax(x: Tensor) -> Tensor:
     return x.sub_(others.log1p_())
 
 
-def outputs(logits: Tensor, transform: str, at_least: torch.dtype = torch.float32) -> Tensor:
+def transformed(logits: Tensor, transform: str, at_least: torch.dtype = torch.float32) -> Tensor:
     """What is correlated, new, in `at_least` or the logits' own precision. logits: (b, C, m), any float."""
     dtype = torch.promote_types(logits.dtype, at_least)
     return log_softmax(logits.to(dtype)) if transform == "log_softmax" else logits.to(dtype, copy=True)
@@ -117,7 +119,7 @@ def moments_of(logits: Tensor, transform: str) -> Moments:
     In float32 where that is enough (`DELICATE`), else in float64. A NaN or infinite logit gives a mean that is not
     finite.
     """
-    return _refined(_center(outputs(logits, transform)), logits, transform)
+    return _refined(_center(transformed(logits, transform)), logits, transform)
 
 
 def standardized(logits: Tensor, transform: str, moments: Moments | None = None) -> tuple[Tensor, Moments]:
@@ -126,7 +128,7 @@ def standardized(logits: Tensor, transform: str, moments: Moments | None = None)
     logits: (b, C, m), any float. moments: of these examples over all runs; None if the logits are of all runs. Over
     all runs, the squares of each class sum to 1, or to 0 if it does not vary.
     """
-    z = outputs(logits, transform)
+    z = transformed(logits, transform)
     if moments is None:
         moments = _refined(_center(z), logits, transform)
     else:
@@ -136,7 +138,7 @@ def standardized(logits: Tensor, transform: str, moments: Moments | None = None)
     delicate = moments.delicate
     if delicate.any():
         few = moments[delicate]
-        exact = outputs(logits[delicate], transform, torch.float64) - few.mean[:, :, None]
+        exact = transformed(logits[delicate], transform, torch.float64) - few.mean[:, :, None]
         z[delicate] = exact.mul_(few.scale[:, :, None]).float()
     return z, moments
 
@@ -154,7 +156,7 @@ def _refined(moments: Moments, logits: Tensor, transform: str) -> Moments:
     """The same moments, but for examples where float32 is not enough in float64."""
     delicate = moments.delicate
     if delicate.any():
-        exact = _center(outputs(logits[delicate], transform, torch.float64))
+        exact = _center(transformed(logits[delicate], transform, torch.float64))
         for name in ARRAYS:
             getattr(moments, name)[delicate] = getattr(exact, name)
     return moments

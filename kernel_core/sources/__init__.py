@@ -1,0 +1,1 @@
+"""A name, folder, Parquet file or Hub id → images, labels and files; `source.toml`."""

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from kernel_core.errors import DownloadError, NotBuilt, SourceError
 from kernel_core.files import sha256_of
-from kernel_core.records import Progress, no_progress
+from kernel_core.progress import Progress, no_progress
 from kernel_core.sources.source import ImagesFrom
 
 LOGITS_REPO = "kjj0/cifar10-multirun-logits"

@@ -20,8 +20,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kernel_core.errors import DataError, DownloadError, NotBuilt
-from kernel_core.records import ExampleSet, Progress, Split, no_progress
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import ExampleSet
 from kernel_core.sources.source import ImagesFrom
+from kernel_core.spec import Split
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 DIGITS_SPLIT_SEED = 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kernel_core.errors import SourceError
-from kernel_core.records import SPLITS, Split
+from kernel_core.files import writing
 from kernel_core.sources import images
 from kernel_core.sources.source import ImagesFrom, Source
+from kernel_core.spec import SPLITS, Split
 
 SCHEMA = {
     "": {"name", "images", "ensemble", "features"},
@@ -136,3 +139,30 @@ def _logit_files(path: Path, table: dict[str, Any]) -> tuple[Path, ...]:
             )
         found.update(Path(match) for match in matches)
     return tuple(sorted(found))
+
+
+def write_source_file(
+    path: Path,
+    *,
+    name: str | None,
+    images: Mapping[str, str | int],
+    logits: str,
+    features: str | None,
+    splits: tuple[Split, ...] = SPLITS,
+) -> None:
+    """A `source.toml`. images: its section [images]; logits: a pattern; features: a file, or None."""
+    lines = [f"name = {_quoted(name)}"] if name else []
+    lines += [
+        "[images]",
+        *(f"{key} = {_quoted(v) if isinstance(v, str) else v}" for key, v in images.items()),
+    ]
+    lines += ["[ensemble]", f"files = [{_quoted(logits)}]"]
+    lines += [f"splits = {json.dumps(splits)}"] if splits != SPLITS else []
+    lines += ["[features]", f"file = {_quoted(features)}"] if features else []
+    with writing(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def _quoted(text: str) -> str:
+    """A text as TOML writes it, which escapes as JSON does."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

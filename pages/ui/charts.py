@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from kernel_core.findings.failures import most_confused
-from kernel_core.records import SIMILARITIES
+from kernel_core.findings.pairs import most_confused
+from kernel_core.spec import SIMILARITIES
 
 COLORS = ["#e8710a", "#4a8fe0", "#808890"]  # the first measure, the second, the ensemble
 ENSEMBLE = "the ensemble"

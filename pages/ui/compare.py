@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from kernel_core.explain.image_alignment import Alignment
-from kernel_core.records import Split
 from kernel_core.results.results import Results
+from kernel_core.spec import Split
 from pages.ui import links, load
 from pages.ui.gallery import tile_size
 

@@ -12,8 +12,9 @@ from typing import Any, NotRequired, TypedDict
 
 import streamlit as st
 
-from kernel_core.records import Neighbors, Split
+from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
+from kernel_core.spec import Split
 from pages.ui import links, load
 
 

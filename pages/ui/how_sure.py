@@ -8,8 +8,8 @@ import streamlit as st
 
 from kernel_core.explain import bootstrap
 from kernel_core.explain.bootstrap import Certainty, Listed
-from kernel_core.records import Split
 from kernel_core.results.results import Results
+from kernel_core.spec import Split
 from pages.ui import load
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.why import MARKED, PLAIN, TEXT, Example, runs_in_words

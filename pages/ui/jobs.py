@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 
 
 def arguments(request: SourceRequest, verb: str = "build") -> list[str]:

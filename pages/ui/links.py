@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from kernel_core.records import Split
+from kernel_core.spec import Split
 
 FOLLOW_JS = """
 const go = href => { const to = new URL(href, location.href); if (to.href === location.href) return;

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import streamlit as st
 
 from kernel_core.errors import RequestError
-from kernel_core.findings import comparison, disagreement, failures
-from kernel_core.findings import pairs as duplicates
-from kernel_core.records import Split
+from kernel_core.findings import disagreement
+from kernel_core.findings.pairs import confusion, of_labels, passes, random_queries
 from kernel_core.results.results import Results
+from kernel_core.spec import Split
 from pages.ui import links, load
 from pages.ui.confusion import pair_names
 from pages.ui.verdict import escape
@@ -39,7 +39,7 @@ class Ranked:
 def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> Ranked:
     pairs = load.ranking(results.id, by)
     label = results.class_names.index(of_class) if of_class else None
-    pairs = pairs[duplicates.passes(pairs, labels or "all", label)]
+    pairs = pairs[passes(pairs, labels or "all", label)]
     title = f"near-duplicates by {by}" + f", {labels} labels" * bool(labels) + _also(of_class)
     return Ranked(results.query, pairs["query_index"].to_numpy(), title, by)
 
@@ -47,8 +47,8 @@ def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> R
 def _failures(results: Results, by: str, labels: str) -> Ranked:
     found = load.mismatches(results.id, by)
     if labels:
-        pair = pair_names(failures.confusion(found), results.class_names)[labels]
-        found = failures.of_labels(found, *pair)
+        pair = pair_names(confusion(found), results.class_names)[labels]
+        found = of_labels(found, *pair)
     title = f"failure modes by {by}" + _also(labels)
     return Ranked(results.query, found["query_index"].to_numpy(), title, by)
 
@@ -65,7 +65,7 @@ def _disagreement(
 
 
 def _random(results: Results, seed: str) -> Ranked:
-    found = comparison.random_queries(len(results.labels[0]), int(seed))
+    found = random_queries(len(results.labels[0]), int(seed))
     return Ranked(results.query, found, f"random examples of seed {int(seed)}", "kernel")
 
 

@@ -22,14 +22,14 @@ from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment, on_demand
 from kernel_core.explain.image_alignment import Alignment
 from kernel_core.explain.on_demand import Vectors, vectors_of
-from kernel_core.findings import disagreement, failures
-from kernel_core.findings import pairs as duplicates
+from kernel_core.findings import disagreement
 from kernel_core.findings.map_layout import Map
-from kernel_core.records import Split
+from kernel_core.findings.pairs import confusion, label_mismatches, nearest_pairs, rank_window
 from kernel_core.report import pair_quality
 from kernel_core.results.keys import K
 from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import Split
 from pages.ui import charts, jobs
 
 
@@ -104,7 +104,7 @@ def offer_rows(place: str) -> None:
 def ranking(results_id: str, similarity: str) -> pd.DataFrame:
     """The near-duplicate ranking by one similarity, shared: do not change it."""
     found = by_id[results_id]
-    return duplicates.nearest_pairs(found.neighbors_by(similarity), *found.labels)
+    return nearest_pairs(found.neighbors_by(similarity), *found.labels)
 
 
 def of_runs(runs: int) -> SourceRequest:
@@ -115,7 +115,7 @@ def of_runs(runs: int) -> SourceRequest:
 @st.cache_resource(max_entries=8)
 def ranking_by_runs(results_id: str, runs: int) -> pd.DataFrame:
     """The near-duplicate ranking by the kernel of the first so many runs; raises `NotBuilt`. Do not change it."""
-    return duplicates.nearest_pairs(open_kernel_neighbors(of_runs(runs)), *by_id[results_id].labels)
+    return nearest_pairs(open_kernel_neighbors(of_runs(runs)), *by_id[results_id].labels)
 
 
 @st.cache_resource(max_entries=16)
@@ -137,7 +137,7 @@ def scoreboard(results_id: str) -> pd.DataFrame:
 def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
     """The label mismatches by one similarity, shared: do not change them."""
     found = by_id[results_id]
-    return failures.label_mismatches(found.neighbors_by(similarity), *found.labels)
+    return label_mismatches(found.neighbors_by(similarity), *found.labels)
 
 
 @st.cache_data(max_entries=50)
@@ -145,7 +145,7 @@ def confusion_chart(
     results_id: str, similarity: str, start: charts.Labels | None, dark: bool
 ) -> dict[str, Any]:
     """The matrix of these mismatches as a specification."""
-    counts = failures.confusion(mismatches(results_id, similarity))
+    counts = confusion(mismatches(results_id, similarity))
     return charts.confusion(counts, by_id[results_id].class_names, start, dark=dark).to_dict()
 
 
@@ -169,7 +169,7 @@ def pair_numbers(
     found = by_id[results_id]
     is_whole = runs == len(found.predictions.single)
     pairs = ranking(results_id, similarity) if is_whole else ranking_by_runs(results_id, runs)
-    return pair_quality.numbers_of(found, duplicates.rank_window(pairs, first, last))
+    return pair_quality.numbers_of(found, rank_window(pairs, first, last))
 
 
 @st.cache_data(max_entries=20)

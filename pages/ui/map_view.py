@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from kernel_core.findings.map_layout import ORDER, Map
-from kernel_core.records import ADJECTIVES
 from kernel_core.results.results import Results
+from kernel_core.spec import ADJECTIVES
 from pages.ui import load
 from pages.ui.gallery import tile, tile_size
 from pages.ui.links import name_of

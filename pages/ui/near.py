@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from kernel_core.errors import DataError, NotBuilt
-from kernel_core.records import SIMILARITIES, Split
 from kernel_core.results.results import Results
+from kernel_core.spec import SIMILARITIES, Split
 from pages.ui import links, load
 from pages.ui.gallery import Cell, Tile, gallery, tile
 from pages.ui.why import runs_in_words

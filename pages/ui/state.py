@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kernel_core.records import SIMILARITIES
 from kernel_core.results.results import Results
+from kernel_core.spec import SIMILARITIES
 
 MEANING = {
     "kernel": "correlation of the two examples' log-probabilities over the runs",

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.distribution import Histogram
+from kernel_core.findings.pairs import Histogram
 from pages.ui.links import FOLLOW_JS, query
 
 CSS = """

@@ -7,8 +7,8 @@ import html
 import numpy as np
 import streamlit as st
 
-from kernel_core.records import Split
 from kernel_core.results.results import Results
+from kernel_core.spec import Split
 from pages.ui import load
 from pages.ui.gallery import tile_size
 

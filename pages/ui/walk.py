@@ -11,9 +11,8 @@ import random
 import streamlit as st
 
 from kernel_core.errors import RequestError
-from kernel_core.findings.comparison import named_example
-from kernel_core.records import Split
 from kernel_core.results.results import Results
+from kernel_core.spec import Split, named_example
 from pages.ui import links, lists
 from pages.ui.gallery import Cell, gallery, tile
 

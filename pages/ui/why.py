@@ -8,8 +8,8 @@ import streamlit as st
 
 from kernel_core.explain import bootstrap
 from kernel_core.explain.contributions import Explanation, explain, most_influential
-from kernel_core.records import Split
 from kernel_core.results.results import Results
+from kernel_core.spec import Split
 from pages.ui import load
 
 Example = tuple[Split, int]  # split and index: an example's identity

@@ -11,7 +11,7 @@ from kernel_core import pipeline
 from kernel_core.findings import pairs
 from kernel_core.results.results import open_map, open_results
 from kernel_core.results.store import Store
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from tests.browser.test_browser import FLAGS, server, settle, shoot, tab
 
 pytestmark = pytest.mark.browser

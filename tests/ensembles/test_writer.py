@@ -12,17 +12,18 @@ import torch
 from safetensors import safe_open
 
 import kernel_core
-from kernel_core import EnsembleWriter
+from kernel_core import EnsembleWriter, files
 from kernel_core.ensembles import folder as run_files
-from kernel_core.ensembles import source_files
 from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
 from kernel_core.sources import images
-from kernel_core.sources.catalog import SourceRequest, find_images
-from kernel_core.sources.source import ImagesFrom
-from kernel_core.sources.source_toml import read_source_file
+from kernel_core.sources.catalog import find_images
+from kernel_core.sources.parquet import _png
+from kernel_core.sources.source import ImagesFrom, SourceRequest
+from kernel_core.sources.source_toml import read_source_file, write_source_file
+from kernel_core.tensor_files import write_arrays
 from tests.line.test_bad_input import image_folder
 from tests.support import forked, writer_processes
 from tests.support.command import ROOT
@@ -212,7 +213,7 @@ def test_features_that_somebody_else_put_there_stay(tmp_path):
             w.add(run, logits=logits_of(run))
     others = {s: x.astype(np.float16) for s, x in run_of(7)["features"].items()}
     for name, run in (("other.safetensors", "0"), ("penultimate.safetensors", "resnet18")):
-        source_files.write_arrays(tmp_path / "e" / name, others, {"run": run, "layer": "x"})
+        write_arrays(tmp_path / "e" / name, others, {"run": run, "layer": "x"})
         with open(tmp_path / "e/source.toml", "a") as file:
             file.write(f'[features]\nfile = "{name}"\n')
         with writer(tmp_path / "e") as w:
@@ -511,7 +512,7 @@ def test_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, monk
     def full(_file):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(source_files.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(StoreError, match=r"run 2 could not be written to .*No space left on device"):
         w.add(2, **run_of(2))
     with pytest.raises(StoreError, match=r"the ensemble could not be written .*No space left"):
@@ -575,7 +576,7 @@ def test_safetensors_bytes_are_ours_alone_and_read_by_the_library(tmp_path):
     seen = set()
     for i in range(6):
         path = tmp_path / f"{i}.safetensors"
-        source_files.write_arrays(path, arrays, {str(n): "x" for n in range(6)})
+        write_arrays(path, arrays, {str(n): "x" for n in range(6)})
         seen.add(path.read_bytes())
     assert len(seen) == 1
     with safe_open(path, framework="np") as file:
@@ -609,9 +610,7 @@ def test_test_images_alone_make_a_source_of_test_examples(tmp_path, cache):
 
 def test_source_file_is_toml_whatever_the_names(tmp_path):
     name = 'a "quoted" \\ name,\n\x7f é 漢'
-    source_files.write_source_file(
-        tmp_path / "source.toml", name=name, images={"folder": name}, logits="x", features=None
-    )
+    write_source_file(tmp_path / "source.toml", name=name, images={"folder": name}, logits="x", features=None)
     import tomllib
 
     content = tomllib.loads((tmp_path / "source.toml").read_text())
@@ -620,5 +619,5 @@ def test_source_file_is_toml_whatever_the_names(tmp_path):
 
 def test_grey_image_is_stored_grey():
     image = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
-    assert len(source_files._png(image)) < len(png(image))
-    np.testing.assert_array_equal(images.decode_image(source_files._png(image), "x"), image)
+    assert len(_png(image)) < len(png(image))
+    np.testing.assert_array_equal(images.decode_image(_png(image), "x"), image)

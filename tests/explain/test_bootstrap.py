@@ -5,7 +5,7 @@ import pytest
 
 from kernel_core.explain import bootstrap
 from kernel_core.explain.bootstrap import exact_kernel, how_sure, pair_interval, resamples, steps_of
-from kernel_core.explain.traces import Rows
+from kernel_core.explain.traces import Traces
 from tests.explain.test_contributions import kept
 from tests.support import oracle
 
@@ -22,7 +22,7 @@ def correlated(rng, runs, examples, classes, rho):
 def as_rows(values):
     """Values (M, N, C) that need no log-softmax, as rows."""
     z = values - np.median(values, axis=0)
-    return Rows("train", (z / values.std(0)).transpose(1, 2, 0).astype(np.float16))
+    return Traces("train", (z / values.std(0)).transpose(1, 2, 0).astype(np.float16))
 
 
 def slow_bootstrap(query, database, draws):
@@ -130,7 +130,7 @@ def test_constant_class_and_example_contribute_nothing():
     values = rng.normal(size=(20, 40, 2))
     values[:, 5:, 1] = 3.0  # class 1 does not vary, but in the first few
     values[:, 9] = 1.0
-    rows = Rows("train", (values - np.median(values, axis=0)).transpose(1, 2, 0).astype(np.float16))
+    rows = Traces("train", (values - np.median(values, axis=0)).transpose(1, 2, 0).astype(np.float16))
     found = how_sure(rows.raw(0), rows, 39, exclude=0)
     assert np.isfinite(found.low).all()
     assert found.nearest.values[found.nearest.indices.tolist().index(9)] == 0

@@ -5,9 +5,9 @@ import pytest
 
 from kernel_core.explain import on_demand, traces
 from kernel_core.pipeline import build
-from kernel_core.records import SPLITS
 from kernel_core.results.results import read_vectors
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import SPLITS
 from tests.support.oracle import kernel as oracle_kernel
 
 rng = np.random.default_rng(5)

@@ -8,8 +8,9 @@ import pytest
 from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement, pairs
 from kernel_core.findings.disagreement import ORDERS, RULES, Rule
-from kernel_core.findings.failures import confusion, label_mismatches, most_confused
-from kernel_core.records import KernelSpec, Neighbors, Predictions
+from kernel_core.findings.pairs import confusion, label_mismatches, most_confused
+from kernel_core.records import Neighbors, Predictions
+from kernel_core.spec import KernelSpec
 
 CLASSES, QUERIES, DATABASE, K = 4, 60, 90, 25
 

@@ -16,10 +16,11 @@ from kernel_core.findings.map_layout import (
     starting_points,
     upright,
 )
-from kernel_core.records import KernelSpec, Neighbors
+from kernel_core.records import Neighbors
 from kernel_core.results.results import open_map
 from kernel_core.results.store import Store
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import KernelSpec
 from tests.support import oracle
 from tests.support.command import invoke
 

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import RequestError
-from kernel_core.findings import failures
-from kernel_core.findings import pairs as duplicates
+from kernel_core.findings.pairs import (
+    default_ranks,
+    label_mismatches,
+    nearest_pairs,
+    rank_window,
+    with_neighbors,
+)
 from kernel_core.pipeline import build
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 
 
 @pytest.fixture
@@ -16,7 +21,7 @@ def results(source_folder, cache):
 
 
 def test_planted_duplicates_come_first(results, planted):
-    pairs = duplicates.nearest_pairs(results.neighbors_by("kernel"), *results.labels)
+    pairs = nearest_pairs(results.neighbors_by("kernel"), *results.labels)
     assert list(pairs["rank"]) == list(range(1, 41))
     assert pairs["similarity"].is_monotonic_decreasing
     found = [dict(zip(p["query_index"], p["database_index"], strict=True)) for p in (pairs[:3], pairs[3:5])]
@@ -27,38 +32,38 @@ def test_planted_duplicates_come_first(results, planted):
 
 
 def test_equal_similarities_are_ranked_by_query_index(results):
-    pairs = duplicates.nearest_pairs(results.neighbors_by("kernel"), *results.labels)
+    pairs = nearest_pairs(results.neighbors_by("kernel"), *results.labels)
     for _, tied in pairs.groupby("similarity"):
         assert tied["query_index"].is_monotonic_increasing
 
 
 def test_planted_mismatch_is_the_first_failure(results):
-    mismatches = failures.label_mismatches(results.neighbors_by("kernel"), *results.labels)
+    mismatches = label_mismatches(results.neighbors_by("kernel"), *results.labels)
     assert mismatches.iloc[0][["query_index", "database_index"]].tolist() == [7, 53]
     assert (mismatches["query_label"] != mismatches["database_label"]).all()
-    every = duplicates.nearest_pairs(results.neighbors_by("kernel"), *results.labels)
+    every = nearest_pairs(results.neighbors_by("kernel"), *results.labels)
     same = (every["query_label"] == every["database_label"]).sum()
     assert len(mismatches) + same == len(every)
 
 
 def test_failures_list_each_neighbor_at_its_position(results):
     neighbors = results.neighbors_by("kernel")
-    mismatches = failures.label_mismatches(neighbors, *results.labels).head(2)
-    table = failures.with_neighbors(mismatches, neighbors, results.labels[1], 9)
+    mismatches = label_mismatches(neighbors, *results.labels).head(2)
+    table = with_neighbors(mismatches, neighbors, results.labels[1], 9)
     assert table["position"].tolist() == [*range(1, 10), *range(1, 10)]
     for row in table.itertuples():
         assert row.database_index == neighbors.indices[row.query_index, row.position - 1]
         assert row.similarity == neighbors.values[row.query_index, row.position - 1]
         assert row.database_label == results.labels[1][row.database_index]
     with pytest.raises(RequestError, match="ask for 1 to 50"):
-        failures.with_neighbors(mismatches, neighbors, results.labels[1], 51)
+        with_neighbors(mismatches, neighbors, results.labels[1], 51)
 
 
 @pytest.mark.parametrize("window", [(0, 5), (5, 4), (1, 41), (41, 50)])
 def test_ranks_beyond_the_end_are_refused(results, window):
-    pairs = duplicates.nearest_pairs(results.neighbors_by("kernel"), *results.labels)
+    pairs = nearest_pairs(results.neighbors_by("kernel"), *results.labels)
     with pytest.raises(RequestError, match="there are 40 pairs"):
-        duplicates.rank_window(pairs, *window)
+        rank_window(pairs, *window)
 
 
 @pytest.mark.parametrize(
@@ -66,4 +71,4 @@ def test_ranks_beyond_the_end_are_refused(results, window):
     [(10_000, (601, 648)), (648, (601, 648)), (647, (39, 86)), (500, (31, 78)), (48, (1, 48)), (3, (1, 3))],
 )
 def test_default_window_is_the_cards_or_scaled(count, window):
-    assert duplicates.default_ranks(count) == window
+    assert default_ranks(count) == window

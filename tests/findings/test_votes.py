@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.findings import comparison
-from kernel_core.findings import votes as evaluate
-from kernel_core.records import Ensemble, KernelSpec, Neighbors
+from kernel_core.ensembles import predictions
+from kernel_core.ensembles.predictions import RUNS_AT_A_TIME, predict
+from kernel_core.findings.disagreement import label_agreement, overlap
+from kernel_core.findings.pairs import random_queries
+from kernel_core.findings.votes import knn_accuracy, knn_vote, weighted_knn_accuracy
+from kernel_core.records import Ensemble, Neighbors
+from kernel_core.spec import KernelSpec
 
 
 def neighbors_of(similarity, k):
@@ -20,7 +24,7 @@ def neighbors_of(similarity, k):
 def test_majority_vote_is_torch_mode():
     labels = np.random.default_rng(0).integers(0, 4, (500, 3))
     expected = torch.from_numpy(labels).mode(1).values.numpy()
-    np.testing.assert_array_equal(evaluate.knn_vote(labels, 4), expected)
+    np.testing.assert_array_equal(knn_vote(labels, 4), expected)
 
 
 def test_knn_accuracy_is_scikit_learns():
@@ -30,7 +34,7 @@ def test_knn_accuracy_is_scikit_learns():
     train, test = rng.normal(size=(200, 3)), rng.normal(size=(60, 3))
     train_labels, test_labels = rng.integers(0, 4, 200), rng.integers(0, 4, 60)
     distance = np.linalg.norm(test[:, None] - train[None], axis=2)
-    ours = evaluate.knn_accuracy(neighbors_of(-distance, 5), test_labels, train_labels, k=5)
+    ours = knn_accuracy(neighbors_of(-distance, 5), test_labels, train_labels, k=5)
     model = KNeighborsClassifier(5, algorithm="brute").fit(train, train_labels)
     assert ours == model.score(test, test_labels)
 
@@ -42,14 +46,14 @@ def test_weighted_vote_counts_the_fourth_power_and_ignores_negatives():
         KernelSpec("kernel", k=4), np.tile(np.arange(4, dtype=np.int32), (2, 1)), values.astype(np.float32)
     )
     # 0.5^4 = 0.0625 beats 2 * 0.4^4 = 0.0512; 0.9^4 = 0.656 loses to 2 * 0.8^4 = 0.819; -0.9 weighs nothing
-    accuracy = evaluate.weighted_knn_accuracy(neighbors, np.array([0, 1]), labels, k=4)
+    accuracy = weighted_knn_accuracy(neighbors, np.array([0, 1]), labels, k=4)
     assert accuracy == 1.0
-    assert evaluate.weighted_knn_accuracy(neighbors, np.array([2, 2]), labels, k=4) == 0.0
+    assert weighted_knn_accuracy(neighbors, np.array([2, 2]), labels, k=4) == 0.0
 
 
 def test_predictions_are_the_plain_definition(planted):
     ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
-    found = evaluate.predict(ensemble, "test", planted.test_labels)
+    found = predict(ensemble, "test", planted.test_labels)
     logits = torch.from_numpy(planted.test).double()
     predicted = logits.mean(0).argmax(-1)
     confidence = logits.softmax(-1).mean(0).gather(1, predicted[:, None])[:, 0]
@@ -68,23 +72,23 @@ def test_predictions_are_the_plain_definition(planted):
 
 def test_votes_run_by_run_are_kept_of_the_first_runs_alone(planted, monkeypatch):
     ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
-    whole = evaluate.predict(ensemble, "test", planted.test_labels).run_votes
-    monkeypatch.setattr(evaluate, "RUN_VOTES", 9)
-    few = evaluate.predict(ensemble, "test", planted.test_labels).run_votes
+    whole = predict(ensemble, "test", planted.test_labels).run_votes
+    monkeypatch.setattr(predictions, "RUN_VOTES", 9)
+    few = predict(ensemble, "test", planted.test_labels).run_votes
     np.testing.assert_array_equal(few, whole[:, :9])
 
 
 def test_predictions_do_not_depend_on_blocks(planted, monkeypatch):
     ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
-    whole = evaluate.predict(ensemble, "test", planted.test_labels)
-    monkeypatch.setattr(evaluate, "BLOCK_BYTES", 4 * 5 * evaluate.RUNS_AT_A_TIME * 7)  # 7 examples, 5 classes
-    for name, found in asdict(evaluate.predict(ensemble, "test", planted.test_labels)).items():
+    whole = predict(ensemble, "test", planted.test_labels)
+    monkeypatch.setattr(predictions, "BLOCK_BYTES", 4 * 5 * RUNS_AT_A_TIME * 7)  # 7 examples, 5 classes
+    for name, found in asdict(predict(ensemble, "test", planted.test_labels)).items():
         np.testing.assert_allclose(found, getattr(whole, name), rtol=1e-6)
 
 
 def test_spread_of_runs_that_agree_is_zero():
     logits = np.tile(np.array([[3.0, 1.0, -2.0]], np.float16), (300, 2, 1))
-    found = evaluate.predict(Ensemble(("a",), ({"test": logits},)), "test", np.zeros(2, np.int64))
+    found = predict(Ensemble(("a",), ({"test": logits},)), "test", np.zeros(2, np.int64))
     assert found.spread.max() < 1e-6
     assert found.votes.tolist() == [[300, 0, 0]] * 2
 
@@ -93,16 +97,16 @@ def test_overlap_and_label_agreement():
     spec = KernelSpec("kernel", k=2)
     a = Neighbors(spec, np.array([[0, 1], [2, 3]], np.int32), np.zeros((2, 2), np.float32))
     b = Neighbors(spec, np.array([[1, 0], [3, 4]], np.int32), np.zeros((2, 2), np.float32))
-    assert comparison.overlap(a, b, 2) == pytest.approx(3 / 4)
-    assert comparison.overlap(a, b, 1) == 0.0
+    assert overlap(a, b, 2) == pytest.approx(3 / 4)
+    assert overlap(a, b, 1) == 0.0
     labels = np.array([5, 5, 6, 5, 6])
-    assert comparison.label_agreement(a, np.array([5, 6]), labels, 2) == pytest.approx(3 / 4)
-    assert comparison.label_agreement(a, np.array([5, 6]), labels, 2, np.array([1])) == pytest.approx(1 / 2)
+    assert label_agreement(a, np.array([5, 6]), labels, 2) == pytest.approx(3 / 4)
+    assert label_agreement(a, np.array([5, 6]), labels, 2, np.array([1])) == pytest.approx(1 / 2)
 
 
 def test_random_queries_depend_on_the_seed_alone():
-    first = comparison.random_queries(1_000, 7)
-    np.testing.assert_array_equal(first, comparison.random_queries(1_000, 7))
+    first = random_queries(1_000, 7)
+    np.testing.assert_array_equal(first, random_queries(1_000, 7))
     assert len(set(first.tolist())) == 10
-    assert set(first.tolist()) != set(comparison.random_queries(1_000, 8).tolist())
-    assert sorted(comparison.random_queries(4, 0)) == [0, 1, 2, 3]
+    assert set(first.tolist()) != set(random_queries(1_000, 8).tolist())
+    assert sorted(random_queries(4, 0)) == [0, 1, 2, 3]

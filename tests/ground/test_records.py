@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import DataError, RequestError
-from kernel_core.records import Ensemble, ExampleSet, Features, KernelSpec
+from kernel_core.records import Ensemble, ExampleSet, Features
+from kernel_core.spec import KernelSpec
 
 IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
 

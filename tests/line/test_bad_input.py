@@ -14,8 +14,8 @@ from kernel_core.errors import DataError, NotBuilt, RequestError, SourceError
 from kernel_core.pipeline import build
 from kernel_core.results.results import open_results
 from kernel_core.sources import images
-from kernel_core.sources.catalog import SourceRequest, open_source
-from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import ImagesFrom, SourceRequest
 from tests.support.planted import CLASS_NAMES, png, write_log, write_parquet
 
 LOGS = np.zeros((3, 5, 4), np.float16), np.zeros((3, 7, 4), np.float16)

@@ -17,7 +17,7 @@ from kernel_core.pipeline import build
 from kernel_core.results.store import Store
 from kernel_core.search import topk
 from kernel_core.similarity.embed import KernelRows
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from tests.support import forked, oracle
 from tests.support.planted import write_log
 
@@ -88,7 +88,7 @@ def test_runs_taken_slice_by_slice_give_the_same_answer(
     source_folder, cache, planted, monkeypatch, slice_runs
 ):
     """Slices that end within a file and across two."""
-    monkeypatch.setattr(topk, "plan_blocks", lambda *_: topk.Plan(17, 50, 8, slice_runs, 0))
+    monkeypatch.setattr(topk, "plan_memory", lambda *_: topk.Plan(17, 50, 8, slice_runs, 0))
     found = kernel(build(request(source_folder)))
     oracle.assert_neighbors(found.indices, found.values, oracle.kernel(planted.test, planted.train), 1e-6)
 

@@ -14,7 +14,7 @@ from kernel_core.pipeline import build
 from kernel_core.results.results import evaluation, open_results
 from kernel_core.results.store import Store
 from kernel_core.search import topk
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from tests.support import forked, oracle
 from tests.support.command import ROOT
 from tests.support.planted import write_log
@@ -50,8 +50,8 @@ def test_memory_budget_does_not_change_the_answer(source_folder, cache, planted,
     roomy = build(SourceRequest(str(source_folder)))
     Store().clear()
     plans = []
-    real = topk.plan_blocks
-    monkeypatch.setattr(topk, "plan_blocks", lambda *a, **k: plans.append(real(*a, **k)) or plans[-1])
+    real = topk.plan_memory
+    monkeypatch.setattr(topk, "plan_memory", lambda *a, **k: plans.append(real(*a, **k)) or plans[-1])
     tight = build(SourceRequest(str(source_folder)), budget=16_100_000)
     assert min(plan.database_block for plan in plans) < 130, "the budget must bite"
     for name, neighbors in tight.neighbors.items():

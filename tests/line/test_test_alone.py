@@ -10,13 +10,13 @@ from safetensors.numpy import save_file
 
 from kernel_core.errors import DataError, RequestError, SourceError
 from kernel_core.findings import map_layout
-from kernel_core.findings import pairs as duplicates
+from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.pipeline import build
-from kernel_core.records import SIMILARITIES
 from kernel_core.report import pair_quality
 from kernel_core.results.results import class_evaluation, evaluation, open_results
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from kernel_core.sources.source_toml import read_source_file
+from kernel_core.spec import SIMILARITIES
 from pages.ui.shell import PAGES
 from tests.pages.test_app import cells, open_page, text_of
 from tests.support import oracle
@@ -193,7 +193,7 @@ def test_pairs_and_lists_are_of_the_test_split(alone, cache, monkeypatch):
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(alone))
     st.cache_resource.clear()
     results = build(SourceRequest(str(alone)))
-    pairs = duplicates.nearest_pairs(results.neighbors["kernel"], *results.labels)
+    pairs = nearest_pairs(results.neighbors["kernel"], *results.labels)
     app = open_page("near_duplicates", first=1, last=len(pairs))
     shown = [[tile["example"] for tile in cell["groups"][0]["tiles"]] for cell in cells(app, "pairs")]
     assert shown == [

@@ -8,14 +8,14 @@ import pytest
 
 from kernel_core import pipeline
 from kernel_core.errors import NotBuilt, RequestError
-from kernel_core.findings import failures
-from kernel_core.findings import pairs as duplicates
+from kernel_core.findings.pairs import label_mismatches, nearest_pairs, with_neighbors
 from kernel_core.pipeline import build
-from kernel_core.records import ExampleSet, KernelSpec
+from kernel_core.records import ExampleSet
 from kernel_core.report import figures
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import KernelSpec
 from tests.support import oracle
 from tests.support.command import invoke
 
@@ -132,7 +132,7 @@ def test_only_the_similarities_asked_for_are_built(ask):
 def test_within_one_split_each_pair_stands_once(ask):
     results = build(ask(query="train"))
     neighbors = results.neighbors_by("kernel")
-    pairs = duplicates.nearest_pairs(neighbors, *results.labels)
+    pairs = nearest_pairs(neighbors, *results.labels)
     unordered = [frozenset(pair) for pair in zip(pairs["query_index"], pairs["database_index"], strict=True)]
     assert len(set(unordered)) == len(unordered) < 130, "some examples must be nearest to each other"
     assert set(unordered) == {frozenset((i, int(j))) for i, j in enumerate(neighbors.indices[:, 0])}
@@ -142,8 +142,8 @@ def test_within_one_split_each_pair_stands_once(ask):
     for pair in pairs.itertuples():
         if neighbors.indices[pair.database_index, 0] == pair.query_index:
             assert pair.query_index < pair.database_index
-    mismatches = failures.label_mismatches(neighbors, *results.labels).head(3)
-    table = failures.with_neighbors(mismatches, neighbors, results.labels[1], 4)
+    mismatches = label_mismatches(neighbors, *results.labels).head(3)
+    table = with_neighbors(mismatches, neighbors, results.labels[1], 4)
     assert (results.labels[0][table["query_index"]] == table["query_label"]).all()
     assert (results.labels[1][table["database_index"]] == table["database_label"]).all()
 

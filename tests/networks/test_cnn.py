@@ -8,9 +8,8 @@ import torch
 from torch.nn import functional
 
 from kernel_core.networks import cnn
-from kernel_core.recipes import CIFAR10, CIFAR10_SMALL
+from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, Diverged, TrainedRun
 from kernel_core.records import ExampleSet
-from kernel_core.runs import Diverged, TrainedRun
 
 CPU = torch.device("cpu")
 
@@ -35,7 +34,7 @@ def test_whitening_decorrelates_patches(recipe):
     rng = np.random.default_rng(0)
     smooth = np.cumsum(rng.normal(size=(200, 32, 32, 3)), axis=1)
     x = torch.from_numpy((smooth - smooth.mean()) / smooth.std()).permute(0, 3, 1, 2).float()
-    network = cnn.Network(recipe, 32, 10)
+    network = cnn.SmallCnn(recipe, 32, 10)
     network.whiten(x)
     half = network.filters
     with torch.no_grad():
@@ -142,7 +141,7 @@ def test_a_step_in_half_precision_as_on_a_gpu():
     examples = colored(64, 32)
     recipe = replace(CIFAR10, widths=(8, 16), batch=32)
     made = batches(examples, recipe, torch.float16)
-    network = cnn.Network(recipe, 32, 3).to(torch.float16, memory_format=torch.channels_last)
+    network = cnn.SmallCnn(recipe, 32, 3).to(torch.float16, memory_format=torch.channels_last)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.float()

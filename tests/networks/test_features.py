@@ -20,8 +20,8 @@ from kernel_core.networks.loading import torchvision_network
 from kernel_core.recipes import RECIPES
 from kernel_core.records import Features
 from kernel_core.sources import catalog
-from kernel_core.sources.catalog import SourceRequest, open_source
-from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import ImagesFrom, SourceRequest
 from tests.support.command import ROOT
 
 NET = """

@@ -19,14 +19,13 @@ from kernel_core.files import sha256_of
 from kernel_core.networks import mlp, training
 from kernel_core.networks.training import Order, train_features, train_folder, train_in_memory
 from kernel_core.pipeline import build
-from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Training, run_seed
+from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Diverged, Training, run_seed
 from kernel_core.records import ExampleSet
 from kernel_core.results.results import evaluation, open_results
 from kernel_core.results.store import Store
-from kernel_core.runs import Diverged
 from kernel_core.sources import images
-from kernel_core.sources.catalog import DIGITS_TRAINING, SourceRequest, find_images
-from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.catalog import DIGITS_TRAINING, find_images
+from kernel_core.sources.source import ImagesFrom, SourceRequest
 from tests.support import forked
 from tests.support.command import ROOT, invoke
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from kernel_core.pipeline import build
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from tests.support import forked
 from tests.support.command import ROOT
 

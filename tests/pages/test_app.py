@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from kernel_core.findings import comparison, failures
-from kernel_core.findings import pairs as duplicates
+from kernel_core.findings.disagreement import label_agreement
+from kernel_core.findings.pairs import label_mismatches, nearest_pairs, random_queries, rank_window
 from kernel_core.pipeline import build
 from kernel_core.results.results import evaluation, open_results
 from kernel_core.results.store import Store
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from pages.ui import load
 from pages.ui.gallery import tile_size
 from tests.support.command import ROOT
@@ -63,9 +63,7 @@ def test_overview_shows_what_is_loaded_and_the_accuracies(digits):
 
 def test_near_duplicates_shows_48_pairs_of_the_default_window(digits):
     app = open_page("near_duplicates")
-    expected = duplicates.rank_window(
-        duplicates.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels), 31, 78
-    )
+    expected = rank_window(nearest_pairs(digits.neighbors_by("kernel"), *digits.labels), 31, 78)
     shown = cells(app, "pairs")
     assert [cell["id"] for cell in shown] == expected["query_index"].tolist()
     assert len(shown) == 48
@@ -89,19 +87,19 @@ def test_near_duplicates_steps_by_the_window(digits):
 
 def test_near_duplicates_window_from_the_address(digits):
     app = open_page("near_duplicates", first=490, last=500, by="pixels")
-    pixels = duplicates.nearest_pairs(digits.neighbors_by("pixels"), *digits.labels)
+    pixels = nearest_pairs(digits.neighbors_by("pixels"), *digits.labels)
     assert [cell["id"] for cell in cells(app, "pairs")] == pixels["query_index"].tolist()[489:]
 
 
 def test_near_duplicates_filter_by_class_and_label(digits):
     app = open_page("near_duplicates", first=1, last=500)
     app.get_by_key("labels").set_value("different").run()
-    mismatches = failures.label_mismatches(digits.neighbors_by("kernel"), *digits.labels)
+    mismatches = label_mismatches(digits.neighbors_by("kernel"), *digits.labels)
     assert [cell["id"] for cell in cells(app, "pairs")] == mismatches["query_index"].tolist()
     assert all(cell["groups"][0]["tiles"][1]["differs"] for cell in cells(app, "pairs"))
     app.get_by_key("labels").set_value("all").run()
     app.get_by_key("class").set_value("3").run()
-    pairs = duplicates.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
+    pairs = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
     count = ((pairs["query_label"] == 3) | (pairs["database_label"] == 3)).sum()
     assert f"{count} pairs" in text_of(app)
     assert len(cells(app, "pairs")) == min(count, 96)
@@ -122,9 +120,7 @@ def test_near_duplicates_offers_all_ranks_when_the_filter_leaves_few(digits):
     app = open_page("near_duplicates", labels="different")
     assert "0 pairs" in text_of(app)
     app.get_by_key("all_ranks").click().run()
-    assert len(cells(app, "pairs")) == len(
-        failures.label_mismatches(digits.neighbors_by("kernel"), *digits.labels)
-    )
+    assert len(cells(app, "pairs")) == len(label_mismatches(digits.neighbors_by("kernel"), *digits.labels))
 
 
 def test_near_duplicates_window_upside_down_is_explained(digits):
@@ -134,7 +130,7 @@ def test_near_duplicates_window_upside_down_is_explained(digits):
 
 def test_failure_modes_shows_rows_of_one_and_nine(digits):
     app = open_page("failure_modes")
-    mismatches = failures.label_mismatches(digits.neighbors_by("kernel"), *digits.labels)
+    mismatches = label_mismatches(digits.neighbors_by("kernel"), *digits.labels)
     shown = cells(app, "failures")
     assert [cell["id"] for cell in shown] == mismatches["query_index"].tolist()[:8]
     for cell in shown:
@@ -147,7 +143,7 @@ def test_failure_modes_shows_rows_of_one_and_nine(digits):
 
 def test_failure_modes_shows_more_on_demand_and_filters_by_label_pair(digits):
     app = open_page("failure_modes", by="penultimate")
-    total = len(failures.label_mismatches(digits.neighbors_by("penultimate"), *digits.labels))
+    total = len(label_mismatches(digits.neighbors_by("penultimate"), *digits.labels))
     assert total > 8
     assert len(cells(app, "failures")) == 8
     app.get_by_key("more").click().run()
@@ -164,7 +160,7 @@ def test_failure_modes_shows_more_on_demand_and_filters_by_label_pair(digits):
 def test_random_examples_are_those_of_the_seed(digits):
     app = open_page("random_examples", seed=5, k=3)
     shown = cells(app, "random")
-    assert [cell["id"] for cell in shown] == comparison.random_queries(500, 5).tolist()
+    assert [cell["id"] for cell in shown] == random_queries(500, 5).tolist()
     assert [len(group["tiles"]) for group in shown[0]["groups"]] == [1, 3, 3]
     app.get_by_key("another").click().run()
     assert app.get_by_key("seed").value != 5
@@ -175,7 +171,7 @@ def test_random_examples_say_how_often_labels_agree(digits):
     app = open_page("random_examples")
     shown = {metric.label: metric.value for metric in app.metric}
     for name, title in (("kernel", "by kernel"), ("penultimate", "by penultimate features (cosine)")):
-        share = comparison.label_agreement(digits.neighbors_by(name), *digits.labels, 2)
+        share = label_agreement(digits.neighbors_by(name), *digits.labels, 2)
         assert shown[title] == f"{share:.1%}"
 
 
@@ -255,7 +251,7 @@ def test_trail_is_a_way_back(digits):
 
 
 def test_next_and_previous_follow_the_list_of_the_address(digits):
-    order = duplicates.nearest_pairs(digits.neighbors_by("pixels"), *digits.labels)["query_index"].tolist()
+    order = nearest_pairs(digits.neighbors_by("pixels"), *digits.labels)["query_index"].tolist()
     app = open_page("example", example=f"test:{order[5]}", list="near_duplicates:pixels")
     assert "#6 of 500 in near-duplicates by pixels" in text_of(app)
     app.get_by_key("next").click().run()
@@ -306,7 +302,7 @@ def test_pair_has_its_rank_from_both_sides(digits):
 
 
 def test_pair_steps_through_the_list_it_is_of(digits):
-    pairs = duplicates.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
+    pairs = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
     names = [(f"test:{p.query_index}", f"train:{p.database_index}") for p in pairs.head(3).itertuples()]
     app = open_page("pair", a=names[1][0], b=names[1][1], list="near_duplicates:kernel")
     app.get_by_key("next").click().run()

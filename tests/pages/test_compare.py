@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_core.findings import disagreement, failures
-from kernel_core.findings import pairs as duplicates
+from kernel_core.findings import disagreement
+from kernel_core.findings.pairs import confusion, label_mismatches, most_confused, nearest_pairs, rank_window
 from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
 from kernel_core.results.results import open_kernel_neighbors
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from pages.ui import charts
 from pages.ui.jobs import arguments
 from tests.pages.test_app import cells, digits, open_page, text_of  # noqa: F401 (digits is a fixture)
@@ -120,8 +120,8 @@ def test_disagreement_puts_up_with_wrong_addresses(digits, wrong):  # noqa: F811
 def test_feature_pairs_show_both_rankings_of_one_window(digits):  # noqa: F811
     app = open_page("feature_pairs", first=101, last=110, features="penultimate-euclidean")
     for key, name in (("pairs_kernel", "kernel"), ("pairs_penultimate-euclidean", "penultimate-euclidean")):
-        pairs = duplicates.nearest_pairs(digits.neighbors_by(name), *digits.labels)
-        window = duplicates.rank_window(pairs, 101, 110)
+        pairs = nearest_pairs(digits.neighbors_by(name), *digits.labels)
+        window = rank_window(pairs, 101, 110)
         assert ids(app, key) == window["query_index"].tolist()
         query = int(window["query_index"].iloc[0])
         confidence = digits.predictions.confidence[query]
@@ -147,11 +147,9 @@ def test_feature_pairs_offer_to_build_fewer_runs_and_then_say_how_many_hold(
     results = build(asked)
     app = open_page("feature_pairs", by_runs=10)
     assert not app.exception
-    fewer = duplicates.nearest_pairs(open_kernel_neighbors(asked), *results.labels)
+    fewer = nearest_pairs(open_kernel_neighbors(asked), *results.labels)
     assert ids(app, "pairs_kernel") == fewer["query_index"].tolist()
-    whole = duplicates.nearest_pairs(
-        open_kernel_neighbors(SourceRequest(str(source_folder))), *results.labels
-    )
+    whole = nearest_pairs(open_kernel_neighbors(SourceRequest(str(source_folder))), *results.labels)
     held = sum(
         tuple(pair) in set(zip(whole["query_index"], whole["database_index"], strict=True))
         for pair in zip(fewer["query_index"], fewer["database_index"], strict=True)
@@ -215,7 +213,7 @@ def drawn(app):
 
 def test_confusion_cell_of_the_address_is_marked(digits):  # noqa: F811
     by = "penultimate"
-    counts = failures.confusion(failures.label_mismatches(digits.neighbors_by(by), *digits.labels))
+    counts = confusion(label_mismatches(digits.neighbors_by(by), *digits.labels))
     query, database, count = (int(value) for value in counts.iloc[0])
     name = f"{digits.class_names[query]} ≠ {digits.class_names[database]}"
     app = open_page("failure_modes", by=by, labels_differ=name)
@@ -232,11 +230,11 @@ def test_confusion_of_few_and_many_long_classes(classes):
     rng = np.random.default_rng(0)
     query = rng.integers(0, classes, 3000)
     database = (query + rng.integers(1, classes, 3000)) % classes
-    counts = failures.confusion(pd.DataFrame({"query_label": query, "database_label": database}))
+    counts = confusion(pd.DataFrame({"query_label": query, "database_label": database}))
     names = [f"{'a class with a long name ' * 4}{c} \"'\\" for c in range(classes)]
     spec = charts.confusion(counts, names, None, dark=False).to_dict()
     axis = spec["layer"][0]["encoding"]["y"]
-    assert axis["scale"]["domain"] == failures.most_confused(counts, classes, 20)
+    assert axis["scale"]["domain"] == most_confused(counts, classes, 20)
     assert len(axis["scale"]["domain"]) == min(classes, 20)
     assert axis["axis"]["labelLimit"] <= 150
     assert spec["height"] < 1000

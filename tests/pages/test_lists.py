@@ -4,7 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from kernel_core.findings import comparison, disagreement, failures, pairs
+from kernel_core.findings import disagreement, pairs
+from kernel_core.findings.pairs import confusion, label_mismatches, of_labels, random_queries
 from pages.ui import lists, load
 from tests.pages.test_app import cells, digits, open_page, text_of  # noqa: F401 (digits is a fixture)
 from tests.pages.test_compare import digits_table
@@ -51,11 +52,11 @@ def test_next_is_the_pages_next(digits, page, query, key, named):  # noqa: F811
 
 
 def test_next_follows_a_pair_of_labels(digits):  # noqa: F811
-    mismatches = failures.label_mismatches(digits.neighbors_by("penultimate"), *digits.labels)
-    query, database, count = (int(value) for value in failures.confusion(mismatches).iloc[0])
+    mismatches = label_mismatches(digits.neighbors_by("penultimate"), *digits.labels)
+    query, database, count = (int(value) for value in confusion(mismatches).iloc[0])
     name = f"{digits.class_names[query]} ≠ {digits.class_names[database]}"
     shown = cells(open_page("failure_modes", by="penultimate", labels_differ=name), "failures")
-    expected = failures.of_labels(mismatches, query, database)["query_index"].tolist()
+    expected = of_labels(mismatches, query, database)["query_index"].tolist()
     asked = query_of(shown[0]["groups"][0]["tiles"][0]["href"])
     assert asked == {"example": f"test:{expected[0]}", "list": f"failure_modes:penultimate:{name}"}
     app = open_page("example", **asked)
@@ -100,7 +101,7 @@ def test_list_that_names_none_is_the_split(digits, wrong):  # noqa: F811
 
 
 def test_list_that_lacks_the_example_is_the_split(digits):  # noqa: F811
-    ten = comparison.random_queries(500, 7).tolist()
+    ten = random_queries(500, 7).tolist()
     outside = next(i for i in range(1, 500) if i not in ten)
     assert lists.place(digits, "test", outside, "random_examples:7").title == "the test split"
     assert lists.place(digits, "train", ten[0], "random_examples:7").title == "the train split"

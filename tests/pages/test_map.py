@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from kernel_core.findings import pairs as duplicates
+from kernel_core.findings.pairs import default_ranks, nearest_pairs
 from kernel_core.pipeline import build
-from kernel_core.records import SIMILARITIES
-from kernel_core.results.keys import plan_entries
+from kernel_core.results.keys import plan_keys
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
-from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import SIMILARITIES
 from pages.ui.map_view import palette
 from tests.pages.test_app import open_page, text_of
 from tests.support.planted import CLASS_NAMES, write_log, write_parquet
@@ -39,7 +40,7 @@ def source(source_folder, cache, monkeypatch):
 def mapped(source, source_folder, cache):
     """The same with a map in which point i lies at (i, i / 2) and is nearest to the next five."""
     store, request = Store(cache), SourceRequest(str(source_folder))
-    plan = plan_entries(open_source(request), request, store)
+    plan = plan_keys(open_source(request), request, store)
     xy = np.arange(170, dtype=np.float32)[:, None] * np.array([1, 0.5], np.float32)
     nearest = (np.arange(170)[:, None] + np.arange(1, 6)) % 170
     arrays = {"xy": xy, "nearest": nearest.astype(np.int32)}
@@ -50,7 +51,7 @@ def mapped(source, source_folder, cache):
 @pytest.mark.parametrize("by", SIMILARITIES)
 def test_similarity_page_sends_every_value_and_the_ranks_of_each_bar(source, by):
     app = open_page("similarities", by=by)
-    pairs = duplicates.nearest_pairs(source.neighbors_by(by), *source.labels)
+    pairs = nearest_pairs(source.neighbors_by(by), *source.labels)
     data = data_of(app, "threshold_chart")
     np.testing.assert_array_equal(array(data["values"], np.float32), pairs["similarity"].to_numpy(np.float32))
     same = pairs["query_label"] == pairs["database_label"]
@@ -66,8 +67,8 @@ def test_threshold_is_taken_from_the_address_and_belongs_to_its_measure(source):
     assert data_of(app, "threshold_chart")["threshold"] == 0.25
     app.get_by_key("by").set_value("pixels").run()
     assert not app.exception
-    pixels = duplicates.nearest_pairs(source.neighbors_by("pixels"), *source.labels)
-    first, _ = duplicates.default_ranks(40)
+    pixels = nearest_pairs(source.neighbors_by("pixels"), *source.labels)
+    first, _ = default_ranks(40)
     expected = pixels["similarity"].iloc[first - 1]
     assert data_of(app, "threshold_chart")["threshold"] == pytest.approx(expected, abs=1e-4)
     app.get_by_key("threshold").set_value(-5.0).run()

@@ -17,7 +17,7 @@ from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
-from kernel_core.sources.catalog import SourceRequest
+from kernel_core.sources.source import SourceRequest
 from pages.ui import jobs, why
 
 

@@ -6,10 +6,10 @@ import torch
 
 from kernel_core.errors import RequestError
 from kernel_core.machine import Machine
-from kernel_core.records import PRECISIONS
 from kernel_core.search import certified as certify
 from kernel_core.search import topk
 from kernel_core.search.products import half
+from kernel_core.spec import PRECISIONS
 from tests.search.test_topk import DEVICES, Matrix, use_plan
 from tests.support import oracle
 

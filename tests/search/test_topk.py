@@ -9,7 +9,7 @@ import torch
 from kernel_core.errors import RequestError
 from kernel_core.machine import Machine
 from kernel_core.search import products, topk
-from kernel_core.search.memory_plan import Plan, Size, plan_blocks
+from kernel_core.search.memory_plan import MemoryPlan, Size, plan_memory
 from tests.support import forked, oracle
 
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")])]  # fmt: skip
@@ -38,8 +38,8 @@ class Matrix:
 
 
 def use_plan(monkeypatch, *sizes):
-    """Plan these sizes of chunk, block, tile and slice, whatever the budget."""
-    monkeypatch.setattr(topk, "plan_blocks", lambda *_, **__: Plan(*sizes, 0))
+    """MemoryPlan these sizes of chunk, block, tile and slice, whatever the budget."""
+    monkeypatch.setattr(topk, "plan_memory", lambda *_, **__: MemoryPlan(*sizes, 0))
 
 
 def whole_numbers(n, dim, seed, high=3):
@@ -158,7 +158,7 @@ def test_plan_fits_any_budget_that_it_accepts():
         budget = int(np.exp(rng.uniform(17, 24)))
         size = Size(n_query, n_database, runs, width, 50, raw=2 * width, parts=parts, symmetric=symmetric)
         try:
-            plan = plan_blocks(size, budget)
+            plan = plan_memory(size, budget)
         except RequestError:
             continue
         assert plan.bytes <= budget
@@ -178,7 +178,7 @@ def test_plan_fits_any_budget_that_it_accepts():
 
 def test_plan_of_thousands_of_runs_takes_little_more_than_of_a_thousand():
     size = Size(10_000, 50_000, 1_000, 10, 50, raw=20)
-    plans = [plan_blocks(dataclasses.replace(size, runs=runs), 10**9) for runs in (1_000, 4_000, 20_000)]
+    plans = [plan_memory(dataclasses.replace(size, runs=runs), 10**9) for runs in (1_000, 4_000, 20_000)]
     assert plans[0].slice_runs == 1_000, "short rows are held"
     assert plans[2].slice_runs < 1_000, "long ones are not"
     assert max(plan.bytes for plan in plans) <= 1.25 * plans[0].bytes
@@ -186,13 +186,13 @@ def test_plan_of_thousands_of_runs_takes_little_more_than_of_a_thousand():
 
 def test_plan_says_how_much_is_needed():
     with pytest.raises(RequestError, match=r"takes 1\d MB"):
-        plan_blocks(Size(10, 10, 1, 100, 5), budget=1_000)
+        plan_memory(Size(10, 10, 1, 100, 5), budget=1_000)
 
 
 def test_small_budget_gives_the_same_answer():
     q, d = whole_numbers(400, 200, 8), whole_numbers(3_000, 200, 9)
     size = Size(400, 3_000, 10, 20, 20, raw=80)
-    assert plan_blocks(size, 17_000_000).bytes < plan_blocks(size, 10**9).bytes
+    assert plan_memory(size, 17_000_000).bytes < plan_memory(size, 10**9).bytes
     roomy, tight = (
         topk.top_k(Matrix(q, 10), Matrix(d, 10), 20, machine=Machine(torch.device("cpu"), budget))
         for budget in (10**9, 17_000_000)

@@ -20,9 +20,10 @@ import torch
 
 from kernel_core.errors import DataError, DownloadError, NotBuilt
 from kernel_core.sources import images
-from kernel_core.sources.catalog import SourceRequest, open_source
+from kernel_core.sources.catalog import open_source
 from kernel_core.sources.hub import FIRST_FILE as FIRST
 from kernel_core.sources.hub import IMAGES_REPO, LOGITS_REPO, expected_sha256
+from kernel_core.sources.source import SourceRequest
 from tests.support import forked
 from tests.support.command import run_cli
 from tests.support.hub_server import Hub
