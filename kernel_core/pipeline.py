@@ -84,7 +84,7 @@ def build_map(
     """
     store = store or Store()
     how: dict[str, Any] = {"device": device, "budget": budget, "progress": progress, "store": store}
-    asked = SourceRequest(request.name, request.runs, request.files, precision=request.precision)
+    asked = SourceRequest(request.name, request.run_count, request.files, precision=request.precision)
     keys = plan_keys(open_source(asked, progress=progress), asked, store)
     try:
         return read_map(keys, store)
@@ -168,7 +168,7 @@ class _Builder:
             for path, (name, sha256) in zip(source.logits, self.keys.inputs["kernel"]["files"], strict=True):
                 if hash_files(self.store, [path]) != sha256:
                     raise DataError(f"{name} was replaced during the build; run the command again.")
-        return ensemble.first(self.keys.runs) if self.keys.runs else ensemble
+        return ensemble.first(self.keys.run_count) if self.keys.run_count else ensemble
 
     def _train(self, training: Training, examples: Mapping[Split, ExampleSet]) -> tuple[Ensemble, Features]:
         """The ensemble trained here and its run 0's features, from the cache if they are there."""
@@ -181,7 +181,7 @@ class _Builder:
                 arrays |= {f"{s}_features": values for s, values in features.values.items()}
                 meta = {"layer": features.layer, "run": features.run}
                 self._write(
-                    "trained", self.keys.trained, arrays, meta, f"{ensemble.runs} networks trained here"
+                    "trained", self.keys.trained, arrays, meta, f"{ensemble.run_count} networks trained here"
                 )
             else:
                 arrays, meta = entry
@@ -207,13 +207,13 @@ class _Builder:
                 "the runs of %s are right on only %.1f %% of the %s labels, as by chance: are its images in the "
                 "order of its logits?", self.keys.source.name, 100 * predictions.single.mean(), of.split,
             )  # fmt: skip
-        about = f"{of.split} predictions of {ensemble.runs} runs"
+        about = f"{of.split} predictions of {ensemble.run_count} runs"
         self._write("predictions", key, asdict(predictions), {}, about)
 
     def _keep_rows(self, ensemble: Ensemble) -> None:
         """Write what explains a value, of as many runs as there is room for; a failure leaves results without it."""
         examples = {split: ensemble.examples(split) for split in self.keys.rows}
-        C, M = ensemble.classes, runs_kept(ensemble.runs, sum(examples.values()) * ensemble.classes)
+        C, M = ensemble.classes, runs_kept(ensemble.run_count, sum(examples.values()) * ensemble.classes)
         if M < 2:
             log.warning("%s is too large to keep what explains its values", self.keys.source.name)
             return

@@ -87,8 +87,12 @@ class Training:
     """An ensemble to be trained: its recipe, how many runs, and the seed of all of them."""
 
     recipe: Recipe
-    runs: int
+    run_count: int
     seed: int
+
+    def content(self) -> dict[str, Any]:
+        """Return the fields by the names that cache keys know them by."""
+        return {"recipe": asdict(self.recipe), "runs": self.run_count, "seed": self.seed}
 
 
 def run_seed(seed: int, run: int) -> int:

@@ -94,7 +94,7 @@ class Ensemble:
             )
 
     @property
-    def runs(self) -> int:
+    def run_count(self) -> int:
         """M, the number of runs."""
         return sum(len(next(iter(part.values()))) for part in self.parts)
 
@@ -116,14 +116,14 @@ class Ensemble:
         """N, the number of examples of a split."""
         return int(self.parts[0][split].shape[1])
 
-    def first(self, runs: int) -> Ensemble:
-        """The same ensemble, its first `runs` runs alone. Raises `RequestError` if it has fewer."""
-        if not 1 <= runs <= self.runs:
+    def first(self, run_count: int) -> Ensemble:
+        """The same ensemble, its first `run_count` runs alone. Raises `RequestError` if it has fewer."""
+        if not 1 <= run_count <= self.run_count:
             raise RequestError(
-                f"{runs:,} runs were asked for, but the {len(self.parts)} file(s) opened hold {self.runs:,}: "
-                f"ask for 2 to {self.runs:,}, or add files."
+                f"{run_count:,} runs were asked for, but the {len(self.parts)} file(s) opened hold {self.run_count:,}: "
+                f"ask for 2 to {self.run_count:,}, or add files."
             )
-        kept, names, left = [], [], runs
+        kept, names, left = [], [], run_count
         for name, part in zip(self.names, self.parts, strict=True):
             if left > 0:
                 kept.append({split: logits[:left] for split, logits in part.items()})

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from kernel_core.errors import RequestError
 
@@ -40,7 +40,7 @@ class KernelSpec:
     query: Split = "test"
     database: Split = "train"
     k: int = 50
-    runs: int | None = None
+    run_count: int | None = None
     transform: str = "log_softmax"
     classes: tuple[int, ...] | None = None
 
@@ -63,10 +63,10 @@ class KernelSpec:
                 f"The classes asked for are {list(self.classes)}; expected class numbers from 0 on, each once and in "
                 "rising order, as in 0,3."
             )
-        given = self.runs, self.transform, self.classes
+        given = self.run_count, self.transform, self.classes
         if self.similarity != "kernel" and given != (None, "log_softmax", None):
             raise RequestError(
-                f"{self.variant or f'{self.runs} runs'}: {self.similarity} does not depend on them. Runs, transform "
+                f"{self.variant or f'{self.run_count} runs'}: {self.similarity} does not depend on them. Runs, transform "
                 "and classes are choices of the kernel; leave them out, or ask for the kernel."
             )
 
@@ -99,13 +99,20 @@ class KernelSpec:
         return self.query == self.database
 
     def to_json(self) -> str:
-        """The spec as canonical JSON; `from_json` reads it back."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Return the spec as canonical JSON; `from_json` reads it back."""
+        return json.dumps(self.content(), sort_keys=True)
+
+    def content(self) -> dict[str, Any]:
+        """Return the fields by the names that cache keys and entries know them by."""
+        fields = asdict(self)
+        fields["runs"] = fields.pop("run_count")
+        return fields
 
     @classmethod
     def from_json(cls, text: str) -> KernelSpec:
         """The spec that `to_json` wrote."""
         fields = json.loads(text)
+        fields["run_count"] = fields.pop("runs")
         if fields.get("classes") is not None:
             fields["classes"] = tuple(fields["classes"])
         return cls(**fields)

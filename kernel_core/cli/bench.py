@@ -184,7 +184,7 @@ def _open_source(request: BenchRequest, folder: Path, progress: Progress) -> _Lo
     from kernel_core.networks.training import train_in_memory
 
     examples = {split: images.load_examples(source.images, split, progress) for split in SPLITS}
-    training = replace(source.logits, runs=request.runs or source.logits.runs)
+    training = replace(source.logits, run_count=request.runs or source.logits.run_count)
     part = train_in_memory(training, examples, progress)[0].parts[0]
     log = folder / "log.pt"
     torch.save(
@@ -203,7 +203,7 @@ def _job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[J
     from kernel_core.search.certified import choose_precision
 
     ensemble = open_ensemble(files)
-    ensemble = ensemble.first(request.runs or ensemble.runs)
+    ensemble = ensemble.first(request.runs or ensemble.run_count)
     queries, database = ensemble.examples("test"), ensemble.examples("train")
     for name, there in (("queries", queries), ("database", database)):
         if (getattr(request, name) or 1) > there:
@@ -213,10 +213,12 @@ def _job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[J
     queries, database = request.queries or queries, request.database or database
     if request.k > database:
         raise RequestError(f"--k is {request.k}; expected at most the database's {database:,} examples.")
-    if ensemble.runs < 2:
-        raise RequestError(f"The source has {ensemble.runs} run; the kernel correlates over runs, 2 or more.")
+    if ensemble.run_count < 2:
+        raise RequestError(
+            f"The source has {ensemble.run_count} run; the kernel correlates over runs, 2 or more."
+        )
     job = Job(
-        files=files, runs=ensemble.runs, queries=queries, database=database, k=request.k, device=device,
+        files=files, runs=ensemble.run_count, queries=queries, database=database, k=request.k, device=device,
         precision=choose_precision(request.precision, torch.device(device)), budget=request.memory or BUDGET[device],
     )  # fmt: skip
     return job, ensemble.classes

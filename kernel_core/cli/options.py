@@ -106,8 +106,8 @@ def opens_source(command: F) -> Callable[..., Any]:
     def wrapped(
         source: str, device: str, memory: int | None, progress_file: Path | None, **options: Any
     ) -> None:
-        asked = {name: options.pop(name) for name in ("runs", "files", "precision")}
-        request = SourceRequest(source, **asked, **_variant(options))
+        asked = {name: options.pop(name) for name in ("files", "precision")}
+        request = SourceRequest(source, options.pop("runs"), **asked, **_variant(options))
         with reports_to(progress_file) as report:
             results = results_of(request, device, memory, report, complete=command.__name__ == "build")
         click.get_current_context().obj = request  # for the verb that passes it on

@@ -51,7 +51,7 @@ def _environment(request: SourceRequest) -> dict[str, str]:
     return {
         "KERNEL_EXPLORER_CACHE": str(cache_root().absolute()),
         "KERNEL_EXPLORER_SOURCE": str(request.path.resolve()) if request.path else request.name,
-        "KERNEL_EXPLORER_RUNS": str(request.runs or ""),
+        "KERNEL_EXPLORER_RUNS": str(request.run_count or ""),
         "KERNEL_EXPLORER_FILES": str(request.files or ""),
         "KERNEL_EXPLORER_PRECISION": request.precision,
     }

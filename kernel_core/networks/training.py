@@ -73,8 +73,8 @@ def train_in_memory(
     Raises `DataError` if a run's loss goes to NaN.
     """
     found: list[TrainedRun] = []
-    step, whole = f"training {training.runs} networks", training.runs * PARTS
-    for group in groups_of(training.recipe, range(training.runs)):
+    step, whole = f"training {training.run_count} networks", training.run_count * PARTS
+    for group in groups_of(training.recipe, range(training.run_count)):
         done, weight = len(found) * PARTS, len(group) * PARTS
 
         def told(_: str, steps: int, total: int, done: int = done, weight: int = weight) -> None:
@@ -85,7 +85,7 @@ def train_in_memory(
         for run in runs:
             if isinstance(run, Diverged):
                 raise DataError(
-                    f"Run {run.run} of {training.runs}: {run.why}. Lower the recipe's learning rate."
+                    f"Run {run.run} of {training.run_count}: {run.why}. Lower the recipe's learning rate."
                 )
             found.append(run)
     logits: dict[Split, Any] = {split: np.stack([run.logits[split] for run in found]) for split in SPLITS}
@@ -141,16 +141,16 @@ def train_folder(
     `StoreError` if the disk is full.
     """
     training, device = order.training, choose_device(order.device)
-    if training.runs < 2:
+    if training.run_count < 2:
         raise RequestError(
-            f"{training.runs} run(s) were asked for; the kernel correlates over runs: ask for 2 or more."
+            f"{training.run_count} run(s) were asked for; the kernel correlates over runs: ask for 2 or more."
         )
     if order.workers is not None and order.workers < 1:
         raise RequestError(f"{order.workers} workers were asked for; ask for 1 or more.")
     examples = alike({split: images.load_examples(order.images, split, progress) for split in SPLITS})
     refuse_untrainable(examples)
     with _writer(order, examples) as writer, _alone(order.folder):
-        wanted = set(range(training.runs)) - set(writer.runs) - set(writer.dropped)
+        wanted = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)
         work = _Work(training.recipe, training.seed, examples, order.folder)
         groups = groups_of(training.recipe, sorted(wanted))
         if device.type == "cpu":

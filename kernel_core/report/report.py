@@ -99,7 +99,7 @@ def _rows(
     by_all = whole.neighbors_by("kernel").indices[:, 0]
     for count in counts:
         runs = None if count == len(whole.predictions.single) else count
-        asked = replace(request, runs=runs, similarities=("kernel",))
+        asked = replace(request, run_count=runs, similarities=("kernel",))
         found = whole if runs is None else opens(asked)
         accuracy = evaluation(found)
         nearest = found.neighbors_by("kernel").indices[:, 0]

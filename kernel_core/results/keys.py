@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Keys:
     """
 
     source: Source
-    runs: int | None  # the first so many, None for all
+    run_count: int | None  # the first so many, None for all
     examples: str
     predictions: Mapping[Split, str]
     specs: tuple[KernelSpec, ...]
@@ -43,7 +43,7 @@ class Keys:
 
     def key(self, spec: KernelSpec) -> str:
         """The key of the neighbors that a spec describes, of this source."""
-        content = {"kind": "neighbors", "spec": asdict(spec), "input": self.inputs[spec.similarity]}
+        content = {"kind": "neighbors", "spec": spec.content(), "input": self.inputs[spec.similarity]}
         return key_of({**content, "unproved": True} if self.unproved else content)
 
     def all_specs(self, classes: int) -> tuple[KernelSpec, ...]:
@@ -66,7 +66,7 @@ class Keys:
     def map(self) -> str:
         """The key of the map of all examples by the kernel of these runs and all classes."""
         order = [split for split in ORDER if split in self.source.images.splits]
-        specs = [KernelSpec("kernel", q, d, k=K, runs=self.runs) for q in order for d in order]
+        specs = [KernelSpec("kernel", q, d, k=K, run_count=self.run_count) for q in order for d in order]
         return key_of(
             {"kind": "map", "recipe": dict(RECIPE), "neighbors": [self.key(spec) for spec in specs]}
         )
@@ -103,7 +103,7 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
     logits_part: dict[str, Any]
     features_part: dict[str, Any] = {}
     if isinstance(source.logits, Training):
-        recipe = {"recipe": asdict(source.logits), "images": image_part}
+        recipe = {"recipe": source.logits.content(), "images": image_part}
         trained = key_of({"kind": "trained", **recipe})
         logits_part, features_part = recipe, recipe
     else:
@@ -117,10 +117,10 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
     if features_part:
         inputs |= {"penultimate": features_part, "penultimate-euclidean": features_part}
     inputs["pixels"] = image_part
-    predicted = {"kind": "predictions", "of": PREDICTED, "images": image_part, "logits": logits_part, "runs": request.runs}  # fmt: skip
+    predicted = {"kind": "predictions", "of": PREDICTED, "images": image_part, "logits": logits_part, "runs": request.run_count}  # fmt: skip
     return Keys(
         source,
-        request.runs,
+        request.run_count,
         examples=key_of({"kind": "examples", **image_part}),
         predictions={split: key_of({**predicted, "split": split}) for split in source.images.splits},
         specs=_specs(source, request, tuple(inputs)),
@@ -138,7 +138,7 @@ def _row_keys(
     """The keys of the rows kept, the same for every number of runs beyond those kept."""
     if request.is_variant(splits) or request.similarities is not None:
         return {}
-    first = min(request.runs or rows.RUNS, rows.RUNS)
+    first = min(request.run_count or rows.RUNS, rows.RUNS)
     content = {"kind": "rows", "input": logits_part, "runs": first, "bytes": rows.BYTES}
     return {split: key_of({**content, "split": split}) for split in splits}
 
@@ -155,7 +155,7 @@ def _specs(source: Source, request: SourceRequest, offered: tuple[str, ...]) -> 
             f"Neighbors {kernel.direction} were asked for, but {source.name} has logits of the {splits[0]} split alone, "
             f"as its [ensemble] says; ask for {splits[0]}→{splits[0]}."
         )
-    others = replace(kernel, runs=None, transform="log_softmax", classes=None)
+    others = replace(kernel, run_count=None, transform="log_softmax", classes=None)
     return tuple(
         kernel if similarity == "kernel" else replace(others, similarity=similarity)
         for similarity in offered

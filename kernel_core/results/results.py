@@ -121,7 +121,7 @@ def open_kernel_neighbors(request: SourceRequest, store: Store | None = None) ->
     found, _features = _read_neighbors(keys, keys.specs, store)
     if not found:
         raise NotBuilt(
-            f"The neighbors by {request.runs or 'all'} runs of {keys.source.name} are not in the cache {store.root}."
+            f"The neighbors by {request.run_count or 'all'} runs of {keys.source.name} are not in the cache {store.root}."
         )
     return found[keys.specs[0]]
 

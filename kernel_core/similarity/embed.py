@@ -84,12 +84,12 @@ class KernelRows(_SimilarityRows):
         classes: tuple[int, ...] | None = None,
         moments: Moments | None = None,
     ) -> None:
-        if ensemble.runs < 2:
+        if ensemble.run_count < 2:
             raise DataError(
-                f"The ensemble has {ensemble.runs} run; the kernel correlates over runs and needs at least 2."
+                f"The ensemble has {ensemble.run_count} run; the kernel correlates over runs and needs at least 2."
             )
         self.ensemble, self.split, self.transform, self.known = ensemble, split, transform, moments
-        self.runs = ensemble.runs
+        self.runs = ensemble.run_count
         self.classes = range(ensemble.classes) if classes is None else classes
         self.width = len(self.classes)
         self.stored = np.result_type(*(part[split] for part in ensemble.parts))

@@ -55,7 +55,7 @@ class SourceRequest:
     """
 
     name: str = "digits"
-    runs: int | None = None
+    run_count: int | None = None
     files: int | None = None
     query: Split = "test"
     database: Split | None = None
@@ -70,14 +70,16 @@ class SourceRequest:
             "kernel",
             self.query,
             self.database or splits[0],
-            runs=self.runs,
+            run_count=self.run_count,
             transform=self.transform,
             classes=None if self.classes == "each" else self.classes,
         )
 
     def is_variant(self, splits: tuple[Split, ...] = SPLITS) -> bool:
         """Whether the direction or the kernel is another than the default one of a source with these splits."""
-        return self.classes == "each" or self.kernel(splits) != SourceRequest(runs=self.runs).kernel(splits)
+        return self.classes == "each" or self.kernel(splits) != SourceRequest(
+            run_count=self.run_count
+        ).kernel(splits)
 
     @property
     def path(self) -> Path | None:
@@ -89,9 +91,9 @@ class SourceRequest:
         return path if is_path else None
 
     def __post_init__(self) -> None:
-        if self.runs is not None and self.runs < 2:
+        if self.run_count is not None and self.run_count < 2:
             raise RequestError(
-                f"{self.runs} run(s) were asked for; the kernel correlates over runs, so ask for 2 or more."
+                f"{self.run_count} run(s) were asked for; the kernel correlates over runs, so ask for 2 or more."
             )
         if self.files is not None and self.files < 1:
             raise RequestError(f"{self.files} files were asked for; ask for 1 or more.")
@@ -99,7 +101,9 @@ class SourceRequest:
         if self.similarities is None or "kernel" in self.similarities:
             return
         for similarity in self.similarities:
-            replace(kernel, similarity=similarity, runs=None)  # refuses a variant that only the kernel has
+            replace(
+                kernel, similarity=similarity, run_count=None
+            )  # refuses a variant that only the kernel has
         if self.classes == "each" or not self.similarities:
             raise RequestError(
                 f"The similarities asked for are {list(self.similarities)}, the classes {self.classes}; expected at "

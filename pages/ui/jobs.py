@@ -18,12 +18,11 @@ from kernel_core.sources.source import SourceRequest
 def arguments(request: SourceRequest, verb: str = "build") -> list[str]:
     """What the command line calls a build of this request, or another verb that takes the same options.
 
-    >>> arguments(SourceRequest("digits", runs=10, similarities=("kernel",)))
+    >>> arguments(SourceRequest("digits", run_count=10, similarities=("kernel",)))
     ['build', 'digits', '--runs', '10', '--similarity', 'kernel']
     """
     given = [verb, request.name]
-    for option in ("runs", "files"):
-        value = getattr(request, option)
+    for option, value in (("runs", request.run_count), ("files", request.files)):
         given += [f"--{option}", str(value)] if value else []
     given += ["--precision", request.precision] if request.precision != "auto" else []
     for similarity in request.similarities or ():

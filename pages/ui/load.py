@@ -36,10 +36,11 @@ from pages.ui import charts, jobs
 def request() -> SourceRequest:
     """The source that this server serves, from its environment; `kernel-explorer serve` sets it."""
     precision = os.environ.get("KERNEL_EXPLORER_PRECISION", "auto")
-    numbers = {key: os.environ.get(f"KERNEL_EXPLORER_{key.upper()}") for key in ("runs", "files")}
     name = os.environ.get("KERNEL_EXPLORER_SOURCE", "digits")
-    given = {key: int(number) for key, number in numbers.items() if number}
-    return SourceRequest(name, **given, precision=precision)
+    run_count, files = (os.environ.get(f"KERNEL_EXPLORER_{what}") for what in ("RUNS", "FILES"))
+    return SourceRequest(
+        name, int(run_count) if run_count else None, int(files) if files else None, precision=precision
+    )
 
 
 @st.cache_resource(max_entries=2, show_spinner="Opening the results")
@@ -58,7 +59,7 @@ def results() -> Results:
     """What this server shows. Where it is not built yet, or cannot be, the page says so and stops here."""
     try:
         wanted = request()
-        found = _open(wanted.name, wanted.runs, wanted.files, wanted.precision)
+        found = _open(wanted.name, wanted.run_count, wanted.files, wanted.precision)
     except NotBuilt as missing:
         jobs.offer_build(request(), str(missing))
         st.stop()
@@ -109,7 +110,7 @@ def ranking(results_id: str, similarity: str) -> pd.DataFrame:
 
 def of_runs(runs: int) -> SourceRequest:
     """What this server serves, by the kernel of its first so many runs alone."""
-    return replace(request(), runs=runs, similarities=("kernel",))
+    return replace(request(), run_count=runs, similarities=("kernel",))
 
 
 @st.cache_resource(max_entries=8)

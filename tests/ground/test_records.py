@@ -53,7 +53,7 @@ def test_first_runs_cross_files_in_order():
     a, b = part(runs=3), part(runs=4)
     b["test"][:] = np.arange(4)[:, None, None]
     first = Ensemble(("a", "b"), (a, b)).first(5)
-    assert first.runs == 5
+    assert first.run_count == 5
     assert first.parts[1]["test"][:, 0, 0].tolist() == [0, 1]
 
 
@@ -70,7 +70,7 @@ def test_non_finite_features_are_refused():
 
 
 def test_spec_survives_json_and_refuses_unknown_similarity():
-    spec = KernelSpec("kernel", query="test", database="test", k=7, runs=20)
+    spec = KernelSpec("kernel", query="test", database="test", k=7, run_count=20)
     assert KernelSpec.from_json(spec.to_json()) == spec
     assert spec.excludes_self
     assert not KernelSpec("pixels").excludes_self
@@ -89,7 +89,7 @@ def test_variant_survives_json_as_the_same_key_of_a_table():
 @pytest.mark.parametrize(
     ("spec", "title"),
     [
-        (KernelSpec("kernel", runs=9), "kernel"),
+        (KernelSpec("kernel", run_count=9), "kernel"),
         (KernelSpec("kernel", transform="none"), "kernel (raw logits)"),
         (KernelSpec("kernel", classes=(3,)), "kernel (class 3)"),
         (KernelSpec("kernel", transform="none", classes=(0, 3)), "kernel (raw logits, classes 0, 3)"),
@@ -115,7 +115,7 @@ def test_classes_out_of_order_repeated_or_negative_are_refused(classes):
         ({"database": "valid"}, "No split is called 'valid'"),
         ({"similarity": "pixels", "transform": "none"}, "raw logits: pixels does not depend"),
         ({"similarity": "pixels", "classes": (1,)}, "class 1: pixels does not depend"),
-        ({"similarity": "penultimate", "runs": 5}, "5 runs: penultimate does not depend"),
+        ({"similarity": "penultimate", "run_count": 5}, "5 runs: penultimate does not depend"),
     ],
     ids=str,
 )

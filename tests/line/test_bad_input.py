@@ -243,7 +243,7 @@ def test_unknown_source_lists_the_known_ones():
 
 def test_fewer_than_two_runs_are_refused_before_anything_is_opened():
     with pytest.raises(RequestError, match="ask for 2 or more"):
-        SourceRequest("digits", runs=1)
+        SourceRequest("digits", run_count=1)
 
 
 # images

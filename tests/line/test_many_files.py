@@ -74,7 +74,7 @@ def test_adding_a_file_reads_that_file_alone(source_folder, cache, reads, plante
 def test_first_runs_of_a_file_have_their_own_moments(source_folder, cache, reads, planted):
     build(request(source_folder))
     reads.clear()
-    found = kernel(build(request(source_folder, runs=20)))
+    found = kernel(build(request(source_folder, run_count=20)))
     assert {name for name, *_ in reads} == {"runs/b/log.pt"}, (
         "the first file is wholly within the first 20 runs"
     )
@@ -88,7 +88,7 @@ def test_runs_taken_slice_by_slice_give_the_same_answer(
     source_folder, cache, planted, monkeypatch, slice_runs
 ):
     """Slices that end within a file and across two."""
-    monkeypatch.setattr(topk, "plan_memory", lambda *_: topk.Plan(17, 50, 8, slice_runs, 0))
+    monkeypatch.setattr(topk, "plan_memory", lambda *_: topk.MemoryPlan(17, 50, 8, slice_runs, 0))
     found = kernel(build(request(source_folder)))
     oracle.assert_neighbors(found.indices, found.values, oracle.kernel(planted.test, planted.train), 1e-6)
 
@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     """Interrupted while it searches: no traceback, no half file, and the next build finishes."""
     marker = cache.parent / "searching"
     code = (
-        "import sys, time; from pathlib import Path; from kernel_core import topk; from kernel_core.cli.main import main\n"
+        "import sys, time; from pathlib import Path; from kernel_core.search import topk; from kernel_core.cli.main import main\n"
         f"def merge(*_): Path({str(marker)!r}).touch(); time.sleep(60)\n"
         "topk.TopK.merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"
@@ -173,7 +173,7 @@ def test_unproved_neighbors_never_pass_for_exact_ones(source_folder, cache):
 PEAK = """
 import sys, threading, time, numpy as np
 from pathlib import Path
-from kernel_core import topk
+from kernel_core.search import topk
 from kernel_core.similarity.embed import KernelRows
 from kernel_core.ensembles.log_file import open_ensemble
 peak = [0]

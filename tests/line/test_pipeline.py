@@ -31,7 +31,7 @@ def test_kernel_neighbors_agree_with_the_oracle(source_folder, cache, planted):
 
 
 def test_first_runs_are_those_of_the_first_files(source_folder, cache, planted):
-    found = kernel(build(SourceRequest(str(source_folder), runs=16)))
+    found = kernel(build(SourceRequest(str(source_folder), run_count=16)))
     oracle.assert_neighbors(
         found.indices, found.values, oracle.kernel(planted.test[:16], planted.train[:16]), 1e-5
     )
@@ -168,7 +168,7 @@ def test_two_builds_at_once_agree_and_share_the_work(source_folder, cache):
 def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_folder, cache):
     """Killed while it computes the first neighbors: what was finished stays, the rest is built by the next run."""
     code = (
-        "import os, signal; from kernel_core import topk; from kernel_core.pipeline import build\n"
+        "import os, signal; from kernel_core.search import topk; from kernel_core.pipeline import build\n"
         "from kernel_core.sources.catalog import SourceRequest\n"
         "topk.TopK.merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"build(SourceRequest({str(source_folder)!r}))"

@@ -22,7 +22,7 @@ from tests.support.command import invoke
 VARIANTS = [
     {"transform": "none"},
     {"classes": (3,)},
-    {"classes": (0, 2, 4), "transform": "none", "runs": 16},
+    {"classes": (0, 2, 4), "transform": "none", "run_count": 16},
     {"query": "train"},
     {"query": "test", "database": "test"},
     {"query": "train", "database": "test", "classes": (0, 1)},
@@ -36,9 +36,9 @@ def ask(source_folder, cache):
     return lambda **fields: SourceRequest(str(source_folder), **fields)
 
 
-def expected(planted, query="test", database="train", runs=None, **variant):
+def expected(planted, query="test", database="train", run_count=None, **variant):
     """The whole kernel by the oracle; within one split, each example's with itself is minus infinity."""
-    logits = {"test": planted.test[:runs], "train": planted.train[:runs]}
+    logits = {"test": planted.test[:run_count], "train": planted.train[:run_count]}
     whole = oracle.kernel(logits[query], logits[database], **variant)
     if query == database:
         np.fill_diagonal(whole, -np.inf)
@@ -56,7 +56,7 @@ def test_neighbors_agree_with_the_oracle(variant, ask, planted):
     found, whole = results.neighbors_by("kernel"), expected(planted, **variant)
     assert found.k == min(50, whole.shape[1] - (results.query == results.database))
     oracle.assert_neighbors(found.indices, found.values, whole, 1e-6)
-    assert found.spec == KernelSpec("kernel", **{"runs": None, **variant})
+    assert found.spec == KernelSpec("kernel", **{"run_count": None, **variant})
     assert not results.class_neighbors
 
 

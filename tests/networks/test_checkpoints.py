@@ -47,7 +47,7 @@ def test_each_checkpoint_is_a_run(tmp_path, paths):
     )  # fmt: skip
     source = read_source_file(source)
     ensemble = open_ensemble(source.logits, source.root)
-    assert (ensemble.runs, source.name) == (3, "mine")
+    assert (ensemble.run_count, source.name) == (3, "mine")
     for split, (pixels, _) in IMAGES.items():
         for run in range(3):
             np.testing.assert_array_equal(

@@ -60,7 +60,7 @@ def test_digits_are_as_many_as_promised_and_stratified(digits):
     assert (len(digits.examples["train"]), len(digits.examples["test"])) == (1297, 500)
     shares = [np.bincount(labels) / len(labels) for labels in digits.labels]
     np.testing.assert_allclose(*shares, atol=0.002)
-    assert len(digits.predictions.single) == DIGITS_TRAINING.runs >= 100
+    assert len(digits.predictions.single) == DIGITS_TRAINING.run_count >= 100
 
 
 def test_accuracies_reach_the_trial(digits):

@@ -143,7 +143,7 @@ def test_feature_pairs_offer_to_build_fewer_runs_and_then_say_how_many_hold(
     assert app.dataframe[1].value.iloc[:, 1].tolist() == ["not built", "not built", "40 of 40"]
     assert app.code[0].value == f"kernel-explorer build {source_folder} --runs 10 --similarity kernel"
     assert len(cells(app, "pairs_penultimate")) == 40
-    asked = SourceRequest(str(source_folder), runs=10, similarities=("kernel",))
+    asked = SourceRequest(str(source_folder), run_count=10, similarities=("kernel",))
     results = build(asked)
     app = open_page("feature_pairs", by_runs=10)
     assert not app.exception
@@ -164,7 +164,7 @@ def test_feature_pairs_window_upside_down_is_explained(digits):  # noqa: F811
 
 def test_command_of_a_build_says_all_that_was_asked():
     request = SourceRequest(
-        "my source.toml", runs=10, files=2, similarities=("kernel", "pixels"), precision="exact"
+        "my source.toml", run_count=10, files=2, similarities=("kernel", "pixels"), precision="exact"
     )
     assert arguments(request) == [
         "build", "my source.toml", "--runs", "10", "--files", "2", "--precision", "exact",

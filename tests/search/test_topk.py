@@ -206,7 +206,7 @@ def test_search_stays_within_its_budget(runs):
     """Peak resident memory of a process, before and after: rows that would take 160 MB, a budget of 60."""
     code = (
         "import resource, numpy as np, torch\n"
-        "from kernel_core import topk\n"
+        "from kernel_core.search import topk\n"
         "from kernel_core.machine import Machine\n"
         "class Rows:\n"
         f"    runs, width, dtype, raw_bytes = {runs}, {4000 // runs}, torch.float32, {16000 // runs}\n"

@@ -341,7 +341,7 @@ def test_xet_storage_is_used_and_its_files_are_checked(hub, home, built):
 def test_progress_counts_the_bytes(hub, tmp_path, xet):
     hub.xet = xet
     script = (
-        "import json; from kernel_core import hub; calls = []\n"
+        "import json; from kernel_core.sources import hub; calls = []\n"
         f"hub.fetch_logits({OTHER.split('/')[0]!r}, 1, progress=lambda *call: calls.append(call))\n"
         "print(json.dumps(calls))"
     )
