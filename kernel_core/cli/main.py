@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 from kernel_core import __version__
 from kernel_core.cli import serving
 from kernel_core.cli.bench import bench
+from kernel_core.cli.cache import cache
 from kernel_core.cli.features import features_command
 from kernel_core.cli.map import map_command
 from kernel_core.cli.options import (
@@ -42,7 +42,6 @@ from kernel_core.findings.votes import query_index
 from kernel_core.results.results import Results
 from kernel_core.results.results import class_evaluation as class_accuracies
 from kernel_core.results.results import evaluation as accuracies
-from kernel_core.results.store import Store
 from kernel_core.sources import hub
 from kernel_core.sources.catalog import BUILT_IN
 from kernel_core.sources.source import SourceRequest
@@ -275,54 +274,8 @@ def figures(results: Results, out: Path, seed: int) -> None:
         click.echo(path)
 
 
-for _verb in (bench, features_command, map_command, report_command, train):
+for _verb in (bench, cache, features_command, map_command, report_command, train):
     main.add_command(_verb)
-
-
-@main.group()
-def cache() -> None:
-    """The cache: everything in it can be computed again.
-
-    \b
-    Example:  kernel-explorer cache list
-    """
-
-
-@cache.command("list")
-def cache_list() -> None:
-    """List the entries, the last used first.
-
-    \b
-    Example:  kernel-explorer cache list
-    """
-    entries = Store().entries()
-    for entry in entries:
-        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-        click.echo(
-            f"{entry.kind:<12} {entry.key[:12]}  {entry.bytes / 1e6:9.2f} MB  {day}  {entry.about or 'damaged'}"
-        )
-    click.echo(f"{len(entries)} entries, {sum(e.bytes for e in entries) / 1e6:.2f} MB in {Store().root}")
-
-
-@cache.command()
-@click.option("--days", type=click.FloatRange(0), default=30, show_default=True)
-def prune(days: float) -> None:
-    """Remove entries that are damaged, of an older format, or unused for some days.
-
-    \b
-    Example:  kernel-explorer cache prune --days 7
-    """
-    click.echo(f"{len(Store().prune(days))} removed from {Store().root}")
-
-
-@cache.command()
-def clear() -> None:
-    """Remove every entry.
-
-    \b
-    Example:  kernel-explorer cache clear
-    """
-    click.echo(f"{len(Store().clear())} removed from {Store().root}")
 
 
 assert set(BUILT_IN) == {"digits", "cifar10-multirun"}, "the verb `sources` describes them one by one"
