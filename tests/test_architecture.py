@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "pipeline": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
     },
+    "notebook": {"sources", "findings", "explain", "results", "pipeline"},
     "bench": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks", "pipeline",
     },

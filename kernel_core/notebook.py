@@ -1,0 +1,280 @@
+"""A door for notebooks: what has been built of a source, as tables and images.
+
+    import kernel_core as ke
+
+    explorer = ke.open("digits", build=True)
+    explorer.neighbors("test:123")
+
+An example is named by its split and index, as in `test:123`. Tables are DataFrames whose columns are those of the
+command line's CSV files, with class names beside labels. Nothing here computes a kernel: `open` reads the cache, and
+loads torch only to build what is missing.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+from tqdm.auto import tqdm
+
+from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.explain import on_demand
+from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, ranked
+from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
+from kernel_core.progress import Progress
+from kernel_core.results.results import Results, evaluation, open_results, read_vectors
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import Split, named_example
+
+SHOWN = 48  # pixels a side that an image in a notebook is at least magnified to
+
+
+def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
+    source: str | Path = "digits",
+    *,
+    runs: int | None = None,
+    files: int | None = None,
+    build: bool = False,
+    device: str = "auto",
+    memory: int | None = None,
+) -> Explorer:
+    """Open what has been built of a source: `digits`, `cifar10-multirun`, or the path of a `source.toml`.
+
+    runs: use only the first N runs. files: number of files of `cifar10-multirun`. build: compute what the cache lacks,
+    with a progress bar; device (auto, cpu, cuda) and memory (bytes) are as for `kernel-explorer build`.
+    Raises `NotBuilt` if something is missing and `build` is false, and any other `KernelExplorerError`.
+
+    >>> import kernel_core as ke
+    >>> ke.open("digits")
+    <digits, 256 runs: 1,297 train and 500 test examples, 10 classes; kernel, penultimate, penultimate-euclidean, pixels>
+    """
+    request = SourceRequest(str(source), runs, files)
+    try:
+        return Explorer(request, open_results(request))
+    except NotBuilt as missing:
+        if not build:
+            raise NotBuilt(
+                f"{missing} Build them with kernel_core.open({str(source)!r}, build=True)."
+            ) from None
+    from kernel_core import pipeline  # torch takes seconds to load
+
+    with _progress_bar() as progress:
+        results = pipeline.build(request, device=device, budget=memory, progress=progress)
+    return Explorer(request, results)
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """One bar for all steps, which tells the present one's name; a widget in Jupyter, text in a terminal."""
+    with tqdm(bar_format="{desc} {percentage:3.0f}% |{bar}| {remaining} left") as bar:
+
+        def progress(step: str, done: int, total: int) -> None:
+            if step != bar.desc.removesuffix(": "):
+                bar.reset(total)
+                bar.set_description(step, refresh=False)
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+class Explorer:
+    """The neighbors, findings and images of one source.
+
+    results: the arrays behind the tables (`kernel_core.results.results.Results`).
+    """
+
+    def __init__(self, request: SourceRequest, results: Results) -> None:
+        self.request, self.results = request, results
+        self._vectors: dict[str, dict[Split, on_demand.Vectors]] = {}
+
+    def __repr__(self) -> str:
+        counts = " and ".join(
+            f"{len(examples):,} {split}" for split, examples in self.results.examples.items()
+        )
+        classes = f"{len(self.results.class_names)} classes"
+        return f"<{self.results.title}: {counts} examples, {classes}; {', '.join(self.similarities)}>"
+
+    @property
+    def similarities(self) -> tuple[str, ...]:
+        """The similarities that neighbors can be asked for by."""
+        return tuple(self.results.neighbors)
+
+    def neighbors(
+        self, example: str, k: int = 10, by: str = "kernel", database: Split | None = None
+    ) -> pd.DataFrame:
+        """Return the k examples nearest to any example of either split, nearest first.
+
+        by: a similarity. database: the split whose examples are searched, by default the training set, or the only
+        split there is. An example is never its own neighbor.
+        Columns: rank (1 … k), example, similarity (larger is nearer), label (class number), class_name.
+
+        >>> import kernel_core as ke
+        >>> table = ke.open("digits").neighbors("test:123", k=3)
+        >>> list(table.columns), table["rank"].tolist()
+        (['rank', 'example', 'similarity', 'label', 'class_name'], [1, 2, 3])
+        """
+        split, index = self._named(example)
+        database = database or self.results.database
+        if database not in self.results.examples:
+            raise RequestError(
+                f"Found no {database} split in {self.results.name}; expected {' or '.join(self.results.examples)}."
+            )
+        indices, similarities = self._nearest(split, index, k, by, database)
+        labels = self.results.examples[database].labels[indices]
+        return pd.DataFrame(
+            {
+                "rank": np.arange(1, len(indices) + 1),
+                "example": [f"{database}:{i}" for i in indices],
+                "similarity": similarities,
+                "label": labels,
+                "class_name": self._class_names(labels),
+            }
+        )
+
+    def pairs(self, first: int = 1, last: int | None = None, by: str = "kernel") -> pd.DataFrame:
+        """Return each query example's nearest pair, most similar first: ranks first … last, or all from first on.
+
+        Columns: rank, query and database (the two examples), similarity, query_label, database_label (class numbers),
+        query_class, database_class (their names).
+
+        >>> import kernel_core as ke
+        >>> explorer = ke.open("digits")
+        >>> explorer.pairs(1, 50).shape, len(explorer.pairs())
+        ((50, 8), 500)
+        >>> list(explorer.pairs(1, 1).columns)  # doctest: +NORMALIZE_WHITESPACE
+        ['rank', 'query', 'database', 'similarity', 'query_label', 'database_label', 'query_class', 'database_class']
+        """
+        pairs = nearest_pairs(self.results.neighbors_by(by), *self.results.labels)
+        return self._readable(rank_window(pairs, first, len(pairs) if last is None else last))
+
+    def failures(self, by: str = "kernel") -> pd.DataFrame:
+        """Return the pairs of `pairs` whose two labels differ, with their ranks among all pairs."""
+        return self._readable(label_mismatches(self.results.neighbors_by(by), *self.results.labels))
+
+    def evaluate(self) -> pd.Series[float]:
+        """Return accuracies on the query split, fractions from 0 to 1, by the names of `kernel-explorer evaluate --json`.
+
+        What the source does not offer is NaN.
+
+        >>> import kernel_core as ke
+        >>> accuracy = ke.open("digits").evaluate()
+        >>> bool(accuracy["kernel_knn3"] > accuracy["single"])
+        True
+        """
+        accuracies = evaluation(self.results)
+        del accuracies["runs"]
+        return pd.Series(accuracies, name="accuracy", dtype=float)
+
+    def disagreement(
+        self, first: str, second: str, k: int = 10, vote: str = "majority of 3", order: str = ORDERS[0]
+    ) -> pd.DataFrame:
+        """Return how the votes of two similarities' neighbors differ, one row per query example.
+
+        k: neighbors compared for the overlap. vote: a key of `findings.disagreement.RULES`. order: one of
+        `findings.disagreement.ORDERS`; the last two keep the examples on which exactly that vote is right.
+        Columns: query (the example), query_label, query_class, overlap (the share of the k nearest that both have,
+        0 … 1), and for first and second each: first_vote (a class number), first_share (its share of the votes' weight,
+        0 … 1), first_right.
+
+        >>> import kernel_core as ke
+        >>> table = ke.open("digits").disagreement("kernel", "pixels")
+        >>> len(table), bool(table["overlap"].is_monotonic_increasing)
+        (500, True)
+        """
+        if vote not in RULES:
+            raise RequestError(f"Found the vote {vote!r}; expected {' or '.join(RULES)}.")
+        neighbors = [self.results.neighbors_by(name) for name in (first, second)]
+        table = compare_votes(neighbors[0], neighbors[1], self.results.labels, rule=RULES[vote], k=k)
+        table = ranked(table, order)
+        table.insert(0, "query", [f"{self.results.query}:{i}" for i in table.pop("query_index")])
+        table.insert(2, "query_class", self._class_names(table["query_label"]))
+        return table.reset_index(drop=True)
+
+    def image(self, example: str) -> Image.Image:
+        """Return an example's image at its own size.
+
+        >>> import kernel_core as ke
+        >>> ke.open("digits").image("test:123").size
+        (8, 8)
+        """
+        split, index = self._named(example)
+        return Image.fromarray(self.results.examples[split].images[index])
+
+    def show(self, table: pd.DataFrame) -> Shown:
+        """Return a table of this explorer that Jupyter draws with its examples' images; text elsewhere."""
+        return Shown(self, table)
+
+    def _named(self, example: str) -> tuple[Split, int]:
+        return named_example(example, {split: len(found) for split, found in self.results.examples.items()})
+
+    def _nearest(
+        self, split: Split, index: int, k: int, by: str, database: Split
+    ) -> tuple[np.ndarray, np.ndarray]:
+        kept = self.results.neighbors_by(by)
+        if (split, database) == (self.results.query, self.results.database) and k <= kept.k:
+            nearest = kept.head(k)
+            return nearest.indices[index], nearest.values[index]
+        if k < 1:
+            raise RequestError(f"Found k = {k}; expected at least 1 neighbor.")
+        if by not in self._vectors:
+            values = read_vectors(self.request, self.results, by)
+            self._vectors[by] = {s: on_demand.vectors_of(by, of_split) for s, of_split in values.items()}
+        vectors = self._vectors[by]
+        return on_demand.nearest(vectors[split], index, vectors[database], k, excludes_self=split == database)
+
+    def _readable(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """A finding's table with examples by name, and class names."""
+        examples = {
+            side: [
+                f"{split}:{i}"
+                for split, i in zip(pairs[f"{side}_split"], pairs[f"{side}_index"], strict=True)
+            ]
+            for side in ("query", "database")
+        }
+        classes = {
+            f"{side}_class": self._class_names(pairs[f"{side}_label"]) for side in ("query", "database")
+        }
+        columns = ["rank", "query", "database", "similarity", "query_label", "database_label", *classes]
+        return pairs.assign(**examples, **classes)[columns].reset_index(drop=True)
+
+    def _class_names(self, labels: npt.ArrayLike) -> list[str]:
+        return [self.results.class_names[label] for label in np.asarray(labels)]
+
+
+class Shown:
+    """A table whose examples a notebook shows as images."""
+
+    def __init__(self, explorer: Explorer, table: pd.DataFrame) -> None:
+        self.explorer, self.table = explorer, table
+
+    def __repr__(self) -> str:
+        return str(self.table.to_string(index=False))
+
+    def _repr_html_(self) -> str:
+        """The table as HTML, each example's image above its name."""
+        shown = self.table.copy()
+        for column in {"example", "query", "database"} & set(shown.columns):
+            shown[column] = [self._figure(example) for example in shown[column]]
+        for column in {"class_name", "query_class", "database_class"} & set(shown.columns):
+            shown[column] = shown[column].map(html.escape)
+        return str(shown.to_html(index=False, escape=False, float_format="{:.3f}".format))
+
+    def _figure(self, example: str) -> str:
+        image, file = self.explorer.image(example), io.BytesIO()
+        image.save(file, "PNG")
+        scale = max(1, -(-SHOWN // max(image.size)))
+        width, height = (side * scale for side in image.size)
+        data = base64.b64encode(file.getvalue()).decode()
+        return (
+            f'<img alt="{example}" width="{width}" height="{height}" style="image-rendering: pixelated" '
+            f'src="data:image/png;base64,{data}"><br>{example}'
+        )

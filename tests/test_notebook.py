@@ -1,0 +1,146 @@
+"""The door for notebooks: tables against the findings they come from, images, HTML, and no torch where all is built."""
+
+import doctest
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kernel_core
+from kernel_core import notebook
+from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.findings.pairs import label_mismatches, nearest_pairs
+from tests.support import oracle
+from tests.support.command import ROOT
+
+
+@pytest.fixture
+def digits(digits_cache, monkeypatch):
+    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", digits_cache["KERNEL_EXPLORER_CACHE"])
+    return kernel_core.open("digits")
+
+
+@pytest.fixture
+def explorer(source_folder, cache):
+    return kernel_core.open(source_folder / "source.toml", build=True)
+
+
+def test_docstring_examples_are_true(digits):
+    result = doctest.testmod(notebook)
+    assert result.attempted > 10
+    assert result.failed == 0
+
+
+def test_what_is_not_built_is_built_only_when_asked(source_folder, cache, capsys):
+    path = str(source_folder / "source.toml")
+    with pytest.raises(NotBuilt, match=r"build=True"):
+        kernel_core.open(path)
+    explorer = kernel_core.open(path, build=True)
+    assert "nearest neighbors by kernel" in capsys.readouterr().err
+    assert repr(explorer) == repr(kernel_core.open(path))
+    assert repr(explorer).startswith("<planted, 24 runs: 130 train and 40 test examples, 5 classes; kernel, ")
+
+
+def test_opening_what_is_built_loads_no_torch(digits_cache):
+    code = (
+        "import sys, kernel_core as ke; e = ke.open('digits'); e.neighbors('train:3'); e.show(e.pairs(1, 3))._repr_html_();"
+        "e.failures(); e.evaluate(); print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**digits_cache, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "False"
+
+
+def test_planted_duplicates_come_first_with_their_class_names(explorer, planted):
+    pairs = explorer.pairs(1, len(planted.exact))
+    assert {(f"test:{i}", f"train:{j}") for i, j in planted.exact.items()} == set(
+        zip(pairs["query"], pairs["database"], strict=True)
+    )
+    names = dict(enumerate(explorer.results.class_names))
+    assert pairs["query_class"].tolist() == [names[label] for label in pairs["query_label"]]
+    assert (explorer.pairs()["rank"] == np.arange(1, 41)).all()
+    failures = explorer.failures()
+    assert "test:7" in failures["query"].tolist(), "its exact duplicate has another label"
+    expected = label_mismatches(explorer.results.neighbors_by("kernel"), *explorer.results.labels)
+    assert failures["rank"].tolist() == expected["rank"].tolist()
+
+
+@pytest.mark.parametrize("query", ["test", "train"])
+@pytest.mark.parametrize("database", ["test", "train"])
+def test_neighbors_of_any_split_agree_with_the_oracle(explorer, planted, query, database):
+    logits = {"test": planted.test, "train": planted.train}
+    kernel = oracle.kernel(logits[query], logits[database])
+    if query == database:
+        np.fill_diagonal(kernel, -np.inf)
+    table = explorer.neighbors(f"{query}:4", k=6, database=database)
+    expected = np.argsort(-kernel[4], kind="stable")[:6]
+    assert table["example"].tolist() == [f"{database}:{i}" for i in expected]
+    np.testing.assert_allclose(table["similarity"], kernel[4][expected], atol=1e-3)
+    labels = {"test": planted.test_labels, "train": planted.train_labels}[database]
+    assert table["label"].tolist() == labels[expected].tolist()
+
+
+def test_more_neighbors_than_are_kept_are_computed(explorer):
+    table = explorer.neighbors("test:0", k=120, by="pixels")
+    assert len(table) == len(set(table["example"])) == 120
+    assert table["similarity"].is_monotonic_decreasing
+    kept = explorer.neighbors("test:0", k=50, by="pixels")
+    assert table.head(50)["example"].tolist() == kept["example"].tolist()
+    # What is kept was multiplied in float32, what is computed on demand in float64.
+    np.testing.assert_allclose(table.head(50)["similarity"], kept["similarity"], atol=1e-6)
+
+
+def test_image_is_the_source_s(explorer):
+    image = explorer.image("train:9")
+    np.testing.assert_array_equal(np.asarray(image), explorer.results.examples["train"].images[9])
+
+
+def test_table_is_shown_with_an_image_per_example_and_names_escaped(explorer):
+    pairs = explorer.pairs(1, 3).assign(query_class="<b>ant</b>")
+    shown = explorer.show(pairs)
+    page = shown._repr_html_()
+    assert page.count('src="data:image/png;base64,') == 6
+    assert "&lt;b&gt;ant" in page
+    assert "<b>ant" not in page
+    assert "base64" not in repr(shown)
+    assert explorer.show(explorer.neighbors("test:0", 4))._repr_html_().count("<img") == 4
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda e: e.neighbors("test:40"), r"test:0 … test:39"),
+        (lambda e: e.neighbors("dog"), r"'dog' .*expected"),
+        (lambda e: e.neighbors("test:0", k=0), r"[01]"),
+        (lambda e: e.neighbors("test:0", by="clip"), r"clip"),
+        (lambda e: e.neighbors("test:0", database="valid"), r"valid.*train"),
+        (lambda e: e.pairs(0, 5), r"at least 1"),
+        (lambda e: e.image("train:130"), r"train:129"),
+        (lambda e: e.disagreement("kernel", "pixels", vote="best"), r"best.*majority of 3"),
+        (lambda e: e.disagreement("kernel", "pixels", k=51), r"1 to 50"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(explorer, call, message):
+    with pytest.raises(RequestError, match=message):
+        call(explorer)
+
+
+def test_disagreement_is_one_row_per_query_with_both_votes(explorer):
+    table = explorer.disagreement("kernel", "pixels", k=5)
+    assert isinstance(table, pd.DataFrame)
+    assert sorted(table["query"]) == sorted(f"test:{i}" for i in range(40))
+    assert list(table.columns) == [
+        "query", "query_label", "query_class", "overlap", "first_vote", "first_share", "first_right",
+        "second_vote", "second_share", "second_right",
+    ]  # fmt: skip
+    only_first = explorer.disagreement("kernel", "pixels", order="first right, second wrong")
+    assert (only_first["first_right"] & ~only_first["second_right"]).all()
+
+
+def test_pairs_are_the_findings_own(digits):
+    expected = nearest_pairs(digits.results.neighbors_by("pixels"), *digits.results.labels)
+    assert digits.pairs(31, 40, by="pixels")["similarity"].tolist() == expected["similarity"].tolist()[30:40]
