@@ -32,7 +32,7 @@ from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_win
 from kernel_core.progress import Progress
 from kernel_core.results.results import Results, evaluation, open_results, read_vectors
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import Split, named_example
+from kernel_core.spec import Split, example_name, parse_example
 
 SHOWN = 48  # pixels a side that an image in a notebook is at least magnified to
 
@@ -133,7 +133,7 @@ class Explorer:
         return pd.DataFrame(
             {
                 "rank": np.arange(1, len(indices) + 1),
-                "example": [f"{database}:{i}" for i in indices],
+                "example": [example_name(database, i) for i in indices],
                 "similarity": similarities,
                 "label": labels,
                 "class_name": self._class_names(labels),
@@ -195,7 +195,7 @@ class Explorer:
         neighbors = [self.results.neighbors_by(name) for name in (first, second)]
         table = compare_votes(neighbors[0], neighbors[1], self.results.labels, rule=RULES[vote], k=k)
         table = ranked(table, order)
-        table.insert(0, "query", [f"{self.results.query}:{i}" for i in table.pop("query_index")])
+        table.insert(0, "query", [example_name(self.results.query, i) for i in table.pop("query_index")])
         table.insert(2, "query_class", self._class_names(table["query_label"]))
         return table.reset_index(drop=True)
 
@@ -214,7 +214,7 @@ class Explorer:
         return Shown(self, table)
 
     def _named(self, example: str) -> tuple[Split, int]:
-        return named_example(example, {split: len(found) for split, found in self.results.examples.items()})
+        return parse_example(example, self.results.example_counts)
 
     def _nearest(
         self, split: Split, index: int, k: int, by: str, database: Split
@@ -235,7 +235,7 @@ class Explorer:
         """A finding's table with examples by name, and class names."""
         examples = {
             side: [
-                f"{split}:{i}"
+                example_name(split, i)
                 for split, i in zip(pairs[f"{side}_split"], pairs[f"{side}_index"], strict=True)
             ]
             for side in ("query", "database")

@@ -118,28 +118,29 @@ class KernelSpec:
         return cls(**fields)
 
 
-def named_split(text: str) -> Split:
-    """The split of the example that a text such as test:123 names. Raises `RequestError` if it has no such form."""
-    for split in SPLITS:
-        if re.fullmatch(rf"{split}:[0-9]+", text):
-            return split
-    raise RequestError(
-        f"{text!r} names no example; expected a split and an index, as in test:123 or train:123."
-    )
+def example_name(split: Split, index: int) -> str:
+    """Return an example's name in addresses, in tables and on the command line, such as test:123."""
+    return f"{split}:{index}"
 
 
-def named_example(text: str, counts: Mapping[Split, int]) -> tuple[Split, int]:
-    """Split and index of the example that a text names: test:123, train:123, or 123 alone for one of the test split.
+def parse_example(text: str, counts: Mapping[Split, int] | None = None) -> tuple[Split, int]:
+    """Return the split and the index that a name such as test:123 or train:123 stands for.
 
-    counts: how many examples each split of the source has. Raises `RequestError` if it names none.
+    A number alone is an example of the test split. counts: number of examples in each split that the source has;
+    without it, only the form of the name is checked. Raises `RequestError` if the text is not a name of an example,
+    or the index is out of range.
 
-    >>> named_example("train:4", {"test": 3, "train": 9}), named_example(" 2 ", {"test": 3, "train": 9})
+    >>> parse_example("train:4", {"test": 3, "train": 9}), parse_example(" 2 ", {"test": 3, "train": 9})
     (('train', 4), ('test', 2))
     """
     match = re.fullmatch(r"(?:(test|train):)?([0-9]{1,18})", text.strip())
-    split: Split = "train" if match and match[1] == "train" else "test"
-    if not match or int(match[2]) >= counts.get(split, 0):
-        wrong = "is out of range" if match else "names no example"
-        known = " or ".join(f"{name}:0 … {name}:{count - 1}" for name, count in sorted(counts.items()))
-        raise RequestError(f"{text[:40]!r} {wrong}; expected {known}.")
-    return split, int(match[2])
+    expected = "a split and an index, as in test:123 or train:123"
+    if counts is not None:
+        expected = " or ".join(f"{name}:0 … {name}:{count - 1}" for name, count in sorted(counts.items()))
+    if not match:
+        raise RequestError(f"{text[:40]!r} is not the name of an example; expected {expected}.")
+    split: Split = "train" if match[1] == "train" else "test"
+    index = int(match[2])
+    if counts is not None and index >= counts.get(split, 0):
+        raise RequestError(f"{text[:40]!r} is out of range; expected {expected}.")
+    return split, index

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from pages.ui import how_sure, links, load, near, shell, verdict, walk
+from kernel_core.spec import example_name
+from pages.ui import how_sure, load, near, shell, verdict, walk
 
 shell.guard()
 results = load.results()
 
 split, index = walk.named(results, "example")
-current = links.name_of(split, index)
+current = example_name(split, index)
 way = walk.trail(results, current)
 
 walk.show_ways(results, split, index, way)

@@ -4,8 +4,8 @@ import streamlit as st
 
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
 from kernel_core.findings.map_layout import NEIGHBORS, counts_of, directions
-from kernel_core.spec import named_example
-from pages.ui import jobs, load, shell, walk
+from kernel_core.spec import parse_example
+from pages.ui import jobs, load, shell
 from pages.ui.map_view import show_map
 
 shell.guard()
@@ -46,7 +46,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
 selected = -1
 if named:
     try:
-        selected = found.point(*named_example(named, walk.counts(results)))
+        selected = found.point(*parse_example(named, results.example_counts))
     except RequestError as error:
         st.warning(str(error), icon=":material/warning:")
 show_map(results, found, selected)

@@ -3,15 +3,15 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core.spec import SIMILARITIES
-from pages.ui import compare, links, load, near, shell, verdict, walk, why
+from kernel_core.spec import SIMILARITIES, example_name
+from pages.ui import compare, load, near, shell, verdict, walk, why
 
 shell.guard()
 results = load.results()
 
 a = walk.named(results, "a")
 b = walk.named(results, "b", walk.partner(results, a))
-a_name, b_name = links.name_of(*a), links.name_of(*b)
+a_name, b_name = example_name(*a), example_name(*b)
 
 walk.show_pair_ways(results, a, b)
 images = results.examples[a[0]].images[a[1]], results.examples[b[0]].images[b[1]]
@@ -66,7 +66,7 @@ with right:
         "The correlation is of the pixels where the two overlap."
     )
 for side, example in (("A", a), ("B", b)):
-    st.markdown(f"**{side}, {links.name_of(*example)}.** {verdict.sentence(results, *example)}")
+    st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, *example)}")
 
 if a != b:
     st.subheader("Why this value of the kernel?", anchor=False)

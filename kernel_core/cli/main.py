@@ -38,14 +38,13 @@ from kernel_core.findings.pairs import (
     rank_window,
     with_neighbors,
 )
-from kernel_core.findings.votes import query_index
 from kernel_core.results.results import Results
 from kernel_core.results.results import class_evaluation as class_accuracies
 from kernel_core.results.results import evaluation as accuracies
 from kernel_core.sources import hub
 from kernel_core.sources.catalog import BUILT_IN
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import SIMILARITIES
+from kernel_core.spec import SIMILARITIES, example_name, parse_example
 
 
 class _Group(click.Group):
@@ -232,7 +231,7 @@ def neighbors(results: Results, similarity: str, example: str, k: int, as_json: 
     Example:  kernel-explorer neighbors digits --query test:123 --k 10
     """
     found = results.neighbors_by(similarity)
-    index = query_index(example, found)
+    _, index = parse_example(example, {found.spec.query: len(found.indices)})
     nearest, spec, names = found.head(k), found.spec, results.class_names
     query_labels, labels = results.labels
     rows = [
@@ -252,7 +251,7 @@ def neighbors(results: Results, similarity: str, example: str, k: int, as_json: 
         click.echo(json.dumps({**head, **kernel, "neighbors": rows}))
         return
     by = f"{SIMILARITIES[similarity]} ({spec.variant})" if spec.variant else SIMILARITIES[similarity]
-    click.echo(f"{spec.query}:{index}, label {label_text(label, names)}, by {by}")
+    click.echo(f"{example_name(spec.query, index)}, label {label_text(label, names)}, by {by}")
     click.echo(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
 

@@ -14,7 +14,7 @@ from kernel_core.errors import NotBuilt
 from kernel_core.progress import Progress, ProgressBars, ProgressFile
 from kernel_core.results.results import Results, open_results
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, named_split
+from kernel_core.spec import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, parse_example
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -125,7 +125,7 @@ def _variant(options: dict[str, Any]) -> dict[str, Any]:
     if asked.get("classes") == "all":
         asked["classes"] = None
     if "example" in options:
-        asked["query"] = named_split(options["example"])
+        asked["query"], _ = parse_example(options["example"])
     if "similarities" in options:
         asked["similarities"] = options.pop("similarities") or None
     elif "similarity" in options:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.errors import RequestError
 from kernel_core.records import Neighbors
 
 Labels = npt.NDArray[np.int64]
@@ -63,16 +61,3 @@ def _accuracy(
     classes = int(max(query_labels.max(), database_labels.max())) + 1
     nearest = database_labels[neighbors.indices[:, : weights.shape[1]]]
     return float((weighted_vote(nearest, weights, classes) == query_labels).mean())
-
-
-def query_index(text: str, neighbors: Neighbors) -> int:
-    """The query example that a text such as test:123 names. Raises `RequestError` if it names none."""
-    split, count = neighbors.spec.query, len(neighbors.indices)
-    match = re.fullmatch(rf"{split}:([0-9]+)", text)
-    if not match:
-        raise RequestError(
-            f"{text!r} is no example with neighbors; expected {split}:0 … {split}:{count - 1}."
-        )
-    if int(match[1]) >= count:
-        raise RequestError(f"{text} is out of range; expected {split}:0 … {split}:{count - 1}.")
-    return int(match[1])

@@ -70,6 +70,11 @@ class Results:
         return self.predictions_of[self.query]
 
     @property
+    def example_counts(self) -> dict[Split, int]:
+        """The number of examples in each split of the source."""
+        return {split: len(examples) for split, examples in self.examples.items()}
+
+    @property
     def title(self) -> str:
         """Name and number of runs, then how the kernel and the direction differ from the default ones."""
         direction = self.spec.direction if self.spec.direction != "test→train" else ""

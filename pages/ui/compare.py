@@ -8,7 +8,7 @@ import streamlit as st
 
 from kernel_core.explain.image_alignment import Alignment
 from kernel_core.results.results import Results
-from kernel_core.spec import Split
+from kernel_core.spec import Split, example_name
 from pages.ui import links, load
 from pages.ui.gallery import tile_size
 
@@ -140,7 +140,7 @@ def describe(best: Alignment | None) -> str:
 
 def _side(results: Results, split: Split, index: int) -> dict[str, str]:
     label = results.class_names[results.examples[split].labels[index]]
-    name = links.name_of(split, index)
+    name = example_name(split, index)
     return {
         "src": load.tile(results.id, split, index), "name": name, "label": label,
         "href": links.example_href(name), "alt": f"{split} example {index}, label {label}",

@@ -14,7 +14,7 @@ import streamlit as st
 
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
-from kernel_core.spec import Split
+from kernel_core.spec import Split, example_name
 from pages.ui import links, load
 
 
@@ -179,7 +179,7 @@ def tile(results: Results, split: Split, index: int, *, beside: int | None = Non
         ", another label than the test example" if differs else ""
     )
     return {
-        "example": links.name_of(split, int(index)),
+        "example": example_name(split, int(index)),
         "src": load.tile(results.id, split, int(index)),
         "alt": alt,
         "label": name,

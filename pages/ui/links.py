@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from kernel_core.spec import Split
-
 FOLLOW_JS = """
 const go = href => { const to = new URL(href, location.href); if (to.href === location.href) return;
   const main = document.querySelector('[data-testid=stMain]');    // keys.py comes back to where it was scrolled
@@ -40,11 +38,6 @@ Streamlit sends the browser a message, and the browser makes an entry, for each 
 step to the next window of ranks made two entries, the first a window that nobody had asked for, upside down; and the menu
 made one of the page that was left, without its parameters, to which Back then came.
 """
-
-
-def name_of(split: Split, index: int) -> str:
-    """An example's name in addresses and on the command line, as in test:123."""
-    return f"{split}:{index}"
 
 
 def query(**parameters: str | int | None) -> str:

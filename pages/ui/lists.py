@@ -17,7 +17,7 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
 from kernel_core.findings.pairs import confusion, of_labels, passes, random_queries
 from kernel_core.results.results import Results
-from kernel_core.spec import Split
+from kernel_core.spec import Split, example_name
 from pages.ui import links, load
 from pages.ui.confusion import pair_names
 from pages.ui.verdict import escape
@@ -132,5 +132,5 @@ def place(results: Results, split: Split, index: int, named: str) -> Place:
         found = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
     order = found.order
     at = int(np.flatnonzero(order == index)[0])
-    beside = [links.name_of(split, order[i]) if 0 <= i < len(order) else None for i in (at - 1, at + 1)]
+    beside = [example_name(split, order[i]) if 0 <= i < len(order) else None for i in (at - 1, at + 1)]
     return Place(at + 1, len(order), found.title, found.by, *beside)

@@ -11,10 +11,9 @@ import streamlit as st
 
 from kernel_core.findings.map_layout import ORDER, Map
 from kernel_core.results.results import Results
-from kernel_core.spec import ADJECTIVES
+from kernel_core.spec import ADJECTIVES, example_name
 from pages.ui import load
 from pages.ui.gallery import tile, tile_size
-from pages.ui.links import name_of
 from pages.ui.map_script import ANSWER_JS, JS
 
 CSS = """
@@ -124,7 +123,7 @@ def answer(results: Results, found: Map, point: int) -> dict[str, Any]:
     near = [int(i) for i in found.nearest[point]]
     against = "" if predicted == label else ", against the label"
     return {
-        "point": point, "name": name_of(split, index), "label": own["label"], "src": own["src"], "alt": own["alt"],
+        "point": point, "name": example_name(split, index), "label": own["label"], "src": own["src"], "alt": own["alt"],
         "words": [f"ensemble: {results.class_names[predicted]}, {confidence:.0%}{against}"],
         "near": near, "tiles": [tile(results, *found.example(i), beside=label) for i in near],
     }  # fmt: skip

@@ -7,7 +7,7 @@ import streamlit as st
 
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.results.results import Results
-from kernel_core.spec import SIMILARITIES, Split
+from kernel_core.spec import SIMILARITIES, Split, example_name
 from pages.ui import links, load
 from pages.ui.gallery import Cell, Tile, gallery, tile
 from pages.ui.why import runs_in_words
@@ -87,9 +87,9 @@ def show_lists(
             head += f" · {common} of {len(shown)} also the kernel's"
         tiles = []
         for at, (i, value) in enumerate(zip(shown.tolist(), values[:k].tolist(), strict=True)):
-            note = f"{value:.3f} · {links.name_of(among, i)}\n{_elsewhere(lists, name, i, at + 1)}"
+            note = f"{value:.3f} · {example_name(among, i)}\n{_elsewhere(lists, name, i, at + 1)}"
             made = tile(results, among, i, beside=label, note=note)
-            pair = links.pair_href(links.name_of(*query), made["example"])
+            pair = links.pair_href(example_name(*query), made["example"])
             tiles.append(Tile(**made, rank=at + 1, pair=pair))  # type: ignore[typeddict-item]
         cells.append({"id": number, "head": head, "groups": [{"title": "", "tiles": tiles}]})
     gallery(

@@ -12,7 +12,7 @@ import streamlit as st
 
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
-from kernel_core.spec import Split, named_example
+from kernel_core.spec import Split, example_name, parse_example
 from pages.ui import links, lists
 from pages.ui.gallery import Cell, gallery, tile
 
@@ -20,15 +20,10 @@ LONGEST = 12  # steps that a trail keeps
 CRUMB = 40  # pixels
 
 
-def counts(results: Results) -> dict[Split, int]:
-    """How many examples each split of the source has."""
-    return {split: len(examples) for split, examples in results.examples.items()}
-
-
 def named(results: Results, parameter: str, default: str = "test:0") -> tuple[Split, int]:
     """The example that a parameter of the address names. If it names none the page says so and stops here."""
     try:
-        return named_example(st.query_params.get(parameter, default), counts(results))
+        return parse_example(st.query_params.get(parameter, default), results.example_counts)
     except RequestError as error:
         st.warning(f"In the address, {parameter}: {error}", icon=":material/warning:")
         st.button(f"Show {default}", on_click=_go, args=({parameter: default},), key=f"reset_{parameter}")
@@ -40,7 +35,7 @@ def trail(results: Results, current: str) -> list[str]:
     known = []
     for text in st.query_params.get("trail", "").split(",")[-LONGEST:]:
         try:
-            name = links.name_of(*named_example(text, counts(results)))
+            name = example_name(*parse_example(text, results.example_counts))
         except RequestError:
             continue
         if name == current:  # back where we were: the way goes on from there
@@ -68,7 +63,7 @@ def _jump(results: Results, current: str, way: list[str]) -> None:
     if not typed.strip():
         return
     try:
-        name = links.name_of(*named_example(typed, counts(results)))
+        name = example_name(*parse_example(typed, results.example_counts))
     except RequestError as error:
         st.session_state["typed_wrong"] = str(error)
         return
@@ -80,7 +75,7 @@ def _jump(results: Results, current: str, way: list[str]) -> None:
 def show_ways(results: Results, split: Split, index: int, way: list[str]) -> None:
     """The row of controls: previous, random, next, and an example to type; where the example stands."""
     current, here = (
-        links.name_of(split, index),
+        example_name(split, index),
         lists.place(results, split, index, st.query_params.get("list", "")),
     )
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
@@ -90,7 +85,7 @@ def show_ways(results: Results, split: Split, index: int, way: list[str]) -> Non
             key.capitalize(), key=key, icon=icons[key], on_click=_go, disabled=to is None,
             args=({"example": to or current, "trail": ""},),
         )  # fmt: skip
-    anywhere = links.name_of(split, random.randrange(len(results.examples[split])))
+    anywhere = example_name(split, random.randrange(len(results.examples[split])))
     row.button("Random", key="random_example", icon=":material/casino:", on_click=_go,
                args=({"example": anywhere, "trail": ""},))  # fmt: skip
     row.text_input(
@@ -108,7 +103,7 @@ def show_trail(results: Results, way: list[str], current: str) -> None:
         return
     tiles = []
     for at, name in enumerate([*way, current]):
-        split, index = named_example(name, counts(results))
+        split, index = parse_example(name, results.example_counts)
         tiles.append({**tile(results, split, index, note=name), "carried": carried(way[:at])})
     cell: Cell = {"id": 0, "head": "", "groups": [{"title": "", "tiles": tiles}]}  # type: ignore[typeddict-item]
     gallery(results, [cell], layout="crumbs", key="trail", label="the way here", px=CRUMB)
@@ -119,20 +114,20 @@ def partner(results: Results, a: tuple[Split, int], by: str = "") -> str:
     if a[0] != results.query:
         return "test:0"
     neighbors = results.neighbors_by(by or next(iter(results.neighbors)))
-    return links.name_of(results.database, int(neighbors.indices[a[1], 0]))
+    return example_name(results.database, int(neighbors.indices[a[1], 0]))
 
 
 def show_pair_ways(results: Results, a: tuple[Split, int], b: tuple[Split, int]) -> None:
     """Previous and next pair of the list that the address names, each example with its nearest; and both swapped."""
     here = lists.place(results, *a, st.query_params.get("list", ""))
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    if here.by and links.name_of(*b) == partner(results, a, here.by):
+    if here.by and example_name(*b) == partner(results, a, here.by):
         for key, to, icon in (("previous", here.previous, "left"), ("next", here.next, "right")):
-            other = partner(results, named_example(to, counts(results)), here.by) if to else ""
+            other = partner(results, parse_example(to, results.example_counts), here.by) if to else ""
             row.button(
                 key.capitalize(), key=key, icon=f":material/chevron_{icon}:", on_click=_go, disabled=not to,
                 args=({"a": to or "", "b": other},),
             )  # fmt: skip
         row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
-    swapped = {"a": links.name_of(*b), "b": links.name_of(*a)}
+    swapped = {"a": example_name(*b), "b": example_name(*a)}
     row.button("Swap", key="swap", icon=":material/swap_horiz:", on_click=_go, args=(swapped,))
