@@ -6,28 +6,21 @@ Screenshots are left in test-screenshots/, which git ignores.
 import json
 import os
 import re
-import subprocess
-import sys
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.support import forked
-from tests.support.command import ROOT, assert_no_torch, free_port, run_cli, wait_until_healthy
+from tests.support.browser import listen, server, settle, shoot, tab, visit
+from tests.support.command import ROOT, run_cli
 from tests.support.planted import write_log, write_parquet
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = (
-    45_000  # milliseconds; a wait ends as soon as it may, this long only on a machine with much else to do
-)
-expect.set_options(PATIENCE)
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-SHOTS = ROOT / "test-screenshots"
 PAGES = {
     "overview": "/",
     "near_duplicates": "/near_duplicates",
@@ -42,94 +35,6 @@ CELLS = {
     "random_examples": ".g.columns .c",
     "example": ".g.lists .c",
 }
-
-
-@contextmanager
-def server(environment, log):
-    """The app served as `kernel-explorer serve` does once everything is built; yields its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with open(log, "w") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        wait_until_healthy(process, port)
-        yield f"http://127.0.0.1:{port}"
-        assert_no_torch(process)
-    finally:
-        process.terminate()
-        process.wait(60)
-    said = log.read_text()
-    assert "Traceback" not in said, said[-3000:]
-    assert "Session State API" not in said, said[-3000:]
-
-
-@pytest.fixture(scope="module")
-def digits_url(digits_cache, tmp_path_factory):
-    environment = dict(digits_cache, KERNEL_EXPLORER_SOURCE="digits")
-    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def cifar10_url(cifar10, cifar10_cache, tmp_path_factory):
-    environment = dict(cifar10_cache, KERNEL_EXPLORER_SOURCE=str(cifar10))
-    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
-
-
-@contextmanager
-def tab(browser, url, width=1400, scheme="light"):
-    """A tab in a fresh profile; fails on any error in the page's scripts."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 1000}, color_scheme=scheme, base_url=url
-    )
-    page, errors = context.new_page(), []
-    page.set_default_timeout(PATIENCE)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not errors, errors
-
-
-def settle(page):
-    """Wait until the script has run, nothing is stale, and no exception is shown."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.wait_for_function("!document.querySelector('[data-stale=true]')")
-    assert page.locator("[data-testid=stException]").count() == 0
-
-
-def visit(page, address):
-    """Open an address and wait for its tiles, which the browser draws after the script has ended."""
-    page.goto(address)
-    settle(page)
-    if not address.startswith("/?") and address != "/":
-        page.locator(".g .c, .q canvas[data-shows], [data-testid=stAlert]").or_(
-            page.get_by_role("button", name="Build it now")
-        ).first.wait_for()
-
-
-def listen(page):
-    """Wait until the page hears keys: its list of them is filled just before."""
-    page.locator("dialog dl dt").first.wait_for(state="attached")
-
-
-def shoot(page, name):
-    SHOTS.mkdir(exist_ok=True)
-    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    size = page.viewport_size
-    page.set_viewport_size({"width": size["width"], "height": min(max(height, 600), 4000)})
-    page.screenshot(path=SHOTS / f"{name}.png")
-    page.set_viewport_size(size)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_browser import browser, digits_url, settle, tab, visit  # noqa: F401 (browser and digits_url are fixtures)
+from tests.support.browser import settle, tab, visit
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,7 @@ def expect_framed(page, pair):
     assert [each for each, _, stroke, _ in matrix(page) if stroke == CHOSEN] == ([pair] if pair else [])
 
 
-def test_click_on_a_cell_filters_and_control_and_address_follow(browser, digits_url):  # noqa: F811
+def test_click_on_a_cell_filters_and_control_and_address_follow(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/failure_modes?by=penultimate")
         cells = matrix(page)

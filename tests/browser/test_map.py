@@ -5,41 +5,26 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from kernel_core import pipeline
 from kernel_core.findings import pairs
 from kernel_core.results.results import open_map, open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
-from tests.browser.test_browser import FLAGS, server, settle, shoot, tab
+from tests.support.browser import server, settle, shoot, tab
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chrome(chromium):
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def url(digits_cache, tmp_path_factory):
-    environment = dict(digits_cache, KERNEL_EXPLORER_SOURCE="digits")
-    with server(environment, tmp_path_factory.mktemp("server") / "log") as url:
-        yield url
 
 
 def store_of(environment):
     return Store(Path(environment["KERNEL_EXPLORER_CACHE"]))
 
 
-def test_threshold_follows_the_pointer_and_stays_in_the_address(chrome, url, digits_cache):
+def test_threshold_follows_the_pointer_and_stays_in_the_address(browser, digits_url, digits_cache):
     results = open_results(SourceRequest("digits"), store_of(digits_cache))
     values = pairs.nearest_pairs(results.neighbors_by("kernel"), *results.labels)["similarity"].to_numpy("f8")
-    with tab(chrome, url) as page:
+    with tab(browser, digits_url) as page:
         page.goto("/similarities")
         settle(page)
         grip, count = page.locator(".t .grip"), page.locator(".t .count")
@@ -94,10 +79,10 @@ BESIDE_A_POINT = """
 
 
 @pytest.mark.slow
-def test_map_is_built_from_the_page(chrome, digits_cache, tmp_path):
+def test_map_is_built_from_the_page(browser, digits_cache, tmp_path):
     copytree(digits_cache["KERNEL_EXPLORER_CACHE"], tmp_path / "cache", ignore=ignore_patterns("map"))
     here = {"KERNEL_EXPLORER_SOURCE": "digits", "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")}
-    with server({**digits_cache, **here}, tmp_path / "log") as url, tab(chrome, url) as page:
+    with server({**digits_cache, **here}, tmp_path / "log") as url, tab(browser, url) as page:
         page.goto("/map")
         page.get_by_role("button", name="Build it now").click()
         page.wait_for_selector(".m canvas.points[data-ms]", timeout=200_000)
@@ -106,9 +91,9 @@ def test_map_is_built_from_the_page(chrome, digits_cache, tmp_path):
         shoot(page, "digits_map")
 
 
-def test_map_is_hovered_and_opened(chrome, url, digits_cache, no_umap):
+def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
     pipeline.build_map(SourceRequest("digits"), store=store_of(digits_cache))
-    with tab(chrome, url) as page:
+    with tab(browser, digits_url) as page:
         page.goto("/map")
         page.wait_for_selector(".m canvas.points[data-ms]")
         settle(page)

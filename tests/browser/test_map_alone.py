@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.ui import map_script, map_view
-from tests.browser.test_browser import browser  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +25,7 @@ said => { const bus = globalThis.__kernelExplorerMap;
 
 
 @contextmanager
-def shown(browser, classes, width=1000):  # noqa: F811
+def shown(browser, classes, width=1000):
     """A page that shows a map of 200 test and 400 training examples and nothing else."""
     rng = np.random.default_rng(0)
     names = [f"class number {c}" for c in range(classes)]
@@ -57,7 +56,7 @@ def at(page, x, y):
     return np.array([x - box["x"] - seen["x"], y - box["y"] - seen["y"]]) / seen["s"]
 
 
-def test_two_fingers_zoom_and_move_what_lies_under_them(browser):  # noqa: F811
+def test_two_fingers_zoom_and_move_what_lies_under_them(browser):
     with shown(browser, 10, width=420) as (page, _):
         session = page.context.new_cdp_session(page)
 
@@ -87,7 +86,7 @@ def test_two_fingers_zoom_and_move_what_lies_under_them(browser):  # noqa: F811
         page.wait_for_function("x => document.querySelector('.m')._state.view.x === x", arg=moved["x"] + 30)
 
 
-def test_class_is_found_among_a_thousand(browser):  # noqa: F811
+def test_class_is_found_among_a_thousand(browser):
     with shown(browser, 1000) as (page, labels):
         legend, buttons = page.locator(".m .legend"), page.locator(".m .names button")
         there = np.unique(labels).tolist()
@@ -109,7 +108,7 @@ def test_class_is_found_among_a_thousand(browser):  # noqa: F811
         ]  # fmt: skip
 
 
-def test_map_of_one_class_has_no_search(browser):  # noqa: F811
+def test_map_of_one_class_has_no_search(browser):
     with shown(browser, 1) as (page, _):
         expect(page.locator(".m .names button")).to_have_text("class number 0600")
         assert page.get_by_placeholder("Find a class").count() == 0

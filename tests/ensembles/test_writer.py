@@ -24,10 +24,9 @@ from kernel_core.sources.parquet import _png
 from kernel_core.sources.source import ImagesFrom, SourceRequest
 from kernel_core.sources.source_toml import read_source_file, write_source_file
 from kernel_core.tensor_files import write_arrays
-from tests.line.test_bad_input import image_folder
 from tests.support import forked, writer_processes
 from tests.support.command import ROOT
-from tests.support.planted import CLASS_NAMES, png, write_parquet
+from tests.support.planted import CLASS_NAMES, image_folder, png, write_parquet
 from tests.support.writer_processes import CLASSES, SIZES, contents, run_of
 from tests.support.writer_processes import images as planted_images
 

@@ -6,8 +6,8 @@ import pytest
 from kernel_core.explain import bootstrap
 from kernel_core.explain.bootstrap import exact_kernel, how_sure, pair_interval, resamples, steps_of
 from kernel_core.explain.traces import Traces
-from tests.explain.test_contributions import kept
 from tests.support import oracle
+from tests.support.planted import kept
 
 
 def correlated(rng, runs, examples, classes, rho):

@@ -9,18 +9,11 @@ from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain import traces
 from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
-from kernel_core.records import Ensemble
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
-from kernel_core.similarity import embed
 from kernel_core.sources.source import SourceRequest
 from tests.support import oracle
-
-
-def kept(logits, split="train"):
-    """The rows of logits (M, N, C), as a build keeps them."""
-    ensemble = Ensemble(("made up",), ({split: logits},))
-    return traces.Traces(split, np.concatenate(list(embed.blocks_to_keep(ensemble, split))))
+from tests.support.planted import kept
 
 
 @pytest.fixture

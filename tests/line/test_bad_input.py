@@ -1,6 +1,5 @@
 """What bad input gets: one message with what was found, what was expected and what to do; never code run from it."""
 
-import os
 import pickle
 import shutil
 
@@ -16,19 +15,9 @@ from kernel_core.results.results import open_results
 from kernel_core.sources import images
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import ImagesFrom, SourceRequest
-from tests.support.planted import CLASS_NAMES, png, write_log, write_parquet
+from tests.support.planted import CLASS_NAMES, Bomb, image_folder, png, write_log, write_parquet
 
 LOGS = np.zeros((3, 5, 4), np.float16), np.zeros((3, 7, 4), np.float16)
-
-
-class Bomb:
-    """Unpickling this would make a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def test_missing_file_is_named(tmp_path):
@@ -247,15 +236,6 @@ def test_fewer_than_two_runs_are_refused_before_anything_is_opened():
 
 
 # images
-
-
-def image_folder(root, sizes):
-    for split in ("train", "test"):
-        for label, size in sizes.items():
-            (root / split / label).mkdir(parents=True)
-            for n in range(3):
-                color = (ord(label[0]) % 256, 10 * n, 80)
-                Image.new("RGB", size, color).save(root / split / label / f"{n}.png")
 
 
 def test_image_folder_is_read_in_sorted_order_whatever_the_mode(tmp_path):

@@ -18,8 +18,8 @@ from kernel_core.sources.source import SourceRequest
 from kernel_core.sources.source_toml import read_source_file
 from kernel_core.spec import SIMILARITIES
 from pages.ui.shell import PAGES
-from tests.pages.test_app import cells, open_page, text_of
 from tests.support import oracle
+from tests.support.app import cells, open_page, text_of
 from tests.support.command import invoke
 from tests.support.planted import write_source
 

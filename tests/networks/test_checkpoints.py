@@ -15,7 +15,7 @@ from kernel_core.networks import checkpoints
 from kernel_core.networks.outputs import outputs
 from kernel_core.networks.weights import load_weights
 from kernel_core.sources.source_toml import read_source_file
-from tests.line.test_bad_input import Bomb
+from tests.support.planted import Bomb
 from tests.support.writer_processes import CLASSES, contents
 from tests.support.writer_processes import images as planted_images
 

@@ -1,51 +1,17 @@
 """Each page run by Streamlit's own test driver, from app.py as the server does."""
 
-import json
-from pathlib import Path
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from kernel_core.findings.disagreement import label_agreement
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, random_queries, rank_window
 from kernel_core.pipeline import build
-from kernel_core.results.results import evaluation, open_results
-from kernel_core.results.store import Store
+from kernel_core.results.results import evaluation
 from kernel_core.sources.source import SourceRequest
 from pages.ui import load
 from pages.ui.gallery import tile_size
-from tests.support.command import ROOT
+from tests.support.app import cells, open_page, text_of, tiles
 
 PAGES = ["overview", "near_duplicates", "failure_modes", "example", "pair", "random_examples"]
-
-
-def open_page(name, **query):
-    """A page as its address opens it: run once, through app.py, no other page before it."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for key, value in query.items():
-        app.query_params[key] = str(value)
-    if name != "overview":
-        app.switch_page(f"pages/{name}.py")
-    app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def cells(app, key):
-    return json.loads(app.get_by_key(key).proto.json)["cells"]
-
-
-def text_of(app):
-    return " ".join(
-        element.value for element in [*app.markdown, *app.caption, *app.error, *app.info, *app.success]
-    )
-
-
-@pytest.fixture
-def digits(digits_cache, monkeypatch):
-    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", digits_cache["KERNEL_EXPLORER_CACHE"])
-    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", "digits")
-    return open_results(SourceRequest("digits"), Store(Path(digits_cache["KERNEL_EXPLORER_CACHE"])))
 
 
 def test_overview_shows_what_is_loaded_and_the_accuracies(digits):
@@ -173,10 +139,6 @@ def test_random_examples_say_how_often_labels_agree(digits):
     for name, title in (("kernel", "by kernel"), ("penultimate", "by penultimate features (cosine)")):
         share = label_agreement(digits.neighbors_by(name), *digits.labels, 2)
         assert shown[title] == f"{share:.1%}"
-
-
-def tiles(cell):
-    return [tile for group in cell["groups"] for tile in group["tiles"]]
 
 
 def test_tiles_and_pairs_are_links_that_take_their_list_along(digits):

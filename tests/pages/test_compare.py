@@ -14,22 +14,17 @@ from kernel_core.results.results import open_kernel_neighbors
 from kernel_core.sources.source import SourceRequest
 from pages.ui import charts
 from pages.ui.jobs import arguments
-from tests.pages.test_app import cells, digits, open_page, text_of  # noqa: F401 (digits is a fixture)
+from tests.support.app import cells, digits_table, open_page, text_of
 from tests.support.planted import write_parquet
 
 PAGES = ["disagreement", "feature_pairs"]
-
-
-def digits_table(results, *, first="kernel", second="penultimate", vote="majority of 3", k=5):
-    neighbors = results.neighbors_by(first), results.neighbors_by(second)
-    return disagreement.compare_votes(*neighbors, results.labels, rule=disagreement.RULES[vote], k=k)
 
 
 def ids(app, key):
     return [cell["id"] for cell in cells(app, key)]
 
 
-def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):  # noqa: F811
+def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):
     app = open_page("disagreement")
     table = disagreement.ranked(digits_table(digits), "lowest overlap")
     assert ids(app, "disagreement") == table["query_index"].tolist()[:10]
@@ -43,7 +38,7 @@ def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):  # noq
     assert shown["groups"][2]["title"] == expected
 
 
-def test_disagreement_marks_the_neighbors_that_both_lists_have(digits):  # noqa: F811
+def test_disagreement_marks_the_neighbors_that_both_lists_have(digits):
     app = open_page("disagreement", among=3, sheet=40)
     marked = 0
     for cell in cells(app, "disagreement"):
@@ -55,7 +50,7 @@ def test_disagreement_marks_the_neighbors_that_both_lists_have(digits):  # noqa:
     assert marked > 0
 
 
-def test_disagreement_counts_of_the_address(digits):  # noqa: F811
+def test_disagreement_counts_of_the_address(digits):
     app = open_page(
         "disagreement",
         one="pixels",
@@ -76,14 +71,14 @@ def test_disagreement_counts_of_the_address(digits):  # noqa: F811
         assert ids(app, "disagreement") == ranked["query_index"].tolist()[:10]
 
 
-def test_disagreement_of_one_class_counts_that_class_alone(digits):  # noqa: F811
+def test_disagreement_of_one_class_counts_that_class_alone(digits):
     app = open_page("disagreement", of_class="8")
     counts = disagreement.agreement(digits_table(digits).query("query_label == 8"))
     assert f"of {counts.total} examples" in text_of(app) or "no example on which just one" in text_of(app)
     assert {cell["groups"][0]["tiles"][0]["label"] for cell in cells(app, "disagreement")} == {"8"}
 
 
-def test_disagreement_offers_no_weighted_vote_by_minus_a_distance(digits):  # noqa: F811
+def test_disagreement_offers_no_weighted_vote_by_minus_a_distance(digits):
     app = open_page("disagreement", vote="weighted 20")
     assert app.get_by_key("vote").value == "weighted 20"
     app.get_by_key("other").set_value("penultimate-euclidean").run()
@@ -91,14 +86,14 @@ def test_disagreement_offers_no_weighted_vote_by_minus_a_distance(digits):  # no
     assert app.get_by_key("vote").value == "majority of 3"
 
 
-def test_disagreement_never_compares_a_measure_with_itself(digits):  # noqa: F811
+def test_disagreement_never_compares_a_measure_with_itself(digits):
     app = open_page("disagreement", other="pixels")
     app.get_by_key("one").set_value("pixels").run()
     assert not app.exception
     assert app.get_by_key("other").value != "pixels"
 
 
-def test_scoreboard_has_every_measure_and_the_ensemble(digits):  # noqa: F811
+def test_scoreboard_has_every_measure_and_the_ensemble(digits):
     table = open_page("disagreement").dataframe[0].value
     board = disagreement.scoreboard(digits.neighbors, digits.predictions, digits.labels)
     assert len(table) == 4 * 2 - 1 + 1, "four measures by two votes, one without weights, and the ensemble"
@@ -111,13 +106,13 @@ def test_scoreboard_has_every_measure_and_the_ensemble(digits):  # noqa: F811
     "wrong",
     [{"among": 51}, {"among": "x"}, {"order": "best"}, {"vote": "all"}, {"one": "x"}, {"of_class": "cat"}, {"sheet": 9999}],
 )  # fmt: skip
-def test_disagreement_puts_up_with_wrong_addresses(digits, wrong):  # noqa: F811
+def test_disagreement_puts_up_with_wrong_addresses(digits, wrong):
     app = open_page("disagreement", **wrong)
     assert len(cells(app, "disagreement")) == 10
     assert len(cells(app, "disagreement")[0]["groups"][1]["tiles"]) == 5
 
 
-def test_feature_pairs_show_both_rankings_of_one_window(digits):  # noqa: F811
+def test_feature_pairs_show_both_rankings_of_one_window(digits):
     app = open_page("feature_pairs", first=101, last=110, features="penultimate-euclidean")
     for key, name in (("pairs_kernel", "kernel"), ("pairs_penultimate-euclidean", "penultimate-euclidean")):
         pairs = nearest_pairs(digits.neighbors_by(name), *digits.labels)
@@ -158,7 +153,7 @@ def test_feature_pairs_offer_to_build_fewer_runs_and_then_say_how_many_hold(
     assert app.dataframe[1].value.iloc[0, 1] == f"{held} of 40"
 
 
-def test_feature_pairs_window_upside_down_is_explained(digits):  # noqa: F811
+def test_feature_pairs_window_upside_down_is_explained(digits):
     assert "lies beyond the last" in open_page("feature_pairs", first=90, last=80).error[0].value
 
 
@@ -211,7 +206,7 @@ def drawn(app):
     return json.loads(app.get("vega_lite_chart")[0].proto.spec)
 
 
-def test_confusion_cell_of_the_address_is_marked(digits):  # noqa: F811
+def test_confusion_cell_of_the_address_is_marked(digits):
     by = "penultimate"
     counts = confusion(label_mismatches(digits.neighbors_by(by), *digits.labels))
     query, database, count = (int(value) for value in counts.iloc[0])

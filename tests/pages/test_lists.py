@@ -7,8 +7,7 @@ import pytest
 from kernel_core.findings import disagreement, pairs
 from kernel_core.findings.pairs import confusion, label_mismatches, of_labels, random_queries
 from pages.ui import lists, load
-from tests.pages.test_app import cells, digits, open_page, text_of  # noqa: F401 (digits is a fixture)
-from tests.pages.test_compare import digits_table
+from tests.support.app import cells, digits_table, open_page, text_of
 
 GOOD = "disagreement:kernel:pixels:majority of 3:5:lowest overlap"
 # A page as its address sets it, its grid, and the list that its tiles take along.
@@ -41,7 +40,7 @@ def order_of(results, named, first, count):
 
 
 @pytest.mark.parametrize(("page", "query", "key", "named"), SHOWN)
-def test_next_is_the_pages_next(digits, page, query, key, named):  # noqa: F811
+def test_next_is_the_pages_next(digits, page, query, key, named):
     shown = cells(open_page(page, **query), key)
     names = [f"test:{cell['id']}" for cell in shown]
     tiles = [tile for cell in shown for group in cell["groups"] for tile in group["tiles"]]
@@ -51,7 +50,7 @@ def test_next_is_the_pages_next(digits, page, query, key, named):  # noqa: F811
     assert (here.position, here.previous) == (1, None)
 
 
-def test_next_follows_a_pair_of_labels(digits):  # noqa: F811
+def test_next_follows_a_pair_of_labels(digits):
     mismatches = label_mismatches(digits.neighbors_by("penultimate"), *digits.labels)
     query, database, count = (int(value) for value in confusion(mismatches).iloc[0])
     name = f"{digits.class_names[query]} ≠ {digits.class_names[database]}"
@@ -65,7 +64,7 @@ def test_next_follows_a_pair_of_labels(digits):  # noqa: F811
     assert order_of(digits, asked["list"], asked["example"], count) == [f"test:{i}" for i in expected]
 
 
-def test_list_goes_on_beyond_what_the_page_shows(digits):  # noqa: F811
+def test_list_goes_on_beyond_what_the_page_shows(digits):
     """A window of ranks is a place in the ranking, not another list: the next of its last is the next rank."""
     ranking = pairs.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)["query_index"]
     here = lists.place(digits, "test", ranking[77], "near_duplicates:kernel")
@@ -80,7 +79,7 @@ def test_list_goes_on_beyond_what_the_page_shows(digits):  # noqa: F811
 
 
 @pytest.fixture(autouse=True)
-def opened(digits):  # noqa: F811
+def opened(digits):
     """The pages' caches know the results by their id."""
     load.by_id[digits.id] = digits
 
@@ -94,13 +93,13 @@ def opened(digits):  # noqa: F811
      "disagreement:kernel:penultimate-euclidean:weighted 20:5:lowest overlap", "random_examples", "random_examples:-1",
      "random_examples:x", "a\x00b:\u2028"],
 )  # fmt: skip
-def test_list_that_names_none_is_the_split(digits, wrong):  # noqa: F811
+def test_list_that_names_none_is_the_split(digits, wrong):
     here = lists.place(digits, "test", 3, wrong)
     assert (here.position, here.title, here.by) == (4, "the test split", "")
     assert (here.previous, here.next) == ("test:2", "test:4")
 
 
-def test_list_that_lacks_the_example_is_the_split(digits):  # noqa: F811
+def test_list_that_lacks_the_example_is_the_split(digits):
     ten = random_queries(500, 7).tolist()
     outside = next(i for i in range(1, 500) if i not in ten)
     assert lists.place(digits, "test", outside, "random_examples:7").title == "the test split"
@@ -108,7 +107,7 @@ def test_list_that_lacks_the_example_is_the_split(digits):  # noqa: F811
     assert lists.place(digits, "test", ten[0], "random_examples:7").next == f"test:{ten[1]}"
 
 
-def test_pair_steps_through_the_filtered_list(digits):  # noqa: F811
+def test_pair_steps_through_the_filtered_list(digits):
     shown = cells(open_page("near_duplicates", first=1, last=500, **{"class": "3"}), "pairs")
     app = open_page("pair", **query_of(shown[0]["pair"]))
     app.get_by_key("next").click().run()

@@ -16,12 +16,8 @@ from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import SIMILARITIES
 from pages.ui.map_view import palette
-from tests.pages.test_app import open_page, text_of
+from tests.support.app import data_of, open_page, text_of
 from tests.support.planted import CLASS_NAMES, write_log, write_parquet
-
-
-def data_of(app, key):
-    return json.loads(app.get_by_key(key).proto.json)
 
 
 def array(text, dtype):

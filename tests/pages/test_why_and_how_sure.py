@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +14,10 @@ from kernel_core.explain import traces
 from kernel_core.explain.bootstrap import how_sure
 from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
-from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from pages.ui import jobs, why
+from tests.support.app import text_of
 
 
 def page():
@@ -46,17 +45,6 @@ def show(split, a, b, k=5, **query):
     app.run()
     assert not app.exception, app.exception
     return app
-
-
-def text_of(app):
-    return " ".join(element.value for element in [*app.markdown, *app.caption])
-
-
-@pytest.fixture
-def digits(digits_cache, monkeypatch):
-    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", digits_cache["KERNEL_EXPLORER_CACHE"])
-    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", "digits")
-    return open_results(SourceRequest("digits"), Store(Path(digits_cache["KERNEL_EXPLORER_CACHE"])))
 
 
 @pytest.fixture

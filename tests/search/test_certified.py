@@ -10,8 +10,8 @@ from kernel_core.search import certified as certify
 from kernel_core.search import topk
 from kernel_core.search.products import half
 from kernel_core.spec import PRECISIONS
-from tests.search.test_topk import DEVICES, Matrix, use_plan
 from tests.support import oracle
+from tests.support.matrix import DEVICES, Matrix, use_plan
 
 
 def unit_rows(n, dim, seed):

@@ -9,37 +9,9 @@ import torch
 from kernel_core.errors import RequestError
 from kernel_core.machine import Machine
 from kernel_core.search import products, topk
-from kernel_core.search.memory_plan import MemoryPlan, Size, plan_memory
+from kernel_core.search.memory_plan import Size, plan_memory
 from tests.support import forked, oracle
-
-DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")])]  # fmt: skip
-
-
-class Matrix:
-    """Rows held as they are, cut into runs; notes how many were asked for at a time."""
-
-    dtype = torch.float32
-
-    def __init__(self, rows, runs=1):
-        self.values = torch.as_tensor(rows, dtype=torch.float32).reshape(len(rows), -1, runs)
-        self.runs, self.width, self.raw_bytes = runs, self.values.shape[1], 4 * self.values.shape[1]
-        self.largest = self.most_runs = 0
-
-    def __len__(self):
-        return len(self.values)
-
-    def read(self, start, stop, runs):
-        raw = self.values[start:stop, :, runs].contiguous().numpy()
-        self.largest, self.most_runs = max(self.largest, stop - start), max(self.most_runs, raw.shape[2])
-        return raw
-
-    def rows(self, raw, start, runs):
-        return raw.reshape(len(raw), -1)
-
-
-def use_plan(monkeypatch, *sizes):
-    """MemoryPlan these sizes of chunk, block, tile and slice, whatever the budget."""
-    monkeypatch.setattr(topk, "plan_memory", lambda *_, **__: MemoryPlan(*sizes, 0))
+from tests.support.matrix import DEVICES, Matrix, use_plan
 
 
 def whole_numbers(n, dim, seed, high=3):

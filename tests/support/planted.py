@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 from safetensors.numpy import save_file
+
+from kernel_core.explain.traces import Traces
+from kernel_core.records import Ensemble
 
 CLASS_NAMES = ("ant", "bee", "cat", "dog", "elk")
 
@@ -93,3 +97,31 @@ def write_source(folder, planted):
         '[ensemble]\nfiles = ["runs/*/log.pt"]\n[features]\nfile = "penultimate.safetensors"\n'
     )
     return folder
+
+
+class Bomb:
+    """An object whose unpickling makes a folder, which proves that code was run."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def image_folder(root, sizes):
+    """Write three PNG files per split and label. sizes: label → (width, height)."""
+    for split in ("train", "test"):
+        for label, size in sizes.items():
+            (root / split / label).mkdir(parents=True)
+            for n in range(3):
+                color = (ord(label[0]) % 256, 10 * n, 80)
+                Image.new("RGB", size, color).save(root / split / label / f"{n}.png")
+
+
+def kept(logits, split="train"):
+    """Return the traces of logits (M, N, C) that a build keeps."""
+    from kernel_core.similarity import embed
+
+    ensemble = Ensemble(("made up",), ({split: logits},))
+    return Traces(split, np.concatenate(list(embed.blocks_to_keep(ensemble, split))))

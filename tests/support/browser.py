@@ -1,0 +1,82 @@
+"""The app in a real browser: a server, a tab, and what a test waits for.
+
+Screenshots are left in test-screenshots/, which git ignores.
+"""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from tests.support.command import ROOT, assert_no_torch, free_port, wait_until_healthy
+
+# Milliseconds. A wait ends as soon as it can; only a busy machine takes this long.
+PATIENCE = 45_000
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+SHOTS = ROOT / "test-screenshots"
+
+
+@contextmanager
+def server(environment, log):
+    """Serve the app as `kernel-explorer serve` does once everything is built; yield its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until_healthy(process, port)
+        yield f"http://127.0.0.1:{port}"
+        assert_no_torch(process)
+    finally:
+        process.terminate()
+        process.wait(60)
+    said = log.read_text()
+    assert "Traceback" not in said, said[-3000:]
+    assert "Session State API" not in said, said[-3000:]
+
+
+@contextmanager
+def tab(browser, url, width=1400, scheme="light"):
+    """Open a tab in a fresh profile; fail on any error in the page's scripts."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 1000}, color_scheme=scheme, base_url=url
+    )
+    page, errors = context.new_page(), []
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+def settle(page):
+    """Wait until the script has run, nothing is stale, and no exception is shown."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def visit(page, address):
+    """Open an address and wait for its tiles, which the browser draws after the script has ended."""
+    page.goto(address)
+    settle(page)
+    if not address.startswith("/?") and address != "/":
+        page.locator(".g .c, .q canvas[data-shows], [data-testid=stAlert]").or_(
+            page.get_by_role("button", name="Build it now")
+        ).first.wait_for()
+
+
+def listen(page):
+    """Wait until the page hears keys: its list of them is filled just before."""
+    page.locator("dialog dl dt").first.wait_for(state="attached")
+
+
+def shoot(page, name):
+    """Leave a screenshot of the whole page, up to 4,000 pixels high."""
+    SHOTS.mkdir(exist_ok=True)
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    size = page.viewport_size
+    page.set_viewport_size({"width": size["width"], "height": min(max(height, 600), 4000)})
+    page.screenshot(path=SHOTS / f"{name}.png")
+    page.set_viewport_size(size)
