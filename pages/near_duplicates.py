@@ -51,13 +51,13 @@ window = pairs[wanted & inside]
 
 pages = max(1, -(-len(window) // SHOWN))
 text = f"**{len(window):,} pairs** of rank {first:,}–{last:,} (of {total:,})"
-if not passes.all():
+if not wanted.all():
     text += " pass the filter"
     if (first, last) != (1, total):
-        text += f"; {int(passes.sum()):,} do in the whole ranking"
+        text += f"; {int(wanted.sum()):,} do in the whole ranking"
 with st.container(horizontal=True, vertical_alignment="center"):
     st.markdown(text + ".")
-    if not passes.all() and (first, last) != (1, total):
+    if not wanted.all() and (first, last) != (1, total):
         st.button("Show all ranks", on_click=show_all, key="all_ranks", type="tertiary")
 page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
 shown = window.iloc[(page - 1) * SHOWN : page * SHOWN]

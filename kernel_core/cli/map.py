@@ -50,6 +50,7 @@ def map_command(
     memory: int | None,
     progress_file: Path | None,
     csv_file: Path | None,
+    runs: int | None,
     **asked: Any,
 ) -> None:
     """Lay out all examples of SOURCE in the plane, by the kernel, for the app's page Map.
@@ -59,7 +60,7 @@ def map_command(
     \b
     Example:  kernel-explorer map digits --csv map.csv
     """
-    request = SourceRequest(source, **asked)
+    request = SourceRequest(source, runs, **asked)
     with reports_to(progress_file) as report:
         found = _map(request, device, memory, report)
     counts = zip(found.counts, ORDER, strict=True)
