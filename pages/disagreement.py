@@ -8,8 +8,8 @@ from kernel_core.findings.disagreement import ORDERS, RULES
 from kernel_core.records import Neighbors
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
+from pages.ui.controls import choose_similarity
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
-from pages.ui.state import choose_similarity
 
 shell.guard()
 results = load.results()

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from kernel_core.spec import example_name
-from pages.ui import how_sure, load, near, shell, verdict, walk
+from pages.ui import load, shell
+from pages.ui.panels import how_sure, neighbor_lists, verdict, walk
 
 shell.guard()
 results = load.results()
@@ -33,18 +34,18 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         )  # fmt: skip
     k = st.slider("Neighbors", 5, 50, 10, key="neighbors", bind="query-params", width=220)
 
-missing: near.Missing = {}
-lists = near.found(results, (split, index), among, missing)
+missing: neighbor_lists.Missing = {}
+lists = neighbor_lists.found(results, (split, index), among, missing)
 settings = {"among": among if among != results.database else None, "neighbors": k if k != 10 else None}
-near.show_lists(results, (split, index), among, k, lists, walk.carried([*way, current], **settings))
+neighbor_lists.show_lists(results, (split, index), among, k, lists, walk.carried([*way, current], **settings))
 st.caption(
     "A click makes a neighbor the next example; *compare* opens the pair. Below its similarity (Euclidean: minus the "
     "distance) stands where it is among the 50 nearest by the others, and by how many places it is nearer ▲ or farther ▼ "
     "there. Resting on one marks it in every list. ≠ and a dashed frame: another label than this example's."
-    + near.of_fewer_runs(results)
+    + neighbor_lists.of_fewer_runs(results)
 )
 
-near.offer(missing)
+neighbor_lists.offer(missing)
 
 if st.toggle(
     "How sure is the kernel's list?", key="sure", bind="query-params",

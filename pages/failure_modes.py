@@ -6,9 +6,9 @@ import streamlit as st
 from kernel_core.findings.pairs import confusion, of_labels
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
-from pages.ui.confusion import confusion_matrix, pair_names
+from pages.ui.controls import choose_similarity
 from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
-from pages.ui.state import choose_similarity
+from pages.ui.panels.confusion import confusion_matrix, pair_names
 
 shell.guard()
 results = load.results()

@@ -7,9 +7,10 @@ from kernel_core.errors import NotBuilt
 from kernel_core.findings import pairs
 from kernel_core.report import pair_quality
 from kernel_core.spec import SIMILARITIES
-from pages.ui import jobs, lists, load, near, shell
+from pages.ui import jobs, lists, load, shell
+from pages.ui.controls import choose_ranks, stop_if_reversed
 from pages.ui.gallery import Cell, gallery, tile
-from pages.ui.ranks import choose_ranks, stop_if_reversed
+from pages.ui.panels import neighbor_lists
 
 shell.guard()
 results = load.results()
@@ -22,7 +23,7 @@ total = len(load.ranking(results.id, "kernel"))
 M = len(results.predictions.single)  # runs
 features = [name for name in ("penultimate", "penultimate-euclidean") if name in results.neighbors]
 if not features:
-    near.say_no_features(results, "the kernel's pairs stand alone")
+    neighbor_lists.say_no_features(results, "the kernel's pairs stand alone")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
     words = {str(n): n for n in FEWER if n < M} | {"all": M}

@@ -5,9 +5,8 @@ import streamlit as st
 from kernel_core.findings.pairs import passes
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
+from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed
 from pages.ui.gallery import Cell, gallery, tile
-from pages.ui.ranks import choose_ranks, stop_if_reversed
-from pages.ui.state import choose_similarity
 
 shell.guard()
 results = load.results()

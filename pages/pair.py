@@ -4,7 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.spec import SIMILARITIES, example_name
-from pages.ui import compare, load, near, shell, verdict, walk, why
+from pages.ui import compare, load, shell
+from pages.ui.panels import neighbor_lists, verdict, walk, why
 
 shell.guard()
 results = load.results()
@@ -22,13 +23,16 @@ compare.show_pair(results, a, b, best)
 left, right = st.columns([3, 2], gap="large")
 with left:
     st.subheader("How near is each to the other?", anchor=False)
-    rows, missing = [], near.Missing()
+    rows, missing = [], neighbor_lists.Missing()
     if a == b:
         st.info(
             "A and B are the same example, and an example is never its own neighbor.", icon=":material/info:"
         )
     for name in results.neighbors if a != b else ():
-        there, back = near.rank(results, a, b, name, missing), near.rank(results, b, a, name, missing)
+        there, back = (
+            neighbor_lists.rank(results, a, b, name, missing),
+            neighbor_lists.rank(results, b, a, name, missing),
+        )
         value = there or back
         rows.append(
             {
@@ -42,9 +46,9 @@ with left:
         st.dataframe(pd.DataFrame(rows), hide_index=True)
         st.caption(
             "Larger is nearer; Euclidean is minus the distance. An example is never its own neighbor."
-            + near.of_fewer_runs(results)
+            + neighbor_lists.of_fewer_runs(results)
         )
-    near.offer(missing)
+    neighbor_lists.offer(missing)
 with right:
     st.subheader("How alike are the pixels?", anchor=False)
     st.dataframe(

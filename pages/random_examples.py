@@ -7,16 +7,17 @@ import streamlit as st
 from kernel_core.findings.disagreement import label_agreement, overlap
 from kernel_core.findings.pairs import random_queries
 from kernel_core.spec import SIMILARITIES
-from pages.ui import lists, load, near, shell
+from pages.ui import lists, load, shell
+from pages.ui.controls import choose_similarity
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
-from pages.ui.state import choose_similarity
+from pages.ui.panels import neighbor_lists
 
 shell.guard()
 results = load.results()
 
 st.header("Random examples: the kernel's neighbors beside another measure's")
 if "penultimate" not in results.neighbors:
-    near.say_no_features(results, "pixels stand beside the kernel")
+    neighbor_lists.say_no_features(results, "pixels stand beside the kernel")
 
 
 def another() -> None:

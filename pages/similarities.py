@@ -7,7 +7,7 @@ import streamlit as st
 from kernel_core.findings.pairs import default_ranks, histogram, label_agreement_curve, window_length
 from kernel_core.spec import SIMILARITIES
 from pages.ui import load, shell
-from pages.ui.state import choose_similarity
+from pages.ui.controls import choose_similarity
 from pages.ui.threshold import DIGITS, threshold_chart
 
 shell.guard()

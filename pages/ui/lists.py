@@ -19,8 +19,8 @@ from kernel_core.findings.pairs import confusion, of_labels, passes, random_quer
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
 from pages.ui import links, load
-from pages.ui.confusion import pair_names
-from pages.ui.verdict import escape
+from pages.ui.panels.confusion import pair_names
+from pages.ui.panels.verdict import escape
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,16 @@ from kernel_core.explain.contributions import explain, most_influential
 from kernel_core.pipeline import build
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
-from pages.ui import jobs, why
+from pages.ui import jobs
+from pages.ui.panels import why
 from tests.support.app import text_of
 
 
 def page():
     import streamlit as st
 
-    from pages.ui import how_sure, load, why
+    from pages.ui import load
+    from pages.ui.panels import how_sure, why
 
     results = load.results()
     split, a, b, k = st.session_state["asked"]

@@ -12,7 +12,7 @@ from kernel_core.results.results import Results
 from kernel_core.spec import Split
 from pages.ui import load
 from pages.ui.gallery import Cell, gallery, tile
-from pages.ui.why import MARKED, PLAIN, TEXT, Example, runs_in_words
+from pages.ui.panels.why import MARKED, PLAIN, TEXT, Example, runs_in_words
 
 SMALL = 64  # pixels a tile of a list aims at
 SURE = 0.95  # of the resamples
