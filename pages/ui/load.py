@@ -28,6 +28,7 @@ from kernel_core.findings.pairs import confusion, label_mismatches, nearest_pair
 from kernel_core.report import pair_quality
 from kernel_core.results.keys import K
 from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
+from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split
 from pages.ui import charts, jobs
@@ -52,7 +53,7 @@ def _open(name: str, runs: int | None, files: int | None, precision: str) -> Res
 
 
 by_id: dict[str, Results] = {}  # what `tile` may name by its id
-_opened_by: dict[str, SourceRequest] = {}
+_opened_by: dict[str, tuple[SourceRequest, Store]] = {}
 
 
 def results() -> Results:
@@ -66,7 +67,7 @@ def results() -> Results:
     except (KernelExplorerError, ValueError) as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
-    by_id[found.id], _opened_by[found.id] = found, wanted
+    by_id[found.id], _opened_by[found.id] = found, (wanted, Store())
     _prepare_soon(found.id)
     return found
 
@@ -197,7 +198,10 @@ def tile(results_id: str, split: Split, index: int) -> str:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
     """What a similarity compares, of every split, for neighbors on demand. Raises `NotBuilt` where the cache lacks it."""
-    found = read_vectors(_opened_by[results_id], by_id[results_id], similarity)
+    # From the cache that the results came from: the thread of `_prepare_soon` asks a second later, when the
+    # environment may name another one.
+    opened_by, store = _opened_by[results_id]
+    found = read_vectors(opened_by, by_id[results_id], similarity, store)
     return {split: vectors_of(similarity, of_split) for split, of_split in found.items()}
 
 

@@ -190,6 +190,16 @@ def test_what_neighbors_on_demand_need_is_prepared_before_the_first_click(digits
     assert len(cells(open_page("example", example="train:5"), "lists")) == 4
 
 
+def test_what_is_prepared_later_comes_from_the_cache_of_the_results(source_folder, cache, monkeypatch):
+    """The thread that prepares it runs on after the page is drawn, and must not write to a cache named since."""
+    results = build(SourceRequest(str(source_folder)))
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
+    open_page("overview")
+    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(cache / "another"))
+    load._prepare_soon(results.id).join(20)
+    assert not (cache / "another").exists()
+
+
 def test_example_says_what_the_ensemble_says(digits):
     app = open_page("example", example="train:17")
     said = digits.predictions_of["train"]
