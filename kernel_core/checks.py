@@ -47,15 +47,15 @@ def refuse_lonely(specs: Sequence[KernelSpec], examples: Mapping[Split, ExampleS
 def check_alignment(ensemble: Ensemble, examples: Mapping[Split, ExampleSet]) -> None:
     """Raise `DataError` unless the logits have one row an image and one column a class."""
     for split, example_set in examples.items():
-        if ensemble.examples(split) != len(example_set):
+        if ensemble.example_count(split) != len(example_set):
             raise DataError(
-                f"{ensemble.names[0]}: its {split} logits are of {ensemble.examples(split):,} examples, but there are "
+                f"{ensemble.names[0]}: its {split} logits are of {ensemble.example_count(split):,} examples, but there are "
                 f"{len(example_set):,} {split} images and labels; expected one each, in the same order."
             )
     names = next(iter(examples.values())).class_names
-    if ensemble.classes != len(names):
+    if ensemble.class_count != len(names):
         raise DataError(
-            f"{ensemble.names[0]}: its logits have {ensemble.classes} classes, but the images have {len(names)} class "
+            f"{ensemble.names[0]}: its logits have {ensemble.class_count} classes, but the images have {len(names)} class "
             f"names ({', '.join(names[:12])}{', …' if len(names) > 12 else ''}); expected as many."
         )
 

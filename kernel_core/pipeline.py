@@ -202,7 +202,7 @@ class _Builder:
 
     def _predict(self, ensemble: Ensemble, of: ExampleSet, key: str) -> None:
         predictions = predict(ensemble, of.split, of.labels, self.progress)
-        if predictions.single.mean() < 1.5 / ensemble.classes:
+        if predictions.single.mean() < 1.5 / ensemble.class_count:
             log.warning(
                 "the runs of %s are right on only %.1f %% of the %s labels, as by chance: are its images in the "
                 "order of its logits?", self.keys.source.name, 100 * predictions.single.mean(), of.split,
@@ -212,8 +212,11 @@ class _Builder:
 
     def _keep_rows(self, ensemble: Ensemble) -> None:
         """Write what explains a value, of as many runs as there is room for; a failure leaves results without it."""
-        examples = {split: ensemble.examples(split) for split in self.keys.rows}
-        C, M = ensemble.classes, runs_kept(ensemble.run_count, sum(examples.values()) * ensemble.classes)
+        examples = {split: ensemble.example_count(split) for split in self.keys.rows}
+        C, M = (
+            ensemble.class_count,
+            runs_kept(ensemble.run_count, sum(examples.values()) * ensemble.class_count),
+        )
         if M < 2:
             log.warning("%s is too large to keep what explains its values", self.keys.source.name)
             return

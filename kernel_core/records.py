@@ -99,7 +99,7 @@ class Ensemble:
         return sum(len(next(iter(part.values()))) for part in self.parts)
 
     @property
-    def classes(self) -> int:
+    def class_count(self) -> int:
         """C, the number of classes."""
         return int(next(iter(self.parts[0].values())).shape[2])
 
@@ -112,7 +112,7 @@ class Ensemble:
                     "ensemble alone during a build, and run the command again."
                 )
 
-    def examples(self, split: Split) -> int:
+    def example_count(self, split: Split) -> int:
         """N, the number of examples of a split."""
         return int(self.parts[0][split].shape[1])
 

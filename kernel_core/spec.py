@@ -13,6 +13,7 @@ from kernel_core.errors import RequestError
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 ADJECTIVES: dict[Split, str] = {"train": "training", "test": "test"}  # in texts, as in "a training example"
+NEIGHBORS_KEPT = 50  # by every build; pages and verbs show the first of them
 PRECISIONS = ("auto", "exact", "certified", "fast")  # search/certified.py says what they mean
 TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
 """What is done to the logits before they are standardized over the runs → its name shown to people."""
@@ -39,7 +40,7 @@ class KernelSpec:
     similarity: str
     query: Split = "test"
     database: Split = "train"
-    k: int = 50
+    k: int = NEIGHBORS_KEPT
     run_count: int | None = None
     transform: str = "log_softmax"
     classes: tuple[int, ...] | None = None

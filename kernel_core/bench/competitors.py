@@ -94,7 +94,7 @@ def original(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
 
     A class that does not vary over the runs gives NaN, as it does there.
     """
-    device, M, C = torch.device(job.device), ensemble.run_count, ensemble.classes
+    device, M, C = torch.device(job.device), ensemble.run_count, ensemble.class_count
 
     def normalised(split: Split) -> Tensor:
         parts = [torch.from_numpy(part[split]).to(device).float() for part in ensemble.parts]
@@ -152,7 +152,7 @@ def sklearn_brute(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
 
 def oracle(ensemble: Ensemble, job: Job, _lap: Laps) -> Top:
     """The k + 1 nearest of the sampled query rows (all, if there are no more), in float64."""
-    M, C = ensemble.run_count, ensemble.classes
+    M, C = ensemble.run_count, ensemble.class_count
 
     def normalised(split: Split, which: slice | npt.NDArray[np.int64]) -> Tensor:
         logits = np.concatenate([part[split][:, which] for part in ensemble.parts])

@@ -103,7 +103,9 @@ def _measured(method: str, job: Job) -> dict[str, Any]:
         "anonymous": memory.peak,
         "cuda": torch.cuda.max_memory_allocated(device) if on_cuda else None,
         # Right after ours, so that both see the same machine.
-        "product": product_peak(ensemble.run_count * ensemble.classes, device) if method == "ours" else {},
+        "product": product_peak(ensemble.run_count * ensemble.class_count, device)
+        if method == "ours"
+        else {},
     }
 
 

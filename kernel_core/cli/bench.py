@@ -204,7 +204,7 @@ def _job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[J
 
     ensemble = open_ensemble(files)
     ensemble = ensemble.first(request.runs or ensemble.run_count)
-    queries, database = ensemble.examples("test"), ensemble.examples("train")
+    queries, database = ensemble.example_count("test"), ensemble.example_count("train")
     for name, there in (("queries", queries), ("database", database)):
         if (getattr(request, name) or 1) > there:
             raise RequestError(
@@ -221,7 +221,7 @@ def _job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[J
         files=files, runs=ensemble.run_count, queries=queries, database=database, k=request.k, device=device,
         precision=choose_precision(request.precision, torch.device(device)), budget=request.memory or BUDGET[device],
     )  # fmt: skip
-    return job, ensemble.classes
+    return job, ensemble.class_count
 
 
 def _row(job: Job, answers: list[dict[str, Any]], reference: Top, planted: dict[int, int]) -> dict[str, Any]:

@@ -26,12 +26,12 @@ from kernel_core.ensembles.log_file import LOGIT_KEYS, load_tensors, write_log
 from kernel_core.ensembles.manifest import Identity
 from kernel_core.errors import DataError
 from kernel_core.files import UNFINISHED, write_json
+from kernel_core.sources.source_toml import FEATURES
 from kernel_core.spec import SPLITS, Split
 from kernel_core.tensor_files import write_arrays
 
 RUNS_PER_PART = 500  # as in the published ensemble
 PACKED = "runs/part-*/log.pt"
-FEATURES = "penultimate.safetensors"
 
 
 @dataclass(frozen=True)

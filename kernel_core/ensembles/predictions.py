@@ -28,7 +28,11 @@ def predict(
 
     Raises `DataError` on a NaN or infinite logit.
     """
-    N, C, M = ensemble.examples(split), ensemble.classes, ensemble.run_count  # examples, classes, runs
+    N, C, M = (
+        ensemble.example_count(split),
+        ensemble.class_count,
+        ensemble.run_count,
+    )  # examples, classes, runs
     size = max(1, BLOCK_BYTES // (4 * C * RUNS_AT_A_TIME))
     right = np.zeros(M)
     predicted, confidence = np.empty(N, np.int64), np.empty(N, np.float32)

@@ -26,7 +26,7 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.ensembles.folder import FEATURES, PACKED, RunFiles, read_arrays
+from kernel_core.ensembles.folder import PACKED, RunFiles, read_arrays
 from kernel_core.ensembles.inputs import COPIES, GivenImages, run_arrays, run_number
 from kernel_core.ensembles.manifest import (
     FILE,
@@ -43,7 +43,7 @@ from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
 from kernel_core.sources.parquet import write_parquet
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.sources.source_toml import write_source_file
+from kernel_core.sources.source_toml import FEATURES, write_source_file
 from kernel_core.spec import Split
 from kernel_core.tensor_files import write_arrays
 

@@ -18,7 +18,6 @@ from kernel_core.sources.source import Source, SourceRequest
 from kernel_core.spec import KernelSpec, Split
 
 PREDICTED = "accuracy, mean, spread, votes, and votes run by run"  # what an entry of predictions holds
-K = 50  # neighbors kept; every page and every verb slices them
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Keys:
     def map(self) -> str:
         """The key of the map of all examples by the kernel of these runs and all classes."""
         order = [split for split in ORDER if split in self.source.images.splits]
-        specs = [KernelSpec("kernel", q, d, k=K, run_count=self.run_count) for q in order for d in order]
+        specs = [KernelSpec("kernel", q, d, run_count=self.run_count) for q in order for d in order]
         return key_of(
             {"kind": "map", "recipe": dict(RECIPE), "neighbors": [self.key(spec) for spec in specs]}
         )
@@ -149,7 +148,7 @@ def _specs(source: Source, request: SourceRequest, offered: tuple[str, ...]) -> 
     asked = request.similarities or (("kernel",) if request.is_variant(splits) else offered)
     for similarity in asked:
         refuse_unoffered(source.name, similarity, offered)
-    kernel = replace(request.kernel(splits), k=K)
+    kernel = request.kernel(splits)
     if not {kernel.query, kernel.database} <= set(splits):
         raise RequestError(
             f"Neighbors {kernel.direction} were asked for, but {source.name} has logits of the {splits[0]} split alone, "

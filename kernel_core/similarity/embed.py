@@ -90,13 +90,13 @@ class KernelRows(_SimilarityRows):
             )
         self.ensemble, self.split, self.transform, self.known = ensemble, split, transform, moments
         self.runs = ensemble.run_count
-        self.classes = range(ensemble.classes) if classes is None else classes
+        self.classes = range(ensemble.class_count) if classes is None else classes
         self.width = len(self.classes)
         self.stored = np.result_type(*(part[split] for part in ensemble.parts))
-        self.raw_bytes = ensemble.classes * self.stored.itemsize
+        self.raw_bytes = ensemble.class_count * self.stored.itemsize
 
     def __len__(self) -> int:
-        return self.ensemble.examples(self.split)
+        return self.ensemble.example_count(self.split)
 
     def moments(self, device: torch.device) -> Moments:
         """Mean and spread over all the runs, of all examples; computed on the device if they are not known."""
@@ -110,7 +110,7 @@ class KernelRows(_SimilarityRows):
     def read(self, start: int, stop: int, runs: slice) -> npt.NDArray[Any]:
         """The logits (m, b, C) of these runs of all files, one after the other."""
         first, last, _ = runs.indices(self.runs)
-        raw = np.empty((last - first, stop - start, self.ensemble.classes), self.stored)
+        raw = np.empty((last - first, stop - start, self.ensemble.class_count), self.stored)
         into = torch.from_numpy(raw)  # torch copies with all cores
         self.ensemble.check_unchanged()
         at = 0

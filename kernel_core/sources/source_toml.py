@@ -16,6 +16,7 @@ from kernel_core.sources import images
 from kernel_core.sources.source import ImagesFrom, Source
 from kernel_core.spec import SPLITS, Split
 
+FEATURES = "penultimate.safetensors"  # the name of the files of features that this program writes
 SCHEMA = {
     "": {"name", "images", "ensemble", "features"},
     "images": {"train", "test", "torchvision", "root", "folder", "size"},

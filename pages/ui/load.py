@@ -26,11 +26,10 @@ from kernel_core.findings import disagreement
 from kernel_core.findings.map_layout import Map
 from kernel_core.findings.pairs import confusion, label_mismatches, nearest_pairs, rank_window
 from kernel_core.report import pair_quality
-from kernel_core.results.keys import K
 from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import Split
+from kernel_core.spec import NEIGHBORS_KEPT, Split
 from pages.ui import charts, jobs
 
 
@@ -209,7 +208,7 @@ def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
 def nearest(
     results_id: str, split: Split, index: int, similarity: str, among: Split
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The nearest `K` examples of one split to any example: from the build's neighbors, or computed on demand.
+    """The nearest `NEIGHBORS_KEPT` examples of one split to any example: from the build's neighbors, or computed on demand.
 
     Raises `NotBuilt` where the cache lacks what they are computed from.
     """
@@ -218,7 +217,7 @@ def nearest(
         kept = found.neighbors_by(similarity)
         return kept.indices[index], kept.values[index]
     of = vectors(results_id, similarity)
-    return on_demand.nearest(of[split], index, of[among], K, excludes_self=split == among)
+    return on_demand.nearest(of[split], index, of[among], NEIGHBORS_KEPT, excludes_self=split == among)
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)

@@ -19,7 +19,7 @@ def ensemble_of(test, train, pieces=1):
 def rows(ensemble, split):
     return (
         embed.KernelRows(ensemble, split)
-        .block(0, ensemble.examples(split), torch.device("cpu"))
+        .block(0, ensemble.example_count(split), torch.device("cpu"))
         .double()
         .numpy()
     )
