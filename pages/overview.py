@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.findings.pairs import default_ranks
-from kernel_core.results.results import evaluation
+from kernel_core.results.results import ACCURACY_TITLES, evaluation
 from kernel_core.spec import ADJECTIVES
 from pages.ui import load, shell
 
@@ -30,14 +30,7 @@ if results.features_layer:
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Accuracy on the test set")
-    rows = [
-        ("One run, mean", accuracy["single"]),
-        ("Ensemble, averaged logits", accuracy["ensemble"]),
-        ("Kernel, 3 nearest", accuracy["kernel_knn3"]),
-        ("Kernel, 20 nearest, weighted", accuracy["kernel_weighted20"]),
-        ("Penultimate features, 3 nearest", accuracy["penultimate_knn3"]),
-        ("Pixels, 3 nearest", accuracy["pixels_knn3"]),
-    ]
+    rows = [(title, accuracy[name]) for name, title in ACCURACY_TITLES.items()]
     table = pd.DataFrame([row for row in rows if row[1] is not None], columns=["how", "accuracy"])
     table["shown"] = [f"{value:.2%}" for value in table["accuracy"]]
     table["kernel"] = table["how"].str.startswith("Kernel")

@@ -161,7 +161,7 @@ def evaluate_command(results: Results, as_json: bool) -> None:
     click.echo(results.title)
     print_evaluation(accuracy, results.offered)
     for c, value in by_class.items():
-        print_accuracy(f"kernel of class {label_text(c, results.class_names)}, 3 nearest", value)
+        print_accuracy(f"Kernel of class {label_text(c, results.class_names)}, 3 nearest", value)
 
 
 @main.command()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
+from kernel_core.results.results import ACCURACY_TITLES
 
 
 def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
@@ -36,19 +37,12 @@ def print_table(table: pd.DataFrame, class_names: tuple[str, ...], csv_file: Pat
     click.echo(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
 
-EVALUATION_TITLES = {
-    "single": "one run, mean",
-    "ensemble": "ensemble (averaged logits)",
-    "kernel_knn3": "kernel, 3 nearest",
-    "kernel_weighted20": "kernel, 20 nearest weighted by value^4",
-    "penultimate_knn3": "penultimate features (cosine), 3 nearest",
-    "pixels_knn3": "pixels, 3 nearest",
-}
-
-
 def print_evaluation(accuracy: Mapping[str, float | None], offered: Collection[str]) -> None:
-    """A line an accuracy, a fraction; where there is none, why. offered: similarities that the source gives."""
-    for key, title in EVALUATION_TITLES.items():
+    """Print one line per accuracy, or the reason it is missing.
+
+    accuracy: what `evaluation` returns. offered: the similarities that the source has, asked for or not.
+    """
+    for key, title in ACCURACY_TITLES.items():
         value = accuracy[key]
         why = "not asked for" if key.partition("_")[0] in offered else "no features"
         print_accuracy(title, why if value is None else value)
@@ -56,7 +50,7 @@ def print_evaluation(accuracy: Mapping[str, float | None], offered: Collection[s
 
 def print_accuracy(title: str, value: float | str) -> None:
     """One line: a fraction as a percentage, or words in its place."""
-    click.echo(f"{title:<46} {value if isinstance(value, str) else f'{100 * value:6.2f} %'}")
+    click.echo(f"{title:<46} {value if isinstance(value, str) else f'{value:7.2%}'}")
 
 
 def label_text(label: int, class_names: tuple[str, ...]) -> str:

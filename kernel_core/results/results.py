@@ -244,6 +244,17 @@ def read_vectors(
         ) from None
 
 
+ACCURACY_TITLES = {
+    "single": "One run, mean",
+    "ensemble": "Ensemble, averaged logits",
+    "kernel_knn3": "Kernel, 3 nearest",
+    "kernel_weighted20": "Kernel, 20 nearest, weighted by value⁴",
+    "penultimate_knn3": "Features (cosine), 3 nearest",
+    "pixels_knn3": "Pixels, 3 nearest",
+}
+"""Each accuracy of `evaluation` → its name shown to people."""
+
+
 def evaluation(results: Results) -> dict[str, float | int | None]:
     """The accuracies on the query split, as fractions; None where there are no neighbors by that similarity.
 

@@ -55,7 +55,7 @@ def test_evaluate_json_has_the_promised_keys(digits_cache):
 def test_evaluate_for_people_says_the_same(digits_cache):
     exact = json.loads(invoke("evaluate", "digits", "--json", env=digits_cache).stdout)
     done = invoke("evaluate", "digits", env=digits_cache)
-    assert re.search(rf"kernel, 3 nearest +{100 * exact['kernel_knn3']:.2f} %", done.stdout)
+    assert re.search(rf"Kernel, 3 nearest +{exact['kernel_knn3']:.2%}", done.stdout)
 
 
 def test_pairs_csv_has_the_promised_columns(digits_cache, tmp_path):

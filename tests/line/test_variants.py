@@ -197,13 +197,13 @@ def test_evaluate_names_the_variant_and_says_what_is_not_there(source_folder, ca
     words = ("evaluate", source_folder, "--query", "train", "--transform", "none")
     lines = invoke(*words).stdout.splitlines()
     assert lines[0] == "planted, 24 runs, raw logits, train→train"
-    assert lines[5].split() == ["penultimate", "features", "(cosine),", "3", "nearest", "not", "asked", "for"]
+    assert lines[5].split() == ["Features", "(cosine),", "3", "nearest", "not", "asked", "for"]
     found = json.loads(invoke(*words, "--json").stdout)
     assert [found[name] for name in ("query", "database", "transform", "classes")] == [
         "train", "train", "none", None,
     ]  # fmt: skip
     assert found["penultimate_knn3"] is found["pixels_knn3"] is found["kernel_class_knn3"] is None
-    assert lines[3].split()[-2] == f"{100 * found['kernel_knn3']:.2f}"
+    assert lines[3].split()[-1] == f"{found['kernel_knn3']:.2%}"
     text = (source_folder / "source.toml").read_text()
     (source_folder / "source.toml").write_text(text.split("[features]")[0])
     lines = invoke(*words).stdout.splitlines()
@@ -218,7 +218,7 @@ def test_evaluate_gives_an_accuracy_for_each_class(source_folder, cache, planted
     lines = invoke(*words).stdout.splitlines()
     assert lines[0] == "planted, 24 runs"
     for c, (line, name) in enumerate(zip(lines[7:], ("ant", "bee", "cat", "dog", "elk"), strict=True)):
-        assert line.split() == f"kernel of class {c} {name}, 3 nearest {100 * each[c]:.2f} %".split()
+        assert line.split() == f"Kernel of class {c} {name}, 3 nearest {each[c]:.2%}".split()
 
 
 def test_neighbors_are_of_the_split_that_the_example_names(source_folder, cache, planted):
