@@ -20,10 +20,10 @@ TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
 
 
 SIMILARITIES = {
-    "kernel": "kernel",
-    "penultimate": "penultimate features (cosine)",
-    "penultimate-euclidean": "penultimate features (Euclidean)",
-    "pixels": "pixels",
+    "kernel": "Kernel",
+    "penultimate": "Features (cosine)",
+    "penultimate-euclidean": "Features (Euclidean)",
+    "pixels": "Pixels",
 }
 """Name on the command line and in URLs → name shown to people. Larger is always nearer."""
 

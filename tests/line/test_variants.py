@@ -237,7 +237,7 @@ def test_neighbors_are_of_the_split_that_the_example_names(source_folder, cache,
             labels[database][n["database_index"]] for n in one["neighbors"]
         ]
     people = invoke("neighbors", source_folder, "--query", "train:7", "--transform", "none").stdout
-    assert people.startswith("train:7, label 2 cat, by kernel (raw logits)\n")
+    assert people.startswith("train:7, label 2 cat, by Kernel (raw logits)\n")
 
 
 def test_pairs_and_failures_name_their_splits(source_folder, cache, tmp_path):

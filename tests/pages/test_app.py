@@ -136,7 +136,7 @@ def test_random_examples_are_those_of_the_seed(digits):
 def test_random_examples_say_how_often_labels_agree(digits):
     app = open_page("random_examples")
     shown = {metric.label: metric.value for metric in app.metric}
-    for name, title in (("kernel", "by kernel"), ("penultimate", "by penultimate features (cosine)")):
+    for name, title in (("kernel", "by Kernel"), ("penultimate", "by Features (cosine)")):
         share = label_agreement(digits.neighbors_by(name), *digits.labels, 2)
         assert shown[title] == f"{share:.1%}"
 
@@ -295,7 +295,7 @@ def test_example_of_results_without_rows_offers_them(source_folder, cache, monke
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
     app = open_page("example", example="train:3")
     assert len(cells(app, "lists")) == 3
-    assert "kernel" in app.info[0].value
+    assert "Kernel" in app.info[0].value
     assert app.get_by_key("prepare_for_neighbors").label == "Prepare it now"
     assert len(cells(open_page("example", example="test:3"), "lists")) == 4
 
@@ -311,7 +311,7 @@ def test_page_without_features_shows_kernel_and_pixels(page, source_folder, cach
         assert "features" in app.info[0].value
         assert "--model MODULE:FUNCTION" in app.info[0].value
         assert "under `[features]`" in app.info[0].value
-        assert [group["title"] for group in cells(app, "random")[0]["groups"]] == ["test", "kernel", "pixels"]
+        assert [group["title"] for group in cells(app, "random")[0]["groups"]] == ["test", "Kernel", "Pixels"]
     if page == "near_duplicates":
         assert len(cells(app, "pairs")) == 40
 

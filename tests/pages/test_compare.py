@@ -34,7 +34,7 @@ def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):
     assert f"{round(row['overlap'] * 5)} of 5" in shown["head"]
     mark = "✓" if row["second_right"] else "✗"
     voted = digits.class_names[row["second_vote"]]
-    expected = f"penultimate features (cosine): {mark} {voted}, {row['second_share']:.0%} of the vote"
+    expected = f"Features (cosine): {mark} {voted}, {row['second_share']:.0%} of the vote"
     assert shown["groups"][2]["title"] == expected
 
 
@@ -64,7 +64,7 @@ def test_disagreement_counts_of_the_address(digits):
     assert [int(cell.split()[0]) for cell in shown] == [
         counts.both, counts.only_first, counts.only_second, counts.neither
     ]  # fmt: skip
-    assert f"pixels on {counts.only_first}" in text_of(app)
+    assert f"Pixels on {counts.only_first}" in text_of(app)
     assert f"{counts.only_second} test examples" in " ".join(each.value for each in app.subheader)
     ranked = disagreement.ranked(table, "first wrong, second right")
     if len(ranked):
@@ -98,7 +98,7 @@ def test_scoreboard_has_every_measure_and_the_ensemble(digits):
     board = disagreement.scoreboard(digits.neighbors, digits.predictions, digits.labels)
     assert len(table) == 4 * 2 - 1 + 1, "four measures by two votes, one without weights, and the ensemble"
     kernel = board.query("by == 'kernel' and vote == 'weighted' and k == 20")["accuracy"].item()
-    shown = table[(table["By"] == "kernel") & (table["Vote"] == "weighted")]["k = 20"].item()
+    shown = table[(table["By"] == "Kernel") & (table["Vote"] == "weighted")]["k = 20"].item()
     assert shown.startswith(f"{kernel:.2%}")
 
 
@@ -123,7 +123,7 @@ def test_feature_pairs_show_both_rankings_of_one_window(digits):
         assert cells(app, key)[0]["groups"][0]["tiles"][0]["note"].startswith(f"{confidence:.0%} ")
     numbers = pair_quality.numbers_of(digits, window)
     row = app.dataframe[0].value.iloc[1]
-    assert row["By"] == "penultimate features (Euclidean)"
+    assert row["By"] == "Features (Euclidean)"
     assert row["Pixel correlation"] == f"{numbers['pixel_correlation']:.2f}"
     assert row["Same label"] == f"{numbers['same_label']:.0%}"
     assert row["Ensemble's probability"] == f"{numbers['confidence']:.0%}"
