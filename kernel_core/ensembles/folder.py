@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 
 from kernel_core.ensembles.log_file import LOGIT_KEYS, load_tensors, write_log
 from kernel_core.ensembles.manifest import Identity
@@ -28,7 +27,7 @@ from kernel_core.errors import DataError
 from kernel_core.files import UNFINISHED, write_json
 from kernel_core.sources.source_toml import FEATURES
 from kernel_core.spec import SPLITS, Split
-from kernel_core.tensor_files import write_arrays
+from kernel_core.tensor_files import read_arrays, read_metadata, read_names, write_arrays
 
 RUNS_PER_PART = 500  # as in the published ensemble
 PACKED = "runs/part-*/log.pt"
@@ -142,7 +141,7 @@ class RunFiles:
         kept = read_metadata(path).get("run", "") if path.exists() else None
         if kept is not None and not kept.isdecimal():
             return True  # put there by somebody else
-        having = [run for run in pending if "features_test" in _names(self._pending_path(run))]
+        having = [run for run in pending if "features_test" in read_names(self._pending_path(run))]
         earlier = [] if kept is None or int(kept) in pending else [int(kept)]
         lowest = min([*having, *earlier], default=None)
         if lowest is None:
@@ -158,7 +157,7 @@ class RunFiles:
     def _has_lower_features(self, run: int) -> bool:
         """Whether the lowest run that is pending has features, or features were kept before, and of a lower run."""
         path, lowest = self.folder / FEATURES, min(self.pending, default=run)
-        if lowest < run and "features_test" in _names(self._pending_path(lowest)):
+        if lowest < run and "features_test" in read_names(self._pending_path(lowest)):
             return True
         kept = read_metadata(path).get("run", "") if path.exists() else ""
         return kept.isdecimal() and int(kept) < run and not self._pending_path(int(kept)).exists()
@@ -175,29 +174,3 @@ class RunFiles:
 
     def _part_path(self, part: int) -> Path:
         return self.folder / f"runs/part-{part:03d}/log.pt"
-
-
-def _names(path: Path) -> set[str]:
-    with _opened(path) as file:
-        return set(file.keys())
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file. Raises `DataError` if it is damaged."""
-    with _opened(path) as file:
-        return file.metadata() or {}
-
-
-def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """The arrays and the metadata of a safetensors file. Raises `DataError` if it is damaged."""
-    with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="np") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged ({error}); remove it, and add what it held again.") from None

@@ -26,7 +26,7 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.ensembles.folder import PACKED, RunFiles, read_arrays
+from kernel_core.ensembles.folder import PACKED, RunFiles
 from kernel_core.ensembles.inputs import COPIES, GivenImages, run_arrays, run_number
 from kernel_core.ensembles.manifest import (
     FILE,
@@ -45,7 +45,7 @@ from kernel_core.sources.parquet import write_parquet
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.source_toml import FEATURES, write_source_file
 from kernel_core.spec import Split
-from kernel_core.tensor_files import write_arrays
+from kernel_core.tensor_files import read_arrays, write_arrays
 
 LOCK = ".lock"
 
