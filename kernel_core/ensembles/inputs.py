@@ -1,4 +1,4 @@
-"""What a writer of ensembles is given, images and runs, checked and brought to the form in which it is stored."""
+"""The input of `EnsembleWriter`, images and runs: checked, and converted to the form that is stored."""
 
 from __future__ import annotations
 
@@ -27,16 +27,23 @@ LARGEST = float(np.finfo(np.float16).max)  # 65,504
 
 
 @dataclass(frozen=True, eq=False)
-class GivenImages:
-    """Labelled images in memory, to be copied; or a reference to files, for the section [images] of a source."""
+class InputImages:
+    """Labeled images: in memory, to be copied, or in files, which the source.toml will refer to in [images].
+
+    Exactly one of `examples` and `reference` is set. class_names: None if neither the caller nor the images
+    name the classes yet.
+    """
 
     class_names: tuple[str, ...] | None
     examples: dict[Split, ExampleSet] | None = None
     reference: ImagesFrom | None = None
 
     @classmethod
-    def of(cls, images: Any, class_names: Sequence[str] | None) -> GivenImages | None:
-        """What `EnsembleWriter` takes for images. Raises `DataError` or `RequestError` where it is something else."""
+    def of(cls, images: Any, class_names: Sequence[str] | None) -> InputImages | None:
+        """Convert the argument `images` of `EnsembleWriter`; None stays None.
+
+        Raises `DataError` or `RequestError` for anything that it does not take.
+        """
         names = None if class_names is None else tuple(str(name) for name in class_names)
         if images is None:
             return None
@@ -45,44 +52,46 @@ class GivenImages:
         if isinstance(images, ImagesFrom):
             if images.reader != "digits":
                 return cls(names, reference=images)
-            images = {
-                split: load_examples(images, split) for split in SPLITS
-            }  # nothing a source could refer to
+            images = {split: load_examples(images, split) for split in SPLITS}  # no file to refer to
         if not isinstance(images, Mapping) or set(images) not in ({"train", "test"}, {"test"}):
-            found = sorted(map(str, images)) if isinstance(images, Mapping) else type(images).__name__
             raise RequestError(
-                f"images is {found}; expected a mapping with train and test, or test alone, a path, or the name of a "
-                "torchvision dataset."
+                f"images {_keys_or_type(images)}; expected a mapping with train and test, or with test "
+                "alone, a path, or the name of a torchvision dataset."
             )
         examples = alike(
             {split: _example_set(split, images[split], names) for split in SPLITS if split in images}
         )
         return cls(next(iter(examples.values())).class_names, examples)
 
-    def said(self, folder: Path) -> Identity:
-        """What this says of an ensemble in that folder, without reading any file."""
+    def identity(self, folder: Path) -> Identity:
+        """Return the part of an ensemble's identity that these images determine, without reading a file."""
+        names = list(self.class_names or ())
         if self.examples is not None:
-            return Identity(examples=fingerprints(self.examples), class_names=list(self.class_names or ()))
-        return Identity(images=self._table(folder), class_names=list(self.class_names or ()))
+            return Identity(examples=fingerprints(self.examples), class_names=names)
+        return Identity(images=self._images_section(folder), class_names=names)
 
-    def own(self, folder: Path) -> set[str]:
-        """The entries of the folder that these images are in."""
+    def entries_in(self, folder: Path) -> set[str]:
+        """Return the names of the folder's entries that hold these images."""
         if self.reference is None:
             return set()
-        inside = [path for path in self._paths().values() if path.is_relative_to(folder.resolve())]
-        parts = {path.relative_to(folder.resolve()).parts[:1] for path in inside}
-        return {part for (part,) in parts - {()}} | ({"train", "test"} if () in parts else set())
+        home = folder.resolve()
+        inside = [
+            path.relative_to(home).parts for path in self._paths().values() if path.is_relative_to(home)
+        ]
+        entries = {parts[0] for parts in inside if parts}
+        return entries | {"train", "test"} if () in inside else entries
 
     def load(self) -> dict[Split, ExampleSet]:
-        """Each split. Raises `DataError` where they cannot be read or other class names were given for them."""
+        """Load each split. Raises `DataError` if one cannot be read or has other classes than expected."""
         if self.examples is not None:
             return self.examples
         assert self.reference is not None
         examples = alike({split: load_examples(self.reference, split) for split in SPLITS})
-        found = examples["train"].class_names
-        if self.class_names not in (None, found):
+        names = examples["train"].class_names
+        if self.class_names not in (None, names):
             raise DataError(
-                f"The images have the classes {found}; the class names given are {self.class_names}."
+                f"The images have the classes {names}, but class_names is {self.class_names}. Pass the names "
+                "of the images, or none."
             )
         return examples
 
@@ -90,102 +99,115 @@ class GivenImages:
         assert self.reference is not None
         return {name: path.resolve() for name, path in self.reference.paths.items()}
 
-    def _table(self, folder: Path) -> dict[str, str | int]:
-        """The section [images]: paths relative to the folder where they are inside it."""
+    def _images_section(self, folder: Path) -> dict[str, str | int]:
+        """Return the section [images] of a source.toml; paths inside its folder are relative to it."""
         assert self.reference is not None
         home, paths = folder.resolve(), self._paths()
         if self.reference.reader == "torchvision" and paths["root"] == readers.torchvision_root().resolve():
             del paths["root"]
-        table: dict[str, str | int] = {
-            name: path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
-            for name, path in paths.items()
-        }
-        size = {} if self.reference.size is None else {"size": self.reference.size}
-        return ({"torchvision": self.reference.dataset} if self.reference.dataset else {}) | table | size
+        section: dict[str, str | int] = {}
+        if self.reference.dataset:
+            section["torchvision"] = self.reference.dataset
+        for name, path in paths.items():
+            section[name] = path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
+        if self.reference.size is not None:
+            section["size"] = self.reference.size
+        return section
 
 
-def _example_set(split: Split, given: Any, class_names: tuple[str, ...] | None) -> ExampleSet:
-    if isinstance(given, ExampleSet):
-        return ExampleSet(split, given.images, given.labels, class_names or given.class_names)
+def _keys_or_type(value: Any) -> str:
+    """Describe a value that should have been a mapping, as in "has the keys ['train']" or "is a list"."""
+    if isinstance(value, Mapping):
+        return f"has the keys {sorted(map(str, value))}"
+    return f"is a {type(value).__name__}"
+
+
+def _example_set(split: Split, labeled: Any, class_names: tuple[str, ...] | None) -> ExampleSet:
+    """Convert an `ExampleSet` or a pair (images, labels)."""
+    if isinstance(labeled, ExampleSet):
+        return ExampleSet(split, labeled.images, labeled.labels, class_names or labeled.class_names)
     try:
-        images, labels = (np.asarray(part) for part in given)
+        images, labels = (np.asarray(part) for part in labeled)
     except (TypeError, ValueError) as error:
         raise RequestError(
-            f"images[{split!r}] is a {type(given).__name__} ({error}); expected a pair of arrays, (images, labels)."
+            f"images[{split!r}] is a {type(labeled).__name__} ({error}); expected a pair of arrays, (images, "
+            "labels)."
         ) from None
-    if images.ndim == 3:  # grey: (N, H, W)
+    if images.ndim == 3:  # gray: (N, H, W)
         images = np.repeat(images[..., None], 3, axis=3)
     if labels.dtype.kind not in "iu" or labels.ndim != 1 or not len(labels):
         raise DataError(
-            f"{split} labels are {labels.dtype} {labels.shape}; expected whole numbers (N,), at least one of them."
+            f"{split} labels are {labels.dtype} {labels.shape}; expected integers (N,), at least one of them."
         )
     names = class_names or tuple(str(c) for c in range(int(labels.max()) + 1))
     return ExampleSet(split, images, labels.astype(np.int64), names)
 
 
 def run_number(run: Any) -> int:
-    """A run's number. Raises `RequestError` if it is none."""
+    """Return a run's number as an int. Raises `RequestError` if it is not a run number."""
     if isinstance(run, bool) or not isinstance(run, int | np.integer) or not 0 <= run <= LAST_RUN:
-        raise RequestError(f"The run is {run!r}; expected a whole number from 0 to {LAST_RUN:,}.")
+        raise RequestError(f"The run number is {run!r}; expected a whole number from 0 to {LAST_RUN:,}.")
     return int(run)
 
 
 def run_arrays(
-    run: int, logits: Mapping[Split, Any], features: Mapping[Split, Any] | None, known: Identity
+    run: int, logits: Mapping[Split, Any], features: Mapping[Split, Any] | None, identity: Identity
 ) -> dict[str, dict[Split, npt.NDArray[np.float16]]]:
-    """A run's logits, and its features if any, as float16 (N, C) and (N, D) a split.
+    """Convert a run's logits, and its features if any, to float16 (N, C) and (N, D) per split.
 
-    Raises `DataError` unless there is one row an example and one logit a class, all of them finite in float16 too.
+    Raises `DataError` unless there is one row per example and one logit per class, all finite in float16 too.
     """
-    found = {"logits": _splits(run, "logits", logits, known)}
-    classes = {split: values.shape[1] for split, values in found["logits"].items()}
-    for split, count in classes.items():
-        if count != len(known.class_names):
+    arrays = {"logits": _splits(run, "logits", logits, identity)}
+    class_counts = {split: values.shape[1] for split, values in arrays["logits"].items()}
+    for split, count in class_counts.items():
+        if count != len(identity.class_names):
             raise DataError(
-                f"Run {run}: its {split} logits are of {count} classes, but the images have "
-                f"{len(known.class_names)} ({', '.join(known.class_names[:12])}); expected one logit for each."
+                f"Run {run}: its {split} logits have {count} classes, but the images have "
+                f"{len(identity.class_names)} ({', '.join(identity.class_names[:12])}); expected one logit "
+                "per class."
             )
     if features is not None:
-        found["features"] = _splits(run, "features", features, known)
-        widths = {split: values.shape[1] for split, values in found["features"].items()}
+        arrays["features"] = _splits(run, "features", features, identity)
+        widths = {split: values.shape[1] for split, values in arrays["features"].items()}
         if len(set(widths.values())) != 1 or 0 in widths.values():
             raise DataError(
-                f"Run {run}: its features have the widths {widths}; expected one width, at least 1."
+                f"Run {run}: its features have the widths {widths}; expected the same width, at least 1."
             )
-    return found
+    return arrays
 
 
 def _splits(
-    run: int, what: str, given: Mapping[Split, Any], known: Identity
+    run: int, what: str, arrays: Mapping[Split, Any], identity: Identity
 ) -> dict[Split, npt.NDArray[np.float16]]:
-    if not isinstance(given, Mapping) or set(given) != set(known.splits):
-        found = sorted(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
+    if not isinstance(arrays, Mapping) or set(arrays) != set(identity.splits):
         raise DataError(
-            f"Run {run}: its {what} are of {found}; expected a mapping with {' and '.join(known.splits)}."
+            f"Run {run}: its mapping of {what} {_keys_or_type(arrays)}; expected a mapping with "
+            f"{' and '.join(identity.splits)}."
         )
     return {
-        s: _half(given[s], known.examples[s]["count"], f"Run {run}: its {s} {what}") for s in known.splits
+        split: _as_float16(arrays[split], identity.examples[split]["count"], f"Run {run}: its {split} {what}")
+        for split in identity.splits
     }
 
 
-def _half(given: Any, examples: int, about: str) -> npt.NDArray[np.float16]:
-    """An array or tensor (N, D) of any floating kind, rounded to float16; about: how a message about it begins."""
-    if isinstance(given, torch.Tensor):
-        given = given.detach().cpu()
-        given = given.float().numpy() if given.dtype == torch.bfloat16 else given.numpy()
-    values = np.asarray(given)
-    if values.dtype.kind != "f" or values.ndim != 2 or len(values) != examples:
+def _as_float16(array: Any, count: int, subject: str) -> npt.NDArray[np.float16]:
+    """Round an array or tensor (count, D) of any floating dtype to float16. subject: how errors begin."""
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu()
+        array = array.float().numpy() if array.dtype == torch.bfloat16 else array.numpy()
+    values = np.asarray(array)
+    if values.dtype.kind != "f" or values.ndim != 2 or len(values) != count:
         raise DataError(
-            f"{about} are {values.dtype} {values.shape}; expected floating numbers in {examples:,} rows, one for "
-            "each image in the same order."
+            f"{subject} are {values.dtype} {values.shape}; expected floating-point numbers in {count:,} "
+            "rows, one per image in the same order."
         )
     with np.errstate(over="ignore"):
         rounded = values.astype(np.float16)
     if not np.isfinite(rounded).all():
-        i, j = (int(place) for place in np.argwhere(~np.isfinite(rounded))[0])
+        i, j = (int(index) for index in np.argwhere(~np.isfinite(rounded))[0])
         if np.isfinite(values[i, j]):
-            problem = f"more than float16 holds ({LARGEST:,.0f}); expected smaller numbers. Scale them down"
+            problem = f"more than float16 holds ({LARGEST:,.0f}). Scale the numbers down."
         else:
-            problem = "expected finite numbers. Leave that run out, and say why with drop()"
-        raise DataError(f"{about}, example {i}, number {j}, is {values[i, j]}: {problem}.")
+            problem = "expected finite numbers. Leave that run out, and record the reason with drop()."
+        raise DataError(f"{subject} contain {values[i, j]} (example {i}, number {j}): {problem}")
     return rounded

@@ -1,8 +1,9 @@
-"""Logits of many runs, and penultimate features of one, from files: lazily mapped, never trusted.
+"""The files of an ensemble, read and written: `log.pt` with the logits of many runs, and features of one run.
 
-A `log.pt` is a torch.save'd dict with `logits` (runs, test examples, classes) and `logits_train` (runs, train
-examples, classes), the layout of the dataset `kjj0/cifar10-multirun-logits`. It is read with `weights_only=True`,
-so that no code in it can run, and memory-mapped, so that opening it reads next to nothing.
+A `log.pt` is a dict saved by torch.save with `logits` (runs, test examples, classes) and `logits_train`
+(runs, training examples, classes), the layout of the dataset `kjj0/cifar10-multirun-logits`. It is read with
+`weights_only=True`, so that no code in it can run, and memory-mapped, so that opening it reads almost
+nothing.
 """
 
 from __future__ import annotations
@@ -23,20 +24,21 @@ from kernel_core.records import Ensemble, Features
 from kernel_core.spec import SPLITS, Split
 
 LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
-FIX = "fetch or write it again"
+FIX = "Download or write it again."
 TEST_ALONE = (
-    ' If no logits of the training set were saved, write splits = ["test"] under [ensemble] in the source.toml: then '
-    "test examples are compared with one another."
+    ' If no logits of the training set were saved, write splits = ["test"] under [ensemble] in the '
+    "source.toml; test examples are then compared with one another."
 )
 
 
 def open_ensemble(
     files: tuple[Path, ...], root: Path | None = None, splits: tuple[Split, ...] = SPLITS
 ) -> Ensemble:
-    """The ensemble of these files, their runs in the files' order, of these splits alone; only headers are read yet.
+    """Open the files of an ensemble, reading only their headers; runs are in the order of the files.
 
-    Raises `DataError` for a missing, truncated or foreign file, one whose pickle asks for more than tensors and
-    plain values, a missing key, or files that disagree.
+    root: folder that messages name files relative to. splits: those to open. Raises `DataError` for a
+    missing, damaged or foreign file, one whose pickle asks for more than tensors and plain values, a missing
+    key, or files that disagree.
     """
     names = tuple(
         str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
@@ -47,43 +49,48 @@ def open_ensemble(
 
 def _open_logits(path: Path, splits: tuple[Split, ...]) -> dict[Split, npt.NDArray[Any]]:
     content = load_tensors(path)
-    found: dict[Split, npt.NDArray[Any]] = {}
+    logits: dict[Split, npt.NDArray[Any]] = {}
     for split, key in LOGIT_KEYS.items():
         if split not in splits:
             continue
         tensor = content.get(key)
         if not isinstance(tensor, torch.Tensor):
-            what = "is missing" if tensor is None else f"is a {type(tensor).__name__}"
+            problem = "is missing" if tensor is None else f"is a {type(tensor).__name__}"
+            hint = TEST_ALONE if split == "train" and "logits" in content else ""
             raise DataError(
-                f"{path}: {key!r} {what} (found: {', '.join(map(str, sorted(content))) or 'nothing'}); "
-                "expected the tensors 'logits' (test) and 'logits_train' of shape (runs, examples, classes)."
-                + (TEST_ALONE if split == "train" and "logits" in content else "")
+                f"{path}: {key!r} {problem} (found: {', '.join(map(str, sorted(content))) or 'nothing'}); "
+                "expected the tensors 'logits' (test) and 'logits_train', each of shape (runs, examples, "
+                "classes)." + hint
             )
         if not tensor.is_floating_point():
             raise DataError(f"{path}: {key!r} holds {tensor.dtype}; expected float16 or float32.")
-        # NumPy has no bfloat16; float32 holds every value of it.
-        found[split] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
-    return found
+        # NumPy has no bfloat16; float32 represents every value of it.
+        logits[split] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    return logits
 
 
 def load_tensors(path: Path) -> Mapping[str, Any]:
-    """The dict in a torch file, its tensors memory-mapped. Only tensors and plain values are ever unpickled."""
+    """Load the dict in a torch file, its tensors memory-mapped; only tensors and plain values are unpickled.
+
+    Raises `DataError` if the file is missing, damaged, or holds anything else.
+    """
     if not path.is_file():
         raise DataError(
-            f"{path} does not exist or is no file; expected a log.pt. Correct the source's [ensemble]."
+            f"{path} does not exist or is not a file; expected a log.pt. Correct [ensemble] in the "
+            "source.toml."
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0].split(". ")[0]
         raise DataError(
-            f"{path} is refused: it is not a torch file of tensors and plain values, and nothing in it was run "
-            f"({reason}). Expected a torch.save'd dict of tensors; {FIX}."
+            f"{path} is refused: it is not a torch file of tensors and plain values ({reason}). Nothing in "
+            f"it was run. Expected a dict of tensors, saved by torch.save. {FIX}"
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path} is damaged or not a torch file ({reason}); expected a log.pt, so {FIX}."
+            f"{path} is damaged or not a torch file ({reason}); expected a log.pt. {FIX}"
         ) from None
     if not isinstance(content, Mapping):
         raise DataError(
@@ -93,25 +100,27 @@ def load_tensors(path: Path) -> Mapping[str, Any]:
 
 
 def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
-    """Penultimate features from a safetensors file: a tensor (N, D) named as each of the splits, metadata run, layer.
+    """Load penultimate features from a safetensors file: one tensor (N, D) per split, metadata run and layer.
 
     Raises `DataError` if the file is missing, damaged, or lacks a tensor.
     """
     if not path.is_file():
         raise DataError(
-            f"{path} does not exist; the source's [features] names it. Put it there, or take that out."
+            f"{path} does not exist, but [features] in the source.toml names it. Restore the file, or remove "
+            "[features]."
         )
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:  # torch reads bfloat16 too, which NumPy cannot
             metadata = file.metadata() or {}
             missing = set(splits) - set(file.keys())
             if missing:
                 raise DataError(
-                    f"{path} lacks the tensor(s) {sorted(missing)}; expected {' and '.join(splits)}, each (N, D)."
+                    f"{path} lacks the tensor(s) {sorted(missing)}; expected {' and '.join(splits)}, each "
+                    "(N, D)."
                 )
             tensors = {split: file.get_tensor(split) for split in splits}
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged or not a safetensors file ({error}); {FIX}.") from None
+        raise DataError(f"{path} is damaged or not a safetensors file ({error}). {FIX}") from None
     values = {
         split: tensor.float().numpy().astype(np.float32, copy=False) for split, tensor in tensors.items()
     }
@@ -121,23 +130,24 @@ def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
 def write_log(
     path: Path,
     *,
-    runs: list[int],
+    run_numbers: list[int],
     logits: Mapping[str, npt.NDArray[np.float16]],
     accuracies: list[float],
     code: str,
 ) -> None:
-    """A `log.pt` in the layout of the published ensemble, with the numbers of its runs beside them.
+    """Write a `log.pt` in the layout of the published ensemble, with the numbers of its runs added.
 
-    logits: by the names of `ensembles.LOGIT_KEYS`, each (m, N, C). accuracies: on the test set, one a run.
+    logits: keyed by the values of `LOGIT_KEYS`, each (m, N, C). accuracies: on the test split, one per run.
+    code: a description of how the runs were made. Raises `OSError` if the disk refuses.
     """
     content = {
         **{name: torch.from_numpy(values) for name, values in logits.items()},
         "accs": torch.tensor(accuracies, dtype=torch.float32),
         "code": code,
-        "runs": runs,
+        "runs": run_numbers,
     }
     with writing(path) as file:
         try:
-            torch.save(content, file)  # to a name, torch would write that name into the archive
-        except RuntimeError as error:  # of the archive's writer, which the disk's own error led to
+            torch.save(content, file)  # given a path, torch would write its name into the archive
+        except RuntimeError as error:  # torch wraps the disk's own error, which is the useful one
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None

@@ -1,4 +1,4 @@
-"""What the folder of an ensemble says of itself, in `ensemble.json`: what it is an ensemble of, and what made it."""
+"""The manifest of an ensemble's folder, `ensemble.json`: the examples of its runs, and what made the runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from kernel_core.spec import SPLITS, Split
 
 FILE = "ensemble.json"
 FORMAT = 1
+UNTOUCHED = "Nothing in the folder was changed. Choose another folder."
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What runs must have in common to stand in one folder. Plain JSON values; None and empty are "not said".
+    """What all runs of a folder have in common, as plain JSON values; None and empty mean "not specified".
 
-    images: the section [images] of the folder's `source.toml`. examples: per split their number and SHA-256.
-    made_by: what the runs were made by, as its maker describes it.
+    images: the section [images] of the folder's `source.toml`. examples: split → their count and SHA-256.
+    made_by: how the runs were made, in the words of whoever made them.
     """
 
     images: dict[str, str | int] = field(default_factory=dict)
@@ -35,25 +36,25 @@ class Identity:
     made_by: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `ensemble.json`."""
+        """Return the content of `ensemble.json`."""
         return {"format": FORMAT, **asdict(self)}
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """The splits that its examples are of."""
+        """The splits that the examples are of."""
         return tuple(split for split in SPLITS if split in self.examples)
 
-    def of(self, examples: Mapping[Split, ExampleSet], copies: Mapping[Split, str]) -> Identity:
-        """The same, said of these examples, which are copied to those files unless they are referred to."""
+    def completed(self, examples: Mapping[Split, ExampleSet], copies: Mapping[Split, str]) -> Identity:
+        """Fill in what these examples determine. copies: files of images that are copied, not referred to."""
         images: dict[str, str | int] = self.images or {str(split): copies[split] for split in examples}
         names = list(next(iter(examples.values())).class_names)
         return Identity(images, fingerprints(examples), names, self.name, self.layer, self.made_by or {})
 
     def differences(self, other: Identity) -> Iterator[str]:
-        """In what the other differs from what is said here, as in "seed is 0 there, 1 here"."""
-        for name, said in asdict(self).items():
-            if said or (name == "made_by" and said is not None):
-                yield from _differences(name, getattr(other, name), said)
+        """Yield where `other` differs from what is specified here, as in "seed is 0 there, 1 here"."""
+        for name, here in asdict(self).items():
+            if here or (name == "made_by" and here is not None):
+                yield from _differences(name, getattr(other, name), here)
 
 
 def _differences(name: str, there: Any, here: Any) -> Iterator[str]:
@@ -68,9 +69,9 @@ def _differences(name: str, there: Any, here: Any) -> Iterator[str]:
 
 
 def read_identity(folder: Path) -> Identity | None:
-    """What the folder says of itself; None where it says nothing.
+    """Read a folder's manifest; return None if it has none.
 
-    Raises `RequestError` if its `ensemble.json` was not written by this program.
+    Raises `RequestError` if the manifest was not written by this program.
     """
     path = folder / FILE
     try:
@@ -78,47 +79,46 @@ def read_identity(folder: Path) -> Identity | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise RequestError(f"{path} cannot be read ({error}); {_ELSEWHERE}") from None
+        raise RequestError(f"{path} cannot be read ({error}). {UNTOUCHED}") from None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise RequestError(f"{path} says of no ensemble of ours; {_ELSEWHERE}")
+        raise RequestError(f"{path} is not an ensemble manifest written by Kernel Explorer. {UNTOUCHED}")
     try:
         return Identity(**content)
     except TypeError:
-        raise RequestError(f"{path} says other things than ours do; {_ELSEWHERE}") from None
+        raise RequestError(f"{path} has unknown or missing fields. {UNTOUCHED}") from None
 
 
-_ELSEWHERE = "nothing in the folder was touched. Name another folder."
-
-
-def refuse_other(folder: Path, known: Identity, said: Identity) -> None:
-    """Raise `RequestError` if what is said here is not what the folder says of itself."""
-    differences = list(said.differences(known))
+def refuse_other_ensemble(folder: Path, in_folder: Identity, wanted: Identity) -> None:
+    """Raise `RequestError` if the folder's identity differs from what is specified in the wanted one."""
+    differences = list(wanted.differences(in_folder))
     if differences:
-        raise RequestError(f"{folder} holds another ensemble: {'; '.join(differences)}; {_ELSEWHERE}")
+        raise RequestError(f"{folder} holds another ensemble: {'; '.join(differences)}. {UNTOUCHED}")
 
 
-def refuse_foreign(folder: Path, own: set[str]) -> None:
-    """Raise `RequestError` if a folder that says nothing of itself holds other entries than those named."""
+def refuse_foreign_files(folder: Path, expected: set[str]) -> None:
+    """Raise `RequestError` if a folder without a manifest holds other entries than the expected ones."""
     if folder.exists() and not folder.is_dir():
         raise RequestError(
-            f"{folder} is a file; expected a folder, or no such name yet. Name another folder."
+            f"{folder} is a file; expected a folder, or a path that does not exist yet. Choose another "
+            "folder."
         )
     try:
-        found = sorted(entry.name for entry in folder.iterdir())
+        entries = sorted(entry.name for entry in folder.iterdir())
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RequestError(f"{folder} cannot be read ({error.strerror}); {_ELSEWHERE}") from None
-    foreign = [name for name in found if name not in own and not name.startswith(f"{FILE}.")]
+        raise RequestError(f"{folder} cannot be read ({error.strerror}). {UNTOUCHED}") from None
+    foreign = [name for name in entries if name not in expected and not name.startswith(f"{FILE}.")]
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         raise RequestError(
-            f"{folder} is no ensemble of ours: it has no {FILE}, but holds {', '.join(foreign[:3])}{more}; {_ELSEWHERE}"
+            f"{folder} is not an ensemble written by Kernel Explorer: it has no {FILE}, but holds "
+            f"{', '.join(foreign[:3])}{more}. {UNTOUCHED}"
         )
 
 
 def fingerprints(examples: Mapping[Split, ExampleSet]) -> dict[str, dict[str, Any]]:
-    """Per split the number of examples, and the SHA-256 of their images and labels."""
+    """Compute, per split, the number of examples and the SHA-256 of their images and labels."""
     return {str(split): _fingerprint(example_set) for split, example_set in examples.items()}
 
 
@@ -129,8 +129,8 @@ def _fingerprint(examples: ExampleSet) -> dict[str, Any]:
     return {"count": len(examples), "sha256": digest.hexdigest()}
 
 
-def plain(made_by: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The same values as JSON gives them back. Raises `RequestError` if they are none of JSON's."""
+def json_values(made_by: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the values as JSON gives them back. Raises `RequestError` if JSON cannot hold them."""
     if made_by is None:
         return None
     try:

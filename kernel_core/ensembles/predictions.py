@@ -1,4 +1,4 @@
-"""TODO."""
+"""The predictions of every run and of the whole ensemble, in one pass over the logits."""
 
 from __future__ import annotations
 
@@ -13,26 +13,18 @@ from kernel_core.records import Ensemble, Predictions
 from kernel_core.spec import Split
 
 RUNS_AT_A_TIME = 16
-
-
-RUN_VOTES = 500  # runs whose votes are kept one by one: 30 MB for 60,000 examples
-
-
-BLOCK_BYTES = 8_000_000  # of logits in float32, at a time
+RUN_VOTES = 500  # number of runs whose votes are kept individually: 30 MB for 60,000 examples
+BLOCK_BYTES = 8_000_000  # size of a block of logits in float32
 
 
 def predict(
     ensemble: Ensemble, split: Split, labels: npt.NDArray[np.int64], progress: Progress = no_progress
 ) -> Predictions:
-    """What each run and the ensemble predict on a split; one pass over the logits, a block of examples at a time.
+    """Compute what each run and the ensemble predict for a split, reading the logits once, block by block.
 
-    Raises `DataError` on a NaN or infinite logit.
+    labels: (N,), for the accuracies. Raises `DataError` on a NaN or infinite logit.
     """
-    N, C, M = (
-        ensemble.example_count(split),
-        ensemble.class_count,
-        ensemble.run_count,
-    )  # examples, classes, runs
+    N, C, M = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
     size = max(1, BLOCK_BYTES // (4 * C * RUNS_AT_A_TIME))
     right = np.zeros(M)
     predicted, confidence = np.empty(N, np.int64), np.empty(N, np.float32)
@@ -42,53 +34,53 @@ def predict(
     for start in range(0, N, size):
         block = slice(start, min(start + size, N))
         sums = _Sums(block.stop - start, C)
-        for first, logits in _runs_of(ensemble, split, block):
-            voted = sums.add(logits)  # (m, n)
-            right[first : first + len(voted)] += (voted == labels[block]).sum(1)
-            kept = voted[: max(0, RUN_VOTES - first)]
-            run_votes[block, first : first + len(kept)] = kept.T
+        for first_run, logits in _runs_of(ensemble, split, block):
+            classes = sums.add(logits)  # (m, n)
+            right[first_run : first_run + len(classes)] += (classes == labels[block]).sum(1)
+            kept = classes[: max(0, RUN_VOTES - first_run)]
+            run_votes[block, first_run : first_run + len(kept)] = kept.T
         predicted[block] = sums.logits.argmax(-1)
         mean[block], spread[block] = sums.mean_and_spread(M)
         confidence[block] = mean[np.arange(start, block.stop), predicted[block]]
         votes[block] = sums.votes
-        progress(f"reading what each run predicts of the {split} examples", block.stop, N)
+        progress(f"reading each run's predictions, {split}", block.stop, N)
     return Predictions(right / N, predicted, confidence, mean, spread, votes, run_votes)
 
 
 def _runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """The logits (m, n, C) of a block of examples, some runs at a time, each time with the number of the first run."""
-    first = 0
+    """Yield the logits (m, n, C) of a block of examples, a few runs at a time, with the first run's index."""
+    first_run = 0
     for name, part in zip(ensemble.names, ensemble.parts, strict=True):
         for start in range(0, len(part[split]), RUNS_AT_A_TIME):
             logits = np.asarray(part[split][start : start + RUNS_AT_A_TIME, block], dtype=np.float32)
             refuse_non_finite(logits, name, split, first_run=start, first_example=block.start)
-            yield first + start, logits
-        first += len(part[split])
+            yield first_run + start, logits
+        first_run += len(part[split])
 
 
 class _Sums:
-    """Sums over the runs for n examples: of logits, of probabilities and their squares, and of votes; all (n, C)."""
+    """Sums over the runs, for n examples: logits, probabilities, their squares, and votes, each (n, C)."""
 
     def __init__(self, n: int, C: int) -> None:
         self.logits, self.probabilities, self.squares = (np.zeros((n, C)) for _ in range(3))
         self.votes = np.zeros((n, C), np.int64)
 
     def add(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Take in some runs (m, n, C); returns the class that each predicts (m, n)."""
+        """Add runs, logits (m, n, C), to the sums; return the class that each of them predicts (m, n)."""
         _m, n, C = logits.shape
         self.logits += logits.sum(0, dtype=np.float64)
         probabilities = np.exp(logits - logits.max(-1, keepdims=True))
         probabilities /= probabilities.sum(-1, keepdims=True)
         self.probabilities += probabilities.sum(0, dtype=np.float64)
         self.squares += np.einsum("mnc,mnc->nc", probabilities, probabilities, dtype=np.float64)
-        voted: npt.NDArray[np.int64] = logits.argmax(-1)
-        cells = (np.arange(n) * C + voted).ravel()
+        classes: npt.NDArray[np.int64] = logits.argmax(-1)
+        cells = (np.arange(n) * C + classes).ravel()
         self.votes += np.bincount(cells, minlength=n * C).reshape(n, C)
-        return voted
+        return classes
 
     def mean_and_spread(self, M: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Mean and unbiased standard deviation of the probabilities over the M runs."""
+        """Return the mean and the unbiased standard deviation of the probabilities over the M runs."""
         mean = self.probabilities / M
-        # probabilities are float32 values summed in float64: the difference loses 1e-16, a spread of 1e-8
+        # Probabilities are float32, summed in float64: the difference is off by 1e-16, its root by 1e-8.
         variance = np.maximum(self.squares / M - mean**2, 0) * (M / max(M - 1, 1))
         return mean, np.sqrt(variance)

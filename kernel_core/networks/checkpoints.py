@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kernel_core.ensembles.inputs import GivenImages
+from kernel_core.ensembles.inputs import InputImages
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.files import sha256_of, write_json
@@ -49,7 +49,7 @@ def write_checkpoints(
     """
     paths = [Path(path).expanduser() for path in checkpoints]
     hashes = _hashes(paths)
-    given = GivenImages.of(images, class_names)
+    given = InputImages.of(images, class_names)
     if given is None:
         raise RequestError("There are no images; give those that the networks were trained on as images=….")
     writer = EnsembleWriter(

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from kernel_core.checks import alike
-from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other
+from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other_ensemble
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.machine import choose_device, cores_allowed, one_thread
@@ -166,7 +166,7 @@ def _writer(order: Order, examples: Examples) -> EnsembleWriter:
     recipe = order.training.recipe
     made_by = {"recipe": {"name": order.name, **as_json(recipe)}, "seed": order.training.seed}
     writer = EnsembleWriter(order.folder, images=order.images, layer=recipe.layer, made_by=made_by)
-    refuse_other(order.folder, writer.identity, Identity(examples=fingerprints(examples)))
+    refuse_other_ensemble(order.folder, writer.identity, Identity(examples=fingerprints(examples)))
     return writer
 
 

@@ -130,7 +130,7 @@ def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
         "planted: 24 runs, 130 train and 40 test examples, neighbors by kernel, penultimate, penultimate-euclidean, "
         "pixels\n"
     )
-    for step in ("reading train images", "reading what each run predicts", "nearest neighbors by kernel"):
+    for step in ("reading train images", "reading each run's predictions", "nearest neighbors by kernel"):
         assert step in done.stderr
 
 

@@ -234,7 +234,7 @@ def test_run_added_twice_is_refused_or_replaced_packed_or_not(tmp_path):
     w.add(0, **run_of(0))
     w.add(1, **run_of(1))
     for _ in ("pending", "packed"):
-        with pytest.raises(RequestError, match=r"Run 1 is here already.*replace=True"):
+        with pytest.raises(RequestError, match=r"Run 1 is in the folder already.*replace=True"):
             w.add(1, **run_of(2))
         w.finish()
         assert torch.load(tmp_path / "e/runs/part-000/log.pt", weights_only=True)["logits"][1].equal(
@@ -254,11 +254,11 @@ def test_dropped_run_is_remembered_until_it_is_added_all_the_same(tmp_path):
     again = writer(tmp_path / "e", images=None)
     assert again.dropped == {1: "its loss went to NaN in epoch 3"}
     assert again.runs == ()
-    with pytest.raises(RequestError, match=r"dropped .its loss went to NaN in epoch 3.; replace=True"):
+    with pytest.raises(RequestError, match=r"dropped .its loss went to NaN in epoch 3.\. Pass replace=True"):
         w.add(1, **run_of(1))
     w.add(1, **run_of(1), replace=True)
     assert (w.dropped, w.runs) == ({}, (1,))
-    with pytest.raises(RequestError, match="Run 1 is here"):
+    with pytest.raises(RequestError, match="Run 1 is in the folder"):
         w.drop(1, "late")
 
 
@@ -292,12 +292,22 @@ def place(index, value):
 
 
 WRONG = {
-    "NaN": ({"test": place((4, 2), np.nan)}, r"Run 7: its test logits, example 4, number 2, is nan: expected finite"),
-    "infinity": ({"train": place((8, 0), -np.inf)}, r"train logits, example 8, number 0, is -inf"),
-    "too large for float16": ({"train": place((1, 1), 65_520)}, r"is 65520.0: more than float16 holds \(65,504\)"),
+    "NaN": (
+        {"test": place((4, 2), np.nan)},
+        r"Run 7: its test logits contain nan \(example 4, number 2\): expected finite",
+    ),
+    "infinity": (
+        {"train": place((8, 0), -np.inf)}, r"train logits contain -inf \(example 8, number 0\)",
+    ),
+    "too large for float16": (
+        {"train": place((1, 1), 65_520)},
+        r"contain 65520.0 \(example 1, number 1\): more than float16 holds \(65,504\)",
+    ),
     "an example short": ({"test": lambda x: x[:5]}, r"test logits are float32 \(5, 3\); expected.* 6 rows"),
     "splits swapped": ({"test": lambda _: np.zeros((9, 3))}, r"test logits are float64 \(9, 3\)"),
-    "a class too many": ({"train": lambda _: np.zeros((9, 4))}, r"train logits are of 4 classes.*have 3 \(0, 1, 2\)"),
+    "a class too many": (
+        {"train": lambda _: np.zeros((9, 4))}, r"train logits have 4 classes.*have 3 \(0, 1, 2\)",
+    ),
     "predictions": ({"test": lambda x: x.argmax(1)}, r"test logits are int64 \(6,\)"),
     "a list of words": ({"test": lambda _: ["a"]}, "test logits are <U1"),
 }  # fmt: skip
@@ -322,7 +332,7 @@ def test_largest_that_float16_holds_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({"train": np.zeros((9, 5))}, r"features are of \['train'\]"),
+        ({"train": np.zeros((9, 5))}, r"mapping of features has the keys \['train'\]"),
         ({"train": np.zeros((9, 5)), "test": np.zeros((6, 4))}, "have the widths"),
         ({"train": np.zeros((9, 5)), "test": np.full((6, 5), 1e6)}, "test features.*more than float16 holds"),
         (
@@ -343,7 +353,7 @@ def test_what_is_no_run_number_is_refused(tmp_path, run):
 
 
 def test_accuracy_beyond_one_is_refused(tmp_path):
-    with pytest.raises(DataError, match="accuracy is 93; expected a share"):
+    with pytest.raises(DataError, match="accuracy is 93; expected a fraction"):
         writer(tmp_path / "e").add(0, **run_of(0), accuracy=93)
 
 
@@ -376,7 +386,9 @@ def test_images_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, ch
 def test_new_folder_without_images_is_refused(tmp_path):
     with pytest.raises(RequestError, match="has no images yet"):
         EnsembleWriter(tmp_path / "e")
-    with pytest.raises(RequestError, match=r"images is \['train'\]; expected a mapping with train and test"):
+    with pytest.raises(
+        RequestError, match=r"images has the keys \['train'\]; expected a mapping with train and test"
+    ):
         EnsembleWriter(tmp_path / "e", images={"train": planted_images()["train"]})
     assert not (tmp_path / "e").exists()
 
@@ -469,7 +481,7 @@ def test_folder_of_another_ensemble_is_refused_and_not_touched(tmp_path, options
     before = listing(tmp_path / "e")
     with pytest.raises(RequestError, match=message) as refusal:
         writer(tmp_path / "e", **{**own, **options})
-    assert "nothing in the folder was touched" in str(refusal.value)
+    assert "Nothing in the folder was changed" in str(refusal.value)
     assert listing(tmp_path / "e") == before
     writer(tmp_path / "e", **own)
     EnsembleWriter(tmp_path / "e")
@@ -485,7 +497,7 @@ def test_foreign_folder_is_refused_and_not_touched(tmp_path, content):
     if content is not None:
         (folder / "ensemble.json").write_text(content)
     before = listing(folder)
-    with pytest.raises(RequestError, match=r"photos.*nothing in the folder was touched"):
+    with pytest.raises(RequestError, match=r"photos.*Nothing in the folder was changed"):
         writer(folder)
     assert listing(folder) == before
     with pytest.raises(RequestError, match="is a file"):
@@ -512,9 +524,9 @@ def test_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, monk
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(StoreError, match=r"run 2 could not be written to .*No space left on device"):
+    with pytest.raises(StoreError, match=r"Cannot write run 2 to .*No space left on device"):
         w.add(2, **run_of(2))
-    with pytest.raises(StoreError, match=r"the ensemble could not be written .*No space left"):
+    with pytest.raises(StoreError, match=r"Cannot write the ensemble to .*No space left"):
         w.finish()
     with pytest.raises(StoreError, match=r"No space left"):
         writer(tmp_path / "new")
@@ -593,7 +605,9 @@ def test_test_images_alone_make_a_source_of_test_examples(tmp_path, cache):
     with EnsembleWriter(tmp_path / "e", images=images, layer="pool") as w:
         for run in (0, 1):
             w.add(run, **alone(run))
-        with pytest.raises(DataError, match=r"of \['test', 'train'\]; expected a mapping with test\."):
+        with pytest.raises(
+            DataError, match=r"logits has the keys \['test', 'train'\]; expected a mapping with test\."
+        ):
             w.add(2, **run_of(2))
     with EnsembleWriter(tmp_path / "e", images=images) as w:
         w.add(2, **alone(2))

@@ -302,7 +302,7 @@ def test_a_full_disk_stops_training_with_a_message_and_leaves_no_half_file(sourc
     command = ["train", "cifar10-small", "--epochs", "1", "--runs", "3", "--workers", "1", "--out", str(out)]
     done = forked.run(train_on_a_full_disk, *command, "--images", str(source_folder / "source.toml"))
     assert done.returncode == 1
-    assert "run 0 could not be written" in done.stderr
+    assert "Cannot write run 0 to" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(out.rglob("*.tmp"))
 

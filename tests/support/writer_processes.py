@@ -96,7 +96,7 @@ def kills(folder):
         ended = forked(lambda step=step, path=path: killed_at(step, lambda: add_all(path)))
         for file in path.rglob("*.safetensors"):  # whatever has its name is whole
             assert file.read_bytes() in expected.values() or file.parent.name == "pending"
-        assert set(RunFiles(path).runs) <= {1, 3, 502}
+        assert set(RunFiles(path).run_numbers) <= {1, 3, 502}
         assert forked(lambda path=path: add_all(path)) == 0, f"not mended after a kill at step {step}"
         assert contents(path) == expected, f"other bytes after a kill at step {step}"
         step += 1
@@ -112,7 +112,7 @@ def add_some(folder, worker, workers):
     try:
         writer.add(100, **run_of(100))
     except RequestError as error:
-        outcome = "told" if "Run 100 is here already" in str(error) else str(error)
+        outcome = "told" if "Run 100 is in the folder already" in str(error) else str(error)
     print(outcome, flush=True)
 
 
