@@ -7,7 +7,7 @@ import pytest
 
 MODULES = [
     "kernel_core.explain.bootstrap", "kernel_core.findings.pairs", "kernel_core.findings.votes",
-    "kernel_core.report.pair_quality", "kernel_core.report.report", "kernel_core.results.store", "kernel_core.networks.training", "pages.ui.gallery",
+    "kernel_core.report.pair_quality", "kernel_core.report.report", "kernel_core.results.store", "kernel_core.networks.groups", "pages.ui.gallery",
     "pages.ui.jobs", "pages.ui.map_view",
 ]  # fmt: skip
 

@@ -69,7 +69,7 @@ def train(
             bars.say("stopped; the finished runs are kept, and the same command goes on from them")
             sys.exit(130)
     gone = "".join(f"; run {run} was dropped: {why}" for run, why in sorted(trained.dropped.items()))
-    click.echo(f"{len(trained.runs):,} runs are in {out}{gone}")
+    click.echo(f"{len(trained.run_numbers):,} runs are in {out}{gone}")
     click.echo(f"next:  kernel-explorer serve {trained.source}")
 
 

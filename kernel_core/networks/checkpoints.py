@@ -1,4 +1,4 @@
-"""An ensemble from networks that are trained already: their weights, and a function that makes such a network."""
+"""An ensemble from trained networks: their weights, and a function that creates the network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -14,14 +16,14 @@ from kernel_core.ensembles.inputs import InputImages
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.files import sha256_of, write_json
+from kernel_core.networks.loading import load_weights
 from kernel_core.networks.outputs import outputs
-from kernel_core.networks.weights import load_weights
-from kernel_core.progress import Progress, no_progress
+from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.records import ExampleSet
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import Split
 
-KNOWN = "checkpoints.json"  # which file each run is of
+KNOWN = "checkpoints.json"  # the file of each run's checkpoint, by run number
 
 
 def write_checkpoints(
@@ -38,55 +40,57 @@ def write_checkpoints(
     device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> Path:
-    """Run each checkpoint's network on the images and add it as a run; the path of the `source.toml`.
+    """Run each checkpoint's network on the images and add its outputs as a run; return the `source.toml`.
 
-    model_factory: makes a network into which the weights fit. images, class_names and name as in `EnsembleWriter`:
-    those that the networks were trained on and are tested with; transform, layer, batch and device as in
-    `inference.outputs`, features being kept of the first run. A checkpoint is known by its content: one that is a
-    run already is skipped, so that a call that broke off goes on, and a longer list adds to what is there. Raises
-    what these two raise, `RequestError` for the same checkpoint twice, `DataError`, naming the file, for one that
-    is missing or does not fit.
+    model_factory: creates a network that the weights fit. images: those that the networks were trained and
+    tested on, as in `EnsembleWriter`; so are class_names and name. transform, layer, batch, device: as in
+    `outputs`; features are kept of the first run.
+
+    Checkpoints are recognized by content, and those that are runs already are skipped: an interrupted call
+    can be repeated, and a longer list adds what is new. Raises `RequestError` if a checkpoint is listed
+    twice, `DataError`, naming the file, if one is missing or does not fit, and whatever `EnsembleWriter` and
+    `outputs` raise.
     """
     paths = [Path(path).expanduser() for path in checkpoints]
     hashes = _hashes(paths)
-    given = InputImages.of(images, class_names)
-    if given is None:
-        raise RequestError("There are no images; give those that the networks were trained on as images=….")
+    inputs = InputImages.of(images, class_names)
+    if inputs is None:
+        raise RequestError("There are no images; pass those that the networks were trained on as images=….")
     writer = EnsembleWriter(
-        folder, images=given.reference or given.examples, class_names=class_names, name=name, layer=layer or "",
-        made_by={"by": "write_checkpoints", "layer": layer or ""},
+        folder, images=inputs.reference or inputs.examples, class_names=class_names, name=name,
+        layer=layer or "", made_by={"by": "write_checkpoints", "layer": layer or ""},
     )  # fmt: skip
-    numbers = _numbers(writer.folder / KNOWN, paths, hashes)
+    run_numbers = _run_numbers(writer.folder / KNOWN, paths, hashes)
     done = writer.runs
-    todo = [(path, run) for path, run in zip(paths, numbers, strict=True) if run not in done]
-    if todo:
-        examples = given.load()
-        for path, run in todo:
-            model = _network(model_factory, path)
-            logits, features = _outputs(
-                model, path, examples, transform=transform, layer=None if run else layer, batch=batch, device=device,
-                progress=lambda _step, done, total, name=path.name: progress(f"running {name}", done, total),
-            )  # fmt: skip
-            writer.add(run, logits=logits, features=features)
+    missing = {run: path for run, path in zip(run_numbers, paths, strict=True) if run not in done}
+    examples = inputs.load() if missing else {}
+    for run, path in missing.items():
+        logits, features = _outputs(
+            _network(model_factory, path), path, examples, transform=transform, layer=None if run else layer,
+            batch=batch, device=device, progress=renamed(progress, f"running {path.name}"),
+        )  # fmt: skip
+        writer.add(run, logits=logits, features=features)
     return writer.finish(progress)
 
 
 def _hashes(paths: Sequence[Path]) -> list[str]:
-    """The SHA-256 of each file, of which no two are the same."""
+    """Compute each file's SHA-256. Raises `DataError` or `RequestError` if one is missing or repeated."""
     seen: dict[str, Path] = {}
     for path in paths:
         if not path.is_file():
-            raise DataError(f"{path} does not exist or is no file; expected a checkpoint. Correct the list.")
+            raise DataError(
+                f"{path} does not exist or is not a file; expected a checkpoint. Correct the list."
+            )
         twin = seen.setdefault(sha256_of(path), path)
         if twin is not path:
-            raise RequestError(f"{path} and {twin} are the same checkpoint twice; a run counts once.")
+            raise RequestError(f"{path} and {twin} are the same checkpoint. List it once.")
     return list(seen)
 
 
-def _numbers(known_at: Path, paths: Sequence[Path], hashes: Sequence[str]) -> list[int]:
-    """The number of each checkpoint's run: the one it was given before, else the next one free; remembered."""
+def _run_numbers(known_path: Path, paths: Sequence[Path], hashes: Sequence[str]) -> list[int]:
+    """Return each checkpoint's run number: the one it had before, or the next free one, which is saved."""
     try:
-        known = json.loads(known_at.read_text(encoding="utf-8"))
+        known = json.loads(known_path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = {}
     numbers = {entry["sha256"]: int(run) for run, entry in known.items()}
@@ -95,9 +99,11 @@ def _numbers(known_at: Path, paths: Sequence[Path], hashes: Sequence[str]) -> li
             run = numbers[sha256] = len(numbers)
             known[str(run)] = {"file": path.name, "sha256": sha256}
     try:
-        write_json(known_at, known)
+        write_json(known_path, known)
     except OSError as error:
-        raise StoreError(f"{known_at} could not be written ({error.strerror}); free some space.") from None
+        raise StoreError(
+            f"{known_path} could not be written ({error.strerror}). Free some disk space."
+        ) from None
     return [numbers[sha256] for sha256 in hashes]
 
 
@@ -110,13 +116,16 @@ def _network(model_factory: Callable[[], nn.Module], path: Path) -> nn.Module:
 
 
 def _outputs(
-    model: nn.Module, path: Path, examples: Mapping[Split, ExampleSet], **how: Any
-) -> tuple[dict[Split, Any], dict[Split, Any] | None]:
-    """Logits and features a split; a message about them begins with the checkpoint's name."""
-    logits, features = {}, {}
+    model: nn.Module, path: Path, examples: Mapping[Split, ExampleSet], **options: Any
+) -> tuple[dict[Split, npt.NDArray[np.float32]], dict[Split, npt.NDArray[np.float32]] | None]:
+    """Compute logits and features per split. Messages of a `DataError` begin with the checkpoint's path."""
+    logits: dict[Split, npt.NDArray[np.float32]] = {}
+    features: dict[Split, npt.NDArray[np.float32]] = {}
     for split in examples:
         try:
-            logits[split], features[split] = outputs(model, examples[split].images, **how)
+            logits[split], of_layer = outputs(model, examples[split].images, **options)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
-    return logits, None if features["test"] is None else features
+        if of_layer is not None:
+            features[split] = of_layer
+    return logits, features or None

@@ -1,4 +1,4 @@
-"""Penultimate features for a source that has none: of one network, stored beside the source."""
+"""Penultimate features of one network, computed for a source that has none and stored beside it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ from kernel_core.sources.source_toml import FEATURES
 from kernel_core.spec import Split
 from kernel_core.tensor_files import write_arrays
 
-BATCH = 100  # images at a time: a ResNet that sees them at 224 × 224 takes about half a gigabyte
-HALF = (1e-2, 65_504.0)  # largest absolute values that float16 stores well
+BATCH = 100  # images per call: a ResNet on 224 × 224 pixels then takes about half a gigabyte
+HALF = (1e-2, 65_504.0)  # range of the largest absolute value in which float16 is precise enough
 log = logging.getLogger("kernel_core")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a source's features go. file: theirs. toml: the source.toml that is to name them, if there is one."""
+    """The place of a source's features.
+
+    file: the file of features. toml: the source.toml that is to name it, if there is one.
+    """
 
     source: Source
     file: Path
@@ -46,53 +49,54 @@ class Place:
 
     @property
     def names_file(self) -> bool:
-        """Whether the source names that file already."""
+        """Whether the source already names this file."""
         return self.source.features is not None and self.source.features.resolve() == self.file.resolve()
 
 
 def find_place(request: SourceRequest, *, replace: bool, progress: Progress = no_progress) -> Place:
-    """Where the features of a source go. Raises `RequestError` if it has some (unless `replace`), makes its own, or
-    if nothing can be written there; `SourceError` as `open_source`.
+    """Return the place where the features of a source are to be stored.
+
+    Raises `RequestError` if the source has features (unless `replace`), is trained with features of its own,
+    or if its folder is read-only; `SourceError` as `open_source`.
     """
     source = open_source(request, progress=progress)
     if isinstance(source.logits, Training):
         raise RequestError(
-            f"{source.name} has penultimate features already: they come with the ensemble that is trained here."
+            f"{source.name} has penultimate features already: they are trained here, with the ensemble."
         )
     if request.path is None:
         place = Place(source, downloaded_features(source.name), None)
     else:
         path = request.path / "source.toml" if request.path.is_dir() else request.path
         place = Place(source, path.resolve().with_name(FEATURES), path.resolve())
-    there = source.features or place.file
     if not replace and (source.features is not None or place.file.exists()):
+        existing = source.features or place.file
         raise RequestError(
-            f"{source.name} has penultimate features already, {there}; --replace replaces them."
+            f"{source.name} has penultimate features already, {existing}. Use --replace to replace them."
         )
     _refuse_unwritable(place)
     return place
 
 
 def _refuse_unwritable(place: Place) -> None:
-    """Found out before a network runs for minutes."""
+    """Raise `RequestError` for a read-only folder, before a network runs for minutes."""
     folder = next(path for path in place.file.parents if path.exists())
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RequestError(_unwritable(place, "it is read-only"))
 
 
 def _unwritable(place: Place, reason: str) -> str:
-    what = f"Cannot write features to {place.file.parent} ({reason}); nothing there was changed. "
+    problem = f"Cannot write features to {place.file.parent} ({reason}); nothing there was changed."
     if place.toml is None:
-        return what + "Free some space, or name a folder that can be written in KERNEL_EXPLORER_CACHE."
+        return f"{problem} Free some space, or set KERNEL_EXPLORER_CACHE to a folder that can be written."
     return (
-        what
-        + "Make room, or copy source.toml into a folder that can be written, correct the paths in it, and run "
-        "the command on the copy."
+        f"{problem} Free some space, or copy source.toml into a folder that can be written, correct the "
+        "paths in the copy, and run the command on it."
     )
 
 
 def load_images(source: Source, progress: Progress = no_progress) -> dict[Split, ExampleSet]:
-    """The splits of a source's images. Raises `DataError` as their reader."""
+    """Load the splits of a source's images. Raises `DataError` as their reader."""
     return alike(
         {split: images.load_examples(source.images, split, progress) for split in source.images.splits}
     )
@@ -106,13 +110,14 @@ def network_features(
     device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> tuple[Features, float | None]:
-    """A network's features of all images, and its accuracy on the test labels, None if its classes are others.
+    """Compute a network's features of all images, and its accuracy on the test labels.
 
-    layer: as `inference.outputs` takes it. Raises `RequestError` or `DataError` as that does.
+    layer: as in `outputs`. The accuracy is None if the network has another number of classes.
+    Raises `RequestError` or `DataError` as `outputs`.
     """
     values: dict[Split, npt.NDArray[np.float32]] = {}
     accuracy = None
-    for split in sorted(examples):  # test before train: the smaller one first shows sooner what is wrong
+    for split in sorted(examples):  # test before train: the smaller split shows problems sooner
         example_set = examples[split]
         logits, values[split] = _outputs(
             network, example_set, layer, device, renamed(progress, f"running the network, {split}")
@@ -121,8 +126,9 @@ def network_features(
             accuracy = float((logits.argmax(1) == example_set.labels).mean())
             if accuracy < 1.5 / logits.shape[1]:
                 log.warning(
-                    "the network is right on only %.1f %% of the test labels, as by chance: are its weights trained, "
-                    "and does it need a --transform?", 100 * accuracy,
+                    "the network is right on only %.1f%% of the test labels, about as often as chance; "
+                    "check that "
+                    "its weights are trained, and whether it needs a --transform", 100 * accuracy,
                 )  # fmt: skip
     return Features(values, layer=layer, run=network.run), accuracy
 
@@ -130,29 +136,30 @@ def network_features(
 def _outputs(
     network: LoadedNetwork, examples: ExampleSet, layer: str, device: torch.device | str, progress: Progress
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Logits and features; what the network itself raises becomes a `DataError`."""
+    """Compute logits and features; an exception of the network itself becomes a `DataError`."""
     try:
         logits, features = outputs(
-            network.model, examples.images, transform=network.transform, layer=layer, batch=BATCH, device=device,
-            progress=progress,
+            network.model, examples.images, transform=network.transform, layer=layer, batch=BATCH,
+            device=device, progress=progress,
         )  # fmt: skip
     except KernelExplorerError:
         raise
     except Exception as error:  # the network and its transform are the user's
         height, width = examples.images.shape[1:3]
         raise DataError(
-            f"{network.run} failed on images (b, 3, {height}, {width}), {network.seen} ({type(error).__name__}: "
-            f"{str(error).strip()}); if it takes others, name a --transform that makes them."
+            f"{network.run} failed on images (b, 3, {height}, {width}), {network.seen} "
+            f"({type(error).__name__}: {str(error).strip()}). If it needs another input, name a --transform "
+            "that produces it."
         ) from error
     assert features is not None
     return logits, features
 
 
 def store_features(features: Features, place: Place) -> None:
-    """Write the features, and name them in the source.toml if there is one.
+    """Write the features, and name their file in the source.toml if there is one.
 
-    Whatever goes wrong, source.toml and the features that it names stay as they were. Raises `RequestError` if the
-    disk refuses, `SourceError` if source.toml cannot be read any more.
+    If anything fails, source.toml and the features that it names stay as they were. Raises `RequestError` if
+    the files cannot be written, `SourceError` if source.toml cannot be read any more.
     """
     toml = None if place.names_file else place.toml
     text = _naming_features(toml, place.file.name) if toml else b""
@@ -162,7 +169,7 @@ def store_features(features: Features, place: Place) -> None:
             if toml:
                 stack.enter_context(writing(toml)).write(text)
             _write(features, place.file)
-            # Leaving the stack puts the text that names the features in its place.
+            # Leaving the stack puts the new source.toml in place, after the features that it names.
     except OSError as error:
         if is_new:
             with contextlib.suppress(OSError):
@@ -185,7 +192,7 @@ def _naming_features(toml: Path, name: str) -> bytes:
 
 
 def _write(features: Features, path: Path) -> None:
-    """A tensor a split, float16 where that stores them well, else float32; metadata run and layer."""
+    """Write one tensor per split, float16 if that is precise enough, else float32; and run and layer."""
     largest = max(float(np.abs(values).max(initial=0)) for values in features.values.values())
     kind = np.float16 if HALF[0] <= largest <= HALF[1] or largest == 0 else np.float32
     arrays: dict[str, npt.NDArray[Any]] = {s: values.astype(kind) for s, values in features.values.items()}

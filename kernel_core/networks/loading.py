@@ -1,119 +1,135 @@
-"""Trained networks that a person names: a function of theirs, or a model of torchvision."""
+"""Trained networks: a user's function or a torchvision model, with weights from a file.
+
+Only tensors are read from such a file; nothing in it is ever run.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kernel_core.errors import DownloadError, RequestError
-from kernel_core.networks.outputs import INPUT, layer_names
-from kernel_core.networks.weights import load_weights, read_weights
+from kernel_core.errors import DataError, DownloadError, RequestError
+from kernel_core.networks.outputs import INPUT, LISTED, layer_names
 
 Transform = Callable[[Tensor], Tensor]
-PLAIN = "as they are, in 0 … 1"
+SCALED = "scaled to 0–1"
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which training loops save the weights in a checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedNetwork:
-    """A network to run. run: what it is, in a few words. transform: as `inference.outputs` takes it; seen: what that
-    does to the images, in words.
+    """A network that is ready to run.
+
+    run: a few words that describe it. transform: as in `outputs`. seen: a few words that say how the
+    transform changes the images.
     """
 
     model: nn.Module
     run: str
     transform: Transform | None = None
-    seen: str = PLAIN
+    seen: str = SCALED
 
 
 def named_object(text: str) -> Any:
-    """What module:function names, imported from the current folder or from what is installed.
+    """Import the function or class named `module:name`, from the current folder or an installed package.
 
-    Raises `RequestError` if there is no such thing, or the module fails to load.
+    Raises `RequestError` if it does not exist or its module cannot be imported.
     """
     module_name, colon, name = text.partition(":")
     if not colon or not module_name or not name:
-        raise RequestError(f"{text!r} names no function; expected MODULE:FUNCTION, as in mynet:make.")
+        raise RequestError(f"{text!r} does not name a function; expected MODULE:FUNCTION, as in mynet:make.")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found = importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
     except Exception as error:  # the module is the user's: whatever it raises, they need to see it
         raise RequestError(
-            f"{module_name} cannot be imported ({type(error).__name__}: {error}); expected a module in {here} or an "
-            "installed one."
+            f"{module_name} cannot be imported ({type(error).__name__}: {error}); expected a module in "
+            f"{here} or an installed one."
         ) from error
-    if not callable(getattr(found, name, None)):
-        known = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+    if not callable(getattr(module, name, None)):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise RequestError(
             f"{module_name} has no function {name!r}; it has {', '.join(known[:20]) or 'none'}."
         )
-    return getattr(found, name)
+    return getattr(module, name)
 
 
 def own_network(function: str, weights: Path | None, transform: str | None) -> LoadedNetwork:
-    """The network that a function returns, with the weights of a file or as it is returned.
+    """Call a user's function for a network, and load weights into it if a file is given.
 
-    transform: module:function, given uint8 (b, 3, H, W), returns what the network takes. Raises `RequestError` or
-    `DataError`.
+    function, transform: `module:name`; the transform turns uint8 (b, 3, H, W) into the network's input.
+    Raises `RequestError` or `DataError`.
     """
     make = named_object(function)
     try:
         model = make()
     except Exception as error:  # the user's code
         raise RequestError(
-            f"{function} failed ({type(error).__name__}: {error}); expected a function that takes no arguments and "
-            "returns a torch.nn.Module."
+            f"{function} failed ({type(error).__name__}: {error}); expected a function that takes no "
+            "arguments and returns a torch.nn.Module."
         ) from error
     if not isinstance(model, nn.Module):
         raise RequestError(f"{function} returned a {type(model).__name__}; expected a torch.nn.Module.")
     if weights is not None:
         load_weights(model, weights)
     run = f"{function}, {weights.name}" if weights else function
-    return _transformed(LoadedNetwork(model, run), transform)
+    return _with_transform(LoadedNetwork(model, run), transform)
 
 
 def torchvision_network(name: str, weights: Path | None, transform: str | None) -> LoadedNetwork:
-    """A model of torchvision for images, pretrained (downloaded if need be) or with the weights of a file.
+    """Create a torchvision image classifier with pretrained weights, downloaded if needed, or a file's.
 
-    Pretrained weights, and those of a file with as many classes, see images as torchvision's own transforms make
-    them. Raises `RequestError` for an unknown model, `DownloadError`, `DataError`.
+    Pretrained weights, and a file's with the same number of classes, get torchvision's own transforms for
+    their images. Raises `RequestError` for an unknown model, `DownloadError`, or `DataError`.
     """
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or known
-        raise RequestError(
-            f"torchvision has no model {name!r} that classifies images; it has {', '.join(near)}"
-            f"{', …' if near is not known else ''}."
-        )
+        close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+        names = f"{', '.join(close)}, …" if close else ", ".join(known)
+        raise RequestError(f"torchvision has no image classification model {name!r}; it has {names}.")
     pretrained = models.get_model_weights(name).DEFAULT
     if weights is None:
-        model, run, of_torchvision = _downloaded(name, pretrained), f"{name}, {pretrained}", True
+        network = LoadedNetwork(_downloaded(name, pretrained), f"{name}, {pretrained}")
+        as_pretrained = True
     else:
-        model = models.get_model(name, weights=None)
-        head = f".{last_linear(model)}.weight"
-        sizes = [len(tensor) for key, tensor in read_weights(weights).items() if f".{key}".endswith(head)]
-        of_torchvision = sizes == [len(pretrained.meta["categories"])]
-        if sizes and not of_torchvision:
-            model = models.get_model(name, weights=None, num_classes=sizes[0])
-        load_weights(model, weights)
-        run = f"{name}, {weights.name}"
-    found = LoadedNetwork(model, run)
-    if of_torchvision:
-        found = LoadedNetwork(
-            model, run, pretrained.transforms(), f"by torchvision's transforms for {pretrained}"
-        )
-    return _transformed(found, transform)
+        pretrained_classes = len(pretrained.meta["categories"])
+        model, as_pretrained = _torchvision_from_file(name, weights, pretrained_classes)
+        network = LoadedNetwork(model, f"{name}, {weights.name}")
+    if as_pretrained:
+        seen = f"by torchvision's transforms for {pretrained}"
+        network = replace(network, transform=pretrained.transforms(), seen=seen)
+    return _with_transform(network, transform)
+
+
+def _torchvision_from_file(name: str, weights: Path, pretrained_classes: int) -> tuple[nn.Module, bool]:
+    """Create a model with a file's weights; return it, and whether it has as many classes as pretrained."""
+    from torchvision import models
+
+    model: nn.Module = models.get_model(name, weights=None)
+    head = f".{last_linear(model)}.weight"
+    sizes = [len(tensor) for key, tensor in read_weights(weights).items() if f".{key}".endswith(head)]
+    as_pretrained = sizes == [pretrained_classes]
+    if sizes and not as_pretrained:
+        model = models.get_model(name, weights=None, num_classes=sizes[0])
+    load_weights(model, weights)
+    return model, as_pretrained
 
 
 def _downloaded(name: str, pretrained: Any) -> nn.Module:
@@ -121,33 +137,116 @@ def _downloaded(name: str, pretrained: Any) -> nn.Module:
 
     try:
         model: nn.Module = models.get_model(name, weights=pretrained)
-    except (URLError, OSError, RuntimeError) as error:  # RuntimeError: what came has another checksum
+    except (URLError, OSError, RuntimeError) as error:  # RuntimeError: the checksum differs
         raise DownloadError(
-            f"torchvision could not download {pretrained.url} ({error}). Try again; where its host is out of reach, "
-            "fetch that file elsewhere and name it with --weights."
+            f"torchvision could not download {pretrained.url} ({error}). Try again; if this machine cannot "
+            "reach the host, download the file elsewhere and pass it with --weights."
         ) from None
     return model
 
 
-def _transformed(network: LoadedNetwork, transform: str | None) -> LoadedNetwork:
-    """The same network, seeing images as the transform that a person names makes them, if they name one."""
+def _with_transform(network: LoadedNetwork, transform: str | None) -> LoadedNetwork:
+    """Replace the network's transform by the one that a person names, if any."""
     if transform is None:
         return network
     return replace(network, transform=named_object(transform), seen=f"by {transform}")
 
 
 def last_linear(model: nn.Module) -> str:
-    """The name of the last linear layer in the order of definition; empty if there is none."""
+    """Return the name of the linear layer that is defined last, or an empty string if there is none."""
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and name]
     return names[-1] if names else ""
 
 
 def penultimate_layer(model: nn.Module) -> str:
-    """What the last linear layer is given. Raises `RequestError`, listing the layers, if there is none."""
+    """Name the input of the last linear layer. Raises `RequestError`, listing layers, if there is none."""
     name = last_linear(model)
     if not name:
         raise RequestError(
-            f"The network has no linear layer whose input would be its penultimate features; name a layer with "
-            f"--layer: {', '.join(layer_names(model)[:60]) or 'it has none'}."
+            "The network has no linear layer, whose input would be its penultimate features. Name another "
+            f"layer with --layer. Its layers: {', '.join(layer_names(model)[:LISTED]) or 'none'}."
         )
     return name + INPUT
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load weights into a network from a `.safetensors` file, or a state_dict or checkpoint saved by torch.
+
+    A prefix that torch.compile, DataParallel or a Lightning module put before every name is removed. Raises
+    `DataError` if the file is missing or damaged, holds more than tensors and plain values, or does not fit
+    the network; the message then names the first weight that is missing, unexpected or of another shape.
+    """
+    expected = model.state_dict()
+    weights = _without_prefix(read_weights(path), expected)
+    missing = [name for name in expected if name not in weights]
+    unexpected = [name for name in weights if name not in expected]
+    problems = [f"{_first(missing)} missing from the file"] if missing else []
+    problems += [f"{_first(unexpected)} unknown to the network"] if unexpected else []
+    if not problems:
+        problems = [
+            f"{name} is {tuple(tensor.shape)} in the file, {tuple(expected[name].shape)} in the network"
+            for name, tensor in weights.items()
+            if tensor.shape != expected[name].shape
+        ][:1]
+    if problems:
+        raise DataError(
+            f"{path} does not fit the network: {'; '.join(problems)}. Use the network that it was saved from."
+        )
+    model.load_state_dict(weights)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a state_dict, by name, on the CPU. Raises `DataError` as `load_weights`."""
+    if not path.is_file():
+        raise DataError(
+            f"{path} does not exist or is not a file; expected a network's weights. Correct the path."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0].split(". ")[0]
+        raise DataError(
+            f"{path} is refused: it holds more than tensors and plain values ({reason}). Nothing in it was "
+            "run. Save model.state_dict() alone."
+        ) from None
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} is damaged or not a file of weights ({reason}). Save it again.") from None
+    return _state_dict(path, content)
+
+
+def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
+    """Return the state_dict in a file's content, out of its wrappers."""
+    for key in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    problem = "" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+    if not problem:
+        others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+        problem = f"{_first(others)} that is not a tensor" if others else ""
+    if problem:
+        raise DataError(
+            f"{path} holds {problem}; expected a state_dict, alone or under one of {', '.join(WRAPPERS)}. "
+            "Save model.state_dict()."
+        )
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _without_prefix(weights: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove a prefix that all expected names have in the file; without one, return the weights unchanged."""
+    first = next(iter(expected), None)
+    if first is None or first in weights:
+        return weights
+    for prefix in (name.removesuffix(first) for name in weights if name.endswith(f".{first}")):
+        stripped = {n.removeprefix(prefix): tensor for n, tensor in weights.items() if n.startswith(prefix)}
+        if set(stripped) == set(expected):
+            return stripped
+    return weights
+
+
+def _first(names: Sequence[str]) -> str:
+    """Quote the first name and count the others, as in "'fc.weight' and 3 more"."""
+    first, *others = names
+    return f"{first!r} and {len(others)} more" if others else repr(first)

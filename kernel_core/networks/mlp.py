@@ -1,6 +1,6 @@
 """Small fully connected networks, many trained at once by batched matrix products.
 
-Runs are always trained in whole groups, so that a run comes out the same however many are asked for.
+Runs are always trained in whole groups, so that a run is the same however many are asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kernel_core.recipes import Diverged, MlpRecipe, TrainedRun, run_seed
 from kernel_core.records import ExampleSet
 from kernel_core.spec import SPLITS, Split
 
-GROUP = 64  # runs a group: quicker than all 256 at once, and a kill costs little
+GROUP = 64  # runs per group: faster than all 256 at once, and a kill costs little
 
 Layers = list[tuple[Tensor, Tensor]]
 
@@ -27,15 +27,15 @@ Layers = list[tuple[Tensor, Tensor]]
 def train_runs(
     recipe: MlpRecipe,
     examples: Mapping[Split, ExampleSet],
-    runs: Sequence[int],
+    run_numbers: Sequence[int],
     seed: int,
     *,
     device: torch.device | None = None,
     progress: Progress = no_progress,
 ) -> list[TrainedRun | Diverged]:
-    """Train the networks of these runs, which lie in one group, on the train split; what each says of both."""
-    group = runs[0] // GROUP
-    assert all(run // GROUP == group for run in runs)
+    """Train the networks of these runs, all of one group, on the train split; return the trained runs."""
+    group = run_numbers[0] // GROUP
+    assert all(run // GROUP == group for run in run_numbers)
     device = device or torch.device("cpu")
     train = examples["train"]
     inputs = {split: _inputs(examples[split], train).to(device) for split in SPLITS}
@@ -50,11 +50,11 @@ def train_runs(
         for w, b in _initial(widths, generators)
     ]
     _descend(recipe, layers, inputs["train"], labels, generators, progress)
-    return _outputs(layers, inputs, examples, runs)
+    return _trained_runs(layers, inputs, examples, run_numbers)
 
 
 def _inputs(examples: ExampleSet, train: ExampleSet) -> Tensor:
-    """Grey levels in 0 … 1, flattened to (N, D), the training set's mean image subtracted."""
+    """Return gray levels in 0 … 1, flattened to (N, D), minus the mean image of the training set."""
 
     def flat(images: npt.NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(images.mean(axis=3, dtype=np.float32).reshape(len(images), -1) / 255)
@@ -63,7 +63,7 @@ def _inputs(examples: ExampleSet, train: ExampleSet) -> Tensor:
 
 
 def _initial(widths: tuple[int, ...], generators: list[torch.Generator]) -> Layers:
-    """Weights (M, in, out) after He et al. (arXiv 1502.01852), biases (M, 1, out) of 0."""
+    """Draw weights (M, in, out) after He et al. (arXiv 1502.01852), with biases (M, 1, out) of 0."""
     layers = []
     for fan_in, fan_out in itertools.pairwise(widths):
         weights = [torch.randn(fan_in, fan_out, generator=g) * (2 / fan_in) ** 0.5 for g in generators]
@@ -79,7 +79,7 @@ def _descend(
     generators: list[torch.Generator],
     progress: Progress,
 ) -> None:
-    """Train the layers in place, each run on its own order of the data."""
+    """Train the layers in place, each run with its own order of the data."""
     steps = recipe.epochs * -(-len(labels) // recipe.batch)
     parameters = [parameter for layer in layers for parameter in layer]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
@@ -89,12 +89,13 @@ def _descend(
         order = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])  # (M, N)
         for batch in torch.split(order.to(inputs.device), recipe.batch, dim=1):  # (M, b)
             logits, _features = _forward(layers, inputs[batch])  # (M, b, C)
+            # A sum over the runs, whose gradients are independent. Adam is indifferent to the scale over b.
             loss = functional.cross_entropy(
                 logits.flatten(0, 1),
                 labels[batch].flatten(),
                 label_smoothing=recipe.label_smoothing,
                 reduction="sum",
-            )  # summed over the runs, whose gradients are apart; Adam does not mind the scale of the sum over b
+            )
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -104,25 +105,29 @@ def _descend(
 
 
 def _forward(layers: Layers, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (M, b, C) and penultimate features (M, b, D) of inputs (M, b, in)."""
+    """Return logits (M, b, C) and penultimate features (M, b, D) of inputs (M, b, in)."""
     for weight, bias in layers[:-1]:
         x = torch.baddbmm(bias, x, weight).relu()
     return torch.baddbmm(layers[-1][1], x, layers[-1][0]), x
 
 
 @torch.no_grad()
-def _outputs(
-    layers: Layers, inputs: Mapping[Split, Tensor], examples: Mapping[Split, ExampleSet], runs: Sequence[int]
+def _trained_runs(
+    layers: Layers,
+    inputs: Mapping[Split, Tensor],
+    examples: Mapping[Split, ExampleSet],
+    run_numbers: Sequence[int],
 ) -> list[TrainedRun | Diverged]:
-    said = {split: _forward(layers, x.expand(GROUP, -1, -1)) for split, x in inputs.items()}
-    found: list[TrainedRun | Diverged] = []
-    for run in runs:
+    """Compute the outputs of some runs of the group for every example."""
+    outputs = {split: _forward(layers, x.expand(GROUP, -1, -1)) for split, x in inputs.items()}
+    trained: list[TrainedRun | Diverged] = []
+    for run in run_numbers:
         m = run % GROUP
-        logits = {split: of[0][m].half().cpu().numpy() for split, of in said.items()}
+        logits = {split: of_group[m].half().cpu().numpy() for split, (of_group, _) in outputs.items()}
         if not all(np.isfinite(values).all() for values in logits.values()):
-            found.append(Diverged(run, "its loss went to NaN"))
+            trained.append(Diverged(run, "its loss went to NaN"))
             continue
-        features = {split: of[1][m].clone().cpu().numpy() for split, of in said.items()}
+        features = {split: of_group[m].clone().cpu().numpy() for split, (_, of_group) in outputs.items()}
         accuracy = float((logits["test"].argmax(1) == examples["test"].labels).mean())
-        found.append(TrainedRun(run, logits, features, accuracy))
-    return found
+        trained.append(TrainedRun(run, logits, features, accuracy))
+    return trained

@@ -12,8 +12,8 @@ from kernel_core import write_checkpoints
 from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.networks import checkpoints
+from kernel_core.networks.loading import load_weights
 from kernel_core.networks.outputs import outputs
-from kernel_core.networks.weights import load_weights
 from kernel_core.sources.source_toml import read_source_file
 from tests.support.planted import Bomb
 from tests.support.writer_processes import CLASSES, contents
@@ -90,7 +90,7 @@ def test_call_that_broke_off_goes_on_and_a_longer_list_adds(tmp_path, paths):
 def test_same_checkpoint_twice_is_refused_before_anything_is_made(tmp_path, paths):
     twin = tmp_path / "twin.pt"
     twin.write_bytes(paths[0].read_bytes())
-    with pytest.raises(RequestError, match=r"twin\.pt and .*a\.pt are the same checkpoint twice"):
+    with pytest.raises(RequestError, match=r"twin\.pt and .*a\.pt are the same checkpoint"):
         write_checkpoints(tmp_path / "e", [*paths, twin], network, images=IMAGES)
     with pytest.raises(DataError, match=r"absent\.pt does not exist"):
         write_checkpoints(tmp_path / "e", [*paths, tmp_path / "absent.pt"], network, images=IMAGES)
@@ -138,9 +138,14 @@ def test_what_wrappers_put_before_every_name_is_left_out(tmp_path, prefix):
 
 MISFITS = {
     "missing": (lambda s: s.pop("3.bias"), "'3.bias' missing from the file"),
-    "unexpected": (lambda s: s.update(fc=torch.zeros(1), gc=torch.zeros(1)), "'fc' and 1 more unknown to the network"),
-    "shape": (lambda s: s.update({"3.bias": torch.zeros(4)}), r"3\.bias is \(4,\) in the file, \(3,\) in the network"),
-    "no tensor": (lambda s: s.update(epoch=3), "holds 'epoch' that is no tensor; expected a state_dict"),
+    "unexpected": (
+        lambda s: s.update(fc=torch.zeros(1), gc=torch.zeros(1)), "'fc' and 1 more unknown to the network",
+    ),
+    "shape": (
+        lambda s: s.update({"3.bias": torch.zeros(4)}),
+        r"3\.bias is \(4,\) in the file, \(3,\) in the network",
+    ),
+    "no tensor": (lambda s: s.update(epoch=3), "holds 'epoch' that is not a tensor; expected a state_dict"),
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from kernel_core.networks import cnn
+from kernel_core.networks.batches import Batches
 from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, Diverged, TrainedRun
 from kernel_core.records import ExampleSet
 
@@ -26,7 +27,7 @@ def colored(count, size, classes=3, seed=0):
 
 
 def batches(examples, recipe=CIFAR10_SMALL, dtype=torch.float32, seed=0):
-    return cnn._Batches(examples, recipe, CPU, dtype, torch.Generator().manual_seed(seed))
+    return Batches(examples, recipe, CPU, dtype, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("recipe", [CIFAR10, CIFAR10_SMALL], ids=["cifar10", "cifar10-small"])
@@ -69,9 +70,9 @@ def test_images_are_moved_by_reflection_and_mirrored_in_every_other_epoch():
                         return down, right, mirrored
         raise AssertionError("no such move")
 
-    first = [found(i, image) for i, image in enumerate(made._moved(indices).numpy())]
+    first = [found(i, image) for i, image in enumerate(made.shifted(indices).numpy())]
     made.epoch += 1
-    second = [found(i, image) for i, image in enumerate(made._moved(indices).numpy())]
+    second = [found(i, image) for i, image in enumerate(made.shifted(indices).numpy())]
     assert all(a[2] != b[2] for a, b in zip(first, second, strict=True))
     assert 10 < sum(move[2] for move in first) < 40
     assert {move[0] for move in first} == {move[1] for move in first} == set(range(5))
@@ -94,7 +95,7 @@ def test_orthogonal_step_has_equal_size_in_every_direction(shape):
     u, _, v = torch.linalg.svd(torch.randn(shape, generator=generator).flatten(1), full_matrices=False)
     weights.grad = (u * torch.linspace(0.05, 1, u.shape[1]) @ v).view(shape)
     scaled = weights.detach() * len(weights) ** 0.5 / weights.detach().norm()
-    cnn._turn(weights, torch.zeros(shape), 1.0)
+    cnn.orthogonal_step(weights, torch.zeros(shape), 1.0)
     step = (scaled - weights.detach()).flatten(1)
     assert torch.linalg.matrix_norm(step, 2) < 1.3
     aligned = (step * (u @ v)).sum() / u.shape[1]
@@ -137,16 +138,14 @@ def test_a_loss_gone_to_nan_is_noticed():
 
 
 def test_a_step_in_half_precision_as_on_a_gpu():
-    """The kinds of numbers that meet on a GPU: float16 images and weights, float32 normalisation."""
+    """The kinds of numbers that meet on a GPU: float16 images and weights, float32 normalization."""
     examples = colored(64, 32)
     recipe = replace(CIFAR10, widths=(8, 16), batch=32)
     made = batches(examples, recipe, torch.float16)
     network = cnn.SmallCnn(recipe, 32, 3).to(torch.float16, memory_format=torch.channels_last)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.float()
+    cnn.keep_norms_in_float32(network)
     network.whiten(made.normalize(torch.from_numpy(examples.images).permute(0, 3, 1, 2)))
-    assert cnn._descend(
+    assert cnn.descend(
         network=network, batches=made, recipe=replace(recipe, epochs=2), progress=lambda *_: None
     )
     assert network.head.weight.dtype == torch.float16

@@ -1,4 +1,4 @@
-"""`kernel-explorer features`: from a source without features to neighbors by them, and what must leave it as it was."""
+"""`kernel-explorer features`: from a source without features to neighbors by them, or an unchanged source."""
 
 import errno
 import json
@@ -55,7 +55,7 @@ text = str
 
 @pytest.fixture
 def bare(source_folder, cache, tmp_path, monkeypatch):
-    """The planted source without features, its source.toml commented; the current folder has a network in it."""
+    """The planted source without features, its source.toml commented, and a network in the current folder."""
     (source_folder / "penultimate.safetensors").unlink()
     toml = source_folder / "source.toml"
     toml.write_text("# mine\n" + toml.read_text().partition("[features]")[0] + "# the end")
@@ -253,7 +253,7 @@ def test_download_that_fails_says_what_to_do(bare, monkeypatch):
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", unreachable)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
     done = invoke("features", bare.folder, "--torchvision", "shufflenet_v2_x0_5")
-    refused(done, "no route to host", "name it with --weights")
+    refused(done, "no route to host", "pass it with --weights")
 
 
 def test_features_of_a_downloaded_source_are_kept_beside_the_cache_entries(bare, cache, monkeypatch):

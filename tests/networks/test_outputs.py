@@ -1,4 +1,4 @@
-"""Logits and features of a network: against the same sums by hand, whatever the model returns, left as it was."""
+"""Logits and features of a network, against sums by hand; and the network is left as it was."""
 
 from types import SimpleNamespace
 
@@ -105,11 +105,11 @@ def test_layer_that_does_not_exist_lists_those_that_do_close_ones_first():
 
 
 def test_layer_that_never_runs_and_one_that_gives_no_numbers_are_refused():
-    with pytest.raises(DataError, match="'unused' did not run"):
+    with pytest.raises(DataError, match="never calls the layer 'unused'"):
         outputs(Net(), IMAGES, layer="unused")
     model = Net()
     model.tokens.forward = lambda x: "words"
-    with pytest.raises(DataError, match="'tokens' gave str; expected floating numbers"):
+    with pytest.raises(DataError, match="'tokens' gave str; expected floating-point numbers"):
         outputs(model, IMAGES, layer="tokens")
 
 

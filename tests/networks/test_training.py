@@ -1,4 +1,4 @@
-"""Ensembles trained here: the embedded digits, and folders of runs that survive kills and do not depend on workers."""
+"""Ensembles trained here: the embedded digits, and folders of runs, which survive kills."""
 
 import multiprocessing
 import resource
@@ -16,7 +16,7 @@ from PIL import Image
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.files import sha256_of
-from kernel_core.networks import mlp, training
+from kernel_core.networks import mlp, training, workers
 from kernel_core.networks.training import Order, train_features, train_folder, train_in_memory
 from kernel_core.pipeline import build
 from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Diverged, Training, run_seed
@@ -39,16 +39,16 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def in_process(monkeypatch):
     """Train without processes of one's own, whose start takes seconds, where a test is not about them."""
 
-    def here(work, groups, workers, progress):
-        return training._here(work, groups, torch.device("cpu"), progress)
+    def here(work, groups, _workers, progress):
+        return workers.train_here(work, groups, torch.device("cpu"), progress)
 
-    monkeypatch.setattr(training, "_crew", here)
+    monkeypatch.setattr(training, "train_in_processes", here)
 
 
 @pytest.fixture
 def forked_workers(monkeypatch):
     """Fork the processes that train, rather than start each anew."""
-    monkeypatch.setattr(training.multiprocessing, "get_context", lambda _: forked.CONTEXT)
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _: forked.CONTEXT)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_digits_are_as_many_as_promised_and_stratified(digits):
 
 
 def test_accuracies_reach_the_trial(digits):
-    """95.2 % each, 96.6 % averaged, 98.6 % by kernel 3-NN; half a percent is one run's luck on 500 examples."""
+    """95.2% each, 96.6% averaged, 98.6% by kernel 3-NN; half a percent is one run's luck on 500 examples."""
     accuracy = evaluation(digits)
     assert accuracy["single"] > 0.945
     assert accuracy["ensemble"] > 0.96
@@ -73,7 +73,7 @@ def test_accuracies_reach_the_trial(digits):
 
 
 def test_kernel_neighbors_look_alike_and_features_neighbors_less(digits):
-    """Nearest by the kernel is nearest by pixels too for 64 % of the examples in the trial, by features for 34 %."""
+    """In the trial, 64% of the kernel's nearest were also nearest by pixels, and 34% of the features'."""
     nearest = {name: neighbors.indices[:, 0] for name, neighbors in digits.neighbors.items()}
     by_kernel = (nearest["kernel"] == nearest["pixels"]).mean()
     by_features = (nearest["penultimate"] == nearest["pixels"]).mean()
@@ -119,7 +119,7 @@ def order(source_folder, folder, runs=3, recipe=TINY, **more):
 def test_trained_folder_is_a_source(source_folder, tmp_path, cache, forked_workers):
     told = []
     trained = train_folder(order(source_folder, tmp_path / "out", workers=2), finished=told.append)
-    assert sorted(run for run, _ in told) == [0, 1, 2] == list(trained.runs)
+    assert sorted(run for run, _ in told) == [0, 1, 2] == list(trained.run_numbers)
     results = build(SourceRequest(str(trained.source)))
     np.testing.assert_allclose(results.predictions.single, [accuracy for _, accuracy in sorted(told)])
     assert results.features_run == "0"
@@ -141,14 +141,14 @@ def test_a_training_that_is_done_is_done_in_no_time_and_changes_nothing(source_f
     train_folder(order(source_folder, tmp_path / "out", runs=2))
     before, told = listing(tmp_path / "out/runs"), []
     trained = train_folder(order(source_folder, tmp_path / "out", runs=2), finished=told.append)
-    assert (trained.runs, told) == ((0, 1), [])
+    assert (trained.run_numbers, told) == ((0, 1), [])
     assert listing(tmp_path / "out/runs") == before
 
 
 def train_forking(*arguments):
     """Work of a process: the command, whose workers are forked as it is."""
     fork = multiprocessing.get_context("fork")
-    training.multiprocessing.get_context = lambda _: fork
+    workers.multiprocessing.get_context = lambda _: fork
     forked.command(*arguments)
 
 
@@ -190,7 +190,8 @@ def test_a_killed_training_goes_on_and_comes_to_the_same_bits(source_folder, tmp
 def test_workers_leave_when_their_parent_is_killed(source_folder, tmp_path):
     code = (
         "from tests.networks.test_training import *\n"
-        "train_folder(order(Path(sys.argv[1]), Path(sys.argv[2]), runs=50, recipe=replace(TINY, epochs=2000), workers=1))"
+        "long = replace(TINY, epochs=2000)\n"
+        "train_folder(order(Path(sys.argv[1]), Path(sys.argv[2]), runs=50, recipe=long, workers=1))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(source_folder), str(tmp_path / "out")],
@@ -232,20 +233,18 @@ def _parent(pid):
 def test_diverged_runs_are_dropped_named_counted_and_not_done_again(
     source_folder, tmp_path, monkeypatch, in_process
 ):
-    real = training.train_runs
+    real = workers.train_group
 
-    def some_diverge(recipe, examples, runs, *rest):
-        return (
-            [Diverged(1, "its loss went to NaN")]
-            if list(runs) == [1]
-            else real(recipe, examples, runs, *rest)
-        )
+    def some_diverge(recipe, examples, run_numbers, *rest):
+        if list(run_numbers) == [1]:
+            return [Diverged(1, "its loss went to NaN")]
+        return real(recipe, examples, run_numbers, *rest)
 
-    monkeypatch.setattr(training, "train_runs", some_diverge)
+    monkeypatch.setattr(workers, "train_group", some_diverge)
     told = []
     trained = train_folder(order(source_folder, tmp_path / "out"), finished=told.append)
     assert told[1] == (1, "its loss went to NaN")
-    assert (trained.runs, dict(trained.dropped)) == ((0, 2), {1: "its loss went to NaN"})
+    assert (trained.run_numbers, dict(trained.dropped)) == ((0, 2), {1: "its loss went to NaN"})
     train_folder(order(source_folder, tmp_path / "out"), finished=told.append)
     assert len(told) == 3, "a dropped run is not trained again"
 
@@ -292,7 +291,10 @@ def test_a_folder_whose_images_changed_is_refused(source_folder, tmp_path, in_pr
 
 def test_two_trainings_of_one_folder_do_not_meet(source_folder, tmp_path, in_process):
     train_folder(order(source_folder, tmp_path / "out", runs=2))
-    with training._alone(tmp_path / "out"), pytest.raises(RequestError, match="Another process is training"):
+    with (
+        training._only_trainer(tmp_path / "out"),
+        pytest.raises(RequestError, match="Another process is training"),
+    ):
         train_folder(order(source_folder, tmp_path / "out", runs=3))
 
 
@@ -372,7 +374,7 @@ def test_a_class_without_training_examples_is_named():
 
 
 def test_one_class_alone_is_refused():
-    with pytest.raises(DataError, match="There is one class, ant"):
+    with pytest.raises(DataError, match="There is only one class, ant"):
         train_features(TINY, examples([0, 0], ("ant",)))
 
 

@@ -1,4 +1,4 @@
-"""Each example of docs/training_loops.md, run as it stands in a process of its own, on tiny images, without network."""
+"""Each example of docs/training_loops.md, run unchanged in its own process, on tiny images, offline."""
 
 import os
 import re
@@ -18,10 +18,12 @@ RUNS, SIZES, CLASSES = 3, {"train": 24, "test": 10}, 3
 PREAMBLE = f"""
 import numpy as np, torch
 rng = np.random.default_rng(0)
-images = {{s: (rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8), np.arange(n) % {CLASSES}) for s, n in {SIZES}.items()}}
+pixels = {{s: rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8) for s, n in {SIZES}.items()}}
+images = {{s: (p, np.arange(len(p)) % {CLASSES}) for s, p in pixels.items()}}
 runs, epochs, device = {RUNS}, 1, "cpu"
 transform = lambda x: x.float() / 128 - 1
-sets = {{s: [(transform(torch.from_numpy(i).permute(2, 0, 1)), int(y)) for i, y in zip(*images[s])] for s in images}}
+as_input = lambda image: transform(torch.from_numpy(image).permute(2, 0, 1))
+sets = {{s: [(as_input(image), int(y)) for image, y in zip(*images[s])] for s in images}}
 loader = torch.utils.data.DataLoader(sets["train"], batch_size=8, shuffle=True)
 
 class Network(torch.nn.Module):
@@ -52,7 +54,9 @@ make_model = Module
 """,
     "Hugging Face Trainer": f"""
 from transformers import ResNetConfig, ResNetForImageClassification
-config = ResNetConfig(num_labels={CLASSES}, embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic")
+config = ResNetConfig(
+    num_labels={CLASSES}, embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic"
+)
 make_model = lambda: ResNetForImageClassification(config)
 train_set, test_set = ([{{"pixel_values": x, "labels": y}} for x, y in sets[s]] for s in ("train", "test"))
 augmented_train_set = train_set
@@ -65,7 +69,9 @@ for seed in range(runs):
     torch.save(Network().state_dict(), f"checkpoints/{seed}.pt")
 """,
     "Several processes": f"""
-train_and_run = lambda seed: {{s: np.random.default_rng(seed).normal(size=(n, {CLASSES})) for s, n in {SIZES}.items()}}
+def train_and_run(seed):
+    rng = np.random.default_rng(seed)
+    return {{s: rng.normal(size=(n, {CLASSES})) for s, n in {SIZES}.items()}}
 """,
 }
 NEEDS = {"Lightning": "lightning", "Hugging Face Trainer": "accelerate"}

@@ -1,0 +1,48 @@
+"""Groups of runs: those that are trained together, so that a run is the same however many are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+
+from kernel_core.networks import cnn, mlp
+from kernel_core.progress import Progress
+from kernel_core.recipes import Diverged, MlpRecipe, Recipe, TrainedRun
+from kernel_core.records import ExampleSet
+from kernel_core.spec import Split
+
+Examples = Mapping[Split, ExampleSet]
+PARTS = 1000  # per run, for progress
+
+
+def groups_of(recipe: Recipe, run_numbers: Iterable[int]) -> list[list[int]]:
+    """Split runs into the groups that are trained together, in ascending order.
+
+    >>> groups_of(MlpRecipe((8,), 1, 8, 0.1, 0.1), [0, 1, 64])
+    [[0, 1], [64]]
+    """
+    size = mlp.GROUP if isinstance(recipe, MlpRecipe) else 1
+    groups: dict[int, list[int]] = {}
+    for run in sorted(run_numbers):
+        groups.setdefault(run // size, []).append(run)
+    return list(groups.values())
+
+
+def train_group(
+    recipe: Recipe,
+    examples: Examples,
+    run_numbers: Sequence[int],
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> list[TrainedRun | Diverged]:
+    """Train the runs of one group, and compute each network's outputs for every example."""
+    if isinstance(recipe, MlpRecipe):
+        return mlp.train_runs(recipe, examples, run_numbers, seed, device=device, progress=progress)
+    return cnn.train_runs(recipe, examples, run_numbers, seed, device=device, progress=progress)
+
+
+def share_of(progress: Progress, step: str, *, start: int, length: int, whole: int) -> Progress:
+    """Return a `Progress` for a share of a longer step: from `start` to `start + length` of `whole` parts."""
+    return lambda _, done, total: progress(step, start + length * done // total, whole)

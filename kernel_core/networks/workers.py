@@ -1,0 +1,137 @@
+"""Training groups of runs into a folder, in this process or in several at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import torch
+
+from kernel_core.ensembles.writer import EnsembleWriter
+from kernel_core.errors import DataError
+from kernel_core.networks.groups import PARTS, Examples, share_of, train_group
+from kernel_core.progress import Progress
+from kernel_core.recipes import Diverged, Recipe
+
+Outcome = tuple[int, float | str]
+"""The number of a run, and its accuracy on the test split or the reason why it was dropped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Everything that a process needs to train runs into a folder."""
+
+    recipe: Recipe
+    seed: int
+    examples: Examples
+    folder: Path
+
+    def train(self, group: Sequence[int], device: torch.device, progress: Progress) -> list[Outcome]:
+        """Train a group of runs; add each to the folder, or note there that it was dropped."""
+        writer, outcomes = EnsembleWriter(self.folder), list[Outcome]()
+        for run in train_group(self.recipe, self.examples, group, self.seed, device, progress):
+            if isinstance(run, Diverged):
+                writer.drop(run.run, run.why)
+                outcomes.append((run.run, run.why))
+            else:
+                features = run.features if run.run == 0 else None
+                writer.add(run.run, logits=run.logits, features=features, accuracy=run.accuracy)
+                outcomes.append((run.run, run.accuracy))
+        return outcomes
+
+
+def train_here(
+    work: Work, groups: list[list[int]], device: torch.device, progress: Progress
+) -> Iterator[Outcome]:
+    """Train the groups one after another in this process, yielding each run's outcome."""
+    step, whole = _step(groups), len(groups) * PARTS
+    for i, group in enumerate(groups):
+        yield from work.train(
+            group, device, share_of(progress, step, start=i * PARTS, length=PARTS, whole=whole)
+        )
+
+
+def train_in_processes(
+    work: Work, groups: list[list[int]], workers: int, progress: Progress
+) -> Iterator[Outcome]:
+    """Train the groups in several processes of one thread each, yielding each run's outcome.
+
+    workers: number of processes; the results do not depend on it. Raises `DataError` if one of them dies.
+    """
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    signals = _Signals(context.Value("d", 0.0), context.Event())
+    pool = futures.ProcessPoolExecutor(
+        max(1, min(workers, len(groups))), context, initializer=_start_worker, initargs=(work, signals)
+    )
+    try:
+        waiting = {pool.submit(_train_in_worker, group) for group in groups}
+        while waiting:
+            finished, waiting = futures.wait(waiting, timeout=0.5, return_when=futures.FIRST_COMPLETED)
+            progress(_step(groups), int(signals.done.value * PARTS), len(groups) * PARTS)
+            for future in finished:
+                yield from future.result()
+    except BrokenProcessPool:
+        raise DataError(
+            "A training process ended unexpectedly, perhaps because memory ran out. The finished runs are "
+            "kept; run the same command again with fewer --workers."
+        ) from None
+    finally:
+        signals.stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _step(groups: list[list[int]]) -> str:
+    return f"training {sum(map(len, groups))} runs"
+
+
+@dataclass(frozen=True, eq=False)
+class _Signals:
+    """Values that the processes share. done: groups trained so far, a fraction. stop: set to end training."""
+
+    done: Synchronized[float]
+    stop: Event
+
+
+class _Stopped(Exception):
+    """Raised in a worker to end its training early."""
+
+
+_task: tuple[Work, _Signals] | None = None  # set in worker processes only
+
+
+def _start_worker(work: Work, signals: _Signals) -> None:
+    """Prepare a worker process: one thread, no reaction to Ctrl-C, and an end when its parent ends."""
+    global _task
+    _task = work, signals
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, and sets the signal to stop
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def leave_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+
+
+def _train_in_worker(group: Sequence[int]) -> list[Outcome]:
+    assert _task is not None
+    work, signals = _task
+
+    def progress(_: str, _done: int, total: int) -> None:
+        if signals.stop.is_set():
+            raise _Stopped
+        with signals.done.get_lock():
+            signals.done.value += 1 / total
+
+    return work.train(group, torch.device("cpu"), progress)
