@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,41 +28,6 @@ def unit_of(step: str) -> str:
 def renamed(progress: Progress, step: str) -> Progress:
     """The same progress, told under another step's name."""
     return lambda _, done, total: progress(step, done, total)
-
-
-class ProgressBars:
-    """One bar a step on stderr; in a file or pipe, one line a step."""
-
-    def __init__(self) -> None:
-        self.step, self.bar = "", None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def say(self, text: str) -> None:
-        """A line of its own on stderr, above the bar."""
-        tqdm.write(text, file=sys.stderr)
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        if step != self.step:
-            self.__exit__()
-            self.step = step
-            if not sys.stderr.isatty():
-                print(f"{step} …", file=sys.stderr, flush=True)
-            unit = unit_of(step)
-            rate = ", {rate_fmt}" if unit else ""
-            layout = "{desc:<36} {percentage:3.0f}% |{bar}| {remaining} left" + rate
-            self.bar = tqdm(
-                desc=step, total=total, bar_format=layout, unit=unit, unit_scale=True,
-                disable=not sys.stderr.isatty(),
-            )  # fmt: skip
-        if self.bar is not None:
-            self.bar.total = total
-            self.bar.update(done - self.bar.n)
 
 
 class ProgressFile:

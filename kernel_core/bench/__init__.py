@@ -1,1 +1,1 @@
-"""The benchmark: our search beside others, each in a process of its own."""
+"""The benchmark: our search beside its competitors, each measurement in its own process."""

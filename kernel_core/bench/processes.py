@@ -1,4 +1,4 @@
-"""One measurement of `kernel-explorer bench`, in a process of its own: its seconds, and its memory at the peak."""
+"""One measurement of the benchmark in its own process: seconds, and peak memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 
@@ -22,19 +24,45 @@ from kernel_core.bench.competitors import METHODS, Job, Laps, product_peak
 from kernel_core.errors import KernelExplorerError
 from kernel_core.machine import use_allowed_cores
 from kernel_core.progress import Progress
+from kernel_core.search.topk import Top
 
 NEEDS = {"faiss": "faiss", "faiss-skylakex": "faiss", "sklearn": "sklearn.neighbors"}
+"""Method → the module to import before the clock starts."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One search by one method.
+
+    seconds: from opening the files to the neighbors. stages: seconds per stage. resident, anonymous, cuda: peak
+    memory in bytes, None if unknown. product: what `product_peak` returns; empty except for our own search.
+    """
+
+    top: Top
+    seconds: float
+    stages: dict[str, float]
+    resident: int | None
+    anonymous: int | None
+    cuda: int | None
+    product: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The reason why a method could not be measured, in one line."""
+
+    reason: str
 
 
 class MemoryWatch:
-    """The most anonymous memory this process holds meanwhile, in bytes: what it allocates, not the files it maps.
+    """The peak of this process's anonymous memory in bytes: what it allocates, not the files it maps.
 
-    Sampled every few milliseconds; None where the system does not tell (all but Linux).
+    Sampled every 10 ms while the context is open. peak: None on systems other than Linux.
     """
 
     def __init__(self) -> None:
         self.peak: int | None = None
-        self.over = threading.Event()
+        self.stop = threading.Event()
         self.thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
@@ -43,12 +71,12 @@ class MemoryWatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.over.set()
+        self.stop.set()
         self.thread.join()
         self._look()
 
     def _sample(self) -> None:
-        while not self.over.wait(0.01):
+        while not self.stop.wait(0.01):
             self._look()
 
     def _look(self) -> None:
@@ -59,7 +87,7 @@ class MemoryWatch:
 
 
 def peak_resident() -> int | None:
-    """The most memory this process has held since its start, mapped files included, in bytes; None on Windows."""
+    """Return the most memory in bytes that this process has held so far, mapped files included; None on Windows."""
     with suppress(ImportError):
         import resource
 
@@ -68,26 +96,28 @@ def peak_resident() -> int | None:
     return None
 
 
-def _measure(method: str, job: Job, answer: Connection) -> None:
-    """Send what `_measured` returns, or why it failed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited
+def _measure_and_send(method: str, job: Job, sender: Connection) -> None:
+    """Measure a method, and send the `Measurement` or `Failure`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a spawned process does not inherit it
+    outcome: Measurement | Failure
     try:
-        answer.send(_measured(method, job))
+        outcome = _measure(method, job)
     except (KernelExplorerError, RuntimeError, MemoryError, ValueError, OSError) as error:
-        # Out of memory, say: one row of the table, not the end of the bench.
-        answer.send({"failed": (str(error) or type(error).__name__).splitlines()[0]})
+        # Running out of memory, for example, costs one row of the table, not the whole benchmark.
+        outcome = Failure((str(error) or type(error).__name__).splitlines()[0])
+    sender.send(outcome)
 
 
-def _measured(method: str, job: Job) -> dict[str, Any]:
-    """A method's `top` (`Top`), seconds from opening the files to that, stages, and bytes of memory at their peak."""
+def _measure(method: str, job: Job) -> Measurement:
     device = torch.device(job.device)
     threads = use_allowed_cores()
     if method == "faiss-skylakex":
-        os.environ["OPENBLAS_CORETYPE"] = "SKYLAKEX"  # read when faiss' own OpenBLAS is loaded
+        # Read when the OpenBLAS inside faiss's wheel is loaded, which may not know a newer processor.
+        os.environ["OPENBLAS_CORETYPE"] = "SKYLAKEX"
     if method in NEEDS:
         importlib.import_module(NEEDS[method])
         importlib.import_module("threadpoolctl").threadpool_limits(threads)
-    torch.mm(*torch.ones(2, 2, 2, device=device))  # starts CUDA and its library of products
+    torch.mm(*torch.ones(2, 2, 2, device=device))  # initializes CUDA and its matrix library
     with MemoryWatch() as memory:
         laps = Laps(device)
         started = laps.last
@@ -95,40 +125,42 @@ def _measured(method: str, job: Job) -> dict[str, Any]:
         top = METHODS[method](ensemble, job, laps)
         seconds = laps.now() - started
     on_cuda = device.type == "cuda" and method in ("ours", "original")
-    return {
-        "top": top,
-        "seconds": seconds,
-        "stages": laps.stages,
-        "resident": peak_resident(),
-        "anonymous": memory.peak,
-        "cuda": torch.cuda.max_memory_allocated(device) if on_cuda else None,
-        # Right after ours, so that both see the same machine.
-        "product": product_peak(ensemble.run_count * ensemble.class_count, device)
-        if method == "ours"
-        else {},
-    }
+    dim = ensemble.run_count * ensemble.class_count
+    return Measurement(
+        top=top,
+        seconds=seconds,
+        stages=laps.stages,
+        resident=peak_resident(),
+        anonymous=memory.peak,
+        cuda=torch.cuda.max_memory_allocated(device) if on_cuda else None,
+        # Right after our search, so that both see the machine under the same load.
+        product=product_peak(dim, device) if method == "ours" else {},
+    )
 
 
 @contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Ctrl-C has its effect after this, so that no process is left half started."""
-    waiting: list[object] = []
-    handler = signal.signal(signal.SIGINT, lambda *given: waiting.append(given))
+def _interrupts_delayed() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the block, so that no process is left half started."""
+    interrupted: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-    if waiting:
+    if interrupted:
         raise KeyboardInterrupt
 
 
-def _processes() -> Any:
-    """Where processes come from: on Linux forked from one that has loaded torch and used nothing of it, which saves
-    seconds each time."""
+def _process_context() -> SpawnContext | ForkServerContext:
+    """Return where processes come from.
+
+    On Linux they are forked from a server that has loaded torch but not used it, which saves seconds each time.
+    """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     multiprocessing.set_forkserver_preload([__name__])
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for this process alone
+    # The server and its children inherit this: Ctrl-C is for the main process only.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
     finally:
@@ -136,61 +168,74 @@ def _processes() -> Any:
     return multiprocessing.get_context("forkserver")
 
 
-def measure_apart(method: str, job: Job) -> dict[str, Any]:
-    """What `_measured` returns of a method in a new process; {"failed": why} where it fails or its process dies."""
-    context = _processes()
+def measure_apart(method: str, job: Job) -> Measurement | Failure:
+    """Measure a method in a new process; return a `Failure` if the method fails or the process dies."""
+    context = _process_context()
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(method, job, sender), daemon=True)
+    process = context.Process(target=_measure_and_send, args=(method, job, sender), daemon=True)
     try:
-        with _interrupts_wait():
+        with _interrupts_delayed():
             process.start()
-        sender.close()  # only the new process holds that end now: it closes when the process dies
-        answer: dict[str, Any] = receiver.recv()
-        return answer
+        sender.close()  # now only the new process holds this end, so it closes when the process dies
+        outcome: Measurement | Failure = receiver.recv()
+        return outcome
     except EOFError:
         process.join()
-        code = process.exitcode or 0
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        return {"failed": f"its process was {how}" + ", out of memory perhaps" * (code == -signal.SIGKILL)}
+        return Failure(_describe_exit(process.exitcode or 0))
     finally:
         if process.pid is not None:
-            process.kill()  # it still runs after Ctrl-C
+            process.kill()  # after Ctrl-C it is still running
             process.join()
         receiver.close()
 
 
+def _describe_exit(code: int) -> str:
+    """Say how a process ended that sent nothing. code: its exit status, or -n if signal n killed it."""
+    if code == -signal.SIGKILL:
+        return "its process was killed by SIGKILL, perhaps because memory ran out"
+    if code < 0:
+        return f"its process was killed by {signal.Signals(-code).name}"
+    return f"its process ended with status {code}"
+
+
 def take_turns(
     job: Job, methods: list[str], repeats: int, progress: Progress
-) -> dict[str, list[dict[str, Any]]]:
-    """What `measure_apart` returns, of each repeat of each method and of the oracle; a method that fails is left."""
+) -> dict[str, list[Measurement | Failure]]:
+    """Measure the oracle once and each method `repeats` times; return the outcomes of each.
+
+    The methods take turns, so that whatever else the machine does affects all of them. A method that fails gets no
+    further turn.
+    """
     progress("reference in float64", 0, 1)
-    answers = {"oracle": [measure_apart("oracle", job)]}
+    outcomes = {"oracle": [measure_apart("oracle", job)]}
     step = f"measuring {len(methods)} methods {repeats} times"
-    turns = [(repeat, method) for repeat in range(repeats) for method in methods]
-    for done, (_, method) in enumerate(turns):
+    turns = methods * repeats
+    for done, method in enumerate(turns):
         progress(step, done, len(turns))
-        before = answers.setdefault(method, [])
-        if not any("failed" in answer for answer in before):
-            before.append(measure_apart(method, job))
+        earlier = outcomes.setdefault(method, [])
+        if not any(isinstance(outcome, Failure) for outcome in earlier):
+            earlier.append(measure_apart(method, job))
     progress(step, len(turns), len(turns))
-    return answers
+    return outcomes
 
 
 def cpu_info() -> dict[str, str]:
-    """What Linux says of the first processor, as {"model name": …, "flags": …}; elsewhere little or nothing."""
+    """Return Linux's description of the first processor, such as {"model name": …, "flags": …}.
+
+    On other systems it holds the model name only.
+    """
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
         return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return {"model name": platform.processor() or platform.machine()}
 
 
-def describe_machine(device: str) -> dict[str, Any]:
-    """Processor, threads, versions and device, by name."""
-    name = f"cuda, {torch.cuda.get_device_name()}" if device == "cuda" else device
+def describe_machine(device: str) -> dict[str, str | int]:
+    """Return the processor, its threads, the versions of torch and Python, and the device."""
     return {
         "cpu": cpu_info().get("model name", platform.machine()),
         "threads": use_allowed_cores(),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "device": name,
+        "device": f"cuda, {torch.cuda.get_device_name()}" if device == "cuda" else device,
     }

@@ -11,7 +11,7 @@ from kernel_core.results.store import Store
 
 @click.group()
 def cache() -> None:
-    """The cache: everything in it can be computed again.
+    """List, prune or clear the cache. Everything in it can be computed again.
 
     \b
     Example:  kernel-explorer cache list
@@ -19,30 +19,33 @@ def cache() -> None:
 
 
 @cache.command("list")
-def cache_list() -> None:
-    """List the entries, the last used first.
+def list_entries() -> None:
+    """List the entries, last used first.
 
     \b
     Example:  kernel-explorer cache list
     """
-    entries = Store().entries()
+    store = Store()
+    entries = store.entries()
     for entry in entries:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-        click.echo(
-            f"{entry.kind:<12} {entry.key[:12]}  {entry.bytes / 1e6:9.2f} MB  {day}  {entry.about or 'damaged'}"
-        )
-    click.echo(f"{len(entries)} entries, {sum(e.bytes for e in entries) / 1e6:.2f} MB in {Store().root}")
+        size = f"{entry.bytes / 1e6:9.2f} MB"
+        click.echo(f"{entry.kind:<12} {entry.key[:12]}  {size}  {day}  {entry.about or 'damaged'}")
+    click.echo(f"{len(entries)} entries, {sum(e.bytes for e in entries) / 1e6:.2f} MB in {store.root}")
 
 
 @cache.command()
-@click.option("--days", type=click.FloatRange(0), default=30, show_default=True)
+@click.option(
+    "--days", type=click.FloatRange(0), default=30, show_default=True, help="Keep what was used since then."
+)
 def prune(days: float) -> None:
-    """Remove entries that are damaged, of an older format, or unused for some days.
+    """Remove entries that are damaged, in an older format, or unused for some days.
 
     \b
     Example:  kernel-explorer cache prune --days 7
     """
-    click.echo(f"{len(Store().prune(days))} removed from {Store().root}")
+    store = Store()
+    click.echo(f"{len(store.prune(days))} removed from {store.root}")
 
 
 @cache.command()
@@ -52,4 +55,5 @@ def clear() -> None:
     \b
     Example:  kernel-explorer cache clear
     """
-    click.echo(f"{len(Store().clear())} removed from {Store().root}")
+    store = Store()
+    click.echo(f"{len(store.clear())} removed from {store.root}")

@@ -1,14 +1,13 @@
-"""`kernel-explorer map`: lay out all examples in the plane, each near those that it is similar to."""
+"""`kernel-explorer map`: place all examples in the plane, near the ones they are similar to."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
 
-from kernel_core.cli.options import names_source, reports_to, to_csv
+from kernel_core.cli.options import csv_option, open_progress, source_options
 from kernel_core.cli.tables import write_csv
 from kernel_core.errors import NotBuilt
 from kernel_core.findings.map_layout import NEIGHBORS, ORDER, Map
@@ -18,56 +17,60 @@ from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import ADJECTIVES
 
 
-def _map(request: SourceRequest, device: str, memory: int | None, report: Progress) -> Map:
-    """From the cache without loading torch or UMAP if it is there, else computed."""
+@click.command("map")
+@source_options
+@csv_option
+def lay_out_map(
+    source: str,
+    run_count: int | None,
+    files: int | None,
+    device: str,
+    memory: int | None,
+    precision: str,
+    progress_file: Path | None,
+    csv_file: Path | None,
+) -> None:
+    """Lay out all examples of SOURCE in the plane by the kernel, for the app's Map page.
+
+    With --csv, also write their positions.
+
+    \b
+    Example:  kernel-explorer map digits --csv map.csv
+    """
+    request = SourceRequest(source, run_count, files, precision=precision)
+    with open_progress(progress_file) as progress:
+        layout = _open_or_build_map(request, device, memory, progress)
+    counts = zip(layout.counts, ORDER, strict=True)
+    examples = " and ".join(f"{count:,} {ADJECTIVES[split]}" for count, split in counts if count)
+    click.echo(
+        f"{request.name}: a map of {examples} examples; of each example's {NEIGHBORS} nearest by the kernel, "
+        f"{layout.kept:.1%} are among its {NEIGHBORS} nearest on the map"
+    )
+    if csv_file is not None:
+        write_csv(positions(layout), csv_file)
+
+
+def _open_or_build_map(request: SourceRequest, device: str, memory: int | None, progress: Progress) -> Map:
+    """Return the map from the cache without loading torch or UMAP, or compute it if it is missing."""
     try:
         return open_map(request)
     except NotBuilt:
         from kernel_core import pipeline  # torch takes seconds to load
 
-        return pipeline.build_map(request, device=device, budget=memory, progress=report)
+        return pipeline.build_map(request, device=device, budget=memory, progress=progress)
 
 
-def positions(found: Map) -> pd.DataFrame:
-    """A map as a table: split, index (within its split), x and y (of no unit; only what lies near what means something)."""
-    tests, trains = found.counts
+def positions(layout: Map) -> pd.DataFrame:
+    """Return one row per example: split, index within its split, x and y.
+
+    x and y have no unit; only which examples are near each other has a meaning.
+    """
+    test_count, train_count = layout.counts
     return pd.DataFrame(
         {
-            "split": ["test"] * tests + ["train"] * trains,
-            "index": [*range(tests), *range(trains)],
-            "x": found.xy[:, 0],
-            "y": found.xy[:, 1],
+            "split": ["test"] * test_count + ["train"] * train_count,
+            "index": [*range(test_count), *range(train_count)],
+            "x": layout.xy[:, 0],
+            "y": layout.xy[:, 1],
         }
     )
-
-
-@click.command("map")
-@names_source
-@to_csv
-def map_command(
-    source: str,
-    device: str,
-    memory: int | None,
-    progress_file: Path | None,
-    csv_file: Path | None,
-    runs: int | None,
-    **asked: Any,
-) -> None:
-    """Lay out all examples of SOURCE in the plane, by the kernel, for the app's page Map.
-
-    With --csv, write where each lies.
-
-    \b
-    Example:  kernel-explorer map digits --csv map.csv
-    """
-    request = SourceRequest(source, runs, **asked)
-    with reports_to(progress_file) as report:
-        found = _map(request, device, memory, report)
-    counts = zip(found.counts, ORDER, strict=True)
-    words = " and ".join(f"{count:,} {ADJECTIVES[split]}" for count, split in counts if count)
-    click.echo(
-        f"{request.name}: a map of {words} examples; of the {NEIGHBORS} nearest of each "
-        f"by the kernel, {found.kept:.1%} are among its {NEIGHBORS} nearest on the map"
-    )
-    if csv_file is not None:
-        write_csv(positions(found), csv_file)

@@ -1,4 +1,4 @@
-"""What the verbs of the command line share: opening a source, its options, and the forms their values take."""
+"""What the verbs share: options, the types of their values, and opening a source."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 import click
 
+from kernel_core.cli.progress import ProgressBars
 from kernel_core.errors import NotBuilt
-from kernel_core.progress import Progress, ProgressBars, ProgressFile
+from kernel_core.progress import Progress, ProgressFile
 from kernel_core.results.results import Results, open_results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, parse_example
 
 F = TypeVar("F", bound=Callable[..., Any])
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 class Bytes(click.ParamType[int]):
@@ -26,15 +27,14 @@ class Bytes(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?B?)", str(value).upper())
-        unit = (match[2] + "B" if match[2] in "KMG" and match[2] else match[2]) if match else ""
-        if not match or (unit != "B" and unit not in UNITS) or float(match[1]) <= 0:
-            self.fail(f"{value!r} is no size; expected a number with KB, MB or GB, as in 2GB.", param, ctx)
-        return int(float(match[1]) * UNITS.get(unit, 1))
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", str(value).upper())
+        if not match or float(match[1]) <= 0:
+            self.fail(f"{value!r} is not a size; expected a number with KB, MB or GB, as in 2GB.", param, ctx)
+        return int(float(match[1]) * UNITS[match[2]])
 
 
 class Ranks(click.ParamType[tuple[int, int]]):
-    """A window of ranks such as 601-648."""
+    """A window of ranks such as 601-648, or a single rank."""
 
     name = "first-last"
 
@@ -43,12 +43,12 @@ class Ranks(click.ParamType[tuple[int, int]]):
     ) -> tuple[int, int]:
         match = re.fullmatch(r"(\d+)(?:[-–](\d+))?", str(value))
         if not match:
-            self.fail(f"{value!r} is no window of ranks; expected first-last, as in 601-648.", param, ctx)
+            self.fail(f"{value!r} is not a window of ranks; expected first-last, as in 601-648.", param, ctx)
         return int(match[1]), int(match[2] or match[1])
 
 
 class Classes(click.ParamType["tuple[int, ...] | str"]):
-    """all, class numbers such as 0,3 in any order, or where the verb can show it, each."""
+    """Class numbers such as 0,3 in any order; all; or, if the verb can show them one by one, each."""
 
     name = "classes"
 
@@ -61,146 +61,156 @@ class Classes(click.ParamType["tuple[int, ...] | str"]):
         if value in self.words:
             return str(value)
         if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", str(value)):
-            known = ", ".join(self.words)
-            self.fail(f"{value!r} names no classes here; expected {known}, or numbers as in 0,3.", param, ctx)
-        return tuple(sorted(map(int, str(value).split(","))))  # one given twice is for the spec to refuse
+            words = ", ".join(self.words)
+            self.fail(f"{value!r} does not name classes; expected {words}, or numbers as in 0,3.", param, ctx)
+        return tuple(sorted(map(int, str(value).split(","))))  # `KernelSpec` refuses a class that comes twice
 
 
-first_runs = click.option(
-    "--runs", type=int, help="Use the first so many runs of the ensemble.  [default: all]"
+runs_option = click.option(
+    "--runs", "run_count", type=int, help="Use only the first N runs.  [default: all]", metavar="N"
+)
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+query_option = click.option(
+    "--query",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="Find the neighbors of this split's examples. No example is its own neighbor.",
+)
+similarities_option = click.option(
+    "--similarity",
+    "similarities",
+    type=click.Choice(list(SIMILARITIES)),
+    multiple=True,
+    help="Use only this similarity; repeat the option for several.  [default: all that SOURCE has; kernel if query, "
+    "database, transform or classes are set]",
+)
+similarity_option = click.option(
+    "--similarity", type=click.Choice(list(SIMILARITIES)), default="kernel", show_default=True
+)
+csv_option = click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the table to a CSV file.",
 )
 
 
-def names_source(command: F, *, runs: Callable[[F], F] = first_runs) -> F:
-    """Add SOURCE and the options that say how much of it is opened and how it is built; runs: the option `--runs`."""
-    added = (
-        click.option("--progress-file", type=click.Path(path_type=Path), hidden=True),
+def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
+    """Add SOURCE, and the options that say how much of it to open and how to build it. runs: the option `--runs`."""
+    options = (
+        click.argument("source", default="digits"),
+        runs,
+        click.option(
+            "--files", type=int, metavar="N",
+            help="Number of files to download (about 500 runs each); for cifar10-multirun only.",
+        ),
+        device_option,
+        click.option(
+            "--memory", type=Bytes(), help="Memory budget of the neighbor search.  [default: 1GB; 3GB on CUDA]"
+        ),
         click.option(
             "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-            help="On CUDA, how neighbors are found. exact: float32 products. certified: float16 products propose, "
-            "float32 decides, each row is proved. fast: rows without a proof stay as they are. auto: certified.",
+            help="How to search on CUDA. exact: float32 products. certified: float16 products propose candidates, "
+            "float32 decides, and each row is proved exact. fast: keeps rows without a proof. auto: certified.",
+        ),
+        click.option("--progress-file", type=click.Path(path_type=Path), hidden=True),
+    )  # fmt: skip
+    return _add(options, command)
+
+
+def variant_options(*, each: bool) -> Callable[[F], F]:
+    """Add the options that choose the kernel and the split of its neighbors.
+
+    each: whether the verb can also show the kernel of each class.
+    """
+    options = (
+        click.option(
+            "--database", type=click.Choice(SPLITS),
+            help="Find neighbors in this split.  [default: train, or test if SOURCE has no training examples]",
         ),
         click.option(
-            "--memory", type=Bytes(), help="Memory budget of the neighbor search.  [default: 1GB, CUDA 3GB]"
+            "--transform", type=click.Choice(list(TRANSFORMS)), default="log_softmax", show_default=True,
+            help="What the kernel correlates. none: raw logits.",
         ),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option("--files", type=int, help="Of cifar10-multirun: download so many files of about 500 runs."),
-        runs,
-        click.argument("source", default="digits"),
+        click.option(
+            "--classes", type=Classes(each=each), default="all", show_default=True,
+            metavar="all|0,3|each" if each else "all|0,3",
+            help="Average the kernel over these classes."
+            + (" each: over all, and separately for each class." if each else ""),
+        ),
     )  # fmt: skip
-    for option in added:  # the last added stands first
+    return lambda command: _add(options, command)
+
+
+def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
+    """Decorate a command with options that its help shows in this order."""
+    for option in reversed(options):
         command = option(command)
     return command
 
 
-def reports_to(progress_file: Path | None) -> ProgressBars | ProgressFile:
-    """Where a verb tells its progress: the file that a watching process named, else stderr."""
-    return ProgressFile(progress_file) if progress_file else ProgressBars()
+def with_results(command: F, *, complete: bool = False) -> Callable[..., Any]:
+    """Add `source_options`, and call the verb with the source's results, built if necessary.
 
+    complete: also build what most verbs can do without. The context's object is the request.
+    """
 
-def opens_source(command: F) -> Callable[..., Any]:
-    """Add `names_source`'s options, and give the verb what they name, built."""
-
-    @names_source
+    @source_options
     @functools.wraps(command)
     def wrapped(
         source: str, device: str, memory: int | None, progress_file: Path | None, **options: Any
     ) -> None:
-        asked = {name: options.pop(name) for name in ("files", "precision")}
-        request = SourceRequest(source, options.pop("runs"), **asked, **_variant(options))
-        with reports_to(progress_file) as report:
-            results = results_of(request, device, memory, report, complete=command.__name__ == "build")
-        click.get_current_context().obj = request  # for the verb that passes it on
+        amount = {name: options.pop(name) for name in ("run_count", "files", "precision")}
+        request = SourceRequest(source, **amount, **_take_variant(options))
+        with open_progress(progress_file) as progress:
+            results = open_or_build(request, device, memory, progress, complete=complete)
+        click.get_current_context().obj = request
         command(results=results, **options)
 
     return wrapped
 
 
-def _variant(options: dict[str, Any]) -> dict[str, Any]:
-    """What a verb's options say of direction, kernel and similarities, as a `SourceRequest` takes it.
+def _take_variant(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of `SourceRequest` that a verb's options set: direction, kernel and similarities.
 
-    Takes out of `options` what the verb itself has no use for: all but `similarity` and `example`.
+    Removes them from `options`, except `example` and `similarity`, which the verb needs too.
     """
-    asked = {name: options.pop(name) for name in VARIANT if name in options}
-    if asked.get("classes") == "all":
-        asked["classes"] = None
+    fields: dict[str, Any] = {}
+    for name in ("query", "database", "transform", "classes"):
+        if name in options:
+            fields[name] = options.pop(name)
+    if fields.get("classes") == "all":
+        fields["classes"] = None
     if "example" in options:
-        asked["query"], _ = parse_example(options["example"])
+        fields["query"], _ = parse_example(options["example"])
     if "similarities" in options:
-        asked["similarities"] = options.pop("similarities") or None
+        fields["similarities"] = options.pop("similarities") or None
     elif "similarity" in options:
-        asked["similarities"] = (options["similarity"],)
-    return asked
+        fields["similarities"] = (options["similarity"],)
+    return fields
 
 
-def results_of(
-    request: SourceRequest, device: str, memory: int | None, report: Progress, *, complete: bool = False
+def open_progress(progress_file: Path | None) -> ProgressBars | ProgressFile:
+    """Return a `Progress` that writes to the file of a watching process, or to stderr if there is none."""
+    return ProgressFile(progress_file) if progress_file else ProgressBars()
+
+
+def open_or_build(
+    request: SourceRequest, device: str, memory: int | None, progress: Progress, *, complete: bool = False
 ) -> Results:
-    """From the cache without loading torch if all is there, else built; `complete` with what verbs can do without.
+    """Return results from the cache without loading torch, or build them if any are missing.
 
-    Raises any `KernelExplorerError`.
+    memory: budget in bytes. complete: as in `open_results`. Raises any `KernelExplorerError`.
     """
-    if device != "cuda":  # asking for CUDA where there is none is an error even if nothing is left to do
+    # Asking for CUDA where there is none is an error even if nothing is left to build.
+    if device != "cuda":
         try:
             return open_results(request, complete=complete)
         except NotBuilt:
             pass
     from kernel_core import pipeline  # torch takes seconds to load
 
-    return pipeline.build(request, device=device, budget=memory, progress=report)
-
-
-VARIANT = ("query", "database", "transform", "classes")
-
-
-def by_variant(*, each: bool) -> Callable[[F], F]:
-    """Add the options that say which kernel, and among which examples its neighbors are.
-
-    each: whether the verb can take the kernels of each class one by one.
-    """
-    one_by_one = " each: all together, and each alone." if each else ""
-    added = (
-        click.option(
-            "--classes", type=Classes(each=each), default="all", show_default=True,
-            metavar="all|0,3|each" if each else "all|0,3",
-            help=f"Classes that the kernel is averaged over.{one_by_one}",
-        ),
-        click.option(
-            "--transform", type=click.Choice(list(TRANSFORMS)), default="log_softmax", show_default=True,
-            help="What the kernel correlates; none: raw logits.",
-        ),
-        click.option(
-            "--database", type=click.Choice(SPLITS),
-            help="Neighbors are from this split.  [default: train, or test where SOURCE has no other]",
-        ),
-    )  # fmt: skip
-
-    def add(command: F) -> F:
-        for option in added:
-            command = option(command)
-        return command
-
-    return add
-
-
-by_query = click.option(
-    "--query",
-    type=click.Choice(SPLITS),
-    default="test",
-    show_default=True,
-    help="Neighbors are of the examples of this split, each never its own.",
-)
-by_similarities = click.option(
-    "--similarity",
-    "similarities",
-    type=click.Choice(list(SIMILARITIES)),
-    multiple=True,
-    help="This similarity alone; give it again for more.  [default: all that SOURCE has, or the kernel where query, "
-    "database, transform or classes are given]",
-)
-by_similarity = click.option(
-    "--similarity", type=click.Choice(list(SIMILARITIES)), default="kernel", show_default=True
-)
-to_csv = click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write CSV there."
-)
+    return pipeline.build(request, device=device, budget=memory, progress=progress)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from kernel_core.cli.options import names_source, reports_to, results_of
+from kernel_core.cli.options import open_or_build, open_progress, source_options
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.report import pair_quality
@@ -42,7 +42,7 @@ by_numbers_of_runs = click.option(
 
 
 @click.command("report")
-@functools.partial(names_source, runs=by_numbers_of_runs)
+@functools.partial(source_options, runs=by_numbers_of_runs)
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path),
     help="Save report.md, report.csv and pairs.png in this folder.",
@@ -67,8 +67,8 @@ def report_command(
     request = SourceRequest(source, files=files, precision=precision)
     if out is not None:
         _refuse_unwritable(out)
-    with reports_to(progress_file) as bars:
-        opens = functools.partial(results_of, device=device, memory=memory, report=bars)
+    with open_progress(progress_file) as bars:
+        opens = functools.partial(open_or_build, device=device, memory=memory, progress=bars)
         report, results = report_on(request, runs, opens)
     text = markdown(report)
     if out is not None:

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from kernel_core.bench import competitors
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
+from kernel_core.cli.bench import bench_table
 from kernel_core.cli.main import main
-from kernel_core.cli.tables import bench_table
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.search.topk import Top
 from tests.support import forked, oracle
@@ -123,7 +123,7 @@ def test_human_output_has_a_line_a_method_and_our_share(result):
         (["--files", 4, "--runs", 3], "--files is 4; expected at most --runs, 3"),
         (["--methods", "ours,annoy"], "--methods names 'annoy'; expected some of ours,original,faiss,sklearn"),
         (["digits", "--classes", 3], "a source has its own"),
-        (["--database", 10**9, "--runs", 10**6], "let TMPDIR name a folder with more room"),
+        (["--database", 10**9, "--runs", 10**6], "set TMPDIR to a folder with more space"),
     ],
 )  # fmt: skip
 def test_bad_sizes_are_refused(options, message, monkeypatch, tmp_path):
@@ -173,9 +173,9 @@ def test_ctrl_c_leaves_no_files(tmp_path):
 
 
 def test_synthetic_logits_are_the_same_in_however_many_files(tmp_path):
-    size = SyntheticSize(queries=40, database=90, runs=7, classes=3)
+    size = SyntheticSize(queries=40, database=90, run_count=7, class_count=3)
     one = write_synthetic(tmp_path / "one", size, seed=5)
-    three = write_synthetic(tmp_path / "three", SyntheticSize(40, 90, 7, 3, files=3), seed=5)
+    three = write_synthetic(tmp_path / "three", SyntheticSize(40, 90, 7, 3, file_count=3), seed=5)
     other = write_synthetic(tmp_path / "other", size, seed=6)
     whole = open_ensemble(one.files).parts[0]
     parts = open_ensemble(three.files).parts
@@ -194,7 +194,7 @@ def test_the_reference_is_that_of_the_tests(planted, tmp_path):
     write_log(tmp_path / "a/log.pt", planted.test[:9], planted.train[:9])
     write_log(tmp_path / "b/log.pt", planted.test[9:20], planted.train[9:20])
     job = competitors.Job(
-        (tmp_path / "a/log.pt", tmp_path / "b/log.pt"), runs=18, queries=35, database=120, k=6,
+        (tmp_path / "a/log.pt", tmp_path / "b/log.pt"), run_count=18, queries=35, database=120, k=6,
         device="cpu", precision="exact", budget=10**8,
     )  # fmt: skip
     kernel = oracle.kernel(planted.test[:18, :35], planted.train[:18, :120])

@@ -99,7 +99,7 @@ def test_source_without_features_gets_them_and_the_app_shows_them(bare, planted,
     done = invoke("features", bare.folder, "--model", f"{bare.net}:make")
     assert done.exit_code == 0, done.output
     assert f"fc:input of {bare.net}:make (right on " in done.stdout
-    assert "6 numbers an example" in done.stdout
+    assert "6 numbers per example" in done.stdout
     assert bare.toml.read_text() == before + '\n[features]\nfile = "penultimate.safetensors"\n'
     expected, stored = features_by_hand(bare), load_file(bare.file)
     for split in ("train", "test"):
@@ -119,7 +119,7 @@ def test_source_without_features_gets_them_and_the_app_shows_them(bare, planted,
     assert not app.exception
     table = app.dataframe[0].value
     shown = dict(zip(table["Prediction by"], table["Accuracy"], strict=True))
-    (value,) = [value for name, value in shown.items() if name.startswith("Penultimate")]
+    (value,) = [value for name, value in shown.items() if name.startswith("Features")]
     assert value == f"{evaluated['penultimate_knn3']:.2%}"
 
 

@@ -1,0 +1,209 @@
+"""The benchmark itself: prepare the logits, let the methods take turns, and summarize what was measured."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kernel_core.bench.competitors import Job, agreement
+from kernel_core.bench.processes import Failure, Measurement, cpu_info, describe_machine, take_turns
+from kernel_core.bench.request import TITLES, BenchRequest
+from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
+from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.errors import RequestError
+from kernel_core.machine import choose_device
+from kernel_core.networks.training import train_in_memory
+from kernel_core.pipeline import BUDGET
+from kernel_core.progress import Progress
+from kernel_core.recipes import Training
+from kernel_core.search.certified import choose_precision
+from kernel_core.search.topk import Top
+from kernel_core.sources import images
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import SPLITS
+
+INSTALL = 'not installed: pip install "kernel-explorer[bench]"'
+
+
+@dataclass(frozen=True)
+class _Logits:
+    """Files to measure with, and the near-duplicates planted in them (test index → training index)."""
+
+    name: str
+    files: tuple[Path, ...]
+    planted: dict[int, int]
+
+
+def measure_all(request: BenchRequest, progress: Progress) -> dict[str, Any]:
+    """Measure, and return what `--json` prints: every timing in seconds, memory in bytes.
+
+    Temporary files are removed in any case. Raises `RequestError` if nothing can be measured, `DataError` or
+    `SourceError` if the source cannot be read.
+    """
+    device = choose_device(request.device).type
+    methods = _find_methods(request.methods)
+    with tempfile.TemporaryDirectory(prefix="kernel-explorer-bench-") as folder:
+        if request.source is None:
+            logits = _write_synthetic(request, Path(folder), progress)
+        else:
+            logits = _open_source(request, request.source, Path(folder), progress)
+        job, class_count = _plan_job(request, device, logits.files)
+        measurable = [method for method, reason in methods.items() if reason is None]
+        outcomes = take_turns(job, measurable, request.repeats, progress)
+        machine = describe_machine(device)
+    reference = outcomes.pop("oracle")[0]
+    if isinstance(reference, Failure):
+        raise RequestError(f"The reference in float64 could not be computed: {reference.reason}.")
+    rows = [
+        {"method": m, "title": TITLES[m], "unavailable": reason} if reason
+        else {"method": m, "title": TITLES[m], **_summarize(job, outcomes[m], reference.top, logits.planted)}
+        for m, reason in methods.items()
+    ]  # fmt: skip
+    _check_measured(rows)
+    sizes = {
+        "source": logits.name, "queries": job.queries, "database": job.database, "runs": job.run_count,
+        "classes": class_count, "files": len(logits.files), "k": job.k, "repeats": request.repeats,
+    }  # fmt: skip
+    flop = 2 * job.queries * job.database * job.run_count * class_count
+    return {
+        "machine": machine, "sizes": sizes, "precision": job.precision, "memory_budget": job.budget,
+        "methods": rows, "product": _summarize_product(outcomes.get("ours", []), flop),
+    }  # fmt: skip
+
+
+def _find_methods(requested: tuple[str, ...]) -> dict[str, str | None]:
+    """Return each method to list → why it cannot be measured, or None.
+
+    Includes faiss with other OpenBLAS kernels where the processor has instructions that its wheel may not detect.
+    Raises `RequestError` if only faiss was requested and it is not installed.
+    """
+    reasons: dict[str, str | None] = dict.fromkeys(requested)
+    if "faiss" in reasons:
+        try:
+            importlib.import_module("faiss")
+        except ImportError:
+            if requested == ("faiss",):
+                raise RequestError(f"faiss is {INSTALL}, or choose other --methods.") from None
+            reasons["faiss"] = INSTALL
+        else:
+            if "avx512vl" in cpu_info().get("flags", "").split():
+                reasons["faiss-skylakex"] = None
+    return {method: reasons[method] for method in TITLES if method in reasons}
+
+
+def _write_synthetic(request: BenchRequest, folder: Path, progress: Progress) -> _Logits:
+    """Write synthetic logits into the folder. Raises `RequestError` if they do not fit on its disk."""
+    size = SyntheticSize(**request.synthetic_sizes)
+    free = shutil.disk_usage(folder).free
+    if size.bytes > 0.95 * free:
+        raise RequestError(
+            f"These logits take {size.bytes / 1e9:,.1f} GB, but {folder.parent} has only {free / 1e9:,.1f} GB left. "
+            "Choose smaller sizes, or set TMPDIR to a folder with more space."
+        )
+    written = write_synthetic(folder, size, progress=progress)
+    return _Logits("synthetic", written.files, written.planted)
+
+
+def _open_source(request: BenchRequest, name: str, folder: Path, progress: Progress) -> _Logits:
+    """Return a source's files; train its ensemble into a file of the folder if it has none."""
+    source = open_source(SourceRequest(name, request.run_count, request.file_count), progress=progress)
+    if not isinstance(source.logits, Training):
+        return _Logits(source.name, source.logits, {})
+    examples = {split: images.load_examples(source.images, split, progress) for split in SPLITS}
+    training = replace(source.logits, run_count=request.run_count or source.logits.run_count)
+    part = train_in_memory(training, examples, progress)[0].parts[0]
+    log = folder / "log.pt"
+    torch.save(
+        {"logits": torch.from_numpy(part["test"]), "logits_train": torch.from_numpy(part["train"])}, log
+    )
+    return _Logits(source.name, (log,), {})
+
+
+def _plan_job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tuple[Job, int]:
+    """Return what every method is given, and the number of classes.
+
+    Raises `RequestError` if the request exceeds what the files hold.
+    """
+    ensemble = open_ensemble(files)
+    ensemble = ensemble.first(request.run_count or ensemble.run_count)
+    queries, database = ensemble.example_count("test"), ensemble.example_count("train")
+    for option, requested, available in (
+        ("--queries", request.queries, queries),
+        ("--database", request.database, database),
+    ):
+        if requested is not None and requested > available:
+            raise RequestError(f"{option} is {requested:,}, but the source has only {available:,}.")
+    queries, database = request.queries or queries, request.database or database
+    if request.k > database:
+        raise RequestError(f"--k is {request.k}; expected at most {database:,}, the size of the database.")
+    if ensemble.run_count < 2:
+        raise RequestError(
+            f"The source has {ensemble.run_count} run; the kernel correlates over runs and needs at least 2."
+        )
+    job = Job(
+        files=files, run_count=ensemble.run_count, queries=queries, database=database, k=request.k, device=device,
+        precision=choose_precision(request.precision, torch.device(device)), budget=request.memory or BUDGET[device],
+    )  # fmt: skip
+    return job, ensemble.class_count
+
+
+def _summarize(
+    job: Job, outcomes: Sequence[Measurement | Failure], reference: Top, planted: dict[int, int]
+) -> dict[str, Any]:
+    """Return one method's part of the result; `planted` as in `_Logits`."""
+    measured = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            return {"unavailable": f"failed: {outcome.reason}"}
+        measured.append(outcome)
+    seconds = [each.seconds for each in measured]
+    top = measured[-1].top
+    inside = {i: j for i, j in planted.items() if i < job.queries and j < job.database}
+    return {
+        "seconds": {
+            "median": statistics.median(seconds), "min": min(seconds), "max": max(seconds), "all": seconds
+        },
+        "stages": {name: [each.stages[name] for each in measured] for name in measured[0].stages},
+        "peak_resident": max(each.resident or 0 for each in measured) or None,
+        "peak_anonymous": max(each.anonymous or 0 for each in measured) or None,
+        "peak_cuda": max(each.cuda or 0 for each in measured) or None,
+        "agreement": agreement(top, reference, job.sample),
+        "planted": {"pairs": len(inside), "nearest": sum(int(top.indices[i, 0]) == j for i, j in inside.items())},
+        "certified": getattr(top, "certified", None),
+        "redone": getattr(top, "redone", None),
+    }  # fmt: skip
+
+
+def _check_measured(rows: list[dict[str, Any]]) -> None:
+    """Raise `RequestError` if no method could be measured."""
+    if not any("seconds" in row for row in rows):
+        reasons = "; ".join(f"{row['method']}: {row['unavailable']}" for row in rows)
+        raise RequestError(f"Nothing could be measured ({reasons}). Fix that, or choose other --methods.")
+
+
+def _summarize_product(outcomes: Sequence[Measurement | Failure], flop: int) -> dict[str, Any] | None:
+    """Return the float32 product measured right after each of our searches, and our share of it; None if one failed.
+
+    flop: floating-point operations of one search. gflops: by the fastest implementation. ours: from opening the
+    files to the neighbors. All are medians over the repeats.
+    """
+    measured = [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
+    if not outcomes or len(measured) < len(outcomes):
+        return None
+    rates = {name: [each.product[name] for each in measured] for name in measured[0].product}
+    fastest = max(rates, key=lambda name: statistics.median(rates[name]))
+    seconds = [each.seconds for each in measured]
+    shares = [flop / each / 1e9 / rate for each, rate in zip(seconds, rates[fastest], strict=True)]
+    return {
+        "gflops": statistics.median(rates[fastest]), "by": fastest, "all": rates,
+        "ours": flop / statistics.median(seconds) / 1e9, "share": statistics.median(shares),
+    }  # fmt: skip

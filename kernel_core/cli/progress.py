@@ -1,0 +1,53 @@
+"""Progress shown in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Self
+
+from tqdm import tqdm
+
+from kernel_core.progress import unit_of
+
+
+class ProgressBars:
+    """A `Progress` on stderr: one bar per step in a terminal; in a file or pipe, one line per step."""
+
+    def __init__(self) -> None:
+        self.step = ""
+        self.bar: tqdm | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def say(self, text: str) -> None:
+        """Print a line on stderr, above the bar."""
+        tqdm.write(text, file=sys.stderr)
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step != self.step:
+            self._begin(step, total)
+        if self.bar is not None:
+            self.bar.total = total
+            self.bar.update(done - self.bar.n)
+
+    def _begin(self, step: str, total: int) -> None:
+        self.__exit__()
+        self.step = step
+        in_terminal = sys.stderr.isatty()
+        if not in_terminal:
+            print(f"{step} …", file=sys.stderr, flush=True)
+        unit = unit_of(step)
+        rate = ", {rate_fmt}" if unit else ""
+        self.bar = tqdm(
+            desc=step,
+            total=total,
+            bar_format="{desc:<36} {percentage:3.0f}% |{bar}| {remaining} left" + rate,
+            unit=unit,
+            unit_scale=True,
+            disable=not in_terminal,
+        )
