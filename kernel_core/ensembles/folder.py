@@ -68,7 +68,8 @@ class RunFiles:
     ) -> None:
         """Write a run as pending: its logits, and its features unless a lower run is known to have some.
 
-        arrays: "logits" and maybe "features" → split → (N, C) or (N, D). accuracy: on the test split.
+        arrays: "logits" and perhaps "features" → split → (N, C) or (N, D).
+        accuracy: on the test split, in 0 … 1.
         """
         if self._has_lower_features(run):  # 500 runs of CIFAR-10 with 512 features each would take 30 GB
             arrays = {"logits": arrays["logits"]}

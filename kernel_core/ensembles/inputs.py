@@ -22,6 +22,8 @@ from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import SPLITS, Split
 
 COPIES = {split: f"images/{split}.parquet" for split in SPLITS}  # where images given as arrays are written
+Array = npt.ArrayLike | torch.Tensor
+LabeledImages = ExampleSet | tuple[npt.ArrayLike, npt.ArrayLike]
 LAST_RUN = 499_999
 LARGEST = float(np.finfo(np.float16).max)  # 65,504
 
@@ -30,8 +32,8 @@ LARGEST = float(np.finfo(np.float16).max)  # 65,504
 class InputImages:
     """Labeled images: in memory, to be copied, or in files, which the source.toml will refer to in [images].
 
-    Exactly one of `examples` and `reference` is set. class_names: None if neither the caller nor the images
-    name the classes yet.
+    class_names: None where the names are those of the referenced images.
+    examples, reference: exactly one of them is set.
     """
 
     class_names: tuple[str, ...] | None
@@ -39,7 +41,11 @@ class InputImages:
     reference: ImagesFrom | None = None
 
     @classmethod
-    def of(cls, images: Any, class_names: Sequence[str] | None) -> InputImages | None:
+    def of(
+        cls,
+        images: Mapping[Split, LabeledImages] | ImagesFrom | str | Path | None,
+        class_names: Sequence[str] | None,
+    ) -> InputImages | None:
         """Convert the argument `images` of `EnsembleWriter`; None stays None.
 
         Raises `DataError` or `RequestError` for anything that it does not take.
@@ -55,7 +61,7 @@ class InputImages:
             images = {split: load_examples(images, split) for split in SPLITS}  # no file to refer to
         if not isinstance(images, Mapping) or set(images) not in ({"train", "test"}, {"test"}):
             raise RequestError(
-                f"images {_keys_or_type(images)}; expected a mapping with train and test, or with test "
+                f"images is {_described(images)}; expected a mapping with train and test, or with test "
                 "alone, a path, or the name of a torchvision dataset."
             )
         examples = alike(
@@ -115,14 +121,14 @@ class InputImages:
         return section
 
 
-def _keys_or_type(value: Any) -> str:
-    """Describe a value that should have been a mapping, as in "has the keys ['train']" or "is a list"."""
+def _described(value: Any) -> str:
+    """Describe a value for an error message, as in "a mapping with ['train']" or "of type int"."""
     if isinstance(value, Mapping):
-        return f"has the keys {sorted(map(str, value))}"
-    return f"is a {type(value).__name__}"
+        return f"a mapping with {sorted(map(str, value))}"
+    return f"of type {type(value).__name__}"
 
 
-def _example_set(split: Split, labeled: Any, class_names: tuple[str, ...] | None) -> ExampleSet:
+def _example_set(split: Split, labeled: LabeledImages, class_names: tuple[str, ...] | None) -> ExampleSet:
     """Convert an `ExampleSet` or a pair (images, labels)."""
     if isinstance(labeled, ExampleSet):
         return ExampleSet(split, labeled.images, labeled.labels, class_names or labeled.class_names)
@@ -137,13 +143,13 @@ def _example_set(split: Split, labeled: Any, class_names: tuple[str, ...] | None
         images = np.repeat(images[..., None], 3, axis=3)
     if labels.dtype.kind not in "iu" or labels.ndim != 1 or not len(labels):
         raise DataError(
-            f"{split} labels are {labels.dtype} {labels.shape}; expected integers (N,), at least one of them."
+            f"{split} labels are {labels.dtype} {labels.shape}; expected integers (N,), at least one."
         )
     names = class_names or tuple(str(c) for c in range(int(labels.max()) + 1))
     return ExampleSet(split, images, labels.astype(np.int64), names)
 
 
-def run_number(run: Any) -> int:
+def run_number(run: int) -> int:
     """Return a run's number as an int. Raises `RequestError` if it is not a run number."""
     if isinstance(run, bool) or not isinstance(run, int | np.integer) or not 0 <= run <= LAST_RUN:
         raise RequestError(f"The run number is {run!r}; expected a whole number from 0 to {LAST_RUN:,}.")
@@ -151,7 +157,7 @@ def run_number(run: Any) -> int:
 
 
 def run_arrays(
-    run: int, logits: Mapping[Split, Any], features: Mapping[Split, Any] | None, identity: Identity
+    run: int, logits: Mapping[Split, Array], features: Mapping[Split, Array] | None, identity: Identity
 ) -> dict[str, dict[Split, npt.NDArray[np.float16]]]:
     """Convert a run's logits, and its features if any, to float16 (N, C) and (N, D) per split.
 
@@ -177,11 +183,12 @@ def run_arrays(
 
 
 def _splits(
-    run: int, what: str, arrays: Mapping[Split, Any], identity: Identity
+    run: int, what: str, arrays: Mapping[Split, Array], identity: Identity
 ) -> dict[Split, npt.NDArray[np.float16]]:
+    """Convert the arrays of each split. what: "logits" or "features"."""
     if not isinstance(arrays, Mapping) or set(arrays) != set(identity.splits):
         raise DataError(
-            f"Run {run}: its mapping of {what} {_keys_or_type(arrays)}; expected a mapping with "
+            f"Run {run}: its {what} are {_described(arrays)}; expected a mapping with "
             f"{' and '.join(identity.splits)}."
         )
     return {
@@ -190,11 +197,11 @@ def _splits(
     }
 
 
-def _as_float16(array: Any, count: int, subject: str) -> npt.NDArray[np.float16]:
+def _as_float16(array: Array, count: int, subject: str) -> npt.NDArray[np.float16]:
     """Round an array or tensor (count, D) of any floating dtype to float16. subject: how errors begin."""
     if isinstance(array, torch.Tensor):
-        array = array.detach().cpu()
-        array = array.float().numpy() if array.dtype == torch.bfloat16 else array.numpy()
+        tensor = array.detach().cpu()
+        array = tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
     values = np.asarray(array)
     if values.dtype.kind != "f" or values.ndim != 2 or len(values) != count:
         raise DataError(

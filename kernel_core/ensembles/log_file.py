@@ -36,9 +36,10 @@ def open_ensemble(
 ) -> Ensemble:
     """Open the files of an ensemble, reading only their headers; runs are in the order of the files.
 
-    root: folder that messages name files relative to. splits: those to open. Raises `DataError` for a
-    missing, damaged or foreign file, one whose pickle asks for more than tensors and plain values, a missing
-    key, or files that disagree.
+    root: messages name files relative to this folder.
+    splits: those to open.
+    Raises `DataError` for a missing, damaged or foreign file, one whose pickle asks for more than tensors and
+    plain values, a missing key, or files that disagree.
     """
     names = tuple(
         str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
@@ -137,8 +138,10 @@ def write_log(
 ) -> None:
     """Write a `log.pt` in the layout of the published ensemble, with the numbers of its runs added.
 
-    logits: keyed by the values of `LOGIT_KEYS`, each (m, N, C). accuracies: on the test split, one per run.
-    code: a description of how the runs were made. Raises `OSError` if the disk refuses.
+    logits: keyed by the values of `LOGIT_KEYS`, each (m, N, C).
+    accuracies: on the test split, one per run.
+    code: a description of how the runs were made.
+    Raises `OSError` if the disk refuses.
     """
     content = {
         **{name: torch.from_numpy(values) for name, values in logits.items()},

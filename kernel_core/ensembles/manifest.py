@@ -24,8 +24,10 @@ UNTOUCHED = "Nothing in the folder was changed. Choose another folder."
 class Identity:
     """What all runs of a folder have in common, as plain JSON values; None and empty mean "not specified".
 
-    images: the section [images] of the folder's `source.toml`. examples: split → their count and SHA-256.
-    made_by: how the runs were made, in the words of whoever made them.
+    images: the section [images] of the folder's `source.toml`.
+    examples: split → their count and SHA-256.
+    layer: the layer that features are taken from.
+    made_by: how the runs were made, as described by whoever made them.
     """
 
     images: dict[str, str | int] = field(default_factory=dict)

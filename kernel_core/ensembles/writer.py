@@ -16,9 +16,9 @@ process. After `finish`, the bytes of the folder depend only on its runs, not on
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.ensembles.folder import PACKED, RunFiles
-from kernel_core.ensembles.inputs import COPIES, InputImages, run_arrays, run_number
+from kernel_core.ensembles.inputs import COPIES, Array, InputImages, LabeledImages, run_arrays, run_number
 from kernel_core.ensembles.manifest import (
     FILE,
     Identity,
@@ -54,11 +54,13 @@ LOCK = ".lock"
 class EnsembleWriter:
     """The folder of an ensemble, to which runs are added; a `with` block without an error ends in `finish`.
 
-    images: split → (uint8 images (N, H, W, 3) or (N, H, W), labels (N,)) or split → `ExampleSet`, for train
-    and test, or for test alone if no outputs for the training set are saved. These are copied into the
-    folder. A path, the name of a torchvision dataset, or an `ImagesFrom` is referred to instead. None if the
-    folder has its images already.
-    class_names, name: of the classes, and of the source. layer: the layer that features are taken from.
+    images: split → (uint8 images (N, H, W, 3) or (N, H, W), labels (N,)) or split → `ExampleSet`, to be
+        copied into the folder; for train and test, or for test alone if no outputs for the training set are
+        saved. Or a path, the name of a torchvision dataset, or an `ImagesFrom`, to be referred to. None if
+        the folder has its images already.
+    class_names: one per class; by default, those of the images.
+    name: of the source; by default, the folder's.
+    layer: the layer that features are taken from.
     made_by: plain values that describe how the runs are made.
 
     Arguments that are None or empty are not compared with what the folder's manifest says. Raises
@@ -70,7 +72,7 @@ class EnsembleWriter:
         self,
         folder: str | Path,
         *,
-        images: Mapping[Split, Any] | ImagesFrom | str | Path | None = None,
+        images: Mapping[Split, LabeledImages] | ImagesFrom | str | Path | None = None,
         class_names: Sequence[str] | None = None,
         name: str | None = None,
         layer: str = "",
@@ -80,7 +82,7 @@ class EnsembleWriter:
         self._files = RunFiles(self.folder)
         inputs = InputImages.of(images, class_names)
         of_images = inputs.identity(self.folder) if inputs else Identity(class_names=list(class_names or ()))
-        wanted = replace(of_images, name=name, layer=layer, made_by=json_values(made_by))
+        wanted = dataclasses.replace(of_images, name=name, layer=layer, made_by=json_values(made_by))
         self._check(inputs, wanted)
         with self._locked("the description of the ensemble"):
             identity = self._check(inputs, wanted)  # again: another process may have created the folder
@@ -150,21 +152,21 @@ class EnsembleWriter:
         self,
         run: int,
         *,
-        logits: Mapping[Split, Any],
-        features: Mapping[Split, Any] | None = None,
+        logits: Mapping[Split, Array],
+        features: Mapping[Split, Array] | None = None,
         accuracy: float | None = None,
         replace: bool = False,
     ) -> None:
         """Add a run.
 
-        logits: split → (N, C) for the images of each split, arrays or tensors of any floating dtype.
+        run: its number, from 0.
+        logits: split → (N, C), for all images of each split, arrays or tensors of any floating dtype.
         features: split → (N, D), its penultimate features; in the end, those of the lowest run are kept.
-        accuracy: on the test split, in 0 … 1; computed from the logits by default. replace: allow it to take
-        the place of a run that is in the folder already, or was dropped.
+        accuracy: on the test split, in 0 … 1; by default, computed from the logits.
+        replace: allow it to take the place of a run that is in the folder already, or was dropped.
 
         Raises `DataError` if the arrays do not fit the images or are not finite in float16, `RequestError` if
-        the run is in the folder already, `StoreError` if the disk refuses. In all these cases nothing of it
-        is kept.
+        the run is in the folder already, `StoreError` if the disk refuses; nothing of it is kept then.
         """
         run = run_number(run)
         arrays = run_arrays(run, logits, features, self.identity)
@@ -237,7 +239,7 @@ class EnsembleWriter:
 
     @contextlib.contextmanager
     def _locked(self, what: str) -> Iterator[None]:
-        """Hold the lock for writing in the folder. what: what a full disk would prevent, for the message."""
+        """Hold the lock for writing in the folder. what: what is to be written, for the error message."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / LOCK):

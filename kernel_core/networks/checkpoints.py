@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from kernel_core.ensembles.inputs import InputImages
+from kernel_core.ensembles.inputs import InputImages, LabeledImages
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.files import sha256_of, write_json
@@ -31,7 +31,7 @@ def write_checkpoints(
     checkpoints: Sequence[str | Path],
     model_factory: Callable[[], nn.Module],
     *,
-    images: Mapping[Split, Any] | ImagesFrom | str | Path,
+    images: Mapping[Split, LabeledImages] | ImagesFrom | str | Path,
     class_names: Sequence[str] | None = None,
     name: str | None = None,
     transform: Callable[[Tensor], Tensor] | None = None,
@@ -42,27 +42,21 @@ def write_checkpoints(
 ) -> Path:
     """Run each checkpoint's network on the images and add its outputs as a run; return the `source.toml`.
 
-    model_factory: creates a network that the weights fit. images: those that the networks were trained and
-    tested on, as in `EnsembleWriter`; so are class_names and name. transform, layer, batch, device: as in
-    `outputs`; features are kept of the first run.
+    model_factory: creates a network that the weights fit.
+    images, class_names, name: as in `EnsembleWriter`; images are those of training and test.
+    transform, layer, batch, device: as in `outputs`; features are kept of the first run.
 
-    Checkpoints are recognized by content, and those that are runs already are skipped: an interrupted call
-    can be repeated, and a longer list adds what is new. Raises `RequestError` if a checkpoint is listed
-    twice, `DataError`, naming the file, if one is missing or does not fit, and whatever `EnsembleWriter` and
-    `outputs` raise.
+    Checkpoints that are runs already, by their content, are skipped: an interrupted call can be repeated,
+    and a longer list adds what is new. Raises `RequestError` if one is listed twice, `DataError` if one is
+    missing or does not fit, and what `EnsembleWriter` and `outputs` raise.
     """
-    paths = [Path(path).expanduser() for path in checkpoints]
-    hashes = _hashes(paths)
+    by_hash = _by_hash([Path(path).expanduser() for path in checkpoints])
     inputs = InputImages.of(images, class_names)
     if inputs is None:
         raise RequestError("There are no images; pass those that the networks were trained on as images=….")
-    writer = EnsembleWriter(
-        folder, images=inputs.reference or inputs.examples, class_names=class_names, name=name,
-        layer=layer or "", made_by={"by": "write_checkpoints", "layer": layer or ""},
-    )  # fmt: skip
-    run_numbers = _run_numbers(writer.folder / KNOWN, paths, hashes)
-    done = writer.runs
-    missing = {run: path for run, path in zip(run_numbers, paths, strict=True) if run not in done}
+    writer = _writer(folder, inputs, class_names, name, layer or "")
+    paths, done = _run_paths(writer.folder / KNOWN, by_hash), writer.runs
+    missing = {run: path for run, path in paths.items() if run not in done}
     examples = inputs.load() if missing else {}
     for run, path in missing.items():
         logits, features = _outputs(
@@ -73,28 +67,38 @@ def write_checkpoints(
     return writer.finish(progress)
 
 
-def _hashes(paths: Sequence[Path]) -> list[str]:
+def _writer(
+    folder: str | Path, inputs: InputImages, class_names: Sequence[str] | None, name: str | None, layer: str
+) -> EnsembleWriter:
+    images = inputs.reference or inputs.examples
+    made_by = {"by": "write_checkpoints", "layer": layer}
+    return EnsembleWriter(
+        folder, images=images, class_names=class_names, name=name, layer=layer, made_by=made_by
+    )
+
+
+def _by_hash(paths: Sequence[Path]) -> dict[str, Path]:
     """Compute each file's SHA-256. Raises `DataError` or `RequestError` if one is missing or repeated."""
-    seen: dict[str, Path] = {}
+    by_hash: dict[str, Path] = {}
     for path in paths:
         if not path.is_file():
             raise DataError(
                 f"{path} does not exist or is not a file; expected a checkpoint. Correct the list."
             )
-        twin = seen.setdefault(sha256_of(path), path)
+        twin = by_hash.setdefault(sha256_of(path), path)
         if twin is not path:
             raise RequestError(f"{path} and {twin} are the same checkpoint. List it once.")
-    return list(seen)
+    return by_hash
 
 
-def _run_numbers(known_path: Path, paths: Sequence[Path], hashes: Sequence[str]) -> list[int]:
-    """Return each checkpoint's run number: the one it had before, or the next free one, which is saved."""
+def _run_paths(known_path: Path, by_hash: Mapping[str, Path]) -> dict[int, Path]:
+    """Return run number → checkpoint. A new one gets the next free number, which is saved."""
     try:
         known = json.loads(known_path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = {}
     numbers = {entry["sha256"]: int(run) for run, entry in known.items()}
-    for path, sha256 in zip(paths, hashes, strict=True):
+    for sha256, path in by_hash.items():
         if sha256 not in numbers:
             run = numbers[sha256] = len(numbers)
             known[str(run)] = {"file": path.name, "sha256": sha256}
@@ -104,7 +108,7 @@ def _run_numbers(known_path: Path, paths: Sequence[Path], hashes: Sequence[str])
         raise StoreError(
             f"{known_path} could not be written ({error.strerror}). Free some disk space."
         ) from None
-    return [numbers[sha256] for sha256 in hashes]
+    return {numbers[sha256]: path for sha256, path in by_hash.items()}
 
 
 def _network(model_factory: Callable[[], nn.Module], path: Path) -> nn.Module:

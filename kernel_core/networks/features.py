@@ -40,7 +40,8 @@ log = logging.getLogger("kernel_core")
 class Place:
     """The place of a source's features.
 
-    file: the file of features. toml: the source.toml that is to name it, if there is one.
+    file: the file of features.
+    toml: the source.toml that is to name it, if there is one.
     """
 
     source: Source
@@ -127,8 +128,7 @@ def network_features(
             if accuracy < 1.5 / logits.shape[1]:
                 log.warning(
                     "the network is right on only %.1f%% of the test labels, about as often as chance; "
-                    "check that "
-                    "its weights are trained, and whether it needs a --transform", 100 * accuracy,
+                    "check that its weights are trained, and whether it needs a --transform", 100 * accuracy,
                 )  # fmt: skip
     return Features(values, layer=layer, run=network.run), accuracy
 
@@ -159,7 +159,7 @@ def store_features(features: Features, place: Place) -> None:
     """Write the features, and name their file in the source.toml if there is one.
 
     If anything fails, source.toml and the features that it names stay as they were. Raises `RequestError` if
-    the files cannot be written, `SourceError` if source.toml cannot be read any more.
+    the files cannot be written, `SourceError` if source.toml can no longer be read.
     """
     toml = None if place.names_file else place.toml
     text = _naming_features(toml, place.file.name) if toml else b""

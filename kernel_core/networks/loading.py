@@ -33,8 +33,9 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 class LoadedNetwork:
     """A network that is ready to run.
 
-    run: a few words that describe it. transform: as in `outputs`. seen: a few words that say how the
-    transform changes the images.
+    run: a few words that describe it.
+    transform: as in `outputs`.
+    seen: a few words that complete "it sees images …".
     """
 
     model: nn.Module
@@ -72,7 +73,8 @@ def named_object(text: str) -> Any:
 def own_network(function: str, weights: Path | None, transform: str | None) -> LoadedNetwork:
     """Call a user's function for a network, and load weights into it if a file is given.
 
-    function, transform: `module:name`; the transform turns uint8 (b, 3, H, W) into the network's input.
+    function: `module:name`, called without arguments.
+    transform: `module:name` of a function from uint8 (b, 3, H, W) to the network's input.
     Raises `RequestError` or `DataError`.
     """
     make = named_object(function)
@@ -163,8 +165,8 @@ def penultimate_layer(model: nn.Module) -> str:
     name = last_linear(model)
     if not name:
         raise RequestError(
-            "The network has no linear layer, whose input would be its penultimate features. Name another "
-            f"layer with --layer. Its layers: {', '.join(layer_names(model)[:LISTED]) or 'none'}."
+            "The network has no linear layer to take penultimate features from. Name another layer with "
+            f"--layer; it has {', '.join(layer_names(model)[:LISTED]) or 'none'}."
         )
     return name + INPUT
 

@@ -2,6 +2,7 @@
 
 A layer is named as in `model.named_modules()`: `NAME` stands for its output, `NAME:input` for its input.
 Penultimate features are the input of the last linear layer, such as `fc:input` for a torchvision ResNet.
+Values (b, D) are taken as they are; (b, D, H, W) are averaged over pixels, (b, tokens, D) over tokens.
 """
 
 from __future__ import annotations
@@ -40,19 +41,16 @@ def outputs(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
     """Run a network on images; return its logits (N, C), and a layer's features (N, D) if one is named.
 
-    The network runs in evaluation mode without gradients. Afterwards, its mode and device are as before.
+    The network runs in evaluation mode without gradients; afterwards, its mode and device are as before. It
+    may return logits as a tensor, as `logits` of an object or dict, or first in a tuple.
 
     images: uint8 (N, H, W, 3).
-    transform: turns uint8 (b, 3, H, W), on the device, into the network's input; by default, into floats in 0
-    … 1.
-    layer: its values (b, D) are taken as they are; (b, D, H, W) is averaged over pixels, (b, tokens, D) over
-    tokens.
+    transform: turns uint8 (b, 3, H, W), on the device, into the input; by default, into floats in 0 … 1.
+    layer: name of the layer; None for logits alone.
     batch: number of images per call of the network.
     device: where to compute; by default, where the network is.
-
-    The network may return a tensor, an object or dict with `logits`, or a tuple whose first item is the
-    logits. Raises `RequestError` for an unknown layer, `DataError` if the layer is never called, or if logits
-    or features have another shape or are not finite.
+    Raises `RequestError` for an unknown layer; `DataError` if the layer is never called, or if logits or
+    features have another shape or are not finite.
     """
     _check_images(images)
     logits: list[npt.NDArray[np.float32]] = []

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import filelock
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from kernel_core.checks import alike
@@ -49,7 +49,9 @@ def train_in_memory(
                     "rate."
                 )
             trained.append(outcome)
-    logits: dict[Split, Any] = {split: np.stack([run.logits[split] for run in trained]) for split in SPLITS}
+    logits: dict[Split, npt.NDArray[np.float16]] = {
+        split: np.stack([run.logits[split] for run in trained]) for split in SPLITS
+    }
     features = Features(trained[0].features, layer=training.recipe.layer, run="0")
     return Ensemble(("the ensemble trained here",), (logits,)), features
 
@@ -77,7 +79,9 @@ def train_features(
 class Trained:
     """An ensemble in a folder.
 
-    source: its `source.toml`. run_numbers: the runs in it. dropped: number of each run that failed → reason.
+    source: its `source.toml`.
+    run_numbers: the runs in it.
+    dropped: the number of each run that failed → the reason.
     """
 
     source: Path
@@ -89,8 +93,8 @@ class Trained:
 class Order:
     """A request to train runs into a folder.
 
-    name: what the recipe is called in the folder's manifest. workers: number of processes on a CPU; None for
-    one per core.
+    name: of the recipe, for the folder's manifest.
+    workers: number of processes on a CPU; None for one per core.
     """
 
     name: str
@@ -106,10 +110,12 @@ def train_folder(
 ) -> Trained:
     """Train the runs that a folder lacks, and write its `source.toml`.
 
-    finished: called with each run's outcome once the run is in the folder. Runs that are finished survive a
-    kill at any moment; the same order then resumes with the others. Raises `RequestError` for fewer than two
-    runs, if the folder is of another recipe, seed or images, or if another process is training into it;
-    `DataError` for images that cannot be trained on; `StoreError` if the disk is full.
+    finished: called with each run's outcome once the run is in the folder.
+
+    Runs that are finished survive a kill at any moment; the same order then resumes with the others. Raises
+    `RequestError` for fewer than two runs, if the folder is of another recipe, seed or images, or if another
+    process is training into it; `DataError` for images that cannot be trained on; `StoreError` if the disk is
+    full.
     """
     training, device = order.training, choose_device(order.device)
     if training.run_count < 2:

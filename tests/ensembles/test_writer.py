@@ -332,7 +332,7 @@ def test_largest_that_float16_holds_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ({"train": np.zeros((9, 5))}, r"mapping of features has the keys \['train'\]"),
+        ({"train": np.zeros((9, 5))}, r"features are a mapping with \['train'\]"),
         ({"train": np.zeros((9, 5)), "test": np.zeros((6, 4))}, "have the widths"),
         ({"train": np.zeros((9, 5)), "test": np.full((6, 5), 1e6)}, "test features.*more than float16 holds"),
         (
@@ -387,7 +387,7 @@ def test_new_folder_without_images_is_refused(tmp_path):
     with pytest.raises(RequestError, match="has no images yet"):
         EnsembleWriter(tmp_path / "e")
     with pytest.raises(
-        RequestError, match=r"images has the keys \['train'\]; expected a mapping with train and test"
+        RequestError, match=r"images is a mapping with \['train'\]; expected a mapping with train and test"
     ):
         EnsembleWriter(tmp_path / "e", images={"train": planted_images()["train"]})
     assert not (tmp_path / "e").exists()
@@ -606,7 +606,7 @@ def test_test_images_alone_make_a_source_of_test_examples(tmp_path, cache):
         for run in (0, 1):
             w.add(run, **alone(run))
         with pytest.raises(
-            DataError, match=r"logits has the keys \['test', 'train'\]; expected a mapping with test\."
+            DataError, match=r"logits are a mapping with \['test', 'train'\]; expected a mapping with test\."
         ):
             w.add(2, **run_of(2))
     with EnsembleWriter(tmp_path / "e", images=images) as w:
