@@ -29,11 +29,11 @@ def commands():
 
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)
-def test_every_verb_has_help_with_an_example_and_stands_in_the_readme(words):
+def test_every_verb_has_help_with_an_example_and_stands_in_the_documents(words):
     done = invoke(*words, "--help")
     assert done.exit_code == 0
     assert f"kernel-explorer {' '.join(words)}" in done.stdout.split("Example:")[1]
-    assert f"`{' '.join(words)}" in (ROOT / "README.md").read_text()
+    assert f"`{' '.join(words)}" in (ROOT / "docs/command_line.md").read_text()
 
 
 def test_evaluate_json_has_the_promised_keys(digits_cache):
