@@ -1,54 +1,63 @@
-"""One example: what the ensemble says of it, and what is near it by each similarity."""
+"""One example: what the ensemble predicts for it, and which examples are nearest by each similarity."""
 
 import streamlit as st
 
 from kernel_core.spec import example_name
 from pages.ui import load, shell
 from pages.ui.panels import how_sure, neighbor_lists, verdict, walk
+from pages.ui.wording import MINUS_DISTANCE
 
 shell.guard()
 results = load.results()
 
-split, index = walk.named(results, "example")
-current = example_name(split, index)
-way = walk.trail(results, current)
+example = walk.example_of_address(results, "example")
+current = example_name(*example)
+trail = walk.trail_of_address(results, current)
 
-walk.show_ways(results, split, index, way)
-walk.show_trail(results, way, current)
+walk.show_steps(results, example, trail)
+walk.show_trail(results, trail, current)
 
 left, right = st.columns([1, 2], gap="medium", width=900)
 with left:
-    verdict.show_image(results, split, index)
+    verdict.show_image(results, example)
 with right:
     st.subheader(current, anchor=False)
-    st.markdown(verdict.sentence(results, split, index))
-    verdict.show_classes(results, split, index)
-    verdict.show_votes(results, split, index)
+    st.markdown(verdict.sentence(results, example))
+    verdict.show_classes(results, example)
+    verdict.show_votes(results, example)
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     among = results.database
     if len(results.examples) > 1:
         among = st.segmented_control(
-            "Neighbors among", list(results.examples), default=among, required=True, key="among", bind="query-params",
-            help="Its own split shows near-duplicates within it; an example is never its own neighbor.",
-        )  # fmt: skip
+            "Neighbors among",
+            list(results.examples),
+            default=among,
+            required=True,
+            key="among",
+            bind="query-params",
+            help="Its own split shows near-duplicates within it. An example is never its own neighbor.",
+        )
     k = st.slider("Neighbors", 5, 50, 10, key="neighbors", bind="query-params", width=220)
 
 missing: neighbor_lists.Missing = {}
-lists = neighbor_lists.found(results, (split, index), among, missing)
+lists = neighbor_lists.nearest_lists(results, example, among, missing)
 settings = {"among": among if among != results.database else None, "neighbors": k if k != 10 else None}
-neighbor_lists.show_lists(results, (split, index), among, k, lists, walk.carried([*way, current], **settings))
+carried = walk.carried([*trail, current], **settings)
+neighbor_lists.show_lists(results, example, among, k, lists, carried)
 st.caption(
-    "A click makes a neighbor the next example; *compare* opens the pair. Below its similarity (Euclidean: minus the "
-    "distance) stands where it is among the 50 nearest by the others, and by how many places it is nearer ▲ or farther ▼ "
-    "there. Resting on one marks it in every list. ≠ and a dashed frame: another label than this example's."
-    + neighbor_lists.of_fewer_runs(results)
+    "Click a neighbor to go to it; *compare* opens the pair. Below each neighbor: its similarity "
+    f"({MINUS_DISTANCE}), then its rank among the 50 nearest by the other similarities, with the number of "
+    "places it is nearer ▲ or farther ▼ there. Hover to highlight it in every list. ≠ and a dashed frame "
+    "mark a different label." + neighbor_lists.fewer_runs_note(results)
 )
 
 neighbor_lists.offer(missing)
 
 if st.toggle(
-    "How sure is the kernel's list?", key="sure", bind="query-params",
-    help="Draws the runs again and again, and says which neighbors stay; takes about a second an example.",
-):  # fmt: skip
-    how_sure.show_how_sure(results, (split, index), k, database=among)
+    "How sure is the kernel's list?",
+    key="sure",
+    bind="query-params",
+    help="Resamples the runs and shows which neighbors stay. Takes about a second per example.",
+):
+    how_sure.show_how_sure(results, example, k, database=among)

@@ -1,4 +1,4 @@
-"""Nearest pairs: by the kernel near-duplicates, by penultimate features random confident examples?"""
+"""Nearest pairs: are those by the kernel near-duplicates, and those by features random confident examples?"""
 
 import pandas as pd
 import streamlit as st
@@ -8,134 +8,135 @@ from kernel_core.findings import pairs
 from kernel_core.report import pair_quality
 from kernel_core.spec import SIMILARITIES
 from pages.ui import jobs, lists, load, shell
-from pages.ui.controls import choose_ranks, stop_if_reversed
+from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed
 from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.panels import neighbor_lists
 
 shell.guard()
 results = load.results()
 
-FEWER = (10, 20)  # runs that the kernel's pairs are tried with, beside all
-SHOWN = pairs.PAGE  # pairs drawn and counted a side
+FEATURES = ("penultimate", "penultimate-euclidean")
+FEWER = (10, 20)  # numbers of runs to try the kernel with, beside all
+SHOWN = pairs.PAGE  # pairs drawn and counted per side
+SHARES = {
+    "same_label": "Same label",
+    "nearest_by_pixels": "Nearest by Pixels too",
+    "alike": "Alike",
+    "confidence": "Ensemble's probability",
+}
+"""Number of `pair_quality.numbers_of` → its column."""
 
 st.header("Nearest pairs: kernel or features?")
 total = len(load.ranking(results.id, "kernel"))
-M = len(results.predictions.single)  # runs
-features = [name for name in ("penultimate", "penultimate-euclidean") if name in results.neighbors]
-if not features:
-    neighbor_lists.say_no_features(results, "the kernel's pairs stand alone")
+all_runs = len(results.predictions.single)
+has_features = any(name in results.neighbors for name in FEATURES)
+if not has_features:
+    neighbor_lists.say_no_features(results, "only the kernel's pairs are shown")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
-    words = {str(n): n for n in FEWER if n < M} | {"all": M}
+    run_counts = {str(count): count for count in FEWER if count < all_runs} | {"all": all_runs}
     chosen = st.segmented_control(
-        "Kernel of the first … runs", list(words), default="all", required=True, key="by_runs", wrap=True,
-        bind="query-params", help=f"The ensemble has {M:,} runs. A good kernel of few runs would show the same pairs.",
-    )  # fmt: skip
-    beside = ""
-    if features:
-        beside = st.segmented_control(
-            "Features compared by", features, default=features[0], required=True, key="features", wrap=True,
-            bind="query-params", help="Cosine, or minus the Euclidean distance, of one run's activations before its "
-            "last layer.",
-        )  # fmt: skip
+        "Kernel from first N runs",
+        list(run_counts),
+        default="all",
+        required=True,
+        key="by_runs",
+        wrap=True,
+        bind="query-params",
+        help=f"The ensemble has {all_runs:,} runs. If few runs are enough, they show the same pairs.",
+    )
+    features = choose_similarity(results, "Features", "features", among=FEATURES) if has_features else ""
 stop_if_reversed(first, last)
 
 
-def by_runs(runs: int) -> pd.DataFrame | None:
-    """The kernel's ranking by the first so many runs, None where it is not built."""
+def ranking_by(run_count: int) -> pd.DataFrame | None:
+    """Return the nearest pairs by the kernel from the first runs, or None where they are not built."""
     try:
-        return load.ranking_by_runs(results.id, runs) if runs < M else load.ranking(results.id, "kernel")
+        if run_count < all_runs:
+            return load.ranking_by_runs(results.id, run_count)
+        return load.ranking(results.id, "kernel")
     except NotBuilt:
         return None
 
 
-def cell(pair: object) -> Cell:
-    """A pair with rank, similarity, and the ensemble's prediction for the test example."""
-    query, database = pair.query_index, pair.database_index
-    said, confidence = results.predictions.predicted[query], results.predictions.confidence[query]
-    return {
-        "id": query,
-        "head": f"#{pair.rank}  ·  {pair.similarity:.3f}",
-        "groups": [
-            {"title": "", "tiles": [
-                tile(results, results.query, query, note=f"{confidence:.0%} {results.class_names[said]}"),
-                tile(results, results.database, database, beside=pair.query_label, note=f"{results.database} {database}"),
-            ]},
-        ],
-    }  # fmt: skip
+def title_of(similarity: str, run_count: int) -> str:
+    suffix = f", first {run_count:,} runs" if run_count < all_runs else ""
+    return SIMILARITIES[similarity] + suffix
 
 
-def title(name: str, runs: int) -> str:
-    """What is said of a ranking."""
-    return SIMILARITIES[name] + (f" of the first {runs:,} runs" if runs < M else "")
+kernel_rankings = {run_count: ranking_by(run_count) for run_count in run_counts.values()}
+rankings = {("kernel", run_counts[chosen]): kernel_rankings[run_counts[chosen]]}
+if features:
+    rankings[features, all_runs] = load.ranking(results.id, features)
 
-
-def held(runs: int) -> dict[str, str]:
-    """How many of the nearest pairs by all runs are among those by fewer."""
-    top = min(SHOWN, total)
-    ranking = kernels[runs]
-    found = "not built" if ranking is None else f"{pairs.pairs_held(kernels[M], ranking, SHOWN)} of {top}"
-    return {
-        "Runs": f"{runs:,}" + " (all)" * (runs == M),
-        f"Of the kernel's {top} nearest pairs": found,
-    }
-
-
-def numbers_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """The numbers as people read them."""
-    shares = {
-        "same_label": "Same label",
-        "nearest_by_pixels": "Nearest by pixels too",
-        "alike": "Alike",
-        "confidence": "Ensemble's probability",
-    }
-    table = pd.DataFrame({"By": rows["by"]})
-    for name, text in shares.items():
-        table[text] = [f"{value:.0%}" for value in rows[name]]
-    table["Pixel correlation"] = [f"{value:.2f}" for value in rows["pixel_correlation"]]
-    return table
-
-
-kernels = {n: by_runs(n) for n in words.values()}
-rankings = {("kernel", words[chosen]): kernels[words[chosen]]}
-if beside:
-    rankings[beside, M] = load.ranking(results.id, beside)
 left, right = st.columns([2, 1], gap="large")
 with left:
-    st.subheader("Numbers that need no eye")
-    rows = [
-        {"by": title(*which), **load.pair_numbers(results.id, *which, first, min(last, first + SHOWN - 1))}
-        for which, ranking in rankings.items()
+    st.subheader("Measured, not judged by eye")
+    last_counted = min(last, first + SHOWN - 1)
+    measured = {
+        title_of(*key): load.pair_numbers(results.id, *key, first, last_counted)
+        for key, ranking in rankings.items()
         if ranking is not None
-    ]
-    rows.append({"by": pair_quality.RANDOM, **load.random_numbers(results.id, min(last - first + 1, SHOWN))})
-    st.dataframe(numbers_table(pd.DataFrame(rows)), hide_index=True)
+    }
+    measured[pair_quality.RANDOM] = load.random_numbers(results.id, last_counted - first + 1)
+    rows = []
+    for title, numbers in measured.items():
+        row = {"By": title} | {column: f"{numbers[name]:.0%}" for name, column in SHARES.items()}
+        rows.append(row | {"Pixel correlation": f"{numbers['pixel_correlation']:.2f}"})
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
 with right:
-    st.subheader("Do they hold with fewer runs?")
-    st.dataframe(pd.DataFrame([held(n) for n in kernels]), hide_index=True)
-    if any(ranking is None for ranking in kernels.values()):
+    st.subheader("Do the pairs hold with fewer runs?")
+    top = min(SHOWN, total)
+    rows = []
+    for run_count, ranking in kernel_rankings.items():
+        held = "not built"
+        if ranking is not None:
+            held = f"{pairs.pairs_held(kernel_rankings[all_runs], ranking, SHOWN)} of {top}"
+        runs = f"{run_count:,} (all)" if run_count == all_runs else f"{run_count:,}"
+        rows.append({"Runs": runs, f"Of the kernel's {top} nearest pairs": held})
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    if any(ranking is None for ranking in kernel_rankings.values()):
         st.caption("Choose a number of runs above to build its pairs.")
 st.caption(
-    "Below each test example: the ensemble's prediction and that class's probability averaged over the runs. "
-    f"Numbers are of the pairs drawn below: those of rank {first:,} to {last:,} of each ranking, the first {SHOWN} of "
-    "a longer window. Nearest by pixels too: the second example is also the one nearest by pixels. Alike: pixels "
-    f"correlate by at least {pair_quality.ALIKE} when moved by up to {pair_quality.SHIFT} pixels and mirrored as fits best. "
-    f"{pair_quality.RANDOM.capitalize()}: test examples of which the ensemble is surest, each with any "
-    f"{results.spec.database_example} of its label; features that show these have found the label and no more. A pair holds if fewer runs have the same "
-    f"two examples among their first {SHOWN}."
+    "Below each test example: the class that the ensemble predicts, with its probability averaged over the "
+    f"runs. The numbers are of the pairs shown below: ranks {first:,} to {last:,} of each ranking, or the "
+    f"first {SHOWN} of them. Nearest by Pixels too: the second example is also the nearest by Pixels. Alike: "
+    f"the pixels correlate by at least {pair_quality.ALIKE} after the best shift of up to "
+    f"{pair_quality.SHIFT} pixels, with or without mirroring. {pair_quality.RANDOM.capitalize()}: the test "
+    f"examples of which the ensemble is surest, each with a random {results.spec.database_example} of its "
+    "label; features that look no better have found the label and nothing else. A pair holds if fewer runs "
+    f"have the same two examples among their first {SHOWN}."
 )
 
-for column, (which, ranking) in zip(st.columns(len(rankings), gap="small"), rankings.items(), strict=True):
+
+def cell(rank: int, similarity: float, query: int, database: int) -> Cell:
+    """Return a pair under its rank and similarity, with the ensemble's prediction for the test example."""
+    predicted = results.class_names[results.predictions.predicted[query]]
+    note = f"{results.predictions.confidence[query]:.0%} {predicted}"
+    label = int(results.examples[results.query].labels[query])
+    tiles = [
+        tile(results, results.query, query, note=note),
+        tile(results, results.database, database, beside=label, note=f"{results.database} {database}"),
+    ]
+    return {"id": query, "head": f"#{rank}  ·  {similarity:.3f}", "groups": [{"title": "", "tiles": tiles}]}
+
+
+columns = st.columns(len(rankings), gap="small")
+for column, ((similarity, run_count), ranking) in zip(columns, rankings.items(), strict=True):
     with column:
-        st.subheader(f"By {title(*which)}")
+        title = title_of(similarity, run_count)
+        st.subheader(f"By {title}")
         if ranking is None:
             jobs.offer(
-                load.of_runs(which[1]),
-                f"Neighbors by the kernel of the first {which[1]} runs are not built yet.",
+                load.request_by_runs(run_count),
+                f"Neighbors by the kernel from the first {run_count:,} runs are not built yet.",
             )
             continue
-        shown = [cell(pair) for pair in pairs.rank_window(ranking, first, last).head(SHOWN).itertuples()]
-        gallery(
-            results, shown, layout="pairs", key=f"pairs_{which[0]}", label=f"pairs by {title(*which)}",
-            carried=lists.carried("near_duplicates", which[0]) if which[1] == M else "",
-        )  # fmt: skip
+        window = pairs.rank_window(ranking, first, last).head(SHOWN)
+        cells = [
+            cell(pair.rank, pair.similarity, pair.query_index, pair.database_index)
+            for pair in window.itertuples()
+        ]
+        carried = lists.carried("near_duplicates", similarity) if run_count == all_runs else ""
+        label = f"pairs by {title}"
+        gallery(results, cells, layout="pairs", key=f"pairs_{similarity}", label=label, carried=carried)

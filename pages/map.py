@@ -1,4 +1,4 @@
-"""Where do all examples lie, if those that are similar lie near each other?"""
+"""Where do all examples lie, if similar ones lie near each other?"""
 
 import streamlit as st
 
@@ -12,13 +12,14 @@ shell.guard()
 results = load.results()
 counts = counts_of(results.examples)
 try:
-    directions(counts)
-    found = load.map_of(results.id)
+    directions(counts)  # raises where the examples are too few
+    layout = load.map_of(results.id)
 except NotBuilt:
     jobs.offer_build(
         load.request(),
-        f"No map of these {sum(counts):,} examples has been drawn yet. It takes the kernel's neighbors of every "
-        "example among all others, then UMAP: about a minute for the 60,000 examples of CIFAR-10 on two cores.",
+        f"The map of these {sum(counts):,} examples is not built. It needs the kernel's nearest neighbors "
+        "of every example among all others, then UMAP: about a minute for the 60,000 examples of CIFAR-10 "
+        "on two cores.",
         verb="map",
         title="There is no map yet",
     )
@@ -32,27 +33,28 @@ st.header("Map: similar examples lie near each other")
 
 
 def find() -> None:
-    """Put the example that was asked for into the address."""
-    wanted = st.session_state["map_find"].strip()
-    if wanted:
-        st.query_params["example"] = wanted
+    """Put the example that was typed into the address."""
+    typed = st.session_state["map_find"].strip()
+    if typed:
+        st.query_params["example"] = typed
     else:
         st.query_params.pop("example", None)
 
 
-named = st.query_params.get("example", "")
+name = st.query_params.get("example", "")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    st.text_input("Find an example", named, placeholder="test:123", key="map_find", on_change=find, width=170)
+    st.text_input("Find an example", name, placeholder="test:123", key="map_find", on_change=find, width=170)
 selected = -1
-if named:
+if name:
     try:
-        selected = found.point(*parse_example(named, results.example_counts))
+        selected = layout.point(*parse_example(name, results.example_counts))
     except RequestError as error:
         st.warning(str(error), icon=":material/warning:")
-show_map(results, found, selected)
+show_map(results, layout, selected)
+splits = "Rings are test examples, dots are training examples. " if counts[1] else ""
 st.caption(
-    f"{'Rings are test, dots training examples; ' if counts[1] else ''}UMAP put them into the plane from the {NEIGHBORS} nearest of each by the "
-    f"kernel. What lies together is often similar, but **distances between far groups, their sizes and shapes mean nothing**, "
-    f"and two dimensions keep little: of the {NEIGHBORS} nearest of each example, {found.kept:.1%} are among its "
-    f"{NEIGHBORS} nearest here. The lines on hover go to the true nearest."
+    f"{splits}UMAP places each example by its {NEIGHBORS} nearest by the kernel. Examples that lie together "
+    "are often similar, but **distances between far groups, their sizes and shapes mean nothing**. Two "
+    f"dimensions keep little: {layout.kept:.1%} of each example's {NEIGHBORS} nearest are also among its "
+    f"{NEIGHBORS} nearest on the map. The lines on hover lead to the true nearest."
 )

@@ -1,4 +1,4 @@
-"""Which test examples have a near-duplicate in the training set, or in the test set where there is no other?"""
+"""Which test examples have a near-duplicate in the training set, or in the test set if it is the only one?"""
 
 import streamlit as st
 
@@ -7,18 +7,19 @@ from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed
 from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.wording import DIFFERENT_LABEL
 
 shell.guard()
 results = load.results()
 
-SHOWN = 96  # pairs drawn at a time
+SHOWN = 96  # pairs per page
+ANY_CLASS = "any class"
 
-st.header(
-    "Near-duplicates within the test set"
-    if results.spec.excludes_self
-    else "Near-duplicates between test and training set"
-)
-by = choose_similarity(results, "Similar by", "by")
+if results.spec.excludes_self:
+    st.header("Near-duplicates within the test set")
+else:
+    st.header("Near-duplicates between test and training set")
+by = choose_similarity(results, "Similarity", "by")
 pairs = load.ranking(results.id, by)
 total = len(pairs)
 
@@ -29,9 +30,12 @@ def show_all() -> None:
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
-    any_class = "any class"
-    of_class = st.selectbox(
-        "Label of either", [any_class, *results.class_names], key="class", bind="query-params", width=180
+    class_name = st.selectbox(
+        "Class of either image",
+        [ANY_CLASS, *results.class_names],
+        key="class",
+        bind="query-params",
+        width=180,
     )
     kind = st.segmented_control(
         "Labels",
@@ -41,49 +45,43 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         key="labels",
         bind="query-params",
     )
-
 stop_if_reversed(first, last)
-named = "" if of_class == any_class else of_class
-wanted = passes(pairs, kind, results.class_names.index(named) if named else None)
-inside = pairs["rank"].between(first, last)
-window = pairs[wanted & inside]
 
-pages = max(1, -(-len(window) // SHOWN))
+of_class = "" if class_name == ANY_CLASS else class_name
+kept = passes(pairs, kind, results.class_names.index(of_class) if of_class else None)
+window = pairs[kept & pairs["rank"].between(first, last)]
+can_widen = not kept.all() and (first, last) != (1, total)
 text = f"**{len(window):,} pairs** of rank {first:,}–{last:,} (of {total:,})"
-if not wanted.all():
+if not kept.all():
     text += " pass the filter"
-    if (first, last) != (1, total):
-        text += f"; {int(wanted.sum()):,} do in the whole ranking"
+if can_widen:
+    text += f"; {int(kept.sum()):,} do in the whole ranking"
 with st.container(horizontal=True, vertical_alignment="center"):
-    st.markdown(text + ".")
-    if not wanted.all() and (first, last) != (1, total):
+    st.markdown(f"{text}.")
+    if can_widen:
         st.button("Show all ranks", on_click=show_all, key="all_ranks", type="tertiary")
-page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-shown = window.iloc[(page - 1) * SHOWN : page * SHOWN]
 
-cells: list[Cell] = [
-    {
-        "id": pair.query_index,
-        "head": f"#{pair.rank}  ·  {pair.similarity:.3f}",
-        "groups": [
-            {"title": "", "tiles": [
-                tile(results, results.query, pair.query_index, note=f"{results.query} {pair.query_index}"),
-                tile(results, results.database, pair.database_index, beside=pair.query_label, note=f"{results.database} {pair.database_index}"),
-            ]},
-        ],
-    }
-    for pair in shown.itertuples()
-]  # fmt: skip
+page_count = max(1, -(-len(window) // SHOWN))
+page = st.pagination(page_count, key="page", bind="query-params") if page_count > 1 else 1
+cells: list[Cell] = []
+for pair in window.iloc[(page - 1) * SHOWN : page * SHOWN].itertuples():
+    query, database = int(pair.query_index), int(pair.database_index)
+    query_tile = tile(results, results.query, query, note=f"{results.query} {query}")
+    database_tile = tile(
+        results, results.database, database, beside=pair.query_label, note=f"{results.database} {database}"
+    )
+    head = f"#{pair.rank}  ·  {pair.similarity:.3f}"
+    cells.append({"id": query, "head": head, "groups": [{"title": "", "tiles": [query_tile, database_tile]}]})
 gallery(
     results,
     cells,
     layout="pairs",
     key="pairs",
     label="near-duplicate pairs",
-    carried=lists.carried("near_duplicates", by, "" if kind == "all" else kind, named),
+    carried=lists.carried("near_duplicates", by, "" if kind == "all" else kind, of_class),
 )
 st.caption(
-    f"Left a test example, right its nearest {results.spec.database_example} by {SIMILARITIES[by]}. Pairs are ranked by that "
-    "similarity, the nearest first; ≠ and a dashed frame mark a label that differs. Rank says nothing of truth: "
-    "whether a pair is a duplicate is for you to see."
+    f"Left: a test example. Right: its nearest {results.spec.database_example} by {SIMILARITIES[by]}. Pairs "
+    f"are ranked by that similarity, the nearest first. {DIFFERENT_LABEL} A high rank does not prove a "
+    "duplicate; judge by eye."
 )

@@ -10,43 +10,41 @@ from pages.ui.panels import neighbor_lists, verdict, walk, why
 shell.guard()
 results = load.results()
 
-a = walk.named(results, "a")
-b = walk.named(results, "b", walk.partner(results, a))
-a_name, b_name = example_name(*a), example_name(*b)
+a = walk.example_of_address(results, "a")
+b = walk.example_of_address(results, "b", walk.partner(results, a))
 
-walk.show_pair_ways(results, a, b)
-images = results.examples[a[0]].images[a[1]], results.examples[b[0]].images[b[1]]
-reach = min(4, min(images[0].shape[:2]) // 4)
+walk.show_pair_steps(results, a, b)
+image_a, image_b = (results.examples[split].images[index] for split, index in (a, b))
+reach = min(4, min(image_a.shape[:2]) // 4)
 plain, best = load.alignments(results.id, a, b, reach)
 compare.show_pair(results, a, b, best)
 
 left, right = st.columns([3, 2], gap="large")
 with left:
     st.subheader("How near is each to the other?", anchor=False)
-    rows, missing = [], neighbor_lists.Missing()
+    missing: neighbor_lists.Missing = {}
     if a == b:
         st.info(
             "A and B are the same example, and an example is never its own neighbor.", icon=":material/info:"
         )
-    for name in results.neighbors if a != b else ():
-        there, back = (
-            neighbor_lists.rank(results, a, b, name, missing),
-            neighbor_lists.rank(results, b, a, name, missing),
-        )
-        value = there or back
-        rows.append(
-            {
-                "similarity": SIMILARITIES[name],
-                "value": f"{value[1]:.4f}" if value else "not built",
-                f"B among A's nearest in {b[0]}": f"#{there[0]:,}" if there else "–",
-                f"A among B's nearest in {a[0]}": f"#{back[0]:,}" if back else "–",
-            }
-        )
-    if rows:
+    else:
+        rows = []
+        for name in results.neighbors:
+            b_of_a = neighbor_lists.rank(results, a, b, name, missing)
+            a_of_b = neighbor_lists.rank(results, b, a, name, missing)
+            either = b_of_a or a_of_b
+            rows.append(
+                {
+                    "similarity": SIMILARITIES[name],
+                    "value": f"{either[1]:.4f}" if either else "not built",
+                    f"B among A's nearest in {b[0]}": f"#{b_of_a[0]:,}" if b_of_a else "–",
+                    f"A among B's nearest in {a[0]}": f"#{a_of_b[0]:,}" if a_of_b else "–",
+                }
+            )
         st.dataframe(pd.DataFrame(rows), hide_index=True)
         st.caption(
-            "Larger is nearer; Euclidean is minus the distance. An example is never its own neighbor."
-            + neighbor_lists.of_fewer_runs(results)
+            "Larger is nearer; Features (Euclidean) shows minus the distance. An example is never its own "
+            "neighbor." + neighbor_lists.fewer_runs_note(results)
         )
     neighbor_lists.offer(missing)
 with right:
@@ -54,11 +52,7 @@ with right:
     st.dataframe(
         pd.DataFrame(
             {
-                "": [
-                    "correlation of the values",
-                    "mean absolute difference (of 255)",
-                    "pixels that are equal",
-                ],
+                "": ["correlation of the values", "mean absolute difference (of 255)", "equal pixels"],
                 "as they are": [f"{plain.correlation:.3f}", f"{plain.difference:.1f}", f"{plain.equal:.1%}"],
                 "B aligned": [f"{best.correlation:.3f}", f"{best.difference:.1f}", f"{best.equal:.1%}"],
             }
@@ -66,12 +60,12 @@ with right:
         hide_index=True,
     )
     st.caption(
-        f"Aligned: {compare.describe(best)}, of all shifts by up to {reach} pixels each way, with and without mirroring. "
-        "The correlation is of the pixels where the two overlap."
+        f"Aligned: {compare.describe(best)}; the best of all shifts by up to {reach} pixels each way, with "
+        "and without mirroring. The correlation is of the pixels where the two overlap."
     )
 for side, example in (("A", a), ("B", b)):
-    st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, *example)}")
+    st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}")
 
 if a != b:
-    st.subheader("Why this value of the kernel?", anchor=False)
+    st.subheader("Why does the kernel have this value?", anchor=False)
     why.show_why(results, a, b)

@@ -1,4 +1,4 @@
-"""Do the neighbors look alike? Random test examples, by the kernel and by another measure."""
+"""Do the neighbors look alike? Random test examples, by the kernel and by another similarity."""
 
 import random
 
@@ -11,40 +11,36 @@ from pages.ui import lists, load, shell
 from pages.ui.controls import choose_similarity
 from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.panels import neighbor_lists
+from pages.ui.wording import DIFFERENT_LABEL, MINUS_DISTANCE
 
 shell.guard()
 results = load.results()
 
-st.header("Random examples: the kernel's neighbors beside another measure's")
+st.header("Random examples: the kernel's neighbors beside another similarity's")
 if "penultimate" not in results.neighbors:
-    neighbor_lists.say_no_features(results, "pixels stand beside the kernel")
+    neighbor_lists.say_no_features(results, "Pixels stand beside the kernel")
 
 
-def another() -> None:
+def draw_again() -> None:
     st.session_state["seed"] = random.randrange(1_000_000)
 
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    st.button("Another ten", on_click=another, type="primary", icon=":material/casino:", key="another")
+    st.button("Another ten", on_click=draw_again, type="primary", icon=":material/casino:", key="another")
     seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
     k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
 against = choose_similarity(results, "Beside the kernel", "against", without="kernel")
 
 queries = random_queries(len(results.labels[0]), seed)
-shown = {name: results.neighbors_by(name) for name in ("kernel", against)}
-
-
-def group(name: str, query: int) -> Group:
-    return {"title": SIMILARITIES[name], "tiles": nearest_tiles(results, shown[name], query, k)}
-
+compared = {name: results.neighbors_by(name) for name in ("kernel", against)}
 
 cells: list[Cell] = []
 for query in queries.tolist():
-    own: Group = {
-        "title": results.query,
-        "tiles": [tile(results, results.query, query, note=f"{results.query} {query}")],
-    }
-    cells.append({"id": query, "head": "", "groups": [own, *(group(name, query) for name in shown)]})
+    own = tile(results, results.query, query, note=f"{results.query} {query}")
+    groups: list[Group] = [{"title": results.query, "tiles": [own]}]
+    for name, neighbors in compared.items():
+        groups.append({"title": SIMILARITIES[name], "tiles": nearest_tiles(results, neighbors, query, k)})
+    cells.append({"id": query, "head": "", "groups": groups})
 gallery(
     results,
     cells,
@@ -54,28 +50,32 @@ gallery(
     carried=lists.carried("random_examples", seed),
 )
 
-st.subheader(
-    f"How often do the {k} nearest share the label?"
-    if k > 1
-    else "How often does the nearest share the label?"
-)
+if k == 1:
+    st.subheader("How often does the nearest share the label?")
+else:
+    st.subheader(f"How often do the {k} nearest share the label?")
 with st.container(horizontal=True, gap="large"):
-    for name, neighbors in shown.items():
+    for name, neighbors in compared.items():
         share = label_agreement(neighbors, *results.labels, k)
-        here = label_agreement(neighbors, *results.labels, k, queries)
+        share_here = label_agreement(neighbors, *results.labels, k, queries)
         st.metric(
-            f"by {SIMILARITIES[name]}", f"{share:.1%}", f"of these ten: {here:.0%}", delta_color="off",
-            delta_arrow="off", width=260, help="Over all test examples.",
-        )  # fmt: skip
-    common = overlap(*shown.values(), k)
+            SIMILARITIES[name],
+            f"{share:.1%}",
+            f"of these ten: {share_here:.0%}",
+            delta_color="off",
+            delta_arrow="off",
+            width=260,
+            help="Over all test examples.",
+        )
+    common = overlap(compared["kernel"], compared[against], k)
     st.metric(
-        "neighbors both name",
+        "Shared neighbors",
         f"{common:.1%}",
         width=260,
         help=f"overlap@{k}, averaged over all test examples",
     )
 st.caption(
-    "The claim of the dataset card: the kernel's neighbors look alike, while penultimate features of one network return "
-    "nearly random images of the same label. Shared labels do not tell; look at the pictures. Below each neighbor stands its "
-    "similarity (Euclidean: minus the distance); ≠ and a dashed frame mark a label that differs."
+    "The dataset card claims that the kernel's neighbors look alike, while penultimate features of one "
+    "network return nearly random images of the same label. Shared labels cannot show this; look at the "
+    f"images. Below each neighbor: its similarity ({MINUS_DISTANCE}). {DIFFERENT_LABEL}"
 )

@@ -237,8 +237,10 @@ def _linked(cell: Cell, layout: str, carried: str) -> dict[str, Any]:
         for group in cell["groups"]
     ]
     names = [t["example"] for group in cell["groups"] for t in group["tiles"]]
-    pair = {"pair": links.pair_href(*names, carried)} if layout == "pairs" and len(names) == 2 else {}
-    return {**cell, "groups": groups, **pair}
+    linked = {**cell, "groups": groups}
+    if layout == "pairs" and len(names) == 2:
+        linked["pair"] = links.pair_href(names[0], names[1], carried)
+    return linked
 
 
 def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:

@@ -1,4 +1,4 @@
-"""Builds in a child process: the page watches a file of progress, so that nothing a visitor does stops a build."""
+"""Builds in a child process. The page reads a file of progress, so nothing a visitor does stops a build."""
 
 from __future__ import annotations
 
@@ -9,37 +9,49 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import NotRequired, TypedDict, cast
 
 import streamlit as st
 
 from kernel_core.sources.source import SourceRequest
 
 
+class Status(TypedDict):
+    """The content of a progress file: how far a build has come, or why it failed."""
+
+    state: str  # "running", "done" or "failed"
+    step: NotRequired[str]
+    done: NotRequired[int]  # of `total`
+    total: NotRequired[int]
+    pace: NotRequired[str]  # rate and time left
+    error: NotRequired[str]
+
+
 def arguments(request: SourceRequest, verb: str = "build") -> list[str]:
-    """What the command line calls a build of this request, or another verb that takes the same options.
+    """Return the arguments of the command line that build a request. verb: another one with the same options.
 
     >>> arguments(SourceRequest("digits", run_count=10, similarities=("kernel",)))
     ['build', 'digits', '--runs', '10', '--similarity', 'kernel']
     """
-    given = [verb, request.name]
-    for option, value in (("runs", request.run_count), ("files", request.files)):
-        given += [f"--{option}", str(value)] if value else []
-    given += ["--precision", request.precision] if request.precision != "auto" else []
+    words = [verb, request.name]
+    for option, number in (("--runs", request.run_count), ("--files", request.files)):
+        words += [option, str(number)] if number else []
+    words += ["--precision", request.precision] if request.precision != "auto" else []
     for similarity in request.similarities or ():
-        given += ["--similarity", similarity]
-    return given
+        words += ["--similarity", similarity]
+    return words
 
 
 class Jobs:
-    """The builds this server has started, one a source and verb of the command line at most."""
+    """The builds that this server has started: at most one per request and verb of the command line."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[tuple[str, SourceRequest], tuple[subprocess.Popen[bytes], Path]] = {}
+        self._started: dict[tuple[str, SourceRequest], tuple[subprocess.Popen[bytes], Path]] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="kernel-explorer-"))
 
     def start(self, request: SourceRequest, verb: str = "build") -> None:
-        """Start a build, or another verb that takes the same options, unless it is running."""
+        """Start a build, unless it is running. verb: another one with the same options."""
         with self._lock:
             if self.is_running(request, verb):
                 return
@@ -48,37 +60,35 @@ class Jobs:
             command = [sys.executable, "-m", "kernel_core", *arguments(request, verb)]
             command += ["--progress-file", str(file)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-            self._running[verb, request] = process, file
+            self._started[verb, request] = process, file
 
     def is_running(self, request: SourceRequest, verb: str = "build") -> bool:
-        """Whether a build of this source is under way."""
-        job = self._running.get((verb, request))
+        """Return whether a build of this request is under way."""
+        job = self._started.get((verb, request))
         return job is not None and job[0].poll() is None
 
-    def progress(self, request: SourceRequest, verb: str = "build") -> dict[str, object] | None:
-        """What the last build of this source says: state, and step, done and total, or error. None: none started."""
-        if (verb, request) not in self._running:
+    def status(self, request: SourceRequest, verb: str = "build") -> Status | None:
+        """Return the status of the last build of this request, or None if none was started."""
+        if (verb, request) not in self._started:
             return None
-        process, file = self._running[verb, request]
-        said: dict[str, object] = json.loads(file.read_text())
-        if said["state"] == "running" and process.poll() is not None:
-            return {
-                "state": "failed",
-                "error": f"The build ended unexpectedly (exit status {process.returncode}).",
-            }
-        return said
+        process, file = self._started[verb, request]
+        status = cast(Status, json.loads(file.read_text()))
+        if status["state"] == "running" and process.poll() is not None:
+            error = f"The build ended unexpectedly (exit status {process.returncode})."
+            return {"state": "failed", "error": error}
+        return status
 
 
 @st.cache_resource
 def jobs() -> Jobs:
-    """This server's builds."""
+    """Return this server's builds."""
     return Jobs()
 
 
 def offer_build(
     request: SourceRequest, why: str, *, verb: str = "build", title: str = "Nothing is built yet"
 ) -> None:
-    """A page of its own: why there is nothing to see, and the offer to build it by a verb of the command line."""
+    """Fill a page that has nothing to show: say why, and offer to build it. verb: of the command line."""
     st.header("Building" if jobs().is_running(request, verb) else title)
     offer(request, why, verb=verb)
 
@@ -86,24 +96,23 @@ def offer_build(
 def offer(
     request: SourceRequest, why: str, *, verb: str = "build", label: str = "Build it now", key: str = "build"
 ) -> None:
-    """Show why something is missing, a button that builds it, and the build's progress."""
+    """Show why something is missing, a button that builds it, and the progress of the build."""
     running = jobs().is_running(request, verb)
     if not running:
         st.write(why)
-    said = jobs().progress(request, verb)
-    if said and said["state"] == "failed":
-        st.error(str(said["error"]), icon=":material/error:")
+    _show_failure(jobs().status(request, verb))
     if not running:
         st.button(label, type="primary", on_click=jobs().start, args=(request, verb), key=key)
-        st.caption("The same on the command line, with the same cache:")
+        st.caption("Or on the command line, into the same cache:")
         st.code(f"kernel-explorer {shlex.join(arguments(request, verb))}", language="bash")
     _watch(request, running, verb)
 
 
 def offer_part(request: SourceRequest, why: str, key: str) -> bool:
-    """The same in a few lines of a page, for a part that the page can do without; True once a build asked for ended.
+    """Offer, in a few lines of a page, to prepare a part that the page can do without.
 
-    why: what is missing and what for. key: tells this offer from others of the page.
+    why: what is missing, and what for. key: tells this offer from others on the page.
+    Returns True once, when a build that was asked for here has ended.
     """
     asked, running = f"_asked_{key}", jobs().is_running(request)
 
@@ -111,10 +120,8 @@ def offer_part(request: SourceRequest, why: str, key: str) -> bool:
         st.session_state[asked] = True
         jobs().start(request)
 
-    said = jobs().progress(request)
-    if said and said["state"] == "failed":
-        st.error(str(said["error"]), icon=":material/error:")
-    elif st.session_state.get(asked) and not running:
+    failed = _show_failure(jobs().status(request))
+    if st.session_state.get(asked) and not running and not failed:
         st.session_state[asked] = False
         return True
     if not running:
@@ -124,15 +131,23 @@ def offer_part(request: SourceRequest, why: str, key: str) -> bool:
     return False
 
 
+def _show_failure(status: Status | None) -> bool:
+    """Show the error of a build that failed; return whether it did."""
+    if status is None or status["state"] != "failed":
+        return False
+    st.error(status.get("error", "The build failed."), icon=":material/error:")
+    return True
+
+
 def _watch(request: SourceRequest, running: bool, verb: str = "build") -> None:
     """Show the progress twice a second while the build runs; start the page over when it ends."""
 
     @st.fragment(run_every="0.5s" if running else None)
     def watch() -> None:
-        said = jobs().progress(request, verb)
-        if said and said["state"] == "running":
-            share = float(str(said["done"])) / max(float(str(said["total"])), 1)
-            words = (str(said[name]) for name in ("step", "pace") if said.get(name))
+        status = jobs().status(request, verb)
+        if status and status["state"] == "running":
+            share = status.get("done", 0) / max(status.get("total", 1), 1)
+            words = [words for words in (status.get("step"), status.get("pace")) if words]
             st.progress(min(share, 1.0), text=" · ".join(words))
         if running and not jobs().is_running(request, verb):
             st.rerun()

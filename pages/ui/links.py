@@ -1,15 +1,21 @@
 """Addresses of examples and pairs, and how a click on one is followed without reloading the document.
 
-A link is a real one: a middle click opens a tab, and it can be copied. A plain click is followed in the same session:
-the component changes the address and tells Streamlit so by the browser's own event for a changed history, upon which
-it runs the addressed page, as after Back. That is one run of the script and one entry in the history; `st.switch_page`
-from a click takes a run of the page that is left as well, and two entries where its controls are in the address.
-What Streamlit itself does to the address after a click is one entry as well, thanks to `ONE_ENTRY_JS`.
+A link is a real link: it can be copied, and a middle click opens a tab. A plain click stays in the same
+session: the component changes the address and fires the browser's own event for a changed history; Streamlit
+then runs the page of the new address, as after Back. That is one run of the script and one entry in the
+history. With `st.switch_page` a click would also run the page that is left, and make two entries where its
+controls are in the address. What Streamlit itself does to the address after a click is one entry too, thanks
+to `ONE_ENTRY_JS`.
 """
 
 from __future__ import annotations
 
 from urllib.parse import urlencode
+
+from kernel_core.spec import Split
+
+Example = tuple[Split, int]
+"""Split and index: an example's identity."""
 
 FOLLOW_JS = """
 const go = href => { const to = new URL(href, location.href); if (to.href === location.href) return;
@@ -32,16 +38,16 @@ if (!globalThis.__kernelExplorerHistory) {
   globalThis.__kernelExplorerHistory = 'entered';
 }
 """
-"""One entry in the history for all that follows one action of the person's.
+"""Makes one entry in the history out of all that follows one click or key.
 
-Streamlit sends the browser a message, and the browser makes an entry, for each single parameter that a run changes. So a
-step to the next window of ranks made two entries, the first a window that nobody had asked for, upside down; and the menu
-made one of the page that was left, without its parameters, to which Back then came.
+For each parameter that a run changes, Streamlit sends the browser a message, and the browser makes an entry.
+A step to the next window of ranks made two entries, the first a reversed window that nobody had asked for.
+The menu made one of the page that was left, without its parameters, where Back then led.
 """
 
 
 def query(**parameters: str | int | None) -> str:
-    """Parameters of an address, those that are empty left out.
+    """Return the query part of an address; empty parameters are left out.
 
     >>> query(example="test:3", trail="", list="failures:kernel")
     'example=test:3&list=failures:kernel'
@@ -50,10 +56,10 @@ def query(**parameters: str | int | None) -> str:
 
 
 def example_href(example: str, carried: str = "") -> str:
-    """The address of an example's page; carried: further parameters, from `query`."""
+    """Return the address of an example's page. carried: more parameters, from `query`."""
     return "example?" + query(example=example) + (f"&{carried}" if carried else "")
 
 
 def pair_href(a: str, b: str, carried: str = "") -> str:
-    """The address of the page of a pair."""
+    """Return the address of a pair's page. carried: more parameters, from `query`."""
     return "pair?" + query(a=a, b=b) + (f"&{carried}" if carried else "")

@@ -1,7 +1,8 @@
-"""The lists that people come from: what is next and previous to an example, by the address's `list`.
+"""The lists that people come from: which example is next and which is previous, by the address's `list`.
 
-An address says `list=near_duplicates:kernel`: a name of `LISTS`, and what it is made with. Without one, or with one that
-does not hold the example, next and previous go by the index in its split. A page with a list of its own adds a line.
+An address says `list=near_duplicates:kernel`: a name of `LISTS`, then what the list is made with. Where there
+is no list, or it lacks the example, next and previous go by the index in the split. A page with a list of its
+own adds a line.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
 from kernel_core.findings.pairs import confusion, of_labels, passes, random_queries
 from kernel_core.results.results import Results
-from kernel_core.spec import Split, example_name
+from kernel_core.spec import SIMILARITIES, Split, example_name
 from pages.ui import links, load
 from pages.ui.panels.confusion import pair_names
-from pages.ui.panels.verdict import escape
+from pages.ui.wording import escape
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """The examples of one split in the order of a list, (n,), and what the list is called, in Markdown.
+    """Examples of one split in the order of a list.
 
-    by: the similarity whose nearest makes a pair with each of them.
+    order: (n,), their indices. title: the list's name, in Markdown. by: the similarity whose nearest neighbor
+    makes a pair with each of them; empty where there is none.
     """
 
     split: Split
@@ -39,18 +41,19 @@ class Ranked:
 def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> Ranked:
     pairs = load.ranking(results.id, by)
     label = results.class_names.index(of_class) if of_class else None
-    pairs = pairs[passes(pairs, labels or "all", label)]
-    title = f"near-duplicates by {by}" + f", {labels} labels" * bool(labels) + _also(of_class)
-    return Ranked(results.query, pairs["query_index"].to_numpy(), title, by)
+    kept = pairs[passes(pairs, labels or "all", label)]
+    filters = _filters(f"{labels} labels" if labels else "", escape(of_class))
+    title = f"near-duplicates by {SIMILARITIES[by]}{filters}"
+    return Ranked(results.query, kept["query_index"].to_numpy(), title, by)
 
 
-def _failures(results: Results, by: str, labels: str) -> Ranked:
-    found = load.mismatches(results.id, by)
+def _label_conflicts(results: Results, by: str, labels: str) -> Ranked:
+    conflicts = load.mismatches(results.id, by)
     if labels:
-        pair = pair_names(confusion(found), results.class_names)[labels]
-        found = of_labels(found, *pair)
-    title = f"failure modes by {by}" + _also(labels)
-    return Ranked(results.query, found["query_index"].to_numpy(), title, by)
+        pair = pair_names(confusion(conflicts), results.class_names)[labels]
+        conflicts = of_labels(conflicts, *pair)
+    title = f"label conflicts by {SIMILARITIES[by]}{_filters(escape(labels))}"
+    return Ranked(results.query, conflicts["query_index"].to_numpy(), title, by)
 
 
 def _disagreement(
@@ -59,33 +62,36 @@ def _disagreement(
     table = load.votes(results.id, first, second, rule, int(k))
     if of_class:
         table = table[table["query_label"] == results.class_names.index(of_class)]
-    found = disagreement.ranked(table, order)["query_index"].to_numpy()
-    title = f"{order}, by {first} and {second}, {rule}" + _also(of_class)
-    return Ranked(results.query, found, title, first)
+    indices = disagreement.ranked(table, order)["query_index"].to_numpy()
+    title = f"{order}, by {SIMILARITIES[first]} and {SIMILARITIES[second]}{_filters(rule, escape(of_class))}"
+    return Ranked(results.query, indices, title, first)
 
 
 def _random(results: Results, seed: str) -> Ranked:
-    found = random_queries(len(results.labels[0]), int(seed))
-    return Ranked(results.query, found, f"random examples of seed {int(seed)}", "kernel")
+    indices = random_queries(len(results.labels[0]), int(seed))
+    return Ranked(results.query, indices, f"random examples of seed {int(seed)}", "kernel")
 
 
-def _also(name: str) -> str:
-    return f", {escape(name)}" if name else ""
+def _filters(*words: str) -> str:
+    """Return what a list is narrowed to, to be written after its name; empty words are left out."""
+    return "".join(f", {word}" for word in words if word)
 
 
-# Name in the address → how many arguments may follow it, and the function that makes the list of them. Arguments that are
-# left out are empty; the last may hold colons. The function raises `LookupError`, `RequestError` or `ValueError` for what
-# it cannot use.
 LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "near_duplicates": (3, _near_duplicates),
-    "failure_modes": (2, _failures),
+    "failure_modes": (2, _label_conflicts),
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),
 }
+"""Name in the address → how many arguments may follow it, and the function that makes the list from them.
+
+Arguments left out are empty; the last may hold colons. The function raises `LookupError`, `RequestError` or
+`ValueError` for arguments that it cannot use.
+"""
 
 
 def carried(name: str, *arguments: str | int) -> str:
-    """The parameter of an address that says in which list an example was found; arguments: as its function takes them.
+    """Return the parameter of an address that names the list of an example. arguments: of its function.
 
     >>> carried("near_duplicates", "kernel", "", ""), carried("near_duplicates", "kernel", "", "cat")
     ('list=near_duplicates:kernel', 'list=near_duplicates:kernel::cat')
@@ -97,24 +103,27 @@ def carried(name: str, *arguments: str | int) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _ranked(results_id: str, named: str) -> Ranked | None:
-    """The list, or None if somebody wrote what names none in the address."""
-    name, _, given = named.partition(":")
+def _ranked(results_id: str, list_text: str) -> Ranked | None:
+    """Return the list that the address names, or None where its text is not a list."""
+    name, _, rest = list_text.partition(":")
     if name not in LISTS:
         return None
     most, make = LISTS[name]
-    arguments = given.split(":", most - 1)
+    arguments = rest.split(":", most - 1)
+    arguments += [""] * (most - len(arguments))
     try:
-        return make(load.by_id[results_id], *arguments, *[""] * (most - len(arguments)))
+        return make(load.by_id[results_id], *arguments)
     except (LookupError, RequestError, ValueError):
         return None
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an example stands in a list, from 1, what the list is called, and who stand beside it: names, or None.
+    """Where an example stands in a list, and who stands beside it.
 
-    by: the similarity that the list makes pairs by; empty if the address names no list and this is the split's order.
+    position: from 1. title: the list's name, in Markdown. by: the similarity that the list makes pairs by;
+    empty where the address names no list, so that the list is the split. previous, next: names of examples,
+    or None at an end.
     """
 
     position: int
@@ -125,12 +134,14 @@ class Place:
     next: str | None
 
 
-def place(results: Results, split: Split, index: int, named: str) -> Place:
-    """The example's place in the list that the address names, else in its split."""
-    found = _ranked(results.id, named)
-    if not found or found.split != split or index not in found.order:
-        found = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
-    order = found.order
-    at = int(np.flatnonzero(order == index)[0])
-    beside = [example_name(split, order[i]) if 0 <= i < len(order) else None for i in (at - 1, at + 1)]
-    return Place(at + 1, len(order), found.title, found.by, *beside)
+def place(results: Results, split: Split, index: int, list_text: str) -> Place:
+    """Return the example's place in the list that the address names, or else in its split."""
+    ranked = _ranked(results.id, list_text)
+    if not ranked or ranked.split != split or index not in ranked.order:
+        ranked = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
+    order = ranked.order
+    here = int(np.flatnonzero(order == index)[0])
+    previous, following = (
+        example_name(split, int(order[i])) if 0 <= i < len(order) else None for i in (here - 1, here + 1)
+    )
+    return Place(here + 1, len(order), ranked.title, ranked.by, previous, following)

@@ -1,4 +1,4 @@
-"""The process cache: what pages read, opened once and shared, never changed."""
+"""The process cache: what pages read, opened once and shared. Nobody changes what these functions return."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import io
 import os
 import threading
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,52 +33,61 @@ from pages.ui import charts, jobs
 
 
 def request() -> SourceRequest:
-    """The source that this server serves, from its environment; `kernel-explorer serve` sets it."""
-    precision = os.environ.get("KERNEL_EXPLORER_PRECISION", "auto")
+    """Return the source that this server shows, from its environment, which `kernel-explorer serve` sets."""
     name = os.environ.get("KERNEL_EXPLORER_SOURCE", "digits")
-    run_count, files = (os.environ.get(f"KERNEL_EXPLORER_{what}") for what in ("RUNS", "FILES"))
-    return SourceRequest(
-        name, int(run_count) if run_count else None, int(files) if files else None, precision=precision
-    )
+    precision = os.environ.get("KERNEL_EXPLORER_PRECISION", "auto")
+    run_count, files = _environment_number("RUNS"), _environment_number("FILES")
+    return SourceRequest(name, run_count, files, precision=precision)
+
+
+def _environment_number(name: str) -> int | None:
+    text = os.environ.get(f"KERNEL_EXPLORER_{name}")
+    return int(text) if text else None
+
+
+def request_by_runs(run_count: int) -> SourceRequest:
+    """Return the request for the kernel of this server's source from its first runs alone."""
+    return replace(request(), run_count=run_count, similarities=("kernel",))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Opening the results")
-def _open(name: str, runs: int | None, files: int | None, precision: str) -> Results:
-    results = open_results(SourceRequest(name, runs, files, precision=precision))
+def _open(name: str, run_count: int | None, files: int | None, precision: str) -> Results:
+    opened = open_results(SourceRequest(name, run_count, files, precision=precision))
     gc.collect()
     gc.freeze()  # Streamlit collects garbage after every rerun; frozen objects cost it nothing (40 → 10 ms)
-    return results
+    return opened
 
 
-by_id: dict[str, Results] = {}  # what `tile` may name by its id
+by_id: dict[str, Results] = {}
+"""The id of results → the results, so that cached functions can take the id, which is quick to hash."""
 _opened_by: dict[str, tuple[SourceRequest, Store]] = {}
 
 
 def results() -> Results:
-    """What this server shows. Where it is not built yet, or cannot be, the page says so and stops here."""
+    """Return what this server shows. Where it is not built yet, or cannot be, say so and end the page."""
     try:
         wanted = request()
-        found = _open(wanted.name, wanted.run_count, wanted.files, wanted.precision)
+        opened = _open(wanted.name, wanted.run_count, wanted.files, wanted.precision)
     except NotBuilt as missing:
         jobs.offer_build(request(), str(missing))
         st.stop()
     except (KernelExplorerError, ValueError) as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
-    by_id[found.id], _opened_by[found.id] = found, (wanted, Store())
-    _prepare_soon(found.id)
-    return found
+    by_id[opened.id], _opened_by[opened.id] = opened, (wanted, Store())
+    _prepare_soon(opened.id)
+    return opened
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _prepare_soon(results_id: str) -> threading.Timer:
-    """Prepare what neighbors on demand are computed from once the first page is drawn, not at the first click: 0.4 s."""
-    names = list(by_id[results_id].neighbors)
+    """Read what neighbors on demand need a second after the first page, not at the first click: 0.4 s."""
+    similarities = list(by_id[results_id].neighbors)
 
     def prepare() -> None:
-        for name in names:
-            with contextlib.suppress(KernelExplorerError):  # the page that needs it says why it cannot be had
-                vectors(results_id, name)
+        for similarity in similarities:
+            with contextlib.suppress(KernelExplorerError):  # the page that needs it says what is missing
+                vectors(results_id, similarity)
 
     timer = threading.Timer(1, prepare)
     timer.daemon = True
@@ -87,14 +95,14 @@ def _prepare_soon(results_id: str) -> threading.Timer:
     return timer
 
 
-def offer_rows(place: str) -> None:
-    """Say that what explains a value was not kept with these results, and offer to; then they are opened again.
+def offer_traces(place: str) -> None:
+    """Say that these results lack every run's outputs, and offer to prepare them; then open the results anew.
 
-    place: tells this offer from others of the page.
+    place: tells this offer from others on the page.
     """
     why = (
-        "This needs what every run says of every example, which these results do not hold: they are of an older "
-        "version, or the disk was full. Preparing it reads the logits once; nothing else is computed again."
+        "This needs every run's outputs, which these results lack: an older version built them, or the disk "
+        "was full. Preparing them reads the logits once and computes nothing else again."
     )
     if jobs.offer_part(request(), why, f"prepare_for_{place}"):
         _open.clear()
@@ -103,92 +111,96 @@ def offer_rows(place: str) -> None:
 
 @st.cache_resource(max_entries=8)
 def ranking(results_id: str, similarity: str) -> pd.DataFrame:
-    """The near-duplicate ranking by one similarity, shared: do not change it."""
-    found = by_id[results_id]
-    return nearest_pairs(found.neighbors_by(similarity), *found.labels)
-
-
-def of_runs(runs: int) -> SourceRequest:
-    """What this server serves, by the kernel of its first so many runs alone."""
-    return replace(request(), run_count=runs, similarities=("kernel",))
+    """Return the nearest pairs by a similarity, with the columns of `nearest_pairs`."""
+    shown = by_id[results_id]
+    return nearest_pairs(shown.neighbors_by(similarity), *shown.labels)
 
 
 @st.cache_resource(max_entries=8)
-def ranking_by_runs(results_id: str, runs: int) -> pd.DataFrame:
-    """The near-duplicate ranking by the kernel of the first so many runs; raises `NotBuilt`. Do not change it."""
-    return nearest_pairs(open_kernel_neighbors(of_runs(runs)), *by_id[results_id].labels)
+def ranking_by_runs(results_id: str, run_count: int) -> pd.DataFrame:
+    """Return the nearest pairs by the kernel from the first runs. Raises `NotBuilt` where it is not built."""
+    return nearest_pairs(open_kernel_neighbors(request_by_runs(run_count)), *by_id[results_id].labels)
 
 
 @st.cache_resource(max_entries=16)
 def votes(results_id: str, first: str, second: str, rule: str, k: int) -> pd.DataFrame:
-    """What two similarities' neighbors vote for, as `disagreement.compare_votes` says; shared: do not change it."""
-    found = by_id[results_id]
-    neighbors = found.neighbors_by(first), found.neighbors_by(second)
-    return disagreement.compare_votes(*neighbors, found.labels, rule=disagreement.RULES[rule], k=k)
+    """Return the votes of two similarities' neighbors, with the columns of `disagreement.compare_votes`.
+
+    rule: its name in `disagreement.RULES`. k: neighbors per list that the overlap is of.
+    """
+    shown = by_id[results_id]
+    neighbors = shown.neighbors_by(first), shown.neighbors_by(second)
+    return disagreement.compare_votes(*neighbors, shown.labels, rule=disagreement.RULES[rule], k=k)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Counting right votes")
 def scoreboard(results_id: str) -> pd.DataFrame:
-    """Accuracies by number of neighbors, as `disagreement.scoreboard` says; shared: do not change it."""
-    found = by_id[results_id]
-    return disagreement.scoreboard(found.neighbors, found.predictions, found.labels)
+    """Return the accuracies by number of neighbors, with the columns of `disagreement.scoreboard`."""
+    shown = by_id[results_id]
+    return disagreement.scoreboard(shown.neighbors, shown.predictions, shown.labels)
 
 
 @st.cache_resource(max_entries=8)
 def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
-    """The label mismatches by one similarity, shared: do not change them."""
-    found = by_id[results_id]
-    return label_mismatches(found.neighbors_by(similarity), *found.labels)
+    """Return the nearest pairs whose labels differ, with the columns of `label_mismatches`."""
+    shown = by_id[results_id]
+    return label_mismatches(shown.neighbors_by(similarity), *shown.labels)
 
 
 @st.cache_data(max_entries=50)
 def confusion_chart(
     results_id: str, similarity: str, start: charts.Labels | None, dark: bool
-) -> dict[str, Any]:
-    """The matrix of these mismatches as a specification."""
+) -> charts.Specification:
+    """Return the matrix of label conflicts. start: the pair of labels selected at first. dark: the theme."""
     counts = confusion(mismatches(results_id, similarity))
     return charts.confusion(counts, by_id[results_id].class_names, start, dark=dark).to_dict()
 
 
 @st.cache_data(max_entries=20)
-def accuracy_chart(results_id: str, first: str, second: str) -> dict[str, Any]:
-    """The chart of two measures' accuracies as a specification: Altair takes 0.1 s to make one."""
+def accuracy_chart(results_id: str, first: str, second: str) -> charts.Specification:
+    """Return the chart of two similarities' accuracies. Altair takes 0.1 s to make one."""
     return charts.accuracy_by_k(scoreboard(results_id), [first, second]).to_dict()
 
 
 @st.cache_data(max_entries=2)
 def accuracy_table(results_id: str) -> pd.DataFrame:
-    """The scoreboard as `charts.accuracy_table` shows it."""
+    """Return the scoreboard as people read it."""
     return charts.accuracy_table(scoreboard(results_id))
 
 
 @st.cache_data(max_entries=200)
 def pair_numbers(
-    results_id: str, similarity: str, runs: int, first: int, last: int
+    results_id: str, similarity: str, run_count: int, first: int, last: int
 ) -> dict[str, float | int]:
-    """What `likeness.numbers_of` says of a window of ranks; runs: the kernel's, all of them for other similarities."""
-    found = by_id[results_id]
-    is_whole = runs == len(found.predictions.single)
-    pairs = ranking(results_id, similarity) if is_whole else ranking_by_runs(results_id, runs)
-    return pair_quality.numbers_of(found, rank_window(pairs, first, last))
+    """Return the numbers of `pair_quality.numbers_of` for a window of ranks.
+
+    run_count: number of runs that the kernel is from; for other similarities, all.
+    """
+    shown = by_id[results_id]
+    from_all = run_count == len(shown.predictions.single)
+    pairs = ranking(results_id, similarity) if from_all else ranking_by_runs(results_id, run_count)
+    return pair_quality.numbers_of(shown, rank_window(pairs, first, last))
 
 
 @st.cache_data(max_entries=20)
 def random_numbers(results_id: str, count: int) -> dict[str, float | int]:
-    """The same of random confident pairs."""
-    found = by_id[results_id]
-    return pair_quality.numbers_of(found, pair_quality.random_confident_pairs(found, count))
+    """Return the numbers of `pair_quality.numbers_of` for random confident pairs."""
+    shown = by_id[results_id]
+    return pair_quality.numbers_of(shown, pair_quality.random_confident_pairs(shown, count))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def map_of(results_id: str) -> Map:
-    """The map of what this server shows, whose id is given to tell one source from another; raises `NotBuilt`."""
+    """Return the map of what this server shows. Raises `NotBuilt`.
+
+    results_id: tells the map of one source from that of another.
+    """
     return open_map(request())
 
 
 @functools.lru_cache(maxsize=20_000)  # 2 to 3 kB each
 def tile(results_id: str, split: Split, index: int) -> str:
-    """One image as a PNG data URI at its own size; the browser magnifies it."""
+    """Return one image as a PNG data URI in its own size, which the browser magnifies."""
     buffer = io.BytesIO()
     Image.fromarray(by_id[results_id].examples[split].images[index]).save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -196,49 +208,58 @@ def tile(results_id: str, split: Split, index: int) -> str:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
-    """What a similarity compares, of every split, for neighbors on demand. Raises `NotBuilt` where the cache lacks it."""
+    """Return the vectors that a similarity compares, by split. Raises `NotBuilt` if the cache lacks them."""
     # From the cache that the results came from: the thread of `_prepare_soon` asks a second later, when the
     # environment may name another one.
     opened_by, store = _opened_by[results_id]
-    found = read_vectors(opened_by, by_id[results_id], similarity, store)
-    return {split: vectors_of(similarity, of_split) for split, of_split in found.items()}
+    by_split = read_vectors(opened_by, by_id[results_id], similarity, store)
+    return {split: vectors_of(similarity, values) for split, values in by_split.items()}
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
 def nearest(
     results_id: str, split: Split, index: int, similarity: str, among: Split
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The nearest `NEIGHBORS_KEPT` examples of one split to any example: from the build's neighbors, or computed on demand.
+    """Return the `NEIGHBORS_KEPT` examples of a split nearest to one example: indices and values.
 
-    Raises `NotBuilt` where the cache lacks what they are computed from.
+    They are the build's where it keeps them, else computed here. Raises `NotBuilt` where the cache lacks
+    their vectors.
     """
-    found = by_id[results_id]
-    if (split, among) == (found.query, found.database):
-        kept = found.neighbors_by(similarity)
+    shown = by_id[results_id]
+    if (split, among) == (shown.query, shown.database):
+        kept = shown.neighbors_by(similarity)
         return kept.indices[index], kept.values[index]
-    of = vectors(results_id, similarity)
-    return on_demand.nearest(of[split], index, of[among], NEIGHBORS_KEPT, excludes_self=split == among)
+    by_split = vectors(results_id, similarity)
+    return on_demand.nearest(
+        by_split[split], index, by_split[among], NEIGHBORS_KEPT, excludes_self=split == among
+    )
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
 def rank(
     results_id: str, split: Split, index: int, similarity: str, other: tuple[Split, int]
 ) -> tuple[int, float]:
-    """The rank of another example among all of its split by the similarity to this one, and that similarity."""
-    found = by_id[results_id]
-    if (split, other[0]) == (found.query, found.database):
-        kept = found.neighbors_by(similarity)
-        at = np.flatnonzero(kept.indices[index] == other[1])
-        if at.size:  # as the lists say
-            return int(at[0]) + 1, float(kept.values[index, at[0]])
-    of = vectors(results_id, similarity)
-    return on_demand.rank_of(of[split], index, of[other[0]], other[1], excludes_self=split == other[0])
+    """Return another example's rank in its split by similarity to this one, from 1, and that similarity.
+
+    Raises `NotBuilt` where the cache lacks their vectors.
+    """
+    shown = by_id[results_id]
+    other_split, other_index = other
+    if (split, other_split) == (shown.query, shown.database):
+        kept = shown.neighbors_by(similarity)
+        positions = np.flatnonzero(kept.indices[index] == other_index)
+        if positions.size:  # the rank that the lists show
+            return int(positions[0]) + 1, float(kept.values[index, positions[0]])
+    by_split = vectors(results_id, similarity)
+    return on_demand.rank_of(
+        by_split[split], index, by_split[other_split], other_index, excludes_self=split == other_split
+    )
 
 
 @st.cache_data(max_entries=1_000, show_spinner=False)
 def alignments(
     results_id: str, a: tuple[Split, int], b: tuple[Split, int], reach: int
 ) -> tuple[Alignment, Alignment]:
-    """How alike two images are as they are, and with the second laid over the first at its best."""
+    """Return how alike two images are as they are, and with b aligned to a by up to `reach` pixels."""
     first, second = (by_id[results_id].examples[split].images[index] for split, index in (a, b))
     return image_alignment.as_they_are(first, second), image_alignment.align(first, second, reach)

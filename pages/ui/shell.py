@@ -1,4 +1,4 @@
-"""What surrounds every page: its title, the menu, and the guard that each page calls first."""
+"""The shell of every page: its title, the menu, and the guard that each page calls first."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from streamlit.navigation.page import StreamlitPage
 from pages.ui import keys
 
 FOLDER = Path(__file__).parent.parent
-# Group of the menu → its pages: a page's file name, title and icon. The first of all is the front page.
+# Menu group → its pages: file name, which is the address, → title and icon. The very first is the front page.
 PAGES: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "overview": ("Overview", ":material/home:"),
     },
     "Findings": {
         "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
-        "failure_modes": ("Failure modes", ":material/label_off:"),
-        "similarities": ("Similarity", ":material/bar_chart:"),
+        "failure_modes": ("Label conflicts", ":material/label_off:"),
+        "similarities": ("Threshold", ":material/bar_chart:"),
         "disagreement": ("Disagreement", ":material/call_split:"),
         "feature_pairs": ("Kernel or features?", ":material/balance:"),
     },
@@ -30,7 +30,8 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
-LISTED = {"near_duplicates", "failure_modes", "random_examples"}
+WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
+"""Pages whose old addresses could name an example, which has a page of its own now."""
 
 CSS = """<style>
 [data-testid=stMainBlockContainer] [data-testid=stElementContainer]:has(> .st-key-keys), .st-key-keys { position: absolute; }
@@ -40,24 +41,22 @@ CSS = """<style>
 
 
 def pages() -> dict[str, list[StreamlitPage]]:
-    """The menu, in order; a page's file name is its address."""
-    first = next(name for group in PAGES.values() for name in group)
+    """Return the menu: groups of pages, in order."""
+    front = next(name for group in PAGES.values() for name in group)
     return {
         group: [
-            st.Page(FOLDER / f"{name}.py", title=title, icon=icon, default=name == first)
-            for name, (title, icon) in of_group.items()
+            st.Page(FOLDER / f"{name}.py", title=title, icon=icon, default=name == front)
+            for name, (title, icon) in entries.items()
         ]
-        for group, of_group in PAGES.items()
+        for group, entries in PAGES.items()
     }
 
 
 def run() -> None:
-    """Show the page that the address names."""
+    """Draw the page that the address names, within the shell."""
     st.set_page_config(page_title="Kernel Explorer", page_icon=":material/hub:", layout="wide")
     page = st.navigation(pages(), position="top")
-    if (
-        "example" in st.query_params and page.url_path in LISTED
-    ):  # how addresses named an example before it had a page
+    if "example" in st.query_params and page.url_path in WITH_EXAMPLE:
         st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
     st.html(CSS)
     keys.listen()
@@ -69,8 +68,11 @@ def run() -> None:
 
 
 def guard() -> None:
-    """First line of every page. A cold server runs a deep-linked page in `pages/` without `app.py`, until
-    `st.navigation` is called once; this calls it and starts over."""
+    """Start over where a page runs without the shell; the first line of every page.
+
+    A cold server runs a page of `pages/` that the address names without `app.py`, until `st.navigation` was
+    called once.
+    """
     if not st.session_state.get("_shell"):
         st.navigation(pages(), position="hidden")
         st.rerun()

@@ -110,7 +110,7 @@ def test_changed_ranks_are_in_the_address_and_the_address_restores_them(browser,
         page.get_by_label("Last rank").fill("110")
         page.get_by_label("Last rank").press("Enter")
         expect(page.locator(".g.pairs .c")).to_have_count(10)
-        page.get_by_text("pixels", exact=True).click()
+        page.get_by_text("Pixels", exact=True).click()
         page.wait_for_url(re.compile("by=pixels"))
         settle(page)
         heads = page.locator(".g.pairs .h").all_inner_texts()
@@ -294,7 +294,7 @@ def test_next_follows_the_list_as_it_was_filtered(browser, digits_url):
         tiles.first.click()
         at_example(page, first)
         expect(
-            page.get_by_text(re.compile(r"#1 of \d+ in lowest overlap, by kernel and .*, 8$"))
+            page.get_by_text(re.compile(r"#1 of \d+ in lowest overlap, by Kernel and .*, 8$"))
         ).to_be_visible()
         listen(page)
         page.keyboard.press("n")

@@ -91,7 +91,7 @@ def test_near_duplicates_offers_all_ranks_when_the_filter_leaves_few(digits):
 
 def test_near_duplicates_window_upside_down_is_explained(digits):
     app = open_page("near_duplicates", first=90, last=80)
-    assert "lies beyond the last" in app.error[0].value
+    assert "is above the last" in app.error[0].value
 
 
 def test_failure_modes_shows_rows_of_one_and_nine(digits):
@@ -103,7 +103,7 @@ def test_failure_modes_shows_rows_of_one_and_nine(digits):
         assert [len(group["tiles"]) for group in cell["groups"]] == [1, 9]
         assert cell["groups"][1]["tiles"][0]["differs"]
         predicted = digits.class_names[digits.predictions.predicted[cell["id"]]]
-        assert f"the ensemble says {predicted}" in cell["head"]
+        assert f"the ensemble predicts {predicted}" in cell["head"]
         assert f"{digits.predictions.confidence[cell['id']]:.0%}" in cell["head"]
 
 
@@ -136,7 +136,7 @@ def test_random_examples_are_those_of_the_seed(digits):
 def test_random_examples_say_how_often_labels_agree(digits):
     app = open_page("random_examples")
     shown = {metric.label: metric.value for metric in app.metric}
-    for name, title in (("kernel", "by Kernel"), ("penultimate", "by Features (cosine)")):
+    for name, title in (("kernel", "Kernel"), ("penultimate", "Features (cosine)")):
         share = label_agreement(digits.neighbors_by(name), *digits.labels, 2)
         assert shown[title] == f"{share:.1%}"
 
@@ -164,7 +164,7 @@ def test_example_shows_the_builds_neighbors_by_every_similarity(digits):
     common = len(set(kernel[:7]) & set(pixels[:7]))
     assert f"{common} of 7 also the kernel's" in shown[3]["head"]
     at = kernel.tolist().index(pixels[0]) + 1 if pixels[0] in kernel else None
-    assert f"kernel #{at}" in tiles(shown[3])[0]["note"] or at is None
+    assert f"Kernel #{at}" in tiles(shown[3])[0]["note"] or at is None
     assert tiles(shown[0])[0]["href"] == f"example?example=train:{kernel[0]}&trail=test:123&neighbors=7"
     assert tiles(shown[0])[0]["pair"] == f"pair?a=test:123&b=train:{kernel[0]}"
 
@@ -205,7 +205,7 @@ def test_example_says_what_the_ensemble_says(digits):
     said = digits.predictions_of["train"]
     predicted = said.predicted[17]
     assert f"mean probability {said.confidence[17]:.0%}" in text_of(app)
-    assert f"{said.votes[17, predicted]} of 256 runs say so" in text_of(app)
+    assert f"{said.votes[17, predicted]} of 256 runs agree" in text_of(app)
     bars = next(element.value for element in app.html if 'class="v"' in element.value)
     assert f"{said.mean[17].max():.1%} ± {said.spread[17, said.mean[17].argmax()]:.1%}" in bars
 
@@ -225,7 +225,7 @@ def test_trail_is_a_way_back(digits):
 def test_next_and_previous_follow_the_list_of_the_address(digits):
     order = nearest_pairs(digits.neighbors_by("pixels"), *digits.labels)["query_index"].tolist()
     app = open_page("example", example=f"test:{order[5]}", list="near_duplicates:pixels")
-    assert "#6 of 500 in near-duplicates by pixels" in text_of(app)
+    assert "#6 of 500 in near-duplicates by Pixels" in text_of(app)
     app.get_by_key("next").click().run()
     assert app.query_params["example"] == f"test:{order[6]}"
     app.get_by_key("previous").click().run()
@@ -289,6 +289,7 @@ def test_old_address_of_an_example_leads_to_its_page(digits):
 
 
 def test_example_of_results_without_rows_offers_them(source_folder, cache, monkeypatch):
+    load.vectors.clear()  # an earlier test may have read those of this source
     build(SourceRequest(str(source_folder)))
     for path in (cache / "rows").iterdir():
         path.unlink()

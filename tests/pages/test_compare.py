@@ -1,4 +1,4 @@
-"""The pages that compare measures, run by Streamlit's own test driver on the digits and on planted sources."""
+"""The pages that compare similarities, run by Streamlit's own test driver on the digits and on planted sources."""
 
 import json
 
@@ -86,17 +86,19 @@ def test_disagreement_offers_no_weighted_vote_by_minus_a_distance(digits):
     assert app.get_by_key("vote").value == "majority of 3"
 
 
-def test_disagreement_never_compares_a_measure_with_itself(digits):
+def test_disagreement_never_compares_a_similarity_with_itself(digits):
     app = open_page("disagreement", other="pixels")
     app.get_by_key("one").set_value("pixels").run()
     assert not app.exception
     assert app.get_by_key("other").value != "pixels"
 
 
-def test_scoreboard_has_every_measure_and_the_ensemble(digits):
+def test_scoreboard_has_every_similarity_and_the_ensemble(digits):
     table = open_page("disagreement").dataframe[0].value
     board = disagreement.scoreboard(digits.neighbors, digits.predictions, digits.labels)
-    assert len(table) == 4 * 2 - 1 + 1, "four measures by two votes, one without weights, and the ensemble"
+    assert len(table) == 4 * 2 - 1 + 1, (
+        "four similarities by two votes, one without weights, and the ensemble"
+    )
     kernel = board.query("by == 'kernel' and vote == 'weighted' and k == 20")["accuracy"].item()
     shown = table[(table["By"] == "Kernel") & (table["Vote"] == "weighted")]["k = 20"].item()
     assert shown.startswith(f"{kernel:.2%}")
@@ -154,7 +156,7 @@ def test_feature_pairs_offer_to_build_fewer_runs_and_then_say_how_many_hold(
 
 
 def test_feature_pairs_window_upside_down_is_explained(digits):
-    assert "lies beyond the last" in open_page("feature_pairs", first=90, last=80).error[0].value
+    assert "is above the last" in open_page("feature_pairs", first=90, last=80).error[0].value
 
 
 def test_command_of_a_build_says_all_that_was_asked():

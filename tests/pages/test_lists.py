@@ -59,7 +59,7 @@ def test_next_follows_a_pair_of_labels(digits):
     asked = query_of(shown[0]["groups"][0]["tiles"][0]["href"])
     assert asked == {"example": f"test:{expected[0]}", "list": f"failure_modes:penultimate:{name}"}
     app = open_page("example", **asked)
-    assert f"#1 of {count} in failure modes by penultimate, {name}" in text_of(app)
+    assert f"#1 of {count} in label conflicts by Features (cosine), {name}" in text_of(app)
     assert app.get_by_key("next").disabled == (count == 1)
     assert order_of(digits, asked["list"], asked["example"], count) == [f"test:{i}" for i in expected]
 
@@ -72,7 +72,7 @@ def test_list_goes_on_beyond_what_the_page_shows(digits):
     table = digits_table(digits, second="pixels")
     order = disagreement.ranked(table, "lowest overlap")["query_index"].tolist()
     app = open_page("example", example=f"test:{order[9]}", list=GOOD)
-    assert "#10 of 500 in lowest overlap, by kernel and pixels, majority of 3" in text_of(app)
+    assert "#10 of 500 in lowest overlap, by Kernel and Pixels, majority of 3" in text_of(app)
     app.get_by_key("next").click().run()
     assert app.query_params["example"] == f"test:{order[10]}"
     assert app.query_params["list"] == GOOD

@@ -1,4 +1,4 @@
-"""The similarity page and the map, run by Streamlit's own test driver."""
+"""The threshold page and the map, run by Streamlit's own test driver."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ def test_similarity_page_sends_every_value_and_the_ranks_of_each_bar(source, by)
     assert data["href"] == f"near_duplicates?by={by}"
 
 
-def test_threshold_is_taken_from_the_address_and_belongs_to_its_measure(source):
+def test_threshold_is_taken_from_the_address_and_belongs_to_its_similarity(source):
     app = open_page("similarities", threshold=0.25)
     assert data_of(app, "threshold_chart")["threshold"] == 0.25
     app.get_by_key("by").set_value("pixels").run()

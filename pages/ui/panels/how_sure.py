@@ -1,4 +1,4 @@
-"""How sure the neighbors of an example are: intervals over resampled runs, and the lists of fewer runs."""
+"""How sure the neighbors of an example are: intervals over resampled runs, and lists from fewer runs."""
 
 from __future__ import annotations
 
@@ -11,101 +11,121 @@ from kernel_core.explain.bootstrap import Certainty, Listed
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
 from pages.ui import load
+from pages.ui.charts import GREY, ORANGE, TEXT
 from pages.ui.gallery import Cell, gallery, tile
-from pages.ui.panels.why import MARKED, PLAIN, TEXT, Example, runs_in_words
+from pages.ui.links import Example
+from pages.ui.panels.why import runs_in_words
+from pages.ui.wording import plural
 
 SMALL = 64  # pixels a tile of a list aims at
 SURE = 0.95  # of the resamples
 
 
-@st.cache_data(max_entries=256, show_spinner="Drawing the runs anew")
+@st.cache_data(max_entries=256, show_spinner="Resampling the runs")
 def _computed(results_id: str, example: Example, database: Split, k: int) -> Certainty:
-    rows = load.by_id[results_id].rows
+    traces = load.by_id[results_id].rows
     split, index = example
     exclude = index if split == database else None
-    k = min(k, len(rows[database]) - (exclude is not None))
-    return bootstrap.how_sure(rows[split].raw(index), rows[database], k, exclude=exclude)
+    others = len(traces[database]) - (0 if exclude is None else 1)
+    return bootstrap.how_sure(traces[split].raw(index), traces[database], min(k, others), exclude=exclude)
 
 
 @st.fragment
 def show_how_sure(results: Results, example: Example, k: int, *, database: Split | None = None) -> None:
-    """Show for each of the k nearest of an example the interval of its value, how often it stays among them when the
-    runs are drawn anew, and its list by 10, 20, 50, … runs. database: where neighbors are from, by default as in
-    these results.
+    """Show how sure each of the k nearest of an example is, and its list from 10, 20, 50, … runs.
+
+    That is the interval of its kernel value, and how often it stays among the k nearest when the runs are
+    resampled. database: the split of the neighbors, by default that of these results.
     """
     if not results.rows:
-        load.offer_rows("how_sure")
+        load.offer_traces("how_sure")
         return
     database = database or results.database
-    found = _computed(results.id, example, database, k)
-    k = len(found.nearest.indices)
-    sure = int((found.stays >= SURE).sum())
+    certainty = _computed(results.id, example, database, k)
+    k = len(certainty.nearest.indices)
+    sure = int((certainty.stays >= SURE).sum())
     st.markdown(
         f"By {runs_in_words(results)}, **{sure} of the {k} nearest** stay among the {k} nearest in at least "
-        f"{SURE:.0%} of the draws of runs; on average **{found.stays.mean() * k:.1f} of {k}** do."
+        f"{SURE:.0%} of the resamples; on average **{certainty.stays.mean() * k:.1f} of {k}** stay."
     )
-    _intervals(results, found, database)
-    among = f"{found.pool:,} {database} examples"
+    _intervals(results, certainty, database)
     st.caption(
-        f"Dot: the value; line: where it lies in {bootstrap.LEVEL}% of {found.resamples} draws of as many runs, with "
-        f"replacement. Beside it: how often the example stays among the {k} nearest, and its rank among {among} in "
-        f"{bootstrap.LEVEL}% of the draws. A draw lacks about a third of the runs, so it is less sure than all of them are."
+        f"Dot: the kernel value. Line: its {bootstrap.LEVEL}% bootstrap interval, from {certainty.resamples} "
+        f"resamples of the runs with replacement. Beside it: how often the example stays among the {k} "
+        f"nearest, and the {bootstrap.LEVEL}% interval of its rank among {certainty.pool:,} {database} "
+        "examples. A resample lacks about a third of the runs, so it is less sure than all runs together."
     )
-    st.markdown("**The list by fewer runs**")
-    cells = [_row(results, listed, found, example, database) for listed in found.lists]
-    gallery(
-        results, cells, layout="rows", key="lists_by_runs", label="nearest by more and more runs", px=SMALL
-    )
+    st.markdown("**The list from fewer runs**")
+    cells = [_row(results, listed, certainty, example, database) for listed in certainty.lists]
+    gallery(results, cells, layout="rows", key="lists_by_runs", label="nearest by number of runs", px=SMALL)
     st.caption(
-        "Each row: the nearest by the first so many runs alone. ✓ marks those that the list by all these runs names, "
-        "too: where a row is all ✓, so many runs were enough. In the last row, how often each stays."
+        "Each row: the nearest by the first runs alone. ✓ marks neighbors that also appear in the list from "
+        "all runs; where a row is all ✓, that many runs were enough. The last row shows how often each "
+        "neighbor stays."
     )
 
 
-def _intervals(results: Results, found: Certainty, database: Split) -> None:
-    nearest = found.nearest
+def _intervals(results: Results, certainty: Certainty, database: Split) -> None:
+    """Draw each neighbor's value with its interval; beside it, how often the neighbor stays and its ranks."""
+    nearest = certainty.nearest
     labels = results.examples[database].labels[nearest.indices]
-    places = [
+    table = pd.DataFrame({"value": nearest.values, "low": certainty.low, "high": certainty.high})
+    table["neighbor"] = [
         f"{rank} · {database} {i} · {results.class_names[label]}"
         for rank, (i, label) in enumerate(zip(nearest.indices, labels, strict=True), 1)
     ]
-    table = pd.DataFrame({"neighbor": places, "value": nearest.values, "low": found.low, "high": found.high})
-    table["stays"] = [f"{share:.0%}" for share in found.stays]
-    ranks = zip(found.rank_low, found.rank_high, strict=True)
+    table["stays"] = [f"{share:.0%}" for share in certainty.stays]
+    ranks = zip(certainty.rank_low, certainty.rank_high, strict=True)
     table["ranks"] = [f"{low:,}–{high:,}" if high > low else f"{low:,}" for low, high in ranks]
-    table["said"] = table["stays"] + " · rank " + table["ranks"]
-    table["sure"] = found.stays >= SURE
-    least, most = table["low"].min(), table["high"].max()
-    domain = [least - 0.03 * (most - least), most + 0.45 * (most - least)]  # to the right is room for words
-    base = alt.Chart(table, height=alt.Step(26)).encode(
-        y=alt.Y("neighbor:N", sort=None, title=None,
-                axis=alt.Axis(labelLimit=200, labelBound=False, labelFlush=False, ticks=False, domain=False)),
-        color=alt.Color("sure:N", legend=None, scale=alt.Scale(domain=[True, False], range=[MARKED, PLAIN])),
-        tooltip=["neighbor", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")),
-                 "stays", alt.Tooltip("ranks", title="rank")],
-    )  # fmt: skip
-    axis = alt.X(
-        "low:Q", title="kernel value", axis=alt.Axis(tickCount=6),
-        scale=alt.Scale(domain=domain, nice=False, zero=False),
-    )  # fmt: skip
-    lines = base.mark_rule(strokeWidth=3, opacity=0.75).encode(x=axis, x2="high:Q")
-    dots = base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q")
-    words = base.mark_text(align="left", dx=8).encode(x="high:Q", text="said", color=alt.value(TEXT))
+    table["text"] = table["stays"] + " · rank " + table["ranks"]
+    table["sure"] = certainty.stays >= SURE
     st.altair_chart(
-        lines + dots + words,
+        _interval_chart(table),
         alt="Interval of each neighbor's value, how often it stays among the nearest, and its rank",
     )
 
 
-def _row(results: Results, listed: Listed, found: Certainty, example: Example, database: Split) -> Cell:
-    """The nearest by so many runs, those of the last list marked."""
-    last, k = listed is found.nearest, len(listed.indices)
-    label = int(results.examples[example[0]].labels[example[1]])
-    kept = set(found.nearest.indices.tolist())
+def _interval_chart(table: pd.DataFrame) -> alt.LayerChart:
+    low, high = table["low"].min(), table["high"].max()
+    domain = [low - 0.03 * (high - low), high + 0.45 * (high - low)]  # with room for the text on the right
+    names = alt.Axis(labelLimit=200, labelBound=False, labelFlush=False, ticks=False, domain=False)
+    base = alt.Chart(table, height=alt.Step(26)).encode(
+        y=alt.Y("neighbor:N", sort=None, title=None, axis=names),
+        color=alt.Color("sure:N", legend=None, scale=alt.Scale(domain=[True, False], range=[ORANGE, GREY])),
+        tooltip=[
+            alt.Tooltip("neighbor:N"),
+            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")),
+            alt.Tooltip("stays:N"),
+            alt.Tooltip("ranks:N", title="rank"),
+        ],
+    )
+    x = alt.X(
+        "low:Q",
+        title="kernel value",
+        axis=alt.Axis(tickCount=6),
+        scale=alt.Scale(domain=domain, nice=False, zero=False),
+    )
+    lines = base.mark_rule(strokeWidth=3, opacity=0.75).encode(x=x, x2="high:Q")
+    dots = base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q")
+    text = base.mark_text(align="left", dx=8).encode(x="high:Q", text="text:N", color=alt.value(TEXT))
+    return alt.LayerChart(layer=[lines, dots, text])
+
+
+def _row(results: Results, listed: Listed, certainty: Certainty, example: Example, database: Split) -> Cell:
+    """Return the list from some of the runs as a row of tiles; ✓ marks what the list from all runs has."""
+    split, index = example
+    is_whole = listed is certainty.nearest
+    label = int(results.examples[split].labels[index])
+    kept = set(certainty.nearest.indices.tolist())
     tiles = []
     for j, (i, value) in enumerate(zip(listed.indices.tolist(), listed.values, strict=True)):
-        note = f"{value:.2f} · {found.stays[j]:.0%}" if last else f"{'✓ ' if i in kept else ''}{value:.2f}"
+        if is_whole:
+            note = f"{value:.2f} · {certainty.stays[j]:.0%}"
+        else:
+            note = f"✓ {value:.2f}" if i in kept else f"{value:.2f}"
         tiles.append(tile(results, database, i, beside=label, note=note))
-    shared = listed.shared_with(found.nearest)
-    head = f"{listed.runs:,} runs" + ("" if last else f": {shared} of {k} as by all {found.nearest.runs:,}")
+    head = plural(listed.runs, "run")
+    if not is_whole:
+        shared = listed.shared_with(certainty.nearest)
+        head += f": {shared} of {len(listed.indices)} as by all {certainty.nearest.runs:,}"
     return {"id": listed.runs, "head": head, "groups": [{"title": "", "tiles": tiles}]}

@@ -1,8 +1,9 @@
-"""The lists of what is near an example, by each similarity, side by side and linked."""
+"""The examples nearest to one example: a list per similarity, side by side and linked."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
 from kernel_core.errors import DataError, NotBuilt
@@ -10,17 +11,21 @@ from kernel_core.results.results import Results
 from kernel_core.spec import SIMILARITIES, Split, example_name
 from pages.ui import links, load
 from pages.ui.gallery import Cell, Tile, gallery, tile
+from pages.ui.links import Example
 from pages.ui.panels.why import runs_in_words
+from pages.ui.wording import SHORT_NAMES
 
 THUMB = 64  # pixels a thumbnail aims at
 
-Found = dict[str, tuple[np.ndarray, np.ndarray]]  # similarity → indices and values, nearest first
-Missing = dict[str, str]  # similarity → why nothing can be said by it
+Lists = dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]
+"""Similarity → indices and similarities of the nearest, the nearest first."""
+Missing = dict[str, str]
+"""Similarity → why there is no list by it."""
 
 
-def found(results: Results, query: tuple[Split, int], among: Split, missing: Missing) -> Found:
-    """The 50 nearest examples of a split by every similarity that can be had; the others become `missing`."""
-    lists: Found = {}
+def nearest_lists(results: Results, query: Example, among: Split, missing: Missing) -> Lists:
+    """Return the nearest examples of a split by every similarity; `missing` gets what fails, and why."""
+    lists: Lists = {}
     for name in results.neighbors:
         try:
             lists[name] = load.nearest(results.id, *query, name, among)
@@ -30,9 +35,12 @@ def found(results: Results, query: tuple[Split, int], among: Split, missing: Mis
 
 
 def rank(
-    results: Results, query: tuple[Split, int], other: tuple[Split, int], similarity: str, missing: Missing
+    results: Results, query: Example, other: Example, similarity: str, missing: Missing
 ) -> tuple[int, float] | None:
-    """The rank of one example among the nearest to another, and their similarity; None where it cannot be had."""
+    """Return the rank of one example among the nearest to another, and their similarity.
+
+    None for an example and itself, and where it is not to be had: the reason goes to `missing`.
+    """
     if query == other:
         return None
     try:
@@ -44,75 +52,79 @@ def rank(
 
 def offer(missing: Missing) -> None:
     """Say what is missing, and offer to build it where a build would help."""
-    for name, why in missing.items():
-        st.info(f"No more can be said by {SIMILARITIES[name]}: {why}", icon=":material/info:")
+    for name, reason in missing.items():
+        st.info(f"{SIMILARITIES[name]} is missing. {reason}", icon=":material/info:")
     if "kernel" in missing:
-        load.offer_rows("neighbors")
+        load.offer_traces("neighbors")
 
 
 def say_no_features(results: Results, instead: str) -> None:
-    """Say that the source has no penultimate features, what is shown `instead`, and how they are made."""
-    make = f"kernel-explorer features {load.request().name}"
-    trained = (
-        f", or `{make} --train RECIPE` of one trained now from a recipe" if len(results.examples) > 1 else ""
-    )
+    """Say that the source has no penultimate features, what the page shows `instead`, and how to add them."""
+    command = f"kernel-explorer features {load.request().name}"
+    ways = [f"`{command} --model MODULE:FUNCTION --weights FILE` computes them with a network of yours"]
+    if len(results.examples) > 1:
+        ways.append(f"`{command} --train RECIPE` trains one now")
     st.info(
-        f"This source has no penultimate features, so {instead}. `{make} --model MODULE:FUNCTION --weights FILE` makes "
-        f"those of a network of yours{trained}. Or name a file of your own under `[features]` in the source.toml. Then open the "
-        "source again.",
+        f"This source has no penultimate features, so {instead}. {'; '.join(ways)}. Or name a file of your "
+        "own under `[features]` in source.toml. Then open the source again.",
         icon=":material/info:",
     )
 
 
-def of_fewer_runs(results: Results) -> str:
-    """What to say where values on demand are of fewer runs than the build's; else nothing."""
+def fewer_runs_note(results: Results) -> str:
+    """Return a sentence if the kernel on demand is from fewer runs than the build's, else an empty string."""
     if not results.rows or results.rows[results.database].runs == len(results.predictions.single):
         return ""
-    return f" The kernel between examples that no build compares is computed on demand, of {runs_in_words(results)}."
+    return f" Where no build keeps the kernel, it is computed on demand from {runs_in_words(results)}."
 
 
-def show_lists(
-    results: Results, query: tuple[Split, int], among: Split, k: int, lists: Found, carried: str
-) -> None:
-    """A column a similarity: each neighbor with its value, and its rank in the lists by the others."""
-    label = int(results.examples[query[0]].labels[query[1]])
-    labels = results.examples[among].labels
+def show_lists(results: Results, query: Example, among: Split, k: int, lists: Lists, carried: str) -> None:
+    """Show a column per similarity: k neighbors with their similarity, and their ranks in the other lists.
+
+    among: the split that the neighbors are from. carried: parameters that a step to a neighbor takes along.
+    """
+    split, index = query
+    label = int(results.examples[split].labels[index])
     cells: list[Cell] = []
-    for number, (name, (indices, values)) in enumerate(lists.items()):
-        shown = indices[:k]
-        same = int((labels[shown] == label).sum())
-        head = f"{SIMILARITIES[name]}\n{same} of {len(shown)} have its label"
-        if name != "kernel" and "kernel" in lists:
-            common = len(np.intersect1d(shown, lists["kernel"][0][:k]))
-            head += f" · {common} of {len(shown)} also the kernel's"
-        tiles = []
-        for at, (i, value) in enumerate(zip(shown.tolist(), values[:k].tolist(), strict=True)):
-            note = f"{value:.3f} · {example_name(among, i)}\n{_elsewhere(lists, name, i, at + 1)}"
-            made = tile(results, among, i, beside=label, note=note)
-            pair = links.pair_href(example_name(*query), made["example"])
-            tiles.append(Tile(**made, rank=at + 1, pair=pair))  # type: ignore[typeddict-item]
-        cells.append({"id": number, "head": head, "groups": [{"title": "", "tiles": tiles}]})
+    for name, (indices, values) in lists.items():
+        tiles: list[Tile] = []
+        for position, (i, value) in enumerate(zip(indices[:k].tolist(), values[:k].tolist(), strict=True), 1):
+            note = f"{value:.3f} · {example_name(among, i)}\n{_elsewhere(lists, name, i, position)}"
+            neighbor = tile(results, among, i, beside=label, note=note)
+            neighbor["rank"] = position
+            neighbor["pair"] = links.pair_href(example_name(*query), neighbor["example"])
+            tiles.append(neighbor)
+        same_label = int((results.examples[among].labels[indices[:k]] == label).sum())
+        head = _head(lists, name, k, same_label)
+        cells.append({"id": len(cells), "head": head, "groups": [{"title": "", "tiles": tiles}]})
     gallery(
-        results, cells, layout="lists", key="lists", label="nearest examples by each similarity", px=THUMB,
+        results,
+        cells,
+        layout="lists",
+        key="lists",
+        label="nearest examples by each similarity",
+        px=THUMB,
         carried=carried,
-    )  # fmt: skip
+    )
 
 
-SHORT = {
-    "kernel": "kernel",
-    "penultimate": "cosine",
-    "penultimate-euclidean": "Euclidean",
-    "pixels": "pixels",
-}
+def _head(lists: Lists, name: str, k: int, same_label: int) -> str:
+    """Return a list's head: its similarity, and how many neighbors share the label or are the kernel's."""
+    shown = lists[name][0][:k]
+    head = f"{SIMILARITIES[name]}\n{same_label} of {len(shown)} have its label"
+    if name != "kernel" and "kernel" in lists:
+        common = len(np.intersect1d(shown, lists["kernel"][0][:k]))
+        head += f" · {common} of {len(shown)} also the kernel's"
+    return head
 
 
-def _elsewhere(lists: Found, name: str, index: int, rank: int) -> str:
-    """The ranks of one neighbor in the other lists, and by how many places it stands nearer or farther there."""
+def _elsewhere(lists: Lists, name: str, index: int, position: int) -> str:
+    """Return the ranks of one neighbor in the other lists, and how many places nearer or farther that is."""
     words = []
     for other, (indices, _) in lists.items():
-        at = np.flatnonzero(indices == index)
-        if other != name and at.size:
-            moved = int(at[0]) + 1 - rank
+        places = np.flatnonzero(indices == index)
+        if other != name and places.size:
+            moved = int(places[0]) + 1 - position
             arrow = "" if not moved else f" {'▲' if moved < 0 else '▼'}{abs(moved)}"
-            words.append(f"{SHORT[other]} #{int(at[0]) + 1}{arrow}")
+            words.append(f"{SHORT_NAMES[other]} #{int(places[0]) + 1}{arrow}")
     return " · ".join(words) or "in no other list"

@@ -1,18 +1,21 @@
-"""What the ensemble says of one example: the probability of each class, its spread over the runs, and their votes."""
+"""The ensemble's verdict on one example: each class's probability, its spread over the runs, and the runs' votes."""
 
 from __future__ import annotations
 
 import html
 
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
 from kernel_core.results.results import Results
-from kernel_core.spec import Split
 from pages.ui import load
 from pages.ui.gallery import tile_size
+from pages.ui.links import Example
+from pages.ui.wording import escape, plural
 
-CLASSES = 5  # shown; the rest is summed up
+CLASSES = 5  # rows of classes; the others share one
+RUNS_NAMED = 12  # runs that a caption names, of those that voted for one class
 
 CSS = """<style>
 .v { display: grid; grid-template-columns: minmax(60px, max-content) minmax(90px, 220px) max-content max-content;
@@ -29,83 +32,89 @@ CSS = """<style>
 </style>"""
 
 
-def show_image(results: Results, split: Split, index: int, target: int = 256) -> None:
-    """The image alone, magnified a whole number of times to at most `target` pixels, or shrunk to that."""
-    width, height, rendering = tile_size(results.examples[split].images.shape[1:3], target)
-    label = results.class_names[results.examples[split].labels[index]]
+def show_image(results: Results, example: Example, target: int = 256) -> None:
+    """Show the image alone, magnified a whole number of times to at most `target` pixels, or shrunk to that."""
+    split, index = example
+    height, width = results.examples[split].images.shape[1:3]
+    shown_width, shown_height, rendering = tile_size((height, width), target)
+    label = html.escape(results.class_names[results.examples[split].labels[index]])
     st.html(
-        f'{CSS}<img class="big" style="--how:{rendering}" width="{width}" height="{height}" '
-        f'src="{load.tile(results.id, split, index)}" alt="{split} example {index}, label {html.escape(label)}">'
+        f'{CSS}<img class="big" style="--how:{rendering}" width="{shown_width}" height="{shown_height}" '
+        f'src="{load.tile(results.id, split, index)}" alt="{split} example {index}, label {label}">'
     )
 
 
-def sentence(results: Results, split: Split, index: int) -> str:
-    """Label and prediction in one sentence of Markdown."""
-    said = results.predictions_of[split]
-    label, predicted = int(results.examples[split].labels[index]), int(said.predicted[index])
-    runs, votes = len(said.single), int(said.votes[index, predicted])
-    against = "" if predicted == label else ", **against the label**"
+def sentence(results: Results, example: Example) -> str:
+    """Return the example's label and prediction as a sentence of Markdown."""
+    split, index = example
+    predictions = results.predictions_of[split]
+    label, predicted = int(results.examples[split].labels[index]), int(predictions.predicted[index])
+    run_count, votes = len(predictions.single), int(predictions.votes[index, predicted])
+    conflict = "" if predicted == label else ", **against the label**"
     return (
-        f"Label **{escape(results.class_names[label])}**. The ensemble says **{escape(results.class_names[predicted])}** "
-        f"with mean probability {said.confidence[index]:.0%}{against}; {votes:,} of {runs:,} runs say so."
+        f"Label: **{escape(results.class_names[label])}**. The ensemble predicts "
+        f"**{escape(results.class_names[predicted])}** with mean probability "
+        f"{predictions.confidence[index]:.0%}{conflict}; {votes:,} of {run_count:,} runs agree."
     )
 
 
-def show_classes(results: Results, split: Split, index: int) -> None:
-    """Bars of the likeliest classes, the label always among them: mean, spread over the runs, votes."""
-    said = results.predictions_of[split]
-    mean, spread, votes = said.mean[index], said.spread[index], said.votes[index].astype(int)
-    label, runs = int(results.examples[split].labels[index]), len(said.single)
-    order = np.lexsort((-mean, -votes))[:CLASSES].tolist()
-    shown = order if label in order else [*order[:-1], label]
+def show_classes(results: Results, example: Example) -> None:
+    """Show bars of the likeliest classes, always with the label among them: mean, spread over the runs, votes."""
+    split, index = example
+    predictions = results.predictions_of[split]
+    mean, spread = predictions.mean[index], predictions.spread[index]
+    votes = predictions.votes[index].astype(int)
+    label = int(results.examples[split].labels[index])
+    shown = np.lexsort((-mean, -votes))[:CLASSES].tolist()
+    if label not in shown:
+        shown[-1] = label
     rows = [
         '<span class="k">class</span><span class="k">mean probability</span><span></span><span class="k r">votes</span>'
     ]
-    rows += [_row(results, c, label, mean[c], spread[c], int(votes[c])) for c in shown]
-    rest = [c for c in range(len(mean)) if c not in shown]
-    if rest:
+    for c in shown:
+        rows.append(_row(results.class_names[c], mean[c], spread[c], int(votes[c]), is_label=c == label))
+    others = [c for c in range(len(mean)) if c not in shown]
+    if others:
         rows.append(
-            f'<span class="k">{len(rest):,} more</span><span></span>'
-            f'<span class="k r">{mean[rest].sum():.1%}</span><span class="k r">{votes[rest].sum():,}</span>'
+            f'<span class="k">{len(others):,} more</span><span></span>'
+            f'<span class="k r">{mean[others].sum():.1%}</span><span class="k r">{votes[others].sum():,}</span>'
         )
     st.html(CSS + f'<div class="v">{"".join(rows)}</div>')
     st.caption(
-        f"Probabilities averaged over {runs:,} runs; the line and ± are one standard deviation over the runs. "
-        "Votes: how many runs give the class their largest logit."
+        f"Probabilities are averaged over {plural(len(predictions.single), 'run')}; the line and ± show one "
+        "standard deviation over the runs. Votes: the number of runs whose largest logit is of that class."
     )
 
 
-def show_votes(results: Results, split: Split, index: int) -> None:
-    """Each run's vote: a square a run, in their order, and those that say another class than the label by number."""
-    said = results.predictions_of[split].run_votes[index]
-    label = int(results.examples[split].labels[index])
-    names = [html.escape(name, quote=True) for name in results.class_names]
-    squares = (
-        f'<i class="{"" if vote == label else "other"}" title="run {run}: {names[vote]}"></i>'
-        for run, vote in enumerate(said.tolist())
-    )
-    st.html(f'{CSS}<div class="runs" role="img" aria-label="each run\'s vote">{"".join(squares)}</div>')
-    other = [f"{escape(results.class_names[c])}: {_listed(said == c)}" for c in np.unique(said) if c != label]
-    against = f"Against the label: {'; '.join(other)}." if other else "None is against the label."
-    st.caption(f"Each run's vote, run 0 first; orange: another class than the label. {against}")
-
-
-def _listed(which: np.ndarray, most: int = 12) -> str:
-    """The numbers of some runs, as in "runs 3, 17"; only the first of many."""
-    runs = np.flatnonzero(which)
-    return f"run{'s' * (len(runs) > 1)} {', '.join(map(str, runs[:most]))}{', …' if len(runs) > most else ''}"
-
-
-def _row(results: Results, c: int, label: int, mean: float, spread: float, votes: int) -> str:
-    name = html.escape(results.class_names[c], quote=True)
-    text = (
-        f'<b title="{name}, the label">✓ {name}</b>' if c == label else f'<span title="{name}">{name}</span>'
-    )
+def _row(name: str, mean: float, spread: float, votes: int, *, is_label: bool) -> str:
+    name = html.escape(name, quote=True)
+    text = f'<b title="{name}, the label">✓ {name}</b>' if is_label else f'<span title="{name}">{name}</span>'
     low, high = max(0.0, mean - spread), min(1.0, mean + spread)
     bar = f'<i><u style="width:{mean:.2%}"></u><s style="left:{low:.2%};width:{high - low:.2%}"></s></i>'
     return f'<span>{text}</span>{bar}<span class="r">{mean:.1%} ± {spread:.1%}</span><span class="r">{votes:,}</span>'
 
 
-def escape(name: str) -> str:
-    """A class name as Markdown shows it literally."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~$<>:" else c for c in name)
+def show_votes(results: Results, example: Example) -> None:
+    """Show a square per run in their order, and name the runs that vote for another class than the label."""
+    split, index = example
+    votes = results.predictions_of[split].run_votes[index]
+    label = int(results.examples[split].labels[index])
+    names = [html.escape(name, quote=True) for name in results.class_names]
+    squares = (
+        f'<i class="{"" if vote == label else "other"}" title="run {run}: {names[vote]}"></i>'
+        for run, vote in enumerate(votes.tolist())
+    )
+    st.html(f'{CSS}<div class="runs" role="img" aria-label="votes by run">{"".join(squares)}</div>')
+    others = [
+        f"{escape(results.class_names[c])} by {_runs(votes == c)}" for c in np.unique(votes) if c != label
+    ]
+    disagree = f"Disagree: {'; '.join(others)}." if others else "All agree."
+    st.caption(f"Votes by run, from run 0; orange = disagrees with the label. {disagree}")
+
+
+def _runs(voted: npt.NDArray[np.bool_]) -> str:
+    """Return the numbers of the runs that voted, as in "runs 3, 17"; only the first of many. voted: bool (M,)."""
+    numbers = np.flatnonzero(voted)
+    noun = "run" if len(numbers) == 1 else "runs"
+    more = ", …" if len(numbers) > RUNS_NAMED else ""
+    return f"{noun} {', '.join(map(str, numbers[:RUNS_NAMED]))}{more}"

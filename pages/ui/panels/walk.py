@@ -1,7 +1,7 @@
-"""Walking from example to example: which one the address names, the way there, and the ways on.
+"""Walking from example to example: the one that the address names, the trail to it, and the steps from it.
 
-The address holds it all: `example=train:9&trail=test:3,train:7&list=near_duplicates:kernel`. The trail are the examples
-visited before, oldest first.
+The address holds it all: `example=train:9&trail=test:3,train:7&list=near_duplicates:kernel`. The trail is the
+examples visited before, the oldest first.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import streamlit as st
 
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
-from kernel_core.spec import Split, example_name, parse_example
+from kernel_core.spec import example_name, parse_example
 from pages.ui import links, lists
-from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.gallery import Cell, Tile, gallery, tile
+from pages.ui.links import Example
 
 LONGEST = 12  # steps that a trail keeps
 CRUMB = 40  # pixels
+ICONS = {"previous": ":material/chevron_left:", "next": ":material/chevron_right:"}
 
 
-def named(results: Results, parameter: str, default: str = "test:0") -> tuple[Split, int]:
-    """The example that a parameter of the address names. If it names none the page says so and stops here."""
+def example_of_address(results: Results, parameter: str, default: str = "test:0") -> Example:
+    """Return the example that a parameter of the address names; if it names none, say so and end the page."""
     try:
         return parse_example(st.query_params.get(parameter, default), results.example_counts)
     except RequestError as error:
@@ -30,34 +32,34 @@ def named(results: Results, parameter: str, default: str = "test:0") -> tuple[Sp
         st.stop()
 
 
-def trail(results: Results, current: str) -> list[str]:
-    """The examples visited before, oldest first; what the address names that is none is left out."""
-    known = []
+def trail_of_address(results: Results, current: str) -> list[str]:
+    """Return the names of the examples visited before `current`, oldest first; wrong names are left out."""
+    trail = []
     for text in st.query_params.get("trail", "").split(",")[-LONGEST:]:
         try:
             name = example_name(*parse_example(text, results.example_counts))
         except RequestError:
             continue
-        if name == current:  # back where we were: the way goes on from there
+        if name == current:  # back at an earlier step: the trail goes on from there
             break
-        known.append(name)
-    return known
+        trail.append(name)
+    return trail
 
 
-def carried(way: list[str], **more: str | int | None) -> str:
-    """The parameters that a step takes along: the way, the list, and how the page is set."""
-    return links.query(trail=",".join(way[-LONGEST:]), list=st.query_params.get("list"), **more)
+def carried(trail: list[str], **more: str | int | None) -> str:
+    """Return the parameters that a step takes along: the trail, the list, and `more`, the page's settings."""
+    return links.query(trail=",".join(trail[-LONGEST:]), list=st.query_params.get("list"), **more)
 
 
 def _go(parameters: dict[str, str]) -> None:
-    """Another example in the address, at once with its trail: one entry in the browser's history."""
-    if not parameters.get("trail", "x"):
+    """Put parameters into the address as one entry in the browser's history. An empty trail is removed."""
+    if parameters.get("trail") == "":
         st.query_params.pop("trail", None)
     st.query_params.update({name: value for name, value in parameters.items() if value})
 
 
-def _jump(results: Results, current: str, way: list[str]) -> None:
-    """To the example that was typed; a text that names none stays, with the reason below it."""
+def _jump(results: Results, current: str, trail: list[str]) -> None:
+    """Go to the example that was typed; a text that names none stays, with the reason below it."""
     typed = st.session_state["typed"]
     st.session_state["typed_wrong"] = ""
     if not typed.strip():
@@ -69,65 +71,76 @@ def _jump(results: Results, current: str, way: list[str]) -> None:
         return
     st.session_state["typed"] = ""
     if name != current:
-        _go({"example": name, "trail": ",".join([*way, current][-LONGEST:])})
+        _go({"example": name, "trail": ",".join([*trail, current][-LONGEST:])})
 
 
-def show_ways(results: Results, split: Split, index: int, way: list[str]) -> None:
-    """The row of controls: previous, random, next, and an example to type; where the example stands."""
-    current, here = (
-        example_name(split, index),
-        lists.place(results, split, index, st.query_params.get("list", "")),
-    )
+def show_steps(results: Results, example: Example, trail: list[str]) -> None:
+    """Show the steps: previous, next, random, an example to type; and the place of this one in its list."""
+    current = example_name(*example)
+    here = lists.place(results, *example, st.query_params.get("list", ""))
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    icons = {"previous": ":material/chevron_left:", "next": ":material/chevron_right:"}
-    for key, to in (("previous", here.previous), ("next", here.next)):
+    for key, name in (("previous", here.previous), ("next", here.next)):
+        to = {"example": name or current, "trail": ""}
         row.button(
-            key.capitalize(), key=key, icon=icons[key], on_click=_go, disabled=to is None,
-            args=({"example": to or current, "trail": ""},),
-        )  # fmt: skip
+            key.capitalize(), key=key, icon=ICONS[key], on_click=_go, args=(to,), disabled=name is None
+        )
+    split = example[0]
     anywhere = example_name(split, random.randrange(len(results.examples[split])))
-    row.button("Random", key="random_example", icon=":material/casino:", on_click=_go,
-               args=({"example": anywhere, "trail": ""},))  # fmt: skip
+    to = {"example": anywhere, "trail": ""}
+    row.button("Random", key="random_example", icon=":material/casino:", on_click=_go, args=(to,))
     row.text_input(
-        "Go to", key="typed", placeholder="test:123", width=150, on_change=_jump, args=(results, current, way),
-        help="An example's split and index, as test:123; a number alone is one of the test split.",
-    )  # fmt: skip
+        "Go to",
+        key="typed",
+        placeholder="test:123",
+        width=150,
+        on_change=_jump,
+        args=(results, current, trail),
+        help="A split and an index, such as test:123. A number alone is an index in the test split.",
+    )
     row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
     if st.session_state.get("typed_wrong"):
         st.warning(st.session_state.pop("typed_wrong"), icon=":material/warning:")
 
 
-def show_trail(results: Results, way: list[str], current: str) -> None:
-    """The way as thumbnails, each a link back to where it was."""
-    if not way:
+def show_trail(results: Results, trail: list[str], current: str) -> None:
+    """Show the trail as thumbnails, each a link back to its step."""
+    if not trail:
         return
-    tiles = []
-    for at, name in enumerate([*way, current]):
-        split, index = parse_example(name, results.example_counts)
-        tiles.append({**tile(results, split, index, note=name), "carried": carried(way[:at])})
-    cell: Cell = {"id": 0, "head": "", "groups": [{"title": "", "tiles": tiles}]}  # type: ignore[typeddict-item]
-    gallery(results, [cell], layout="crumbs", key="trail", label="the way here", px=CRUMB)
+    tiles: list[Tile] = []
+    for step, name in enumerate([*trail, current]):
+        crumb = tile(results, *parse_example(name, results.example_counts), note=name)
+        crumb["carried"] = carried(trail[:step])
+        tiles.append(crumb)
+    cell: Cell = {"id": 0, "head": "", "groups": [{"title": "", "tiles": tiles}]}
+    gallery(results, [cell], layout="crumbs", key="trail", label="the trail to this example", px=CRUMB)
 
 
-def partner(results: Results, a: tuple[Split, int], by: str = "") -> str:
-    """The name of what makes a pair with an example where the address names nothing: its nearest, if a build kept it."""
-    if a[0] != results.query:
+def partner(results: Results, a: Example, by: str = "") -> str:
+    """Return the name of the example to show beside `a` by default: its nearest, if a build kept it.
+
+    by: the similarity; by default the first.
+    """
+    split, index = a
+    if split != results.query:
         return "test:0"
     neighbors = results.neighbors_by(by or next(iter(results.neighbors)))
-    return example_name(results.database, int(neighbors.indices[a[1], 0]))
+    return example_name(results.database, int(neighbors.indices[index, 0]))
 
 
-def show_pair_ways(results: Results, a: tuple[Split, int], b: tuple[Split, int]) -> None:
-    """Previous and next pair of the list that the address names, each example with its nearest; and both swapped."""
+def show_pair_steps(results: Results, a: Example, b: Example) -> None:
+    """Show a button that swaps the two, and previous and next if the pair is one of the list in the address.
+
+    A list makes pairs of its examples with their nearest.
+    """
     here = lists.place(results, *a, st.query_params.get("list", ""))
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if here.by and example_name(*b) == partner(results, a, here.by):
-        for key, to, icon in (("previous", here.previous, "left"), ("next", here.next, "right")):
-            other = partner(results, parse_example(to, results.example_counts), here.by) if to else ""
+        for key, name in (("previous", here.previous), ("next", here.next)):
+            other = partner(results, parse_example(name, results.example_counts), here.by) if name else ""
+            to = {"a": name or "", "b": other}
             row.button(
-                key.capitalize(), key=key, icon=f":material/chevron_{icon}:", on_click=_go, disabled=not to,
-                args=({"a": to or "", "b": other},),
-            )  # fmt: skip
+                key.capitalize(), key=key, icon=ICONS[key], on_click=_go, args=(to,), disabled=not name
+            )
         row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
     swapped = {"a": example_name(*b), "b": example_name(*a)}
     row.button("Swap", key="swap", icon=":material/swap_horiz:", on_click=_go, args=(swapped,))
