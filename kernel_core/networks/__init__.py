@@ -1,1 +1,1 @@
-"""Training, inference and features of networks."""
+"""Networks: training, loading, their outputs and features."""

@@ -39,9 +39,13 @@ def train_in_memory(
     trained: list[TrainedRun] = []
     step, whole = f"training {training.run_count} networks", training.run_count * PARTS
     for group in groups_of(training.recipe, range(training.run_count)):
-        told = share_of(progress, step, start=len(trained) * PARTS, length=len(group) * PARTS, whole=whole)
+        group_progress = share_of(
+            progress, step, start=len(trained) * PARTS, length=len(group) * PARTS, whole=whole
+        )
         with one_thread():
-            outcomes = train_group(training.recipe, examples, group, training.seed, torch.device("cpu"), told)
+            outcomes = train_group(
+                training.recipe, examples, group, training.seed, torch.device("cpu"), group_progress
+            )
         for outcome in outcomes:
             if isinstance(outcome, Diverged):
                 raise DataError(

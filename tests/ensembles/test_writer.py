@@ -1,4 +1,4 @@
-"""An ensemble written run by run: checked, whole or absent, the same bytes whoever added what when."""
+"""Ensembles written run by run: input is checked, files are whole, bytes depend on the runs alone."""
 
 import errno
 import os
@@ -36,19 +36,19 @@ def writer(folder, **options):
 
 
 def logits_of(number, **change):
-    """A run's logits with something changed in one split."""
+    """Return a run's logits after functions, given by split, changed them."""
     logits = run_of(number)["logits"]
     return {split: change.get(split, lambda x: x)(values) for split, values in logits.items()}
 
 
 def listing(folder):
-    """Every entry with its size and time of change."""
+    """Return each entry's size and time of modification."""
     return {
         path: (path.stat().st_size, path.stat().st_mtime_ns) for path in [folder, *sorted(folder.rglob("*"))]
     }
 
 
-# What is written.
+# What is written
 
 
 def test_runs_are_read_back_as_they_were_added(tmp_path):
@@ -85,7 +85,7 @@ def test_source_goes_through_the_whole_line(tmp_path, cache):
     assert results.predictions.single.shape == (4,)
 
 
-def test_accuracy_is_that_of_the_logits_where_none_is_given(tmp_path):
+def test_accuracy_is_computed_from_the_logits_by_default(tmp_path):
     labels = planted_images()["test"][1]
     right = np.eye(CLASSES)[labels]
     right[:2] = np.roll(right[:2], 1, axis=1)  # two are wrong
@@ -97,7 +97,7 @@ def test_accuracy_is_that_of_the_logits_where_none_is_given(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-def test_tensors_of_any_floating_kind_are_taken(tmp_path, kind):
+def test_tensors_of_any_floating_dtype_are_accepted(tmp_path, kind):
     with writer(tmp_path / "e") as w:
         for run in range(2):
             w.add(
@@ -109,17 +109,17 @@ def test_tensors_of_any_floating_kind_are_taken(tmp_path, kind):
     assert torch.equal(content["logits_train"][1], expected)
 
 
-def test_grey_images_and_unnamed_classes(tmp_path):
-    grey = {split: (pixels[..., 0], list(labels)) for split, (pixels, labels) in planted_images().items()}
-    with EnsembleWriter(tmp_path / "e", images=grey) as w:
+def test_gray_images_and_unnamed_classes(tmp_path):
+    gray = {split: (pixels[..., 0], list(labels)) for split, (pixels, labels) in planted_images().items()}
+    with EnsembleWriter(tmp_path / "e", images=gray) as w:
         for run in range(2):
             w.add(run, **run_of(run))
     train = images.load_examples(read_source_file(tmp_path / "e/source.toml").images, "train")
-    np.testing.assert_array_equal(train.images, np.repeat(grey["train"][0][..., None], 3, axis=3))
+    np.testing.assert_array_equal(train.images, np.repeat(gray["train"][0][..., None], 3, axis=3))
     assert train.class_names == ("0", "1", "2")
 
 
-# The same bytes.
+# The same bytes
 
 
 def test_bytes_do_not_depend_on_order_or_on_how_often_it_was_finished(tmp_path, monkeypatch):
@@ -174,11 +174,16 @@ def in_processes(what, folder):
     return done.stdout.split()
 
 
-def test_processes_add_at_once_and_one_of_them_wins_a_run_that_all_add(tmp_path):
-    assert sorted(in_processes(writer_processes.together, tmp_path)) == ["told", "told", "told", "won"]
+def test_processes_add_concurrently_and_one_wins_a_run_that_all_add(tmp_path):
+    assert sorted(in_processes(writer_processes.together, tmp_path)) == [
+        "refused",
+        "refused",
+        "refused",
+        "won",
+    ]
 
 
-def test_killed_at_any_moment_only_whole_files_are_left_and_the_next_goes_on(tmp_path):
+def test_kill_at_any_moment_leaves_whole_files_and_the_next_process_resumes(tmp_path):
     assert int(in_processes(writer_processes.kills, tmp_path)[1]) > 20
 
 
@@ -206,7 +211,7 @@ def test_features_are_those_of_the_lowest_run_that_has_some(tmp_path):
     assert read_source_file(tmp_path / "e/source.toml").features is None
 
 
-def test_features_that_somebody_else_put_there_stay(tmp_path):
+def test_features_written_by_somebody_else_are_kept(tmp_path):
     with writer(tmp_path / "e") as w:
         for run in range(2):
             w.add(run, logits=logits_of(run))
@@ -226,7 +231,7 @@ def test_features_that_somebody_else_put_there_stay(tmp_path):
         assert read_source_file(tmp_path / "e/source.toml").features is None
 
 
-# A run that is here, dropped, or wrong
+# Runs that are present, dropped, or wrong
 
 
 def test_run_added_twice_is_refused_or_replaced_packed_or_not(tmp_path):
@@ -248,7 +253,7 @@ def test_run_added_twice_is_refused_or_replaced_packed_or_not(tmp_path):
     )
 
 
-def test_dropped_run_is_remembered_until_it_is_added_all_the_same(tmp_path):
+def test_dropped_run_is_remembered_until_it_is_added_anyway(tmp_path):
     w = writer(tmp_path / "e")
     w.drop(1, "its loss went to NaN in epoch 3")
     again = writer(tmp_path / "e", images=None)
@@ -323,7 +328,7 @@ def test_wrong_logits_are_refused_and_nothing_is_kept(tmp_path, case):
     assert listing(tmp_path / "e") == before
 
 
-def test_largest_that_float16_holds_is_taken(tmp_path):
+def test_largest_number_that_float16_holds_is_accepted(tmp_path):
     w = writer(tmp_path / "e")
     w.add(7, logits=logits_of(7, train=place((1, 1), 65_519.0)))  # rounds to 65,504
     assert w.runs == (7,)
@@ -347,12 +352,12 @@ def test_wrong_features_are_refused(tmp_path, features, message):
 
 
 @pytest.mark.parametrize("run", [-1, 1.0, "3", True, None, 500_000])
-def test_what_is_no_run_number_is_refused(tmp_path, run):
+def test_invalid_run_number_is_refused(tmp_path, run):
     with pytest.raises(RequestError, match="expected a whole number from 0"):
         writer(tmp_path / "e").add(run, **run_of(0))
 
 
-def test_accuracy_beyond_one_is_refused(tmp_path):
+def test_accuracy_above_one_is_refused(tmp_path):
     with pytest.raises(DataError, match="accuracy is 93; expected a fraction"):
         writer(tmp_path / "e").add(0, **run_of(0), accuracy=93)
 
@@ -373,13 +378,15 @@ def test_accuracy_beyond_one_is_refused(tmp_path):
         ({"train": lambda x, y: (x, y - 1)}, DataError, "has label -1"),
     ],
 )
-def test_images_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, change, error, message):
-    given = {split: change.get(split, lambda *both: both)(*both) for split, both in planted_images().items()}
+def test_images_that_do_not_fit_are_refused_before_anything_is_written(tmp_path, change, error, message):
+    changed = {
+        split: change.get(split, lambda *both: both)(*both) for split, both in planted_images().items()
+    }
     if error is None:
-        EnsembleWriter(tmp_path / "e", images=given)
+        EnsembleWriter(tmp_path / "e", images=changed)
         return
     with pytest.raises(error, match=message):
-        EnsembleWriter(tmp_path / "e", images=given)
+        EnsembleWriter(tmp_path / "e", images=changed)
     assert not (tmp_path / "e").exists()
 
 
@@ -436,7 +443,7 @@ def test_source_refers_to_images_that_are_files(tmp_path, tables, inside):
     assert not (folder / "images").exists()
     source = read_source_file(folder / "source.toml")
     assert images.load_examples(source.images, "train").class_names == CLASS_NAMES[:CLASSES]
-    EnsembleWriter(folder, images=folder / "source.toml")  # the same images by another name
+    EnsembleWriter(folder, images=folder / "source.toml")  # the same images under another name
     EnsembleWriter(folder, images=planted_images(), class_names=CLASS_NAMES[:CLASSES])
     with pytest.raises(RequestError, match="class_names is"):
         EnsembleWriter(folder, images=tables, class_names=["x", "y", "z"])
@@ -450,7 +457,7 @@ def test_embedded_digits_are_copied(tmp_path):
     assert (w.labels["test"] == digits.labels).all()
 
 
-def test_example_sets_are_taken(tmp_path):
+def test_example_sets_are_accepted(tmp_path):
     sets = {
         split: ExampleSet(split, pixels, labels.astype(np.int64), CLASS_NAMES[:CLASSES])
         for split, (pixels, labels) in planted_images().items()
@@ -459,7 +466,7 @@ def test_example_sets_are_taken(tmp_path):
     assert EnsembleWriter(tmp_path / "e").identity.class_names == list(CLASS_NAMES[:CLASSES])
 
 
-# A folder that is another's
+# Folders of something else
 
 
 @pytest.mark.parametrize(
@@ -504,17 +511,17 @@ def test_foreign_folder_is_refused_and_not_touched(tmp_path, content):
         writer(folder / "diary.txt")
 
 
-def test_what_made_the_runs_must_be_plain_values(tmp_path):
+def test_made_by_must_be_plain_values(tmp_path):
     with pytest.raises(RequestError, match=r"made_by is .*expected texts, numbers and lists"):
         writer(tmp_path / "e", made_by={"model": object()})
     writer(tmp_path / "e", made_by={"widths": (1, 2)})
     writer(tmp_path / "e", made_by={"widths": [1, 2]})
 
 
-# A disk that refuses
+# Full disks
 
 
-def test_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, monkeypatch):
+def test_full_disk_leaves_existing_files_and_no_partial_one(tmp_path, monkeypatch):
     w = writer(tmp_path / "e")
     for run in range(2):
         w.add(run, **run_of(run))
@@ -538,22 +545,22 @@ def test_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, monk
 
 
 @pytest.mark.parametrize("what", ["images", "run", "part"])
-def test_system_that_refuses_to_write_on_leaves_nothing_half_written(tmp_path, what):
-    """A real refusal in the middle of a file, by the limit on a file's size."""
+def test_refusal_in_the_middle_of_a_file_leaves_no_partial_file(tmp_path, what):
+    """Let the system refuse in the middle of a file, through a limit on file sizes."""
     sizes = {"train": 600, "test": 400}
     rng = np.random.default_rng(0)
-    given = {
+    many_images = {
         split: (rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8), np.arange(n) % CLASSES)
         for split, n in sizes.items()
     }
     limit = {"images": 20_000, "run": 3_000, "part": 9_000}[what]
     logits = [{s: rng.normal(size=(n, CLASSES)) for s, n in sizes.items()} for _ in range(3)]
-    w = None if what == "images" else EnsembleWriter(tmp_path / "e", images=given)
+    w = None if what == "images" else EnsembleWriter(tmp_path / "e", images=many_images)
     if w:
         w.add(0, logits=logits[0])
         w.add(1, logits=logits[1])
     attempt = {
-        "images": lambda: EnsembleWriter(tmp_path / "e", images=given),
+        "images": lambda: EnsembleWriter(tmp_path / "e", images=many_images),
         "run": lambda: w.add(2, logits=logits[2]),
         "part": lambda: w.finish(),
     }[what]
@@ -566,14 +573,14 @@ def test_system_that_refuses_to_write_on_leaves_nothing_half_written(tmp_path, w
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.rglob("*.tmp"))
     assert not (tmp_path / "e/source.toml").exists()
-    w = EnsembleWriter(tmp_path / "e", images=given)
+    w = EnsembleWriter(tmp_path / "e", images=many_images)
     assert w.runs == (() if what == "images" else (0, 1))
 
 
-# The package's front
+# The package's interface
 
 
-def test_package_names_what_saves_ensembles_without_loading_torch():
+def test_package_lists_its_functions_without_loading_torch():
     assert {"EnsembleWriter", "write_checkpoints", "outputs"} <= set(dir(kernel_core))
     with pytest.raises(AttributeError, match="no attribute 'EnsembleReader'"):
         _ = kernel_core.EnsembleReader
@@ -582,7 +589,7 @@ def test_package_names_what_saves_ensembles_without_loading_torch():
     assert done.stdout.strip() == "False"
 
 
-def test_safetensors_bytes_are_ours_alone_and_read_by_the_library(tmp_path):
+def test_safetensors_bytes_are_reproducible_and_read_by_the_library(tmp_path):
     arrays = {"b": np.arange(5, dtype=np.float16), "a": np.arange(6, dtype=np.int64).reshape(2, 3)}
     seen = set()
     for i in range(6):
@@ -630,7 +637,7 @@ def test_source_file_is_toml_whatever_the_names(tmp_path):
     assert content == {"name": name, "images": {"folder": name}, "ensemble": {"files": ["x"]}}
 
 
-def test_grey_image_is_stored_grey():
+def test_gray_image_is_stored_gray():
     image = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
     assert len(_png(image)) < len(png(image))
     np.testing.assert_array_equal(images.decode_image(_png(image), "x"), image)

@@ -1,4 +1,4 @@
-"""An ensemble from trained networks' weights: whatever a training loop saved, and nothing that would run."""
+"""Ensembles from the weights of trained networks, in any usual form, and never code run from a file."""
 
 import os
 
@@ -30,13 +30,13 @@ def network(seed=None):
 
 @pytest.fixture
 def paths(tmp_path):
-    """Three networks' weights, in three forms."""
+    """Save the weights of three networks in three forms."""
     states = [network(seed).state_dict() for seed in range(3)]
-    found = [tmp_path / name for name in ("a.pt", "b.safetensors", "c.pth")]
-    torch.save(states[0], found[0])
-    save_file(states[1], found[1])
-    torch.save({"epoch": 3, "model": states[2], "optimizer": {"lr": 0.1}}, found[2])
-    return found
+    saved = [tmp_path / name for name in ("a.pt", "b.safetensors", "c.pth")]
+    torch.save(states[0], saved[0])
+    save_file(states[1], saved[1])
+    torch.save({"epoch": 3, "model": states[2], "optimizer": {"lr": 0.1}}, saved[2])
+    return saved
 
 
 def test_each_checkpoint_is_a_run(tmp_path, paths):
@@ -60,7 +60,7 @@ def test_each_checkpoint_is_a_run(tmp_path, paths):
     assert ("running b.safetensors", 8, 9) in steps
 
 
-def test_call_that_broke_off_goes_on_and_a_longer_list_adds(tmp_path, paths):
+def test_interrupted_call_is_resumed_and_a_longer_list_adds(tmp_path, paths):
     expected = write_checkpoints(tmp_path / "whole", paths, network, images=IMAGES).parent
     made = []
 
@@ -74,20 +74,20 @@ def test_call_that_broke_off_goes_on_and_a_longer_list_adds(tmp_path, paths):
         write_checkpoints(tmp_path / "e", paths, failing, images=IMAGES)
     made.clear()
     write_checkpoints(tmp_path / "e", paths, failing, images=IMAGES)
-    assert len(made) == 1, "those that were done are not done again"
+    assert len(made) == 1, "finished runs are not repeated"
     assert contents(tmp_path / "e") == contents(expected)
     torch.save(network(9).state_dict(), tmp_path / "0.pt")
     made.clear()
     source = write_checkpoints(tmp_path / "e", [tmp_path / "0.pt", *paths], failing, images=IMAGES)
     assert len(made) == 1
     logits = open_ensemble(read_source_file(source).logits).parts[0]["test"]
-    for run, seed in enumerate((0, 1, 2, 9)):  # the new one comes last, wherever it stands in the list
+    for run, seed in enumerate((0, 1, 2, 9)):  # the new one comes last, wherever it is listed
         np.testing.assert_array_equal(
             logits[run], outputs(network(seed), IMAGES["test"][0])[0].astype(np.float16)
         )
 
 
-def test_same_checkpoint_twice_is_refused_before_anything_is_made(tmp_path, paths):
+def test_same_checkpoint_twice_is_refused_before_anything_is_written(tmp_path, paths):
     twin = tmp_path / "twin.pt"
     twin.write_bytes(paths[0].read_bytes())
     with pytest.raises(RequestError, match=r"twin\.pt and .*a\.pt are the same checkpoint"):
@@ -114,7 +114,7 @@ def test_checkpoint_that_diverged_is_named(tmp_path, paths):
     write_checkpoints(tmp_path / "e", paths, network, images=IMAGES)
 
 
-def test_factory_that_makes_no_network_and_full_disk(tmp_path, paths, monkeypatch):
+def test_factory_without_a_network_and_full_disk(tmp_path, paths, monkeypatch):
     with pytest.raises(RequestError, match="model_factory returned a dict"):
         write_checkpoints(tmp_path / "e", paths, dict, images=IMAGES)
     monkeypatch.setattr(
@@ -128,7 +128,7 @@ def test_factory_that_makes_no_network_and_full_disk(tmp_path, paths, monkeypatc
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "model._orig_mod."])
-def test_what_wrappers_put_before_every_name_is_left_out(tmp_path, prefix):
+def test_prefix_of_a_wrapper_is_removed(tmp_path, prefix):
     state = {prefix + name: tensor for name, tensor in network(1).state_dict().items()}
     torch.save({"state_dict": {**state, "metric.total": torch.zeros(1)}, "epoch": 1}, tmp_path / "a.ckpt")
     loaded = network(2)
@@ -150,7 +150,7 @@ MISFITS = {
 
 
 @pytest.mark.parametrize("case", MISFITS)
-def test_weights_that_do_not_fit_name_the_first_that_does_not(tmp_path, case):
+def test_weights_that_do_not_fit_name_the_first_one(tmp_path, case):
     change, message = MISFITS[case]
     state = network(0).state_dict()
     change(state)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def colored(count, size, classes=3, seed=0):
-    """Images whose brightness tells their class, with noise."""
+    """Make noisy images whose brightness shows their class."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count)
     pixels = rng.integers(0, 60, (count, size, size, 3)) + 60 * labels[:, None, None, None]
@@ -48,20 +48,20 @@ def test_whitening_decorrelates_patches(recipe):
     )
     second = np.einsum("pi,pj->ij", patches.numpy(), patches.numpy()) / len(patches)
     out = w[:half].flatten(1).numpy()
-    moments = out @ second @ out.T  # second moments of what the filters give
+    moments = out @ second @ out.T  # second moments of the filters' outputs
     np.testing.assert_allclose(moments, np.diag(np.diag(moments)), atol=1e-5)
     values = np.sort(np.linalg.eigvalsh(second))[::-1][:half]
     np.testing.assert_allclose(np.diag(moments), values / (values + 5e-4), rtol=1e-4)
 
 
-def test_images_are_moved_by_reflection_and_mirrored_in_every_other_epoch():
+def test_images_are_shifted_with_reflection_and_mirrored_in_alternate_epochs():
     examples = colored(50, 6)
     made = batches(examples, replace(CIFAR10_SMALL, translation=2))
     padded = np.pad(examples.images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
     indices = torch.arange(50)
 
-    def found(i, image):
-        """How many pixels down and right an image was moved, and whether it was mirrored."""
+    def move_of(i, image):
+        """Return by how many pixels an image was shifted down and right, and whether it was mirrored."""
         for mirrored in (False, True):
             for down in range(5):
                 for right in range(5):
@@ -70,9 +70,9 @@ def test_images_are_moved_by_reflection_and_mirrored_in_every_other_epoch():
                         return down, right, mirrored
         raise AssertionError("no such move")
 
-    first = [found(i, image) for i, image in enumerate(made.shifted(indices).numpy())]
+    first = [move_of(i, image) for i, image in enumerate(made.shifted(indices).numpy())]
     made.epoch += 1
-    second = [found(i, image) for i, image in enumerate(made.shifted(indices).numpy())]
+    second = [move_of(i, image) for i, image in enumerate(made.shifted(indices).numpy())]
     assert all(a[2] != b[2] for a, b in zip(first, second, strict=True))
     assert 10 < sum(move[2] for move in first) < 40
     assert {move[0] for move in first} == {move[1] for move in first} == set(range(5))
@@ -91,7 +91,7 @@ def test_an_epoch_sees_each_image_at_most_once():
 def test_orthogonal_step_has_equal_size_in_every_direction(shape):
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(shape, generator=generator).requires_grad_()
-    # singular values within a factor of 20: three iterations bring those to about 1
+    # Singular values within a factor of 20: three iterations bring them close to 1.
     u, _, v = torch.linalg.svd(torch.randn(shape, generator=generator).flatten(1), full_matrices=False)
     weights.grad = (u * torch.linspace(0.05, 1, u.shape[1]) @ v).view(shape)
     scaled = weights.detach() * len(weights) ** 0.5 / weights.detach().norm()
@@ -104,7 +104,7 @@ def test_orthogonal_step_has_equal_size_in_every_direction(shape):
 
 @pytest.mark.parametrize("size", [8, 28, 32, 64])
 @pytest.mark.parametrize("recipe", [CIFAR10, CIFAR10_SMALL], ids=["cifar10", "cifar10-small"])
-def test_any_size_of_image_is_trained_on(recipe, size):
+def test_images_of_any_size_are_trained_on(recipe, size):
     examples = colored(60, size)
     tiny = replace(recipe, widths=(8, 12), epochs=1, batch=20)
     (run,) = cnn.train_runs(tiny, {"train": examples, "test": examples}, [5], seed=0)
@@ -130,7 +130,7 @@ def test_training_learns_and_one_seed_is_one_run():
     assert (logits(0) != logits(0, seed=1)).mean() > 0.9
 
 
-def test_a_loss_gone_to_nan_is_noticed():
+def test_a_loss_that_goes_to_nan_is_noticed():
     wild = replace(CIFAR10_SMALL, widths=(8, 8), epochs=4, batch=20, learning_rate=1e30, orthogonal=0.0)
     examples = colored(60, 8)
     (run,) = cnn.train_runs(wild, {"train": examples, "test": examples}, [4], seed=0)
@@ -138,7 +138,7 @@ def test_a_loss_gone_to_nan_is_noticed():
 
 
 def test_a_step_in_half_precision_as_on_a_gpu():
-    """The kinds of numbers that meet on a GPU: float16 images and weights, float32 normalization."""
+    """Take a step with the dtypes of a GPU: float16 images and weights, float32 normalization."""
     examples = colored(64, 32)
     recipe = replace(CIFAR10, widths=(8, 16), batch=32)
     made = batches(examples, recipe, torch.float16)

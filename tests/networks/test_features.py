@@ -1,4 +1,4 @@
-"""`kernel-explorer features`: from a source without features to neighbors by them, or an unchanged source."""
+"""`kernel-explorer features`: a source without features gets them, or stays unchanged if anything fails."""
 
 import errno
 import json
@@ -55,11 +55,11 @@ text = str
 
 @pytest.fixture
 def bare(source_folder, cache, tmp_path, monkeypatch):
-    """The planted source without features, its source.toml commented, and a network in the current folder."""
+    """Remove the planted source's features, comment its source.toml, and put a network beside it."""
     (source_folder / "penultimate.safetensors").unlink()
     toml = source_folder / "source.toml"
     toml.write_text("# mine\n" + toml.read_text().partition("[features]")[0] + "# the end")
-    name = f"net_{tmp_path.name}"  # imported once each
+    name = f"net_{tmp_path.name}"  # a new name, since a module is imported once
     (tmp_path / f"{name}.py").write_text(NET)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -80,17 +80,17 @@ def refused(done, *messages, status=1):
 
 
 def features_by_hand(bare, scale=1 / 255):
-    """Split → the mean over pixels after ReLU, in float64."""
+    """Compute, per split, the mean over pixels after ReLU, in float64."""
     sys.path.insert(0, str(bare.folder.parent))
     model = __import__(bare.net).make().double()
     from kernel_core.sources.images import load_examples
 
-    found = {}
+    features = {}
     for split in ("train", "test"):
         images = load_examples(open_source(SourceRequest(str(bare.folder))).images, split).images
         x = torch.from_numpy(images).double().permute(0, 3, 1, 2) * scale
-        found[split] = model.conv(x).relu().mean((2, 3)).detach().numpy()
-    return found
+        features[split] = model.conv(x).relu().mean((2, 3)).detach().numpy()
+    return features
 
 
 def test_source_without_features_gets_them_and_the_app_shows_them(bare, planted, monkeypatch):
@@ -132,8 +132,8 @@ def test_weights_transform_and_layer_are_used(bare, name, tmp_path):
         save_tensors(state, tmp_path / name)
     else:
         torch.save({"epoch": 3, "state_dict": state} if name == "run.pt" else state, tmp_path / name)
-    given = ["--model", f"{bare.net}:make", "--weights", name, "--transform", f"{bare.net}:darker"]
-    done = invoke("features", bare.folder, *given, "--layer", "conv")
+    options = ["--model", f"{bare.net}:make", "--weights", name, "--transform", f"{bare.net}:darker"]
+    done = invoke("features", bare.folder, *options, "--layer", "conv")
     assert done.exit_code == 0, done.output
     assert f"conv of {bare.net}:make, {name}" in done.stdout
     assert f"images seen by {bare.net}:darker" in done.stdout
@@ -147,7 +147,7 @@ def test_weights_transform_and_layer_are_used(bare, name, tmp_path):
     np.testing.assert_allclose(load_file(bare.file)["test"], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_features_that_are_there_are_replaced_only_when_asked(bare):
+def test_existing_features_are_replaced_only_on_request(bare):
     old = {split: np.zeros((n, 2), np.float16) for split, n in (("train", 130), ("test", 40))}
     save_file(old, bare.folder / "mine.safetensors")
     bare.toml.write_text(bare.toml.read_text() + '\n[features] # made\nfile = "mine.safetensors" # by me\n')
@@ -157,7 +157,7 @@ def test_features_that_are_there_are_replaced_only_when_asked(bare):
     assert bare.toml.read_bytes() == before[0]
     assert invoke(*asked, "--replace").exit_code == 0
     assert bare.toml.read_text() == before[0].decode().replace("mine.saf", "penultimate.saf")
-    assert (bare.folder / "mine.safetensors").read_bytes() == before[1]  # no file of one's own is lost
+    assert (bare.folder / "mine.safetensors").read_bytes() == before[1]  # the user's own file is kept
     named, made = bare.toml.read_bytes(), bare.file.read_bytes()
     assert invoke(*asked, "--replace", "--transform", f"{bare.net}:darker").exit_code == 0
     assert (bare.toml.read_bytes(), bare.file.read_bytes() != made) == (named, True)
@@ -170,7 +170,7 @@ def test_features_that_are_there_are_replaced_only_when_asked(bare):
     ("fails_on", "had"),
     [("source.toml", False), ("penultimate.safetensors", False), ("penultimate.safetensors", True)],
 )
-def test_disk_that_fails_leaves_everything_as_it_was(bare, monkeypatch, fails_on, had):
+def test_full_disk_leaves_everything_unchanged(bare, monkeypatch, fails_on, had):
     asked = ["features", bare.folder, "--model", f"{bare.net}:make", "--replace"]
     if had:
         assert invoke(*asked).exit_code == 0
@@ -199,7 +199,7 @@ def test_read_only_folder_is_refused_before_a_network_runs(bare, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         (["--model", "NET:make", "--layer", "body"], "Its layers: conv, fc"),
         (["--model", "NET:made"], "has no function 'made'; it has Net, make"),
@@ -214,25 +214,25 @@ def test_read_only_folder_is_refused_before_a_network_runs(bare, monkeypatch):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_run_is_one_message_and_nothing_is_written(bare, given, message):
+def test_network_that_cannot_run_gives_one_message_and_writes_nothing(bare, options, message):
     before = bare.toml.read_bytes()
-    refused(invoke("features", bare.folder, *(word.replace("NET", bare.net) for word in given)), message)
+    refused(invoke("features", bare.folder, *(word.replace("NET", bare.net) for word in options)), message)
     assert bare.toml.read_bytes() == before
     assert not bare.file.exists()
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [[], ["--model", "a:b", "--torchvision", "resnet18"], ["--train", "digits", "--layer", "fc"],
      ["--model", "a:b", "--seed", "3"]],
     ids=" ".join,
 )  # fmt: skip
-def test_options_that_do_not_fit_are_wrong_usage(bare, given):
-    refused(invoke("features", bare.folder, *given), "Usage:", status=2)
+def test_options_that_conflict_are_usage_errors(bare, options):
+    refused(invoke("features", bare.folder, *options), "Usage:", status=2)
 
 
 def test_torchvision_weights_of_a_file_say_how_images_are_seen(bare, tmp_path):
-    from torchvision import models  # seconds, for this test and the next
+    from torchvision import models  # takes seconds, in this test and the next alone
 
     small = "shufflenet_v2_x0_5"
     for classes in (5, 1_000):
@@ -246,7 +246,7 @@ def test_torchvision_weights_of_a_file_say_how_images_are_seen(bare, tmp_path):
     assert load_file(bare.file)["train"].shape == (130, 1024)
 
 
-def test_download_that_fails_says_what_to_do(bare, monkeypatch):
+def test_failed_download_says_what_to_do(bare, monkeypatch):
     def unreachable(*_, **__):
         raise URLError("no route to host")
 

@@ -1,4 +1,4 @@
-"""Logits and features of a network, against sums by hand; and the network is left as it was."""
+"""Logits and features of a network, against computations by hand; the network is left unchanged."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (11, 6, 5, 3), dtype=np.uint8
 
 
 class Net(nn.Module):
-    """Convolution, mean over the pixels, linear head; `wrap` says in what the logits are returned."""
+    """A convolution, the mean over pixels, and a linear head; `wrap` makes what is returned of the logits."""
 
     def __init__(self, wrap=lambda logits: logits):
         super().__init__()
@@ -34,7 +34,7 @@ class Net(nn.Module):
 
 
 def by_hand(images):
-    """Logits and penultimate features of `Net()`, in float64, one image at a time."""
+    """Compute logits and penultimate features of `Net()`, in float64, one image at a time."""
     model = Net().double().eval()
     features = []
     for image in images:
@@ -46,7 +46,7 @@ def by_hand(images):
 
 @pytest.mark.parametrize("layer", ["fc:input", "drop", "norm", "tokens", "tokens:input", "fc"])
 @pytest.mark.parametrize("batch", [3, 500])
-def test_logits_and_features_are_those_by_hand(layer, batch):
+def test_logits_and_features_equal_those_by_hand(layer, batch):
     model = Net()
     logits, features = outputs(model, IMAGES, layer=layer, batch=batch)
     expected_logits, expected_features = by_hand(IMAGES)
@@ -67,7 +67,7 @@ def test_logits_and_features_are_those_by_hand(layer, batch):
         lambda logits: logits.half(),
     ],
 )
-def test_what_a_model_returns_is_understood(wrap):
+def test_logits_are_found_in_what_a_model_returns(wrap):
     logits, features = outputs(Net(wrap), IMAGES)
     assert features is None
     np.testing.assert_allclose(logits, by_hand(IMAGES)[0], atol=1e-3)
@@ -84,12 +84,12 @@ def test_what_a_model_returns_is_understood(wrap):
         (lambda logits: logits / 0, "logits of example 0 are NaN or infinite"),
     ],
 )
-def test_what_is_no_logits_is_refused(wrap, message):
+def test_anything_but_logits_is_refused(wrap, message):
     with pytest.raises(DataError, match=message):
         outputs(Net(wrap), IMAGES)
 
 
-def test_example_that_is_not_finite_is_named_by_its_place_among_all():
+def test_example_that_is_not_finite_is_named_by_its_index_in_the_split():
     with pytest.raises(DataError, match="logits of example 8 are NaN"):
         outputs(Net(lambda z: z * torch.nan if len(z) == 3 else z), IMAGES, batch=4)
 
@@ -104,7 +104,7 @@ def test_layer_that_does_not_exist_lists_those_that_do_close_ones_first():
             outputs(Net(), IMAGES, layer=layer)
 
 
-def test_layer_that_never_runs_and_one_that_gives_no_numbers_are_refused():
+def test_layer_that_is_never_called_or_gives_no_numbers_is_refused():
     with pytest.raises(DataError, match="never calls the layer 'unused'"):
         outputs(Net(), IMAGES, layer="unused")
     model = Net()
@@ -142,7 +142,7 @@ def test_transform_gets_the_bytes_channels_first():
     np.testing.assert_array_equal(logits, outputs(Net(), IMAGES, batch=6)[0])
 
 
-def test_images_of_another_kind_are_refused():
+def test_images_of_another_dtype_or_shape_are_refused():
     for images in (IMAGES / 255, IMAGES[..., :1], IMAGES[0], IMAGES[:0]):
         with pytest.raises(DataError, match="expected uint8"):
             outputs(Net(), images)
@@ -161,7 +161,7 @@ def test_layers_are_named_as_pytorch_names_them():
     np.testing.assert_array_equal(features, outputs(model, IMAGES, layer="2:input")[1])
 
 
-def test_layer_before_one_that_works_in_place_is_seen_as_it_was():
+def test_layer_before_an_in_place_one_is_recorded_unchanged():
     model = nn.Sequential(nn.Flatten(), nn.Linear(90, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
     for layer in ("1", "2:input"):
         assert (outputs(model, IMAGES, layer=layer)[1] < 0).any()

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Train without processes of one's own, whose start takes seconds, where a test is not about them."""
+    """Train in this process: workers take seconds to start, and most tests are not about them."""
 
     def here(work, groups, _workers, progress):
         return workers.train_here(work, groups, torch.device("cpu"), progress)
@@ -47,7 +47,7 @@ def in_process(monkeypatch):
 
 @pytest.fixture
 def forked_workers(monkeypatch):
-    """Fork the processes that train, rather than start each anew."""
+    """Fork the worker processes instead of starting each from scratch."""
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _: forked.CONTEXT)
 
 
@@ -63,7 +63,7 @@ def test_digits_are_as_many_as_promised_and_stratified(digits):
     assert len(digits.predictions.single) == DIGITS_TRAINING.run_count >= 100
 
 
-def test_accuracies_reach_the_trial(digits):
+def test_accuracies_reach_those_of_the_trial(digits):
     """95.2% each, 96.6% averaged, 98.6% by kernel 3-NN; half a percent is one run's luck on 500 examples."""
     accuracy = evaluation(digits)
     assert accuracy["single"] > 0.945
@@ -90,8 +90,8 @@ SHORT = replace(DIGITS, hidden=(16, 8), epochs=1)
 
 
 def test_one_seed_is_one_run_whatever_other_runs_there_are(digit_images):
-    def logits(runs, seed=1):
-        ensemble, features = train_in_memory(Training(SHORT, runs, seed), digit_images)
+    def logits(run_count, seed=1):
+        ensemble, features = train_in_memory(Training(SHORT, run_count, seed), digit_images)
         assert features.values["test"].shape == (500, 8)
         return ensemble.parts[0]["test"]
 
@@ -101,64 +101,65 @@ def test_one_seed_is_one_run_whatever_other_runs_there_are(digit_images):
     assert (many[0] != many[mlp.GROUP]).mean() > 0.9, "runs of different groups must differ"
 
 
-def test_seeds_of_runs_differ_and_fit_a_generator():
+def test_seeds_of_runs_differ_and_fit_a_torch_generator():
     seeds = {run_seed(seed, run) for seed in range(20) for run in range(100)}
     assert len(seeds) == 2000
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def given(folder):
-    """The images of the planted source, and nothing else of it."""
+def planted_images(folder):
+    """Return the images of the planted source, and nothing else of it."""
     return find_images(str(folder / "source.toml"), Path.cwd())
 
 
-def order(source_folder, folder, runs=3, recipe=TINY, **more):
-    return Order("tiny", Training(recipe, runs, more.pop("seed", 0)), given(source_folder), folder, **more)
+def order(source_folder, folder, run_count=3, recipe=TINY, **more):
+    training = Training(recipe, run_count, more.pop("seed", 0))
+    return Order("tiny", training, planted_images(source_folder), folder, **more)
 
 
 def test_trained_folder_is_a_source(source_folder, tmp_path, cache, forked_workers):
-    told = []
-    trained = train_folder(order(source_folder, tmp_path / "out", workers=2), finished=told.append)
-    assert sorted(run for run, _ in told) == [0, 1, 2] == list(trained.run_numbers)
+    outcomes = []
+    trained = train_folder(order(source_folder, tmp_path / "out", workers=2), finished=outcomes.append)
+    assert sorted(run for run, _ in outcomes) == [0, 1, 2] == list(trained.run_numbers)
     results = build(SourceRequest(str(trained.source)))
-    np.testing.assert_allclose(results.predictions.single, [accuracy for _, accuracy in sorted(told)])
+    np.testing.assert_allclose(results.predictions.single, [accuracy for _, accuracy in sorted(outcomes)])
     assert results.features_run == "0"
     assert results.features_layer == TINY.layer
     assert {"penultimate", "penultimate-euclidean"} <= set(results.neighbors)
 
 
-def test_workers_and_order_do_not_change_a_bit_and_runs_can_be_added(source_folder, tmp_path, forked_workers):
-    train_folder(order(source_folder, tmp_path / "one", runs=4, workers=1))
-    train_folder(order(source_folder, tmp_path / "two", runs=2, workers=2))
+def test_workers_and_order_change_no_bit_and_runs_can_be_added(source_folder, tmp_path, forked_workers):
+    train_folder(order(source_folder, tmp_path / "one", run_count=4, workers=1))
+    train_folder(order(source_folder, tmp_path / "two", run_count=2, workers=2))
     again = []
-    train_folder(order(source_folder, tmp_path / "two", runs=4, workers=2), finished=again.append)
-    assert sorted(run for run, _ in again) == [2, 3], "only what was missing is trained"
+    train_folder(order(source_folder, tmp_path / "two", run_count=4, workers=2), finished=again.append)
+    assert sorted(run for run, _ in again) == [2, 3], "only the missing runs are trained"
     for name in ("runs/part-000/log.pt", "penultimate.safetensors", "source.toml"):
         assert sha256_of(tmp_path / "one" / name) == sha256_of(tmp_path / "two" / name), name
 
 
-def test_a_training_that_is_done_is_done_in_no_time_and_changes_nothing(source_folder, tmp_path, in_process):
-    train_folder(order(source_folder, tmp_path / "out", runs=2))
-    before, told = listing(tmp_path / "out/runs"), []
-    trained = train_folder(order(source_folder, tmp_path / "out", runs=2), finished=told.append)
-    assert (trained.run_numbers, told) == ((0, 1), [])
+def test_repeating_a_finished_training_changes_nothing(source_folder, tmp_path, in_process):
+    train_folder(order(source_folder, tmp_path / "out", run_count=2))
+    before, outcomes = listing(tmp_path / "out/runs"), []
+    trained = train_folder(order(source_folder, tmp_path / "out", run_count=2), finished=outcomes.append)
+    assert (trained.run_numbers, outcomes) == ((0, 1), [])
     assert listing(tmp_path / "out/runs") == before
 
 
 def train_forking(*arguments):
-    """Work of a process: the command, whose workers are forked as it is."""
+    """Run the command, with forked workers; this is the work of a forked process."""
     fork = multiprocessing.get_context("fork")
     workers.multiprocessing.get_context = lambda _: fork
     forked.command(*arguments)
 
 
 def train_on_a_full_disk(*arguments):
-    """Work of a process: the command, no file of which, nor of its workers, may grow beyond 16 KB."""
+    """Run the command, and its workers, with files limited to 16 KB; this is the work of a forked process."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, 16 * 1024))
-    forked.command(*arguments)  # which starts its worker as it does for a user
+    forked.command(*arguments)  # starts its worker as it does for a user
 
 
-def test_a_killed_training_goes_on_and_comes_to_the_same_bits(source_folder, tmp_path):
+def test_a_killed_training_resumes_and_gives_the_same_bits(source_folder, tmp_path):
     command = ["train", "cifar10-small", "--images", str(source_folder / "source.toml")]
     command += ["--runs", "6", "--epochs", "4", "--workers", "1"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -182,7 +183,7 @@ def test_a_killed_training_goes_on_and_comes_to_the_same_bits(source_folder, tmp
         for line in second.stderr.splitlines()
         if line.startswith("run ")
     }
-    assert not done_again & set(kept), "a finished run is not trained again"
+    assert not done_again & set(kept), "a finished run is trained again"
     assert sha256_of(killed / "runs/part-000/log.pt") == sha256_of(whole / "runs/part-000/log.pt")
 
 
@@ -191,7 +192,7 @@ def test_workers_leave_when_their_parent_is_killed(source_folder, tmp_path):
     code = (
         "from tests.networks.test_training import *\n"
         "long = replace(TINY, epochs=2000)\n"
-        "train_folder(order(Path(sys.argv[1]), Path(sys.argv[2]), runs=50, recipe=long, workers=1))"
+        "train_folder(order(Path(sys.argv[1]), Path(sys.argv[2]), run_count=50, recipe=long, workers=1))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(source_folder), str(tmp_path / "out")],
@@ -230,9 +231,7 @@ def _parent(pid):
         return None
 
 
-def test_diverged_runs_are_dropped_named_counted_and_not_done_again(
-    source_folder, tmp_path, monkeypatch, in_process
-):
+def test_diverged_runs_are_dropped_and_not_repeated(source_folder, tmp_path, monkeypatch, in_process):
     real = workers.train_group
 
     def some_diverge(recipe, examples, run_numbers, *rest):
@@ -241,18 +240,18 @@ def test_diverged_runs_are_dropped_named_counted_and_not_done_again(
         return real(recipe, examples, run_numbers, *rest)
 
     monkeypatch.setattr(workers, "train_group", some_diverge)
-    told = []
-    trained = train_folder(order(source_folder, tmp_path / "out"), finished=told.append)
-    assert told[1] == (1, "its loss went to NaN")
+    outcomes = []
+    trained = train_folder(order(source_folder, tmp_path / "out"), finished=outcomes.append)
+    assert outcomes[1] == (1, "its loss went to NaN")
     assert (trained.run_numbers, dict(trained.dropped)) == ((0, 2), {1: "its loss went to NaN"})
-    train_folder(order(source_folder, tmp_path / "out"), finished=told.append)
-    assert len(told) == 3, "a dropped run is not trained again"
+    train_folder(order(source_folder, tmp_path / "out"), finished=outcomes.append)
+    assert len(outcomes) == 3, "a dropped run is not trained again"
 
 
 def test_when_every_run_diverges_the_error_says_so(source_folder, tmp_path, in_process):
     wild = replace(TINY, learning_rate=1e30, orthogonal=0.0, epochs=4)
     with pytest.raises(RequestError, match=r"has 0 run\(s\)"):
-        train_folder(order(source_folder, tmp_path / "out", runs=2, recipe=wild))
+        train_folder(order(source_folder, tmp_path / "out", run_count=2, recipe=wild))
     assert EnsembleWriter(tmp_path / "out").dropped.keys() == {0, 1}
     assert not (tmp_path / "out/source.toml").exists()
 
@@ -264,42 +263,42 @@ def listing(folder):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"seed": 1}, "seed is 0 there, 1 here"),
         ({"recipe": replace(TINY, widths=(8, 9))}, r"recipe.widths is \[8, 8\] there, \[8, 9\] here"),
     ],
     ids=["another seed", "another recipe"],
 )
-def test_a_folder_of_another_ensemble_is_refused_and_not_touched(
-    source_folder, tmp_path, in_process, change, said
+def test_a_folder_of_another_ensemble_is_refused_and_unchanged(
+    source_folder, tmp_path, in_process, change, message
 ):
-    train_folder(order(source_folder, tmp_path / "out", runs=2))
+    train_folder(order(source_folder, tmp_path / "out", run_count=2))
     before = listing(tmp_path / "out")
-    with pytest.raises(RequestError, match=said):
-        train_folder(order(source_folder, tmp_path / "out", runs=3, **change))
+    with pytest.raises(RequestError, match=message):
+        train_folder(order(source_folder, tmp_path / "out", run_count=3, **change))
     assert listing(tmp_path / "out") == before
 
 
 def test_a_folder_whose_images_changed_is_refused(source_folder, tmp_path, in_process):
-    train_folder(order(source_folder, tmp_path / "out", runs=2))
+    train_folder(order(source_folder, tmp_path / "out", run_count=2))
     train, test = source_folder / "train.parquet", source_folder / "test.parquet"
     test.write_bytes(train.read_bytes())
     with pytest.raises(RequestError, match=r"examples.test.count is 40 there, 130 here"):
-        train_folder(order(source_folder, tmp_path / "out", runs=3))
+        train_folder(order(source_folder, tmp_path / "out", run_count=3))
 
 
-def test_two_trainings_of_one_folder_do_not_meet(source_folder, tmp_path, in_process):
-    train_folder(order(source_folder, tmp_path / "out", runs=2))
+def test_two_processes_do_not_train_into_one_folder(source_folder, tmp_path, in_process):
+    train_folder(order(source_folder, tmp_path / "out", run_count=2))
     with (
         training._only_trainer(tmp_path / "out"),
         pytest.raises(RequestError, match="Another process is training"),
     ):
-        train_folder(order(source_folder, tmp_path / "out", runs=3))
+        train_folder(order(source_folder, tmp_path / "out", run_count=3))
 
 
-def test_a_full_disk_stops_training_with_a_message_and_leaves_no_half_file(source_folder, tmp_path):
-    """A limit on the size of files stands for the disk: run 0 has features, and does not fit."""
+def test_a_full_disk_stops_training_with_a_message_and_leaves_no_partial_file(source_folder, tmp_path):
+    """Limit the size of files in place of the disk: run 0, with its features, does not fit."""
     out = tmp_path / "out"
     command = ["train", "cifar10-small", "--epochs", "1", "--runs", "3", "--workers", "1", "--out", str(out)]
     done = forked.run(train_on_a_full_disk, *command, "--images", str(source_folder / "source.toml"))
@@ -311,7 +310,7 @@ def test_a_full_disk_stops_training_with_a_message_and_leaves_no_half_file(sourc
 
 @pytest.fixture
 def image_folder(tmp_path):
-    """Images of many sizes and modes, in class folders, each class of its own color."""
+    """Write images of many sizes and modes into class folders, each class with its own color."""
     folder = tmp_path / "pictures"
     modes, colors = (
         ["RGB", "L", "RGBA", "CMYK", "P", "LA"],
@@ -353,7 +352,7 @@ def test_another_size_is_another_result(image_folder, tmp_path, cache, in_proces
 
 
 @pytest.mark.parametrize("wrong", ["0", '"32"', "3.5", "true", "10000"])
-def test_a_size_that_is_none_is_named(source_folder, wrong, cache):
+def test_an_invalid_size_is_named(source_folder, wrong, cache):
     text = (source_folder / "source.toml").read_text().replace("[ensemble]", f"size = {wrong}\n[ensemble]")
     (source_folder / "source.toml").write_text(text)
     done = invoke("build", source_folder)
@@ -379,7 +378,7 @@ def test_one_class_alone_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["digits", "--runs", 1], "the kernel correlates over runs"),
         (["imagefolder", "--runs", 2], "imagefolder needs it"),
@@ -390,13 +389,13 @@ def test_one_class_alone_is_refused():
     ],
     ids=["one run", "no path", "a path too many", "no worker", "no images", "no GPU"],
 )
-def test_what_cannot_be_trained_is_explained(arguments, said, tmp_path):
+def test_requests_that_cannot_be_trained_are_explained(arguments, message, tmp_path):
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     done = invoke("train", *arguments, "--out", tmp_path / "out")
     assert done.exit_code == 1
     assert isinstance(done.exception, SystemExit), done.exception  # anything else would be a traceback
-    assert said in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "out/source.toml").exists()
 
 

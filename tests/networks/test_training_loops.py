@@ -14,7 +14,7 @@ from tests.support.command import ROOT
 DOCUMENT = (ROOT / "docs/training_loops.md").read_text()
 RUNS, SIZES, CLASSES = 3, {"train": 24, "test": 10}, 3
 
-# What the document says that a reader has: images, transform, make_model, loader and numbers.
+# What the document assumes that a reader has: images, transform, make_model, loader and numbers.
 PREAMBLE = f"""
 import numpy as np, torch
 rng = np.random.default_rng(0)
@@ -79,7 +79,7 @@ WITH_FEATURES = {"PyTorch": ("fc:input", 6), "Checkpoints": ("fc:input", 6)}
 
 
 def blocks(heading):
-    """The Python below a heading, block by block."""
+    """Return the blocks of Python below a heading."""
     section = DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
@@ -98,7 +98,7 @@ def test_every_section_with_code_is_run():
 @pytest.mark.parametrize("heading", OTHERS)
 def test_example_makes_an_ensemble_that_opens(heading, tmp_path, cache):
     needed = NEEDS.get(heading)
-    if needed and not find_spec(needed):  # not importorskip: it would load what the example loads once more
+    if needed and not find_spec(needed):  # importorskip would load the module in this process too
         pytest.skip(f"{needed} is not installed")
     code, *rest = blocks(heading)
     before = PREAMBLE + OTHERS[heading]
@@ -118,5 +118,5 @@ def test_example_makes_an_ensemble_that_opens(heading, tmp_path, cache):
     if features:
         from kernel_core.ensembles.log_file import load_features
 
-        found = load_features(path.with_name("penultimate.safetensors"))
-        assert (found.layer, found.values["test"].shape[1]) == features
+        stored = load_features(path.with_name("penultimate.safetensors"))
+        assert (stored.layer, stored.values["test"].shape[1]) == features

@@ -1,6 +1,6 @@
-"""What several processes, and killed ones, do to an ensemble's folder: `kills` and `together` are work of a process.
+"""Work for processes that write an ensemble's folder: `kills` kills them, `together` lets several write at once.
 
-Each attempt is a forked child of it.
+Each attempt is made by a forked child.
 """
 
 import os
@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 import numpy as np
-import pandas  # noqa: F401 (once, not in every child)
+import pandas  # noqa: F401 (loaded once, not in every child)
 import pyarrow.parquet  # noqa: F401
 
 from kernel_core.ensembles.folder import RunFiles
@@ -31,7 +31,7 @@ def images(seed=0):
 
 
 def run_of(number):
-    """Logits and features of a run: the same whenever it is asked for."""
+    """Make logits and features of a run, which depend on its number alone."""
     rng = np.random.default_rng(number)
     return {
         "logits": {s: rng.normal(size=(n, CLASSES)).astype(np.float32) for s, n in SIZES.items()},
@@ -40,7 +40,7 @@ def run_of(number):
 
 
 def contents(folder):
-    """Relative path → bytes of every file, the lock aside."""
+    """Return relative path → bytes of every file but the lock."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(Path(folder).rglob("*"))
@@ -49,7 +49,7 @@ def contents(folder):
 
 
 def add_all(folder, runs=(3, 1, 502)):
-    """What a training loop does, taken up again: add what is not there, then finish."""
+    """Do as a training loop that is resumed: add the missing runs, then finish."""
     with EnsembleWriter(folder, images=images(), made_by={"seed": 0}) as writer:
         for run in runs:
             if run not in writer.runs:
@@ -57,7 +57,7 @@ def add_all(folder, runs=(3, 1, 502)):
 
 
 def forked(work):
-    """The status of a child that did some work: 0, or minus the signal that ended it."""
+    """Do some work in a forked child; return 0, or minus the signal that ended it."""
     child = os.fork()
     if not child:
         status = 1
@@ -72,7 +72,7 @@ def forked(work):
 
 
 def killed_at(step, work):
-    """Do the work, but die at the step-th time that a file of the folder is renamed or removed."""
+    """Do the work, but die when a file of the folder is renamed or removed for the step-th time."""
     left = step
 
     def hook(event, arguments):
@@ -87,24 +87,24 @@ def killed_at(step, work):
 
 
 def kills(folder):
-    os.fsync = lambda _file: None  # what a process wrote outlives it without
+    os.fsync = lambda _file: None  # what a process wrote survives its death without it
     assert forked(lambda: add_all(folder / "ensemble-whole")) == 0
     expected = contents(folder / "ensemble-whole")
     step, ended = 0, -signal.SIGKILL
     while ended == -signal.SIGKILL:
         path = folder / f"ensemble-{step}"
         ended = forked(lambda step=step, path=path: killed_at(step, lambda: add_all(path)))
-        for file in path.rglob("*.safetensors"):  # whatever has its name is whole
+        for file in path.rglob("*.safetensors"):  # a file with its final name is complete
             assert file.read_bytes() in expected.values() or file.parent.name == "pending"
         assert set(RunFiles(path).run_numbers) <= {1, 3, 502}
-        assert forked(lambda path=path: add_all(path)) == 0, f"not mended after a kill at step {step}"
+        assert forked(lambda path=path: add_all(path)) == 0, f"not repaired after a kill at step {step}"
         assert contents(path) == expected, f"other bytes after a kill at step {step}"
         step += 1
     print("killed", step - 1)
 
 
 def add_some(folder, worker, workers):
-    """Every worker adds runs of its own, and all of them run 100."""
+    """Add the runs of one worker, and run 100, which all workers add."""
     writer = EnsembleWriter(folder, images=images(), made_by={"seed": 0})
     for run in range(worker, 40, workers):
         writer.add(run, **run_of(run))
@@ -112,7 +112,7 @@ def add_some(folder, worker, workers):
     try:
         writer.add(100, **run_of(100))
     except RequestError as error:
-        outcome = "told" if "Run 100 is in the folder already" in str(error) else str(error)
+        outcome = "refused" if "Run 100 is in the folder already" in str(error) else str(error)
     print(outcome, flush=True)
 
 
