@@ -381,7 +381,7 @@ def test_one_class_alone_is_refused():
     ("arguments", "message"),
     [
         (["digits", "--runs", 1], "the kernel correlates over runs"),
-        (["imagefolder", "--runs", 2], "imagefolder needs it"),
+        (["imagefolder", "--runs", 2], "imagefolder needs PATH"),
         (["digits", "here", "--runs", 2], "only imagefolder takes it"),
         (["digits", "--runs", 2, "--workers", 0], "ask for 1 or more"),
         (["cifar10-small", "--runs", 2, "--images", "nowhere"], "No images are called 'nowhere'"),
