@@ -6,6 +6,8 @@ PORT   ?= 8501
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+DENO    = DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
+FRONT_END = pages/ui/components
 
 .PHONY: run test test-all lint fix lock clean
 
@@ -21,11 +23,14 @@ test-all: $(VENV)/.ready-test lint
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(DENO) fmt --check --quiet $(FRONT_END)
+	$(DENO) lint --quiet $(FRONT_END)
 	$(BIN)/mypy
 
 fix: $(VENV)/.ready-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(DENO) fmt --quiet $(FRONT_END)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"found Python {v[0]}.{v[1]}, expected 3.11 or newer: name one with make PYTHON=python3.12 ...")'

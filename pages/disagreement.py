@@ -7,8 +7,8 @@ from kernel_core.findings import disagreement
 from kernel_core.findings.disagreement import ORDERS, RULES
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
+from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.controls import choose_similarity
-from pages.ui.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.wording import DIFFERENT_LABEL, MINUS_DISTANCE, escape
 
 shell.guard()

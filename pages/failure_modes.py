@@ -7,8 +7,8 @@ from kernel_core.findings.pairs import confusion, of_labels
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.charts import Labels
+from pages.ui.components.gallery import Cell, gallery, nearest_tiles, tile
 from pages.ui.controls import choose_similarity
-from pages.ui.gallery import Cell, gallery, nearest_tiles, tile
 from pages.ui.panels.confusion import confusion_matrix, pair_names
 from pages.ui.wording import DIFFERENT_LABEL, escape
 

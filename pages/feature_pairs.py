@@ -8,8 +8,8 @@ from kernel_core.findings import pairs
 from kernel_core.report import pair_quality
 from kernel_core.spec import SIMILARITIES
 from pages.ui import jobs, lists, load, shell
+from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed
-from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.panels import neighbor_lists
 
 shell.guard()

@@ -6,7 +6,7 @@ from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
 from kernel_core.findings.map_layout import NEIGHBORS, counts_of, directions
 from kernel_core.spec import parse_example
 from pages.ui import jobs, load, shell
-from pages.ui.map_view import show_map
+from pages.ui.components.map import show_map
 
 shell.guard()
 results = load.results()

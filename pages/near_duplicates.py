@@ -5,8 +5,8 @@ import streamlit as st
 from kernel_core.findings.pairs import passes
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
+from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed
-from pages.ui.gallery import Cell, gallery, tile
 from pages.ui.wording import DIFFERENT_LABEL
 
 shell.guard()

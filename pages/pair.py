@@ -4,7 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.spec import SIMILARITIES, example_name
-from pages.ui import compare, load, shell
+from pages.ui import load, shell
+from pages.ui.components import compare
 from pages.ui.panels import neighbor_lists, verdict, walk, why
 
 shell.guard()

@@ -7,8 +7,8 @@ import streamlit as st
 from kernel_core.findings.pairs import default_ranks, histogram, label_agreement_curve, window_length
 from kernel_core.spec import SIMILARITIES
 from pages.ui import load, shell
+from pages.ui.components.threshold import DIGITS, threshold_chart
 from pages.ui.controls import choose_similarity
-from pages.ui.threshold import DIGITS, threshold_chart
 from pages.ui.wording import MINUS_DISTANCE
 
 shell.guard()

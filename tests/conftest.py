@@ -6,12 +6,13 @@ Torch is loaded by what uses it: pytest-xdist's own process reads this file too,
 import functools
 import os
 import shutil
+import sys
+import threading
 from pathlib import Path
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # the processes share the cores; their threads would only be in each other's way
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded
+# The processes share the cores; their threads would only be in each other's way. Set before torch is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import filelock
 import pytest
@@ -71,9 +72,29 @@ def source_folder(tmp_path, planted):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache folder of the test's own."""
+    """An empty cache folder of the test's own, which pages know nothing of yet."""
     monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    forget_what_pages_opened()
+    yield tmp_path / "cache"
+    forget_what_pages_opened()
+
+
+def forget_what_pages_opened():
+    """Empty the process cache of pages, and end what prepares it.
+
+    Its keys are ids made of content, and most tests have sources of the same content: what one test's page prepared, a
+    second after it was drawn, would be found by the page of another test whose own cache lacks it.
+    """
+    if "pages.ui.load" not in sys.modules:
+        return
+    import streamlit as st
+
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+            thread.join()
+    st.cache_resource.clear()
+    st.cache_data.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The layout's laws, read from the source text: which room imports from which, and how long a file may be."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -138,3 +139,15 @@ def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", WEB, ids=name)
+def test_scripts_and_styles_stand_in_files_of_their_own(path):
+    """A long text that reads as JavaScript or CSS: statements, arrow functions, or rules in braces."""
+    texts = [
+        n.value
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    ]
+    looks_like_code = re.compile(r"=>|\bfunction \w*\(|\bconst \w|<style>\s*\S|[.#\w\])]\s*\{[^}]*:[^}]*;")
+    assert not [text for text in texts if "\n" in text and looks_like_code.search(text)]

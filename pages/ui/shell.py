@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.ui import keys
+from pages.ui.components import keys
+from pages.ui.components.component import style
 
 FOLDER = Path(__file__).parent.parent
 # Menu group → its pages: file name, which is the address, → title and icon. The very first is the front page.
@@ -33,12 +34,6 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
 WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
 """Pages whose old addresses could name an example, which has a page of its own now."""
 
-CSS = """<style>
-[data-testid=stMainBlockContainer] [data-testid=stElementContainer]:has(> .st-key-keys), .st-key-keys { position: absolute; }
-[data-testid=stMainBlockContainer] { max-width: 1600px; padding: 4rem 2rem 3rem; }
-@media (max-width: 640px) { [data-testid=stMainBlockContainer] { padding: 4rem 1rem 2rem; } }
-</style>"""
-
 
 def pages() -> dict[str, list[StreamlitPage]]:
     """Return the menu: groups of pages, in order."""
@@ -58,7 +53,7 @@ def run() -> None:
     page = st.navigation(pages(), position="top")
     if "example" in st.query_params and page.url_path in WITH_EXAMPLE:
         st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
-    st.html(CSS)
+    st.html(style("page"))
     keys.listen()
     st.session_state["_shell"] = True
     try:

@@ -30,10 +30,10 @@ PAGES = {
     "pair": "/pair?a=test:3",
 }
 CELLS = {
-    "near_duplicates": ".g.pairs .c",
-    "failure_modes": ".g.rows .c",
-    "random_examples": ".g.columns .c",
-    "example": ".g.lists .c",
+    "near_duplicates": ".gallery.pairs .cell",
+    "failure_modes": ".gallery.rows .cell",
+    "random_examples": ".gallery.columns .cell",
+    "example": ".gallery.lists .cell",
 }
 
 
@@ -84,7 +84,7 @@ def test_page_loads_with_its_tiles(loaded, source, name, width, scheme):
             assert image.evaluate("i => i.getBoundingClientRect().width % i.naturalWidth") == 0
             assert re.match(r"(test|train) example \d+, label ", image.get_attribute("alt"))
         elif name == "pair":
-            expect(page.locator(".q canvas")).to_have_attribute("data-shows", "a")
+            expect(page.locator(".comparison canvas")).to_have_attribute("data-shows", "a")
         else:
             page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
         overflow = page.evaluate(
@@ -97,7 +97,7 @@ def test_page_loads_with_its_tiles(loaded, source, name, width, scheme):
 def test_near_duplicates_of_cifar10_are_the_cards_ranks(browser, cifar10_url):
     with tab(browser, cifar10_url) as page:
         visit(page, "/near_duplicates")
-        heads = page.locator(".g.pairs .h").all_inner_texts()
+        heads = page.locator(".gallery.pairs .head").all_inner_texts()
         assert [int(re.match(r"#(\d+)", head)[1]) for head in heads] == list(range(601, 649))
 
 
@@ -109,36 +109,36 @@ def test_changed_ranks_are_in_the_address_and_the_address_restores_them(browser,
         settle(page)
         page.get_by_label("Last rank").fill("110")
         page.get_by_label("Last rank").press("Enter")
-        expect(page.locator(".g.pairs .c")).to_have_count(10)
+        expect(page.locator(".gallery.pairs .cell")).to_have_count(10)
         page.get_by_text("Pixels", exact=True).click()
         page.wait_for_url(re.compile("by=pixels"))
         settle(page)
-        heads = page.locator(".g.pairs .h").all_inner_texts()
+        heads = page.locator(".gallery.pairs .head").all_inner_texts()
         assert heads[0].startswith("#101")
         address = page.url
         assert "first=101" in address
         assert "last=110" in address
     with tab(browser, digits_url) as another:
         visit(another, address)
-        expect(another.locator(".g.pairs .c")).to_have_count(10)
-        assert another.locator(".g.pairs .h").all_inner_texts() == heads
+        expect(another.locator(".gallery.pairs .cell")).to_have_count(10)
+        assert another.locator(".gallery.pairs .head").all_inner_texts() == heads
 
 
 def test_next_and_previous_step_through_the_ranking(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
         page.get_by_role("button", name="Next").click()
-        expect(page.locator(".g.pairs .h").first).to_contain_text("#79")
+        expect(page.locator(".gallery.pairs .head").first).to_contain_text("#79")
         page.wait_for_url(re.compile("first=79"))
         page.get_by_role("button", name="Previous").click()
-        expect(page.locator(".g.pairs .h").first).to_contain_text("#31")
+        expect(page.locator(".gallery.pairs .head").first).to_contain_text("#31")
 
 
 def test_step_is_one_entry_in_the_history(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
         listen(page)
-        length, first = page.evaluate("history.length"), page.locator(".g.pairs .h").first
+        length, first = page.evaluate("history.length"), page.locator(".gallery.pairs .head").first
         page.get_by_role("button", name="Next").click()
         expect(first).to_contain_text("#79 ")
         page.keyboard.press("n")
@@ -147,7 +147,7 @@ def test_step_is_one_entry_in_the_history(browser, digits_url):
         assert page.evaluate("history.length") == length + 2
         page.go_back()
         expect(first).to_contain_text("#79 ")
-        expect(page.locator(".g.pairs .c")).to_have_count(48)
+        expect(page.locator(".gallery.pairs .cell")).to_have_count(48)
         page.get_by_role("link", name="Overview").click()
         page.locator("[data-testid=stMetric]").first.wait_for()
         settle(page)
@@ -162,42 +162,42 @@ def test_step_is_one_entry_in_the_history(browser, digits_url):
         assert page.evaluate("history.length") == length + 1
         page.go_back()
         at_example(page, "test:9")
-        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+        expect(page.locator(".gallery.crumbs a.tile")).to_have_count(3)
 
 
 def test_filters_and_seed_are_in_the_address(browser, cifar10_url):
     with tab(browser, cifar10_url) as page:
         visit(page, "/near_duplicates?first=1&last=10000&labels=different&class=cat")
-        expect(page.locator(".g.pairs .c")).to_have_count(96)
-        for cell in page.locator(".g.pairs .c").all()[:5]:
+        expect(page.locator(".gallery.pairs .cell")).to_have_count(96)
+        for cell in page.locator(".gallery.pairs .cell").all()[:5]:
             assert "cat" in cell.inner_text()
             assert "≠" in cell.inner_text()
         visit(page, "/failure_modes?labels_differ=bird ≠ airplane&rows=12")
-        expect(page.locator(".g.rows .c")).to_have_count(12)
+        expect(page.locator(".gallery.rows .cell")).to_have_count(12)
         visit(page, "/random_examples?seed=7&k=3&against=pixels")
-        assert page.locator(".g.columns .c").first.locator("img").count() == 7
-        shown = page.locator(".g.columns img").first.get_attribute("alt")
+        assert page.locator(".gallery.columns .cell").first.locator("img").count() == 7
+        shown = page.locator(".gallery.columns img").first.get_attribute("alt")
         page.get_by_role("button", name="Another ten").click()
         page.wait_for_function("old => !location.search.includes('seed=7&')", arg=shown)
         settle(page)
-        assert page.locator(".g.columns img").first.get_attribute("alt") != shown
+        assert page.locator(".gallery.columns img").first.get_attribute("alt") != shown
 
 
 def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
-        assert page.locator(".g.pairs a[tabindex='0']").count() == 1
-        tiles = page.locator(".g.pairs a.x")
+        assert page.locator(".gallery.pairs a[tabindex='0']").count() == 1
+        tiles = page.locator(".gallery.pairs a.tile")
         tiles.first.focus()
         for _ in range(3):
             page.keyboard.press("ArrowRight")
         expect(tiles.nth(3)).to_be_focused()
-        assert page.locator(".g.pairs a[tabindex='0']").count() == 1
-        across = page.locator(".g.pairs").evaluate(
+        assert page.locator(".gallery.pairs a[tabindex='0']").count() == 1
+        across = page.locator(".gallery.pairs").evaluate(
             "g => getComputedStyle(g).gridTemplateColumns.split(' ').length"
         )
         page.keyboard.press("ArrowDown")  # to the head of the pair below, then to its tile
-        expect(page.locator(".g.pairs a.h").nth(1 + across)).to_be_focused()
+        expect(page.locator(".gallery.pairs a.head").nth(1 + across)).to_be_focused()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowRight")
         expect(tiles.nth(3 + 2 * across)).to_be_focused()
@@ -206,7 +206,9 @@ def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
 def at_example(page, name):
     """Wait until the page of that example is drawn, its lists with it, and its buttons, which Streamlit loads apart."""
     expect(page.locator("h3").first).to_have_text(name)
-    expect(page.locator(".g.lists a.p").first).to_have_attribute("href", re.compile(rf"a={name}&"))
+    expect(page.locator(".gallery.lists a.compare").first).to_have_attribute(
+        "href", re.compile(rf"a={name}&")
+    )
     page.locator(".st-key-next button").wait_for()
     settle(page)
 
@@ -217,32 +219,32 @@ def test_walk_is_one_step_each_way(browser, digits_url):
         page.locator("[data-testid=stMain]").evaluate("m => m.scrollTop = 200")
         length = page.evaluate("history.length")
         page.evaluate("window.sameDocument = true")
-        tile = page.locator(".g.pairs a.x").nth(2)
+        tile = page.locator(".gallery.pairs a.tile").nth(2)
         first = tile.get_attribute("data-example")
         tile.focus()
         page.keyboard.press("Enter")
         at_example(page, first)
         assert "list=near_duplicates:pixels" in page.url
-        tile = page.locator(".g.lists a.x").nth(1)
+        tile = page.locator(".gallery.lists a.tile").nth(1)
         second = tile.get_attribute("data-example")
         tile.click()
         at_example(page, second)
         assert f"trail={first}" in page.url
-        expect(page.locator(".g.crumbs a.x")).to_have_count(2)
-        page.locator(".g.lists a.x").nth(2).click()
-        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+        expect(page.locator(".gallery.crumbs a.tile")).to_have_count(2)
+        page.locator(".gallery.lists a.tile").nth(2).click()
+        expect(page.locator(".gallery.crumbs a.tile")).to_have_count(3)
         assert page.evaluate("history.length") == length + 3
         shoot(page, "digits_walk")
-        page.locator(".g.crumbs a.x").first.click()
+        page.locator(".gallery.crumbs a.tile").first.click()
         at_example(page, first)
         page.go_back()
-        expect(page.locator(".g.crumbs a.x")).to_have_count(3)
+        expect(page.locator(".gallery.crumbs a.tile")).to_have_count(3)
         page.go_back()
         at_example(page, second)
         page.go_back()
         at_example(page, first)
         page.go_back()
-        expect(page.locator(".g.pairs .h").first).to_contain_text("#11 ")
+        expect(page.locator(".gallery.pairs .head").first).to_contain_text("#11 ")
         page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 200")
         assert page.evaluate("window.sameDocument"), "the document was never loaded anew"
 
@@ -250,11 +252,11 @@ def test_walk_is_one_step_each_way(browser, digits_url):
 def test_same_example_is_marked_in_every_list(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/example?example=test:9")
-        names = [a.get_attribute("data-example") for a in page.locator(".g.lists a.x").all()]
+        names = [a.get_attribute("data-example") for a in page.locator(".gallery.lists a.tile").all()]
         twice = next(name for name in names if names.count(name) > 1)
-        page.locator(f".g.lists a.x[data-example='{twice}']").first.hover()
-        expect(page.locator(".g.lists a.same")).to_have_count(names.count(twice))
-        assert "#" in page.locator(f".g.lists a.x[data-example='{twice}'] small").first.inner_text()
+        page.locator(f".gallery.lists a.tile[data-example='{twice}']").first.hover()
+        expect(page.locator(".gallery.lists a.same")).to_have_count(names.count(twice))
+        assert "#" in page.locator(f".gallery.lists a.tile[data-example='{twice}'] small").first.inner_text()
 
 
 def test_keys_are_the_same_everywhere(browser, digits_url):
@@ -262,14 +264,16 @@ def test_keys_are_the_same_everywhere(browser, digits_url):
         visit(page, "/near_duplicates")
         listen(page)
         page.keyboard.press("n")
-        expect(page.locator(".g.pairs .h").first).to_contain_text("#79 ")
+        expect(page.locator(".gallery.pairs .head").first).to_contain_text("#79 ")
         page.keyboard.press("ArrowLeft")
-        expect(page.locator(".g.pairs .h").first).to_contain_text("#31 ")
+        expect(page.locator(".gallery.pairs .head").first).to_contain_text("#31 ")
         page.keyboard.press("?")
         expect(page.get_by_role("dialog", name="Keys")).to_contain_text("flip between the two images")
         page.keyboard.press("?")
         expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
-        first, second = (page.locator(".g.pairs a.x").nth(n).get_attribute("data-example") for n in (0, 2))
+        first, second = (
+            page.locator(".gallery.pairs a.tile").nth(n).get_attribute("data-example") for n in (0, 2)
+        )
         page.keyboard.press("o")
         at_example(page, first)
         listen(page)
@@ -289,7 +293,7 @@ def test_keys_are_the_same_everywhere(browser, digits_url):
 def test_next_follows_the_list_as_it_was_filtered(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/disagreement?of_class=8")
-        tiles = page.locator(".g.columns .c a.x:first-child").filter(has_text="test")
+        tiles = page.locator(".gallery.columns .cell a.tile:first-child").filter(has_text="test")
         first, second = (tiles.nth(n).get_attribute("data-example") for n in (0, 1))
         tiles.first.click()
         at_example(page, first)
@@ -308,13 +312,13 @@ def test_next_follows_the_list_as_it_was_filtered(browser, digits_url):
 def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
-        page.locator(".g.pairs a.h").first.click()
-        canvas = page.locator(".q canvas")
+        page.locator(".gallery.pairs a.head").first.click()
+        canvas = page.locator(".comparison canvas")
         expect(canvas).to_have_attribute("data-shows", "a")
         listen(page)
         pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].join()"
         plain = "i => { const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight; c.getContext('2d').drawImage(i, 0, 0); return (%s)(c) }"
-        a, b = (image.evaluate(plain % pixels) for image in page.locator(".q .one img").all())
+        a, b = (image.evaluate(plain % pixels) for image in page.locator(".comparison .side img").all())
         assert canvas.evaluate(pixels) == a != b
         page.keyboard.press("f")
         expect(canvas).to_have_attribute("data-shows", "b")
@@ -324,7 +328,7 @@ def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url
         assert canvas.evaluate(pixels) == a
         page.get_by_role("button", name="Difference", exact=True).click()
         page.get_by_label("amplified").select_option("4")
-        expect(page.locator(".said")).to_contain_text("amplified 4 times")
+        expect(page.locator(".comparison .caption")).to_contain_text("amplified 4 times")
         x, y = ([int(v) for v in text.split(",")] for text in (a, b))
         expected = [
             255 if i % 4 == 3 else min(255, 4 * abs(p - q)) for i, (p, q) in enumerate(zip(x, y, strict=True))
@@ -369,7 +373,7 @@ def test_cold_server_opens_a_deep_link_inside_the_app(browser, digits_cache, tmp
         tab(browser, url) as page,
     ):
         visit(page, "/near_duplicates?first=1&last=12")
-        expect(page.locator(".g.pairs .c")).to_have_count(12)
+        expect(page.locator(".gallery.pairs .cell")).to_have_count(12)
         expect(page.get_by_text("Findings")).to_be_visible()
 
 
@@ -387,5 +391,5 @@ def test_source_is_built_from_the_page_with_progress(browser, tmp_path):
             "training 256 networks", timeout=120_000
         )
         shoot(page, "digits_building")
-        page.wait_for_selector(".g.rows .c", timeout=120_000)
+        page.wait_for_selector(".gallery.rows .cell", timeout=120_000)
     assert json.loads(run_cli("evaluate", "digits", "--json", env=environment).stdout)["runs"] == 256

@@ -38,13 +38,13 @@ def test_click_on_a_cell_filters_and_control_and_address_follow(browser, digits_
         (label, other), count, _, cell = max(cells, key=lambda cell: cell[1])
         svg = page.locator("[data-testid=stVegaLiteChart] svg").element_handle()
         cell.click(force=True)  # its number lies on it
-        expect(page.locator(".g.rows .c")).to_have_count(min(count, 8))
+        expect(page.locator(".gallery.rows .cell")).to_have_count(min(count, 8))
         page.wait_for_url(re.compile("labels_differ="))
         settle(page)
         expect_framed(page, (label, other))
         assert svg.evaluate("s => s.isConnected"), "a click must not draw the matrix anew"
         expect(page.locator("[data-testid=stSelectbox] input")).to_have_value(f"{label} ≠ {other}")
-        for row in page.locator(".g.rows .c").all():
+        for row in page.locator(".gallery.rows .cell").all():
             alts = [image.get_attribute("alt") for image in row.locator("img").all()[:2]]
             assert alts[0].endswith(f"label {label}")
             assert f"label {other}," in alts[1]
@@ -52,12 +52,12 @@ def test_click_on_a_cell_filters_and_control_and_address_follow(browser, digits_
         (second, third), more, _, cell = next(each for each in matrix(page) if each[0] != (label, other))
         cell.click(force=True)
         expect(page.locator("[data-testid=stSelectbox] input")).to_have_value(f"{second} ≠ {third}")
-        expect(page.locator(".g.rows .c")).to_have_count(min(more, 8))
+        expect(page.locator(".gallery.rows .cell")).to_have_count(min(more, 8))
         settle(page)
         expect_framed(page, (second, third))
         cell.dblclick(force=True)
         expect(page.locator("[data-testid=stSelectbox] input")).to_have_value("every pair of labels")
-        expect(page.locator(".g.rows .c")).to_have_count(8)
+        expect(page.locator(".gallery.rows .cell")).to_have_count(8)
         settle(page)
         expect_framed(page, None)
     with tab(browser, digits_url) as another:

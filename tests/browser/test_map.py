@@ -27,8 +27,8 @@ def test_threshold_follows_the_pointer_and_stays_in_the_address(browser, digits_
     with tab(browser, digits_url) as page:
         page.goto("/similarities")
         settle(page)
-        grip, count = page.locator(".t .grip"), page.locator(".t .count")
-        box = page.locator(".t .grip .knob").bounding_box()
+        grip, count = page.locator(".threshold .grip"), page.locator(".threshold .count")
+        box = page.locator(".threshold .grip .knob").bounding_box()
         page.mouse.move(box["x"] + 7, box["y"] + 9)
         page.mouse.down()
         page.mouse.move(box["x"] - 150, box["y"] + 9, steps=5)
@@ -43,7 +43,7 @@ def test_threshold_follows_the_pointer_and_stays_in_the_address(browser, digits_
         expect(count).to_contain_text(re.compile(r"^1 of 500"))
         page.keyboard.press("Home")
         expect(count).to_contain_text("500 of 500")
-        bar = page.locator(".t .bar").last
+        bar = page.locator(".threshold .bar").last
         ranks = re.search(r"rank (\d+) to (\d+)", bar.get_attribute("aria-label"))
         bar.focus()
         page.keyboard.press("Enter")
@@ -55,19 +55,19 @@ def test_threshold_follows_the_pointer_and_stays_in_the_address(browser, digits_
 
 def hover_a_point(page):
     """Move over the map until a point is under the pointer."""
-    box = page.locator(".m .box").bounding_box()
+    box = page.locator(".map .view").bounding_box()
     for across in range(1, 20):
         for down in range(1, 20):
             page.mouse.move(box["x"] + box["width"] * across / 20, box["y"] + box["height"] * down / 20)
-            if page.locator(".m .box.on").count():
+            if page.locator(".map .view.hovered").count():
                 return
     pytest.fail("no point was met")
 
 
 BESIDE_A_POINT = """
 (root, away) => {
-  const m = root._state, box = m.box.getBoundingClientRect(), at = i => [m.X[i] * m.view.s + m.view.x, m.Y[i] * m.view.s + m.view.y];
-  const distance = ([x, y], i) => Math.hypot(x - at(i)[0], y - at(i)[1]), all = Array.from({ length: m.N }, (_, i) => i);
+  const m = root._state, box = m.box.getBoundingClientRect(), at = i => [m.x[i] * m.view.scale + m.view.x, m.y[i] * m.view.scale + m.view.y];
+  const distance = ([x, y], i) => Math.hypot(x - at(i)[0], y - at(i)[1]), all = Array.from({ length: m.count }, (_, i) => i);
   for (const i of all) for (let turn = 0; turn < 8; turn++) {
     const [x, y] = at(i), spot = [x + away * Math.cos(turn * Math.PI / 4), y + away * Math.sin(turn * Math.PI / 4)];
     if (spot[0] < 0 || spot[1] < 0 || spot[0] > m.width - 60 || spot[1] > m.height) continue;   // beside the zoom buttons
@@ -85,7 +85,7 @@ def test_map_is_built_from_the_page(browser, digits_cache, tmp_path):
     with server({**digits_cache, **here}, tmp_path / "log") as url, tab(browser, url) as page:
         page.goto("/map")
         page.get_by_role("button", name="Build it now").click()
-        page.wait_for_selector(".m canvas.points[data-ms]", timeout=200_000)
+        page.wait_for_selector(".map canvas.points[data-ms]", timeout=200_000)
         settle(page)
         hover_a_point(page)
         shoot(page, "digits_map")
@@ -95,10 +95,10 @@ def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
     pipeline.build_map(SourceRequest("digits"), store=store_of(digits_cache))
     with tab(browser, digits_url) as page:
         page.goto("/map")
-        page.wait_for_selector(".m canvas.points[data-ms]")
+        page.wait_for_selector(".map canvas.points[data-ms]")
         settle(page)
         hover_a_point(page)
-        card = page.locator(".m .card")
+        card = page.locator(".map .card")
         expect(card).to_be_visible()
         split, index = card.locator("b").inner_text().split(":")
         found = open_map(SourceRequest("digits"), store_of(digits_cache))
@@ -108,11 +108,11 @@ def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
         ]
         shown = [image.get_attribute("alt") for image in card.locator("img.small").all()]
         assert [alt[: len(name)] for alt, name in zip(shown, names, strict=True)] == names
-        page.locator(".m .legend button", has_text=re.compile("^3")).click()
+        page.locator(".map .legend button", has_text=re.compile("^3")).click()
         page.wait_for_url(re.compile("only=3"))
-        page.locator(".m .legend button", has_text="All classes").click()
+        page.locator(".map .legend button", has_text="All classes").click()
         page.wait_for_function("!location.search.includes('only')")
-        x, y, name = page.locator(".m").evaluate(BESIDE_A_POINT, 12)
+        x, y, name = page.locator(".map").evaluate(BESIDE_A_POINT, 12)
         page.mouse.move(x, y)
         expect(card).to_be_visible()
         expect(card.locator("b")).to_have_text(name)
@@ -121,4 +121,4 @@ def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
         page.wait_for_url(re.compile(f"example\\?example={name}"))
         settle(page)
         page.go_back()
-        page.wait_for_selector(".m canvas.points[data-ms]")
+        page.wait_for_selector(".map canvas.points[data-ms]")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from pages.ui import map_script, map_view
+from pages.ui.components import component
+from pages.ui.components.map import packed, palette
 
 pytestmark = pytest.mark.browser
 
@@ -20,7 +21,7 @@ async ([script, data]) => {
 """
 SAY = """
 said => { const bus = globalThis.__kernelExplorerMap;
-  bus.said = { id: 'a map', choice: '', only: -1, show: 'both', selected: -1, ...said }; bus.dispatchEvent(new Event('said')); }
+  bus.message = { id: 'a map', choice: '', only: -1, show: 'both', selected: -1, ...said }; bus.dispatchEvent(new Event('message')); }
 """
 
 
@@ -31,29 +32,30 @@ def shown(browser, classes, width=1000):
     names = [f"class number {c}" for c in range(classes)]
     labels = rng.integers(0, classes, 600)
     data = {
-        "id": "a map", "tests": 200, "names": names, "palette": map_view.palette(classes), "label": "a map",
+        "id": "a map", "tests": 200, "names": names, "palette": palette(classes), "label": "a map",
         "width": 96, "height": 96, "small": [64, 64], "rendering": "auto",
-        **map_view.packed(SimpleNamespace(xy=rng.normal(size=(600, 2))), labels),
+        **packed(SimpleNamespace(xy=rng.normal(size=(600, 2))), labels),
     }  # fmt: skip
     context = browser.new_context(viewport={"width": width, "height": 800}, has_touch=True)
     page, errors = context.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_content(f"<style>{map_view.CSS}</style><body>{map_view.HTML}</body>")
-    page.evaluate(SHOW, [map_script.JS, data])
-    page.wait_for_selector(".m canvas.points[data-ms]")
+    style = component.read("theme.css") + component.read("map.css")
+    page.set_content(f"<style>{style}</style><body>{component.read('map.html')}</body>")
+    page.evaluate(SHOW, [component.script("map"), data])
+    page.wait_for_selector(".map canvas.points[data-ms]")
     yield page, labels
     context.close()
     assert not errors, errors
 
 
 def view(page):
-    return page.locator(".m").evaluate("m => m._state.view")
+    return page.locator(".map").evaluate("m => m._state.view")
 
 
 def at(page, x, y):
     """What lies at a place of the window, in the map's own measure."""
-    seen, box = view(page), page.locator(".m .box").bounding_box()
-    return np.array([x - box["x"] - seen["x"], y - box["y"] - seen["y"]]) / seen["s"]
+    seen, box = view(page), page.locator(".map .view").bounding_box()
+    return np.array([x - box["x"] - seen["x"], y - box["y"] - seen["y"]]) / seen["scale"]
 
 
 def test_two_fingers_zoom_and_move_what_lies_under_them(browser):
@@ -70,8 +72,10 @@ def test_two_fingers_zoom_and_move_what_lies_under_them(browser):
         for step in range(1, 11):
             touch("Move", (150 - 3 * step, 200 + 2 * step), (210 + 9 * step, 200 + 2 * step))
         touch("End")
-        page.wait_for_function("s => document.querySelector('.m')._state.view.s !== s", arg=before["s"])
-        assert view(page)["s"] / before["s"] == pytest.approx(3)
+        page.wait_for_function(
+            "scale => document.querySelector('.map')._state.view.scale !== scale", arg=before["scale"]
+        )
+        assert view(page)["scale"] / before["scale"] == pytest.approx(3)
         assert at(page, 120, 220) == pytest.approx(under[0])
         assert at(page, 300, 220) == pytest.approx(under[1])
         moved = view(page)
@@ -79,27 +83,27 @@ def test_two_fingers_zoom_and_move_what_lies_under_them(browser):
         touch("Start", (150, 200), (210, 200))
         touch("End")
         assert view(page) == moved
-        assert page.locator(".m .box.on").count() == 0, "two fingers are no tap"
+        assert page.locator(".map .view.hovered").count() == 0, "two fingers are no tap"
         touch("Start", (200, 200))
         touch("Move", (230, 210))
         touch("End")
-        page.wait_for_function("x => document.querySelector('.m')._state.view.x === x", arg=moved["x"] + 30)
+        page.wait_for_function("x => document.querySelector('.map')._state.view.x === x", arg=moved["x"] + 30)
 
 
 def test_class_is_found_among_a_thousand(browser):
     with shown(browser, 1000) as (page, labels):
-        legend, buttons = page.locator(".m .legend"), page.locator(".m .names button")
+        legend, buttons = page.locator(".map .legend"), page.locator(".map .names button")
         there = np.unique(labels).tolist()
         expect(buttons).to_have_count(len(there))
-        assert legend.evaluate("l => l.clientHeight") <= page.locator(".m .box").bounding_box()["height"]
+        assert legend.evaluate("l => l.clientHeight") <= page.locator(".map .view").bounding_box()["height"]
         expect(page.get_by_role("button", name="All classes")).to_be_in_viewport()
         last = there[-1]
         page.evaluate(SAY, {"choice": "as the address says", "only": last})
-        expect(page.locator(".m .names [aria-pressed=true]")).to_be_in_viewport()
+        expect(page.locator(".map .names [aria-pressed=true]")).to_be_in_viewport()
         find = page.get_by_placeholder("Find a class")
         expect(find).to_be_in_viewport()
         find.fill(f"NUMBER {last}")
-        expect(page.locator(".m .names button:visible")).to_have_count(1)
+        expect(page.locator(".map .names button:visible")).to_have_count(1)
         find.press("Enter")
         find.fill("number")
         page.get_by_role("button", name=f"class number {there[0]} ").click()
@@ -110,5 +114,5 @@ def test_class_is_found_among_a_thousand(browser):
 
 def test_map_of_one_class_has_no_search(browser):
     with shown(browser, 1) as (page, _):
-        expect(page.locator(".m .names button")).to_have_text("class number 0600")
+        expect(page.locator(".map .names button")).to_have_text("class number 0600")
         assert page.get_by_placeholder("Find a class").count() == 0

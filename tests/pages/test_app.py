@@ -8,7 +8,7 @@ from kernel_core.pipeline import build
 from kernel_core.results.results import evaluation
 from kernel_core.sources.source import SourceRequest
 from pages.ui import load
-from pages.ui.gallery import tile_size
+from pages.ui.components.gallery import tile_size
 from tests.support.app import cells, open_page, text_of, tiles
 
 PAGES = ["overview", "near_duplicates", "failure_modes", "example", "pair", "random_examples"]
@@ -206,7 +206,7 @@ def test_example_says_what_the_ensemble_says(digits):
     predicted = said.predicted[17]
     assert f"mean probability {said.confidence[17]:.0%}" in text_of(app)
     assert f"{said.votes[17, predicted]} of 256 runs agree" in text_of(app)
-    bars = next(element.value for element in app.html if 'class="v"' in element.value)
+    bars = next(element.value for element in app.html if 'class="verdict-classes"' in element.value)
     assert f"{said.mean[17].max():.1%} ± {said.spread[17, said.mean[17].argmax()]:.1%}" in bars
 
 

@@ -15,7 +15,7 @@ from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import SIMILARITIES
-from pages.ui.map_view import palette
+from pages.ui.components.map import palette
 from tests.support.app import data_of, open_page, text_of
 from tests.support.planted import CLASS_NAMES, write_log, write_parquet
 

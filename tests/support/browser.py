@@ -62,7 +62,7 @@ def visit(page, address):
     page.goto(address)
     settle(page)
     if not address.startswith("/?") and address != "/":
-        page.locator(".g .c, .q canvas[data-shows], [data-testid=stAlert]").or_(
+        page.locator(".gallery .cell, .comparison canvas[data-shows], [data-testid=stAlert]").or_(
             page.get_by_role("button", name="Build it now")
         ).first.wait_for()
 

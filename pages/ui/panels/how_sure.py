@@ -12,7 +12,7 @@ from kernel_core.results.results import Results
 from kernel_core.spec import Split
 from pages.ui import load
 from pages.ui.charts import GREY, ORANGE, TEXT
-from pages.ui.gallery import Cell, gallery, tile
+from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.links import Example
 from pages.ui.panels.why import runs_in_words
 from pages.ui.wording import plural

@@ -10,7 +10,7 @@ from kernel_core.errors import DataError, NotBuilt
 from kernel_core.results.results import Results
 from kernel_core.spec import SIMILARITIES, Split, example_name
 from pages.ui import links, load
-from pages.ui.gallery import Cell, Tile, gallery, tile
+from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 from pages.ui.panels.why import runs_in_words
 from pages.ui.wording import SHORT_NAMES

@@ -10,26 +10,13 @@ import streamlit as st
 
 from kernel_core.results.results import Results
 from pages.ui import load
-from pages.ui.gallery import tile_size
+from pages.ui.components.component import style
+from pages.ui.components.gallery import tile_size
 from pages.ui.links import Example
 from pages.ui.wording import escape, plural
 
 CLASSES = 5  # rows of classes; the others share one
 RUNS_NAMED = 12  # runs that a caption names, of those that voted for one class
-
-CSS = """<style>
-.v { display: grid; grid-template-columns: minmax(60px, max-content) minmax(90px, 220px) max-content max-content;
-  gap: 5px 12px; align-items: center; font-size: 14px; font-variant-numeric: tabular-nums; max-width: 100%; }
-.v > span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 230px; }
-.v .k { font-size: 12px; opacity: .7 } .v b { font-weight: 600 } .v .r { text-align: right; max-width: none }
-.v i { position: relative; height: 14px; border-radius: 2px; background: color-mix(in srgb, currentColor 12%, transparent); }
-.v i u { position: absolute; inset: 0 auto 0 0; background: #e8710a; border-radius: 2px; }
-.v i s { position: absolute; top: 6px; height: 2px; background: currentColor; }
-.big { image-rendering: var(--how); border-radius: 3px; display: block; max-width: 100%; }
-.runs { display: flex; flex-wrap: wrap; gap: 2px; max-width: 640px; }
-.runs i { width: 10px; height: 10px; border-radius: 2px; background: #7f8c9b } .runs i.other { background: #e8710a }
-@media (max-width: 640px) { .v { grid-template-columns: minmax(40px, 110px) minmax(50px, 1fr) max-content max-content; gap: 5px 8px; } }
-</style>"""
 
 
 def show_image(results: Results, example: Example, target: int = 256) -> None:
@@ -39,7 +26,7 @@ def show_image(results: Results, example: Example, target: int = 256) -> None:
     shown_width, shown_height, rendering = tile_size((height, width), target)
     label = html.escape(results.class_names[results.examples[split].labels[index]])
     st.html(
-        f'{CSS}<img class="big" style="--how:{rendering}" width="{shown_width}" height="{shown_height}" '
+        f'{style("verdict")}<img class="verdict-image" style="--rendering:{rendering}" width="{shown_width}" height="{shown_height}" '
         f'src="{load.tile(results.id, split, index)}" alt="{split} example {index}, label {label}">'
     )
 
@@ -69,17 +56,17 @@ def show_classes(results: Results, example: Example) -> None:
     if label not in shown:
         shown[-1] = label
     rows = [
-        '<span class="k">class</span><span class="k">mean probability</span><span></span><span class="k r">votes</span>'
+        '<span class="title">class</span><span class="title">mean probability</span><span></span><span class="title number">votes</span>'
     ]
     for c in shown:
         rows.append(_row(results.class_names[c], mean[c], spread[c], int(votes[c]), is_label=c == label))
     others = [c for c in range(len(mean)) if c not in shown]
     if others:
         rows.append(
-            f'<span class="k">{len(others):,} more</span><span></span>'
-            f'<span class="k r">{mean[others].sum():.1%}</span><span class="k r">{votes[others].sum():,}</span>'
+            f'<span class="title">{len(others):,} more</span><span></span>'
+            f'<span class="title number">{mean[others].sum():.1%}</span><span class="title number">{votes[others].sum():,}</span>'
         )
-    st.html(CSS + f'<div class="v">{"".join(rows)}</div>')
+    st.html(style("verdict") + f'<div class="verdict-classes">{"".join(rows)}</div>')
     st.caption(
         f"Probabilities are averaged over {plural(len(predictions.single), 'run')}; the line and ± show one "
         "standard deviation over the runs. Votes: the number of runs whose largest logit is of that class."
@@ -90,8 +77,8 @@ def _row(name: str, mean: float, spread: float, votes: int, *, is_label: bool) -
     name = html.escape(name, quote=True)
     text = f'<b title="{name}, the label">✓ {name}</b>' if is_label else f'<span title="{name}">{name}</span>'
     low, high = max(0.0, mean - spread), min(1.0, mean + spread)
-    bar = f'<i><u style="width:{mean:.2%}"></u><s style="left:{low:.2%};width:{high - low:.2%}"></s></i>'
-    return f'<span>{text}</span>{bar}<span class="r">{mean:.1%} ± {spread:.1%}</span><span class="r">{votes:,}</span>'
+    bar = f'<i><u class="mean" style="width:{mean:.2%}"></u><s class="spread" style="left:{low:.2%};width:{high - low:.2%}"></s></i>'
+    return f'<span>{text}</span>{bar}<span class="number">{mean:.1%} ± {spread:.1%}</span><span class="number">{votes:,}</span>'
 
 
 def show_votes(results: Results, example: Example) -> None:
@@ -104,7 +91,9 @@ def show_votes(results: Results, example: Example) -> None:
         f'<i class="{"" if vote == label else "other"}" title="run {run}: {names[vote]}"></i>'
         for run, vote in enumerate(votes.tolist())
     )
-    st.html(f'{CSS}<div class="runs" role="img" aria-label="votes by run">{"".join(squares)}</div>')
+    st.html(
+        f'{style("verdict")}<div class="verdict-votes" role="img" aria-label="votes by run">{"".join(squares)}</div>'
+    )
     others = [
         f"{escape(results.class_names[c])} by {_runs(votes == c)}" for c in np.unique(votes) if c != label
     ]

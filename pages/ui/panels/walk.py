@@ -14,7 +14,7 @@ from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name, parse_example
 from pages.ui import links, lists
-from pages.ui.gallery import Cell, Tile, gallery, tile
+from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 
 LONGEST = 12  # steps that a trail keeps

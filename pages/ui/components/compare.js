@@ -1,0 +1,131 @@
+// Two images on one canvas (compare.py): flipped, faded into each other, or subtracted, without the server.
+
+/** An image's pixels, mirrored and moved by an alignment; what it does not cover is transparent. */
+function pixelsOf(image, width, height, alignment) {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  if (alignment) {
+    context.translate(alignment.dx, alignment.dy);
+    if (alignment.mirrored) {
+      context.translate(width, 0);
+      context.scale(-1, 1);
+    }
+  }
+  context.drawImage(image, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height);
+}
+
+// Mode → one channel of the result from that of A and of B, 0 to 255.
+const COMBINE = {
+  flip: (a, b, state) => state.second ? b : a,
+  overlay: (a, b, state) => a + (b - a) * state.mix / 100,
+  absolute: (a, b, state) => Math.abs(a - b) * state.amplify,
+  signed: (a, b, state) => 127.5 + (b - a) / 2 * state.amplify,
+};
+const UNCOVERED = 40; // opacity, of 255, where B does not cover A
+
+function paint(canvas, a, b, state) {
+  const result = new ImageData(canvas.width, canvas.height);
+  const combine = COMBINE[state.mode];
+  const showsOneAlone = state.mode === "flip" || state.mode === "overlay";
+  for (let i = 0; i < result.data.length; i += 4) {
+    const covered = b.data[i + 3] > 0 || (state.mode === "flip" && !state.second);
+    for (let c = i; c < i + 3; c++) {
+      result.data[c] = covered || showsOneAlone ? combine(a.data[c], b.data[c], state) : 0;
+    }
+    result.data[i + 3] = covered ? 255 : UNCOVERED;
+  }
+  canvas.getContext("2d").putImageData(result, 0, 0);
+}
+
+function captionOf(state, data) {
+  const aligned = state.aligned ? ", aligned" : "";
+  const amplified = state.amplify > 1 ? `, amplified ${state.amplify} times` : "";
+  switch (state.mode) {
+    case "flip":
+      return "shows " + (state.second ? "B: " + data.b.name + aligned : "A: " + data.a.name);
+    case "overlay":
+      return `${Math.round(100 - state.mix)}% A, ${Math.round(state.mix)}% B${aligned}`;
+    case "absolute":
+      return `|B − A|${amplified}${aligned}; black is equal`;
+    default:
+      return `(B − A) / 2${amplified}${aligned}; grey is equal`;
+  }
+}
+
+function draw(root, data) {
+  const state = root._state;
+  const canvas = root.querySelector("canvas");
+  const [width, height] = data.size;
+  canvas.width = width;
+  canvas.height = height;
+  const images = [...root.querySelectorAll(".side img")];
+  if (!images.every((image) => image.complete && image.naturalWidth)) return;
+  const a = pixelsOf(images[0], width, height);
+  const b = pixelsOf(images[1], width, height, state.aligned && data.align);
+  paint(canvas, a, b, state);
+  canvas.dataset.shows = state.mode === "flip" ? (state.second ? "b" : "a") : state.mode;
+  root.querySelector(".caption").textContent = captionOf(state, data);
+  for (const button of root.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === state.mode));
+  }
+  root.querySelector(".mix").hidden = state.mode !== "overlay";
+  root.querySelector(".amplify").hidden = state.mode !== "absolute" && state.mode !== "signed";
+}
+
+/** Fill in one of the two links: its address, image and name. */
+function showSide(link, side, whenLoaded) {
+  const image = link.querySelector("img");
+  link.href = side.href;
+  link.title = side.alt;
+  image.alt = side.alt;
+  image.onload = whenLoaded;
+  if (image._shown !== side.src) {
+    image._shown = side.src;
+    image.src = side.src;
+  }
+  link.querySelector("span").textContent = `${link.dataset.side.toUpperCase()}: ${side.name} · ${side.label}`;
+}
+
+function listen(root, redraw) {
+  const state = root._state;
+  const set = (change) => {
+    Object.assign(state, change);
+    redraw();
+  };
+  // The first press of Flip shows what was shown last; each further one turns it over.
+  const flip = () => set({ second: state.mode === "flip" ? !state.second : state.second, mode: "flip" });
+  root.querySelector("canvas").onclick = flip;
+  for (const button of root.querySelectorAll("button")) {
+    button.onclick = button.dataset.mode === "flip" ? flip : () => set({ mode: button.dataset.mode });
+  }
+  root.querySelector(".mix input").oninput = (event) => set({ mix: +event.target.value });
+  root.querySelector("select").onchange = (event) => set({ amplify: +event.target.value });
+  root.querySelector(".align input").onchange = (event) => set({ aligned: event.target.checked });
+  root.onclick = follow;
+}
+
+export default function ({ data, parentElement }) {
+  const root = parentElement.querySelector(".comparison");
+  const state = root._state ??= { mode: "flip", second: false, mix: 50, amplify: 1, aligned: false };
+  const redraw = () => draw(root, data);
+  applyTheme(root);
+  setProperties(root, {
+    "--shown-width": data.width + "px",
+    "--shown-height": data.height + "px",
+    "--rendering": data.rendering,
+  });
+  const pair = data.a.name + data.b.name;
+  if (root._pair !== pair) {
+    root._pair = pair;
+    state.second = false;
+  }
+  for (const link of root.querySelectorAll(".side")) showSide(link, data[link.dataset.side], redraw);
+  const align = root.querySelector(".align input");
+  root.querySelector(".align span").textContent = data.aligned;
+  align.disabled = !data.align;
+  align.checked = state.aligned = state.aligned && !!data.align;
+  root.querySelector("select").value = String(state.amplify);
+  listen(root, redraw);
+  redraw();
+}

@@ -1,0 +1,43 @@
+"""Load components, each with its markup, style and script in files beside its Python module."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+FOLDER = Path(__file__).parent
+
+
+@functools.cache
+def component(name: str) -> ComponentRenderer:
+    """Return Streamlit's renderer for the component in `name`.html, .css and .js; any of them may be missing.
+
+    `shared.js` is put before its script, `theme.css` before its style. The files are read once, when the
+    component is first drawn. Text with a newline counts as inline, so Streamlit needs no manifest of assets.
+    """
+    return st.components.v2.component(
+        f"kernel_explorer_{name}",
+        html=read(f"{name}.html") or "<span></span>\n",
+        css=read("theme.css") + read(f"{name}.css"),
+        js=script(name),
+    )
+
+
+def script(name: str) -> str:
+    """Return a component's whole script: the shared prelude, then its own."""
+    return read("shared.js") + read(f"{name}.js")
+
+
+def style(name: str) -> str:
+    """Return `name`.css as an element for `st.html`, for what is part of the page and not of a component."""
+    return f"<style>{read(f'{name}.css')}</style>"
+
+
+@functools.cache
+def read(file: str) -> str:
+    """Return the text of a file of this folder, empty if there is none."""
+    path = FOLDER / file
+    return path.read_text(encoding="utf-8") if path.exists() else ""

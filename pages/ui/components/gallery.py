@@ -1,0 +1,152 @@
+"""The one tile grid: cells of labeled images, drawn by the browser as a single element.
+
+One element with data URIs is replaced six times faster than 96 `st.image` (measured), and keeps focus and
+scroll position. Every tile links to the page of its example, and the head of a pair to the page of the pair.
+The grid is one stop for Tab; arrow keys walk, Enter or a click opens. Hovering over a tile marks the same
+example everywhere else in the grid.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+from kernel_core.records import Neighbors
+from kernel_core.results.results import Results
+from kernel_core.spec import Split, example_name
+from pages.ui import links, load
+from pages.ui.components.component import component
+
+
+class Tile(TypedDict):
+    """One image with the text below it; a click opens the page of its example."""
+
+    example: str  # as in test:123
+    src: str
+    alt: str
+    label: str
+    note: str
+    differs: bool  # whether it is marked because its label is not the query's
+    rank: NotRequired[int]  # in lists, shown before it
+    pair: NotRequired[str]  # in lists, the address of its pair with the query
+    carried: NotRequired[str]  # parameters of its address, instead of the gallery's
+
+
+class Group(TypedDict):
+    """Tiles that belong together, under a title."""
+
+    title: str
+    tiles: list[Tile]
+
+
+class Cell(TypedDict):
+    """A pair, a row, or a list."""
+
+    id: int
+    head: str
+    groups: list[Group]
+
+
+TILE = 96  # target size of a tile in pixels: three times that of a CIFAR-10 image
+LIST_TEXT = 190  # pixels for the text beside a tile in a list
+
+
+def tile(results: Results, split: Split, index: int, *, beside: int | None = None, note: str = "") -> Tile:
+    """Return the tile of one example, marked if its label is not `beside`."""
+    label = int(results.examples[split].labels[index])
+    name = results.class_names[label]
+    differs = beside is not None and label != beside
+    alt = f"{split} example {index}, label {name}"
+    if differs:
+        alt += ", not the label of the test example"
+    return {
+        "example": example_name(split, int(index)),
+        "src": load.tile(results.id, split, int(index)),
+        "alt": alt,
+        "label": name,
+        "note": note,
+        "differs": differs,
+    }
+
+
+def nearest_tiles(
+    results: Results, neighbors: Neighbors, query: int, count: int, *, note: str = "{value:.3f}"
+) -> list[Tile]:
+    """Return the tiles of a query's `count` nearest examples, in order. note: a format of value and index."""
+    label = int(results.examples[neighbors.spec.query].labels[query])
+    nearest = zip(neighbors.indices[query, :count], neighbors.values[query, :count], strict=True)
+    return [
+        tile(results, neighbors.spec.database, int(i), beside=label, note=note.format(value=value, index=i))
+        for i, value in nearest
+    ]
+
+
+def gallery(
+    results: Results,
+    cells: list[Cell],
+    *,
+    layout: str,
+    key: str,
+    label: str,
+    px: int = TILE,
+    carried: str = "",
+) -> None:
+    """Show cells of tiles; a click on a tile opens its example.
+
+    layout: a grid of `pairs`; `rows`, one below the other; `columns` of rows where there is room; `lists`
+    side by side, one tile per line; or one line of small `crumbs`. label: the grid's name for screen readers.
+    px: target size of a tile in pixels. carried: parameters made by `links.query` that the address of an
+    opened example keeps, such as the list it was found in.
+    """
+    width, height, rendering = tile_size(results.examples[results.query].images.shape[1:3], px)
+    data: dict[str, Any] = {
+        "cells": [_linked(cell, layout, carried) for cell in cells],
+        "layout": layout,
+        "label": label,
+        "width": width,
+        "height": height,
+        "rendering": rendering,
+        "cell": _cell_width(cells, width, layout),
+    }
+    component("gallery")(key=key, data=data)
+
+
+def _linked(cell: Cell, layout: str, carried: str) -> dict[str, Any]:
+    """Return the cell with the address of each tile and, in the layout `pairs`, of the pair."""
+    groups = [
+        {
+            **group,
+            "tiles": [
+                {**t, "href": links.example_href(t["example"], t.get("carried", carried))}
+                for t in group["tiles"]
+            ],
+        }
+        for group in cell["groups"]
+    ]
+    names = [t["example"] for group in cell["groups"] for t in group["tiles"]]
+    linked = {**cell, "groups": groups}
+    if layout == "pairs" and len(names) == 2:
+        linked["pair"] = links.pair_href(names[0], names[1], carried)
+    return linked
+
+
+def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
+    """Return the width in pixels at which no cell has to wrap its tiles."""
+    if layout == "lists":
+        return tile_width + LIST_TEXT
+    tiles = max((sum(len(group["tiles"]) for group in cell["groups"]) for cell in cells), default=1)
+    groups = max((len(cell["groups"]) for cell in cells), default=1)
+    return tiles * (tile_width + 4) + 12 if layout == "pairs" else tiles * (tile_width + 9) + groups * 22
+
+
+def tile_size(image: tuple[int, int], target: int) -> tuple[int, int, str]:
+    """Return width, height and CSS rendering of a tile: magnified by a whole number, or shrunk smoothly.
+
+    >>> tile_size((32, 32), 96), tile_size((8, 8), 64), tile_size((224, 112), 96)
+    ((96, 96, 'pixelated'), (64, 64, 'pixelated'), (48, 96, 'auto'))
+    """
+    height, width = image
+    if max(height, width) > target:
+        shrink = target / max(height, width)
+        return round(width * shrink), round(height * shrink), "auto"
+    times = target // max(height, width)
+    return width * times, height * times, "pixelated"

@@ -1,0 +1,60 @@
+// deno-lint-ignore-file no-unused-vars -- what follows stands before each component's own script
+// The prelude of every component's script.
+
+/** Follow an address in this session: one run of the page, one entry in the browser's history. */
+function go(href) {
+  const target = new URL(href, location.href);
+  if (target.href === location.href) return;
+  const main = document.querySelector("[data-testid=stMain]");
+  // Back returns to where the page was scrolled (keys.js).
+  history.replaceState({ ...history.state, scrolled: main ? main.scrollTop : 0 }, "");
+  history.pushState({}, "", target);
+  dispatchEvent(new PopStateEvent("popstate", { state: {} }));
+}
+
+/** Click handler for anything with links inside: follow a plain click, leave a modified one to the browser. */
+function follow(event) {
+  const link = event.target.closest && event.target.closest("a[href]");
+  const modified = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+  if (!link || event.button || modified) return;
+  event.preventDefault();
+  go(link.href);
+}
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+function setProperties(node, properties) {
+  for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, value);
+}
+
+/** Red, green and blue of a color written as #rrggbb; white where there is none. */
+function rgb(color) {
+  return (color.match(/[0-9a-f]{2}/gi) || ["ff", "ff", "ff"]).slice(0, 3).map((hex) => parseInt(hex, 16));
+}
+
+/** Tell theme.css whether Streamlit's theme is dark; returns the page's background as [red, green, blue]. */
+function applyTheme(root) {
+  const background = rgb(getComputedStyle(root).getPropertyValue("--st-background-color"));
+  const dark = background[0] < 128;
+  root.classList.toggle("dark", dark);
+  root.classList.toggle("light", !dark);
+  return background;
+}
+
+/** The bytes that Python sent as base64. */
+function bytesOf(text) {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+function withCommas(number) {
+  return number.toLocaleString("en-US");
+}
+
+/** Shared by the map and its answers: two components, so that an answer does not send the points again. */
+const bus = globalThis.__kernelExplorerMap = globalThis.__kernelExplorerMap ||
+  Object.assign(new EventTarget(), { views: {} });
