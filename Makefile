@@ -1,6 +1,6 @@
-# make run  [SOURCE=digits] [PORT=8501]   set up, build what the cache lacks, serve the app
-# make test                               set up, lint, type-check, run the default test suite
-# make test-all                           the same with the tests that are marked slow
+# make run  [SOURCE=digits] [PORT=8501]   set up, build whatever the cache lacks, serve the app
+# make test                               set up, lint, type-check, run the default tests
+# make test-all                           like make test, with the tests marked slow
 SOURCE ?= digits
 PORT   ?= 8501
 PYTHON ?= python3
@@ -33,7 +33,7 @@ fix: $(VENV)/.ready-test
 	$(DENO) fmt --quiet $(FRONT_END)
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"found Python {v[0]}.{v[1]}, expected 3.11 or newer: name one with make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"found Python {v[0]}.{v[1]}, expected 3.11 or newer: choose one with make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
 # constraints.txt pins every package; --no-build-isolation keeps the build backend pinned too.

@@ -1,6 +1,7 @@
-"""What tests share: a planted ensemble, a source folder made of it, the command, and the machine's abilities.
+"""What tests share: a planted ensemble, a source made of it, built caches, and what the machine can do.
 
-Torch is loaded by what uses it: pytest-xdist's own process reads this file too, and the workers start after it.
+Torch is loaded only where it is used: pytest-xdist's main process reads this file too, before it starts the
+workers.
 """
 
 import functools
@@ -10,8 +11,8 @@ import sys
 import threading
 from pathlib import Path
 
-# The processes share the cores; their threads would only be in each other's way. Set before torch is loaded.
 if "PYTEST_XDIST_WORKER" in os.environ:
+    # Set before torch is loaded: the workers share the cores, more threads would slow each other down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import filelock
@@ -24,7 +25,7 @@ REQUIRED = set(filter(None, os.environ.get("KERNEL_EXPLORER_REQUIRE", "").split(
 
 
 def unavailable(ability, why):
-    """Skip, saying why; where the ability is required (in CI), fail."""
+    """Skip and say why, or fail if the ability is required, as it is in CI."""
     if ability in REQUIRED:
         pytest.fail(f"{ability} is required here, but {why}")
     pytest.skip(why)
@@ -32,28 +33,32 @@ def unavailable(ability, why):
 
 @pytest.fixture(scope="session")
 def cifar10():
-    """The source.toml of the real CIFAR-10 folder."""
+    """The source.toml of the real CIFAR-10."""
     folder = os.environ.get("KERNEL_EXPLORER_CIFAR10")
     if not folder:
-        unavailable("cifar10", "KERNEL_EXPLORER_CIFAR10 names no CIFAR-10 folder")
+        unavailable("cifar10", "KERNEL_EXPLORER_CIFAR10 does not name a CIFAR-10 folder")
     return Path(folder) / "source.toml"
 
 
 @pytest.fixture(scope="session")
 def cifar10_cache(cifar10, tmp_path_factory):
-    """A cache with CIFAR-10 in it. Building it takes most of a minute on two cores, mostly for pixels."""
+    """The environment of a cache that holds CIFAR-10. Building it takes most of a minute on two cores."""
     return built_once(cifar10, "cifar10-cache", tmp_path_factory)
 
 
 def built_once(source, name, tmp_path_factory):
-    """A cache in which a source is built, by whichever of the test processes comes first; the environment naming it."""
+    """Build a source in a cache that all test processes share; return the environment that names the cache.
+
+    The process that comes first builds; the others wait. This takes as long as it takes: pytest's time limit
+    is for tests, not for their fixtures.
+    """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # each process has its own below it
+        folder = folder.parent  # shared by the workers; each has its own folder in it
     environment = dict(os.environ, KERNEL_EXPLORER_CACHE=str(folder / name))
     with filelock.FileLock(folder / f"{name}.lock"):
         if not (folder / f"{name}.built").exists():
-            done = forked.cli("build", source, env=environment, timeout=230)
+            done = forked.cli("build", source, env=environment)
             assert done.returncode == 0, done.stderr
             (folder / f"{name}.built").touch()
     return environment
@@ -61,18 +66,19 @@ def built_once(source, name, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def planted():
+    """The planted ensemble."""
     return plant()
 
 
 @pytest.fixture
 def source_folder(tmp_path, planted):
-    """`write_source`, for one test alone."""
+    """A folder written by `write_source`, for this test only."""
     return write_source(tmp_path / "source", planted)
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache folder of the test's own, which pages know nothing of yet."""
+    """An empty cache, for this test only; the pages have opened nothing of it yet."""
     monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(tmp_path / "cache"))
     forget_what_pages_opened()
     yield tmp_path / "cache"
@@ -80,10 +86,10 @@ def cache(tmp_path, monkeypatch):
 
 
 def forget_what_pages_opened():
-    """Empty the process cache of pages, and end what prepares it.
+    """Clear the pages' process cache, and stop what would still fill it.
 
-    Its keys are ids made of content, and most tests have sources of the same content: what one test's page prepared, a
-    second after it was drawn, would be found by the page of another test whose own cache lacks it.
+    Its keys are made from content, and most tests have sources with the same content. Without this, a page
+    could find what an earlier test's page has prepared, although its own cache on disk lacks it.
     """
     if "pages.ui.load" not in sys.modules:
         return
@@ -99,13 +105,13 @@ def forget_what_pages_opened():
 
 @pytest.fixture(scope="session")
 def digits_cache(tmp_path_factory):
-    """A cache in which the digits are built, as `make run` builds them; the environment that names it."""
+    """The environment of a cache that holds the digits, built as `make run` builds them."""
     return built_once("digits", "digits-cache", tmp_path_factory)
 
 
 @pytest.fixture
 def no_umap(monkeypatch):
-    """Maps whose points lie where UMAP would start, which takes ten seconds to load, the first time forty."""
+    """Place a map's points where UMAP would start; loading UMAP takes ten seconds, forty the first time."""
     from kernel_core.findings import map_layout
 
     monkeypatch.setattr(map_layout, "layout", lambda indices, *_: map_layout.starting_points(indices))
@@ -113,7 +119,10 @@ def no_umap(monkeypatch):
 
 @pytest.fixture(scope="session", autouse=True)
 def components_looked_for_once():
-    """Streamlit's test driver looks through all installed packages for components at every first run, 0.3 s each."""
+    """Scan the installed packages for Streamlit components once.
+
+    Otherwise Streamlit's test driver scans them at the first run of every page, for 0.3 s.
+    """
     from streamlit.components.v2 import manifest_scanner as scanner
 
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +132,10 @@ def components_looked_for_once():
 
 @pytest.fixture
 def one_thread():
-    """As a worker has; small networks gain nothing from more, and on a busy machine lose much."""
+    """Compute in one thread, as a worker does.
+
+    Small networks gain nothing from more, and lose on a busy machine.
+    """
     from kernel_core import machine
 
     with machine.one_thread():
@@ -132,7 +144,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def chromium():
-    """Debian's Chromium, or another named by E2E_CHROMIUM."""
+    """The path of Chromium: the one on PATH, or the one that E2E_CHROMIUM names."""
     path = os.environ.get("E2E_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not path:
         unavailable("browser", "no Chromium is installed (Debian: apt-get install chromium)")

@@ -1,7 +1,8 @@
 """The methods that the benchmark compares: our search, and other ways to the same answer.
 
-`original` is the published algorithm. `faiss` and `sklearn` are exact search engines; both get the rows of our own
-embedding, so only the engines are compared. `oracle` is the answer in float64, computed without any of these.
+`original` is the published algorithm. `faiss` and `sklearn` are exact search engines; both get the rows of
+our own embedding, so only the engines are compared. `oracle` is the answer in float64, computed without any
+of these.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ PEAK_DIM = 20_000  # longer rows do not multiply faster
 class Job:
     """The task that every method gets: the k nearest of the first `database` training examples.
 
-    They are found for each of the first `queries` test examples, over the first `run_count` runs in the files.
-    precision: exact, certified or fast. budget: bytes of memory for our own search.
+    They are found for each of the first `queries` test examples, over the first `run_count` runs in the
+    files. precision: exact, certified or fast. budget: bytes of memory for our own search.
     """
 
     files: tuple[Path, ...]
@@ -94,7 +95,7 @@ def ours(ensemble: Ensemble, job: Job, _lap: Laps) -> Top:
 
 
 def original(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
-    """Search with the published algorithm: one dense product per class into a dense float32 matrix, then its top-k.
+    """Search with the published algorithm: one dense product per class, summed into a matrix, then its top-k.
 
     A class that does not vary over the runs gives NaN, as in the original.
     """
@@ -142,7 +143,10 @@ def faiss_flat(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
 
 
 def sklearn_brute(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
-    """Search with scikit-learn's exact neighbors by cosine, on the CPU; the kernel is (M-1)/M times the cosine."""
+    """Search with scikit-learn's exact neighbors by cosine, on the CPU.
+
+    The kernel is (M-1)/M times the cosine.
+    """
     neighbors: Any = importlib.import_module("sklearn.neighbors")
     query, database = (_float32_rows(ensemble, split) for split in ("test", "train"))
     lap("normalise")
@@ -211,9 +215,9 @@ METHODS: dict[str, Callable[[Ensemble, Job, Laps], Top]] = {
 def agreement(top: Top, reference: Top, sample: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Return how well a method's answer agrees with the oracle's, on the sampled rows.
 
-    rows: number of rows compared. same: rows with the same set of k neighbors. close: of the others, rows whose k-th
-    and next value differ by less than `CLOSE`. largest_difference: between values of the same rank; None if one is
-    NaN.
+    rows: number of rows compared. same: rows with the same set of k neighbors. close: of the others, rows
+    whose k-th and next value differ by less than `CLOSE`. largest_difference: between values of the same
+    rank; None if one is NaN.
     """
     indices, values = top.indices[sample], top.values[sample]
     k = indices.shape[1]

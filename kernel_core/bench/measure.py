@@ -83,8 +83,8 @@ def measure_all(request: BenchRequest, progress: Progress) -> dict[str, Any]:
 def _find_methods(requested: tuple[str, ...]) -> dict[str, str | None]:
     """Return each method to list → why it cannot be measured, or None.
 
-    Includes faiss with other OpenBLAS kernels where the processor has instructions that its wheel may not detect.
-    Raises `RequestError` if only faiss was requested and it is not installed.
+    Includes faiss with other OpenBLAS kernels where the processor has instructions that its wheel may not
+    detect. Raises `RequestError` if only faiss was requested and it is not installed.
     """
     reasons: dict[str, str | None] = dict.fromkeys(requested)
     if "faiss" in reasons:
@@ -106,8 +106,8 @@ def _write_synthetic(request: BenchRequest, folder: Path, progress: Progress) ->
     free = shutil.disk_usage(folder).free
     if size.bytes > 0.95 * free:
         raise RequestError(
-            f"These logits take {size.bytes / 1e9:,.1f} GB, but {folder.parent} has only {free / 1e9:,.1f} GB left. "
-            "Choose smaller sizes, or set TMPDIR to a folder with more space."
+            f"These logits take {size.bytes / 1e9:,.1f} GB, but {folder.parent} has only "
+            f"{free / 1e9:,.1f} GB left. Choose smaller sizes, or set TMPDIR to a folder with more space."
         )
     written = write_synthetic(folder, size, progress=progress)
     return _Logits("synthetic", written.files, written.planted)
@@ -150,9 +150,15 @@ def _plan_job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tu
             f"The source has {ensemble.run_count} run; the kernel correlates over runs and needs at least 2."
         )
     job = Job(
-        files=files, run_count=ensemble.run_count, queries=queries, database=database, k=request.k, device=device,
-        precision=choose_precision(request.precision, torch.device(device)), budget=request.memory or BUDGET[device],
-    )  # fmt: skip
+        files=files,
+        run_count=ensemble.run_count,
+        queries=queries,
+        database=database,
+        k=request.k,
+        device=device,
+        precision=choose_precision(request.precision, torch.device(device)),
+        budget=request.memory or BUDGET[device],
+    )
     return job, ensemble.class_count
 
 
@@ -168,6 +174,7 @@ def _summarize(
     seconds = [each.seconds for each in measured]
     top = measured[-1].top
     inside = {i: j for i, j in planted.items() if i < job.queries and j < job.database}
+    nearest = sum(int(top.indices[i, 0]) == j for i, j in inside.items())
     return {
         "seconds": {
             "median": statistics.median(seconds), "min": min(seconds), "max": max(seconds), "all": seconds
@@ -177,7 +184,7 @@ def _summarize(
         "peak_anonymous": max(each.anonymous or 0 for each in measured) or None,
         "peak_cuda": max(each.cuda or 0 for each in measured) or None,
         "agreement": agreement(top, reference, job.sample),
-        "planted": {"pairs": len(inside), "nearest": sum(int(top.indices[i, 0]) == j for i, j in inside.items())},
+        "planted": {"pairs": len(inside), "nearest": nearest},
         "certified": getattr(top, "certified", None),
         "redone": getattr(top, "redone", None),
     }  # fmt: skip
@@ -191,10 +198,10 @@ def _check_measured(rows: list[dict[str, Any]]) -> None:
 
 
 def _summarize_product(outcomes: Sequence[Measurement | Failure], flop: int) -> dict[str, Any] | None:
-    """Return the float32 product measured right after each of our searches, and our share of it; None if one failed.
+    """Return the float32 product measured after each of our searches, and our share of it.
 
-    flop: floating-point operations of one search. gflops: by the fastest implementation. ours: from opening the
-    files to the neighbors. All are medians over the repeats.
+    None if one of them failed. flop: floating-point operations of one search. gflops: by the fastest
+    implementation. ours: from opening the files to the neighbors. All are medians over the repeats.
     """
     measured = [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
     if not outcomes or len(measured) < len(outcomes):

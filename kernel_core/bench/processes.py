@@ -34,8 +34,9 @@ NEEDS = {"faiss": "faiss", "faiss-skylakex": "faiss", "sklearn": "sklearn.neighb
 class Measurement:
     """One search by one method.
 
-    seconds: from opening the files to the neighbors. stages: seconds per stage. resident, anonymous, cuda: peak
-    memory in bytes, None if unknown. product: what `product_peak` returns; empty except for our own search.
+    seconds: from opening the files to the neighbors. stages: seconds per stage. resident, anonymous, cuda:
+    peak memory in bytes, None if unknown. product: what `product_peak` returns; empty except for our own
+    search.
     """
 
     top: Top
@@ -87,7 +88,7 @@ class MemoryWatch:
 
 
 def peak_resident() -> int | None:
-    """Return the most memory in bytes that this process has held so far, mapped files included; None on Windows."""
+    """Return the most memory in bytes that this process has held, mapped files included; None on Windows."""
     with suppress(ImportError):
         import resource
 
@@ -154,7 +155,8 @@ def _interrupts_delayed() -> Iterator[None]:
 def _process_context() -> SpawnContext | ForkServerContext:
     """Return where processes come from.
 
-    On Linux they are forked from a server that has loaded torch but not used it, which saves seconds each time.
+    On Linux they are forked from a server that has loaded torch but not used it, which saves seconds each
+    time.
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
@@ -203,8 +205,8 @@ def take_turns(
 ) -> dict[str, list[Measurement | Failure]]:
     """Measure the oracle once and each method `repeats` times; return the outcomes of each.
 
-    The methods take turns, so that whatever else the machine does affects all of them. A method that fails gets no
-    further turn.
+    The methods take turns, so that whatever else the machine does affects all of them. A method that fails
+    gets no further turn.
     """
     progress("reference in float64", 0, 1)
     outcomes = {"oracle": [measure_apart("oracle", job)]}

@@ -34,11 +34,10 @@ SMALLEST = {
 class BenchRequest:
     """What to measure.
 
-    source: a source's name or path; None for synthetic logits.
-    queries, database, run_count, class_count, file_count: None for the sizes in `SYNTHETIC`, or for all that the
-    source has.
-    memory: budget of our own search in bytes; None for the default of the device.
-    Raises `RequestError` if a size is too small, sizes contradict each other, or a method is unknown.
+    source: a source's name or path; None for synthetic logits. queries, database, run_count, class_count,
+    file_count: None for the sizes in `SYNTHETIC`, or for all that the source has. memory: budget of our own
+    search in bytes; None for the default of the device. Raises `RequestError` if a size is too small, sizes
+    contradict each other, or a method is unknown.
     """
 
     source: str | None = None
@@ -78,7 +77,8 @@ class BenchRequest:
         for field, limit in (("k", "database"), ("file_count", "run_count")):
             if sizes[field] > sizes[limit]:
                 raise RequestError(
-                    f"{_option(field)} is {sizes[field]:,}; expected at most {_option(limit)}, {sizes[limit]:,}."
+                    f"{_option(field)} is {sizes[field]:,}; "
+                    f"expected at most {_option(limit)}, {sizes[limit]:,}."
                 )
 
     @property

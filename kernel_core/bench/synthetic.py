@@ -4,9 +4,9 @@ The logits of example i in run r are
 
     L[r, i] = class mean + offset[i] + sum over f of loading[i, f] * score[r, f] + noise[r, i]
 
-The weights of the factors f follow a power law: runs differ in what they have learned, and examples that load on the
-same factors vary together. Some test examples are near-duplicates: in every run, their logits are those of a training
-example plus a little noise.
+The weights of the factors f follow a power law: runs differ in what they have learned, and examples that load
+on the same factors vary together. Some test examples are near-duplicates: in every run, their logits are
+those of a training example plus a little noise.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class Synthetic:
 def write_synthetic(
     folder: Path, size: SyntheticSize, *, seed: int = 0, progress: Progress = no_progress
 ) -> Synthetic:
-    """Write `folder`/runs/part-XX/log.pt in the published layout: float16 (runs, examples, classes) per split.
+    """Write `folder`/runs/part-XX/log.pt in the published layout.
 
-    Holds one run in memory at a time. The number of files does not change the runs. Raises `OSError` if the folder
-    cannot be written.
+    That is float16 (runs, examples, classes) per split. Holds one run in memory at a time. The number of
+    files does not change the runs. Raises `OSError` if the folder cannot be written.
     """
     planted = _planted(size, torch.Generator().manual_seed(seed))
     runs = _runs(size, planted, torch.Generator().manual_seed(seed + 1))

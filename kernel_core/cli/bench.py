@@ -1,4 +1,4 @@
-"""`kernel-explorer bench`: our search beside its competitors, on the user's own machine, in about a minute."""
+"""`kernel-explorer bench`: our search beside its competitors, on the user's own machine."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ COLUMNS = ("", "seconds [min-max]", "speed", "memory", "less", "allocated", "les
 
 
 def bench_table(result: dict[str, Any]) -> str:
-    """Return what `measure_all` measured as text: machine, sizes, one line per method, our share of the peak."""
+    """Return a result of `measure_all` as text, with one line per method."""
     measured = {row["method"]: row for row in result["methods"] if "seconds" in row}
     lines = [
         "{cpu}, {threads} threads, torch {torch}, device {device}".format(**result["machine"]),
-        "{source}: {queries:,} queries x {database:,} examples, {runs:,} runs, {classes} classes, {files} file(s), "
-        "k {k}, median of {repeats}\n".format(**result["sizes"]),
+        "{source}: {queries:,} queries x {database:,} examples, {runs:,} runs, {classes} classes, "
+        "{files} file(s), k {k}, median of {repeats}\n".format(**result["sizes"]),
         LAYOUT.format(*COLUMNS).rstrip(),
         *(_format_row(row, measured.get("original")) for row in result["methods"]),
         "",
-        "speed, less: compared with the original algorithm. memory: peak resident, with libraries and mapped files.",
+        "speed, less: times the original algorithm's. memory: peak resident, libraries and maps included.",
         "as in float64: sampled queries with the same k nearest as a float64 reference.",
     ]  # fmt: skip
     if result["product"]:
         lines.append(
-            "Float32 product here: {gflops:,.0f} GFLOP/s ({by}). Kernel Explorer, from opening the files to the "
-            "neighbors: {ours:,.0f} GFLOP/s, {share:.0%} of it.".format(**result["product"])
+            "Float32 product here: {gflops:,.0f} GFLOP/s ({by}). Kernel Explorer, from opening the files to "
+            "the neighbors: {ours:,.0f} GFLOP/s, {share:.0%} of it.".format(**result["product"])
         )
     return "\n".join(lines)
 
@@ -86,7 +86,7 @@ def _format_row(row: dict[str, Any], original: dict[str, Any] | None) -> str:
 
 
 def _format_agreement(row: dict[str, Any]) -> str:
-    """Return the last column: agreement with the reference, and where they apply, proved rows and GPU memory."""
+    """Return the last column: agreement with the reference, proved rows and GPU memory, where they apply."""
     agreement = row["agreement"]
     text = f"{agreement['same']} of {agreement['rows']}"
     if agreement["same"] < agreement["rows"]:

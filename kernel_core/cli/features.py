@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--layer", metavar="NAME",
-    help="Use the output of this layer, or with NAME:input its input.  [default: the last linear layer's input]",
+    help="Use this layer's output, or with NAME:input its input.  [default: the last linear layer's input]",
 )  # fmt: skip
 @click.option(
     "--transform", metavar="MODULE:FUNCTION",
-    help="Function that turns uint8 images (b, 3, H, W) into the network's input.  [default: scale to 0 … 1; for "
-    "torchvision's weights, their own]",
+    help="Function that turns uint8 images (b, 3, H, W) into the network's input.  [default: scale to 0 … 1; "
+    "for torchvision's weights, their own]",
 )  # fmt: skip
 @click.option("--seed", type=int, help="Seed for --train.  [default: 0]")
 @device_option
@@ -56,7 +56,8 @@ def features(
 ) -> None:
     """Compute one network's penultimate features of all images, and store them beside SOURCE for the app.
 
-    Choose the network with --train, --model or --torchvision. Only use a --model that you trust: its code is run.
+    Choose the network with --train, --model or --torchvision. Only use a --model that you trust: its code is
+    run.
 
     \b
     Example:  kernel-explorer features my/source.toml --model mynet:make --weights run0.pt --layer fc:input
@@ -81,11 +82,12 @@ def features(
 
 
 def _check_usage(options: dict[str, Path | str | None], seed: int | None) -> None:
-    """Raise `click.UsageError` unless exactly one option names a network, with only the options that it allows."""
+    """Raise `click.UsageError` unless one option names a network, and the others go with it."""
     networks = [option for option in ("--train", "--model", "--torchvision") if options[option] is not None]
     if len(networks) != 1:
         raise click.UsageError(
-            f"{' and '.join(networks) or 'No network'} given; expected one of --train, --model, --torchvision."
+            f"{' and '.join(networks) or 'No network'} given; "
+            "expected one of --train, --model, --torchvision."
         )
     extra = [option for option in ("--weights", "--layer", "--transform") if options[option] is not None]
     if networks == ["--train"] and extra:
@@ -95,7 +97,10 @@ def _check_usage(options: dict[str, Path | str | None], seed: int | None) -> Non
 
 
 def _train(recipe: str, source: Source, seed: int, device: str, progress: Progress) -> Features:
-    """Train one run on the source's images, and return its features. Raises `RequestError` if they lack a split."""
+    """Train one run on the source's images, and return its features.
+
+    Raises `RequestError` if there are no training images.
+    """
     from kernel_core.networks import training  # torch takes seconds to load
     from kernel_core.networks.features import load_images
 

@@ -1,4 +1,7 @@
-"""The command `kernel-explorer`: results on stdout, progress on stderr; exit status 0, 1 (failed) or 2 (usage)."""
+"""The command `kernel-explorer`.
+
+Results go to stdout, progress to stderr. The exit status is 0, 1 (failed) or 2 (wrong usage).
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,7 @@ def sources() -> None:
     except KernelExplorerError as error:
         click.echo(f"  its configurations cannot be listed: {error}", err=True)
     else:
-        downloaded = " already downloaded" if listing.local else ""
+        downloaded = ", already downloaded" if listing.local else ""
         for name, files in hub.configurations(listing).items():
             click.echo(f"cifar10-multirun/{name:<30} {len(files)} file(s) of about 500 runs{downloaded}")
     click.echo("PATH/source.toml           your own images and logits; the README describes the format")

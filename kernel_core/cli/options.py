@@ -84,8 +84,8 @@ similarities_option = click.option(
     "similarities",
     type=click.Choice(list(SIMILARITIES)),
     multiple=True,
-    help="Use only this similarity; repeat the option for several.  [default: all that SOURCE has; kernel if query, "
-    "database, transform or classes are set]",
+    help="Use only this similarity; repeat the option for several.  [default: all that SOURCE has; kernel if "
+    "query, database, transform or classes are set]",
 )
 similarity_option = click.option(
     "--similarity", type=click.Choice(list(SIMILARITIES)), default="kernel", show_default=True
@@ -99,7 +99,10 @@ csv_option = click.option(
 
 
 def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
-    """Add SOURCE, and the options that say how much of it to open and how to build it. runs: the option `--runs`."""
+    """Add SOURCE, and the options that say how much of it to open and how to build it.
+
+    runs: the option `--runs`.
+    """
     options = (
         click.argument("source", default="digits"),
         runs,
@@ -109,12 +112,14 @@ def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
         ),
         device_option,
         click.option(
-            "--memory", type=Bytes(), help="Memory budget of the neighbor search.  [default: 1GB; 3GB on CUDA]"
+            "--memory", type=Bytes(),
+            help="Memory budget of the neighbor search.  [default: 1GB; 3GB on CUDA]",
         ),
         click.option(
             "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-            help="How to search on CUDA. exact: float32 products. certified: float16 products propose candidates, "
-            "float32 decides, and each row is proved exact. fast: keeps rows without a proof. auto: certified.",
+            help="How to search on CUDA. exact: float32 products. certified: float16 products propose "
+            "candidates, float32 decides, and each row is proved exact. fast: keeps rows without a proof. "
+            "auto: certified.",
         ),
         click.option("--progress-file", type=click.Path(path_type=Path), hidden=True),
     )  # fmt: skip
@@ -129,7 +134,7 @@ def variant_options(*, each: bool) -> Callable[[F], F]:
     options = (
         click.option(
             "--database", type=click.Choice(SPLITS),
-            help="Find neighbors in this split.  [default: train, or test if SOURCE has no training examples]",
+            help="Find neighbors in this split.  [default: train; test if SOURCE has no training examples]",
         ),
         click.option(
             "--transform", type=click.Choice(list(TRANSFORMS)), default="log_softmax", show_default=True,

@@ -27,8 +27,8 @@ def check_port(port: int) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise RequestError(
-                f"Cannot use port {port} on 127.0.0.1 ({error.strerror}). Stop the program that uses it, or choose "
-                "another port: --port 8502, or make run PORT=8502."
+                f"Cannot use port {port} on 127.0.0.1 ({error.strerror}). Stop the program that uses it, or "
+                "choose another port: --port 8502, or make run PORT=8502."
             ) from None
     return port
 

@@ -25,8 +25,9 @@ SIZES = ("32", "64")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the ensemble.")
 @click.option(
     "--images",
-    help="A torchvision data set, a folder with train/<class>/ and test/<class>/, a folder with train*.parquet and "
-    "test*.parquet, or a source.toml whose images to use.  [default: torchvision's CIFAR10; for digits, the digits]",
+    help="A torchvision data set, a folder with train/<class>/ and test/<class>/, a folder with "
+    "train*.parquet and test*.parquet, or a source.toml whose images to use.  [default: torchvision's "
+    "CIFAR10; for digits, the digits]",
 )
 @click.option(
     "--size",
@@ -47,16 +48,17 @@ def train(
 ) -> None:  # fmt: skip
     """Train RECIPE many times, and write every run's logits and run 0's penultimate features to a folder.
 
-    The folder is a source. cifar10: a small CNN for a GPU. cifar10-small: one for a laptop. digits: the network of
-    the built-in source. imagefolder PATH: one of the two CNNs, on your own images. If training is stopped or killed,
-    run the same command again to continue.
+    The folder is a source. cifar10: a small CNN for a GPU. cifar10-small: one for a laptop. digits: the
+    network of the built-in source. imagefolder PATH: one of the two CNNs, on your own images. If training is
+    stopped or killed, run the same command again to continue.
 
     \b
     Example:  kernel-explorer train cifar10-small --runs 8 --out my-ensemble
     """
     if (recipe == "imagefolder") != (path is not None):
         raise RequestError(
-            "imagefolder needs PATH, and only imagefolder takes it: train imagefolder PATH --runs 8 --out DIR."
+            "imagefolder needs PATH, and only imagefolder takes it: "
+            "train imagefolder PATH --runs 8 --out DIR."
         )
     from kernel_core.machine import choose_device  # torch takes seconds to load
     from kernel_core.networks.training import Order, train_folder
@@ -81,7 +83,7 @@ def train(
 
 
 def _reporter(bars: ProgressBars) -> Callable[[tuple[int, float | str]], None]:
-    """Return a function that reports each finished run: its accuracy and the mean so far, or why it was dropped."""
+    """Return a function that reports each finished run: its accuracy and the mean, or why it was dropped."""
     accuracies: list[float] = []
 
     def report(outcome: tuple[int, float | str]) -> None:

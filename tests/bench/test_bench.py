@@ -1,4 +1,4 @@
-"""`kernel-explorer bench`: what it reports is true at sizes that take no time, and it leaves nothing behind."""
+"""`kernel-explorer bench`: its figures are true at tiny sizes, and it leaves nothing behind."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from kernel_core.cli.main import main
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.search.topk import Top
 from tests.support import forked, oracle
-from tests.support.command import ROOT, run_cli
+from tests.support.command import ROOT, process_of, run_cli
 from tests.support.planted import write_log
 
 SMALL = ("--queries", 120, "--database", 700, "--runs", 30, "--classes", 4, "--k", 5)
@@ -30,7 +30,7 @@ SMALL = ("--queries", 120, "--database", 700, "--runs", 30, "--classes", 4, "--k
 
 @pytest.fixture(scope="module")
 def result():
-    """What the command prints as JSON, the runs in one file."""
+    """The JSON that the command prints, with all runs in one file."""
     done = run_cli("bench", *SMALL, "--repeats", 2, "--methods", "ours,original,faiss", "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -54,7 +54,8 @@ def test_every_method_finds_what_float64_finds(result):
 
 def test_json_holds_every_timing_and_the_peaks(result):
     assert result["sizes"] == {
-        "source": "synthetic", "queries": 120, "database": 700, "runs": 30, "classes": 4, "files": 1, "k": 5, "repeats": 2,
+        "source": "synthetic", "queries": 120, "database": 700, "runs": 30, "classes": 4, "files": 1, "k": 5,
+        "repeats": 2,
     }  # fmt: skip
     rows = by_method(result)
     for row in rows.values():
@@ -121,7 +122,10 @@ def test_human_output_has_a_line_a_method_and_our_share(result):
         (["--runs", 1], "--runs is 1; expected 2 or more"),
         (["--k", 0], "--k is 0; expected 1 or more"),
         (["--files", 4, "--runs", 3], "--files is 4; expected at most --runs, 3"),
-        (["--methods", "ours,annoy"], "--methods names 'annoy'; expected some of ours,original,faiss,sklearn"),
+        (
+            ["--methods", "ours,annoy"],
+            "--methods names 'annoy'; expected some of ours,original,faiss,sklearn",
+        ),
         (["digits", "--classes", 3], "a source has its own"),
         (["--database", 10**9, "--runs", 10**6], "set TMPDIR to a folder with more space"),
     ],
@@ -144,32 +148,17 @@ def test_faiss_alone_where_it_is_missing_is_an_error(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group")
 def test_ctrl_c_leaves_no_files(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "kernel_core",
-        "bench",
-        "--runs",
-        "60",
-        "--repeats",
-        "99",
-        "--methods",
-        "original",
-    ]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env=dict(os.environ, PYTHONPATH=str(ROOT), TMPDIR=str(tmp_path)),
-    )  # fmt: skip
-    try:
+    command = [sys.executable, "-m", "kernel_core", "bench"]
+    command += ["--runs", "60", "--repeats", "99", "--methods", "original"]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), TMPDIR=str(tmp_path))
+    with process_of(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert any("measuring" in line for line in process.stderr)
         assert list(tmp_path.glob("kernel-explorer-bench-*/runs/part-00/log.pt"))
         os.killpg(process.pid, signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait(timeout=20) == 1
+        assert process.wait() == 1
         assert "Traceback" not in rest
         assert list(tmp_path.iterdir()) == []
-    finally:
-        process.kill()
 
 
 def test_synthetic_logits_are_the_same_in_however_many_files(tmp_path):

@@ -1,4 +1,4 @@
-"""The command as a user types it: results on stdout, progress on stderr, exit 0, 1 or 2."""
+"""The command as a user types it: results on stdout, progress on stderr, exit status 0, 1 or 2."""
 
 import json
 import re
@@ -15,15 +15,24 @@ from PIL import Image
 
 from kernel_core.cli.main import main
 from tests.support import forked
-from tests.support.command import ROOT, assert_no_torch, free_port, invoke, run_cli, wait_until_healthy
+from tests.support.command import (
+    ROOT,
+    assert_no_torch,
+    invoke,
+    process_of,
+    reserved_port,
+    run_cli,
+    wait_until_healthy,
+)
 
 COLUMNS = [
-    "rank", "query_split", "query_index", "database_split", "database_index", "similarity", "query_label", "database_label",
+    "rank", "query_split", "query_index", "database_split", "database_index", "similarity", "query_label",
+    "database_label",
 ]  # fmt: skip
 
 
 def commands():
-    """Every verb, as the words that call it."""
+    """Yield the words that call each verb."""
     for name, command in main.commands.items():
         yield from ([[name, sub] for sub in command.commands] if hasattr(command, "commands") else [[name]])
 
@@ -127,8 +136,8 @@ def test_cache_is_listed_and_cleared(source_folder, cache):
 def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
     done = forked.cli("build", source_folder)
     assert done.stdout == (
-        "planted: 24 runs, 130 train and 40 test examples, neighbors by kernel, penultimate, penultimate-euclidean, "
-        "pixels\n"
+        "planted: 24 runs, 130 train and 40 test examples, neighbors by kernel, penultimate, "
+        "penultimate-euclidean, pixels\n"
     )
     for step in ("reading train images", "reading each run's predictions", "nearest neighbors by kernel"):
         assert step in done.stderr
@@ -166,10 +175,16 @@ def test_failure_is_exit_1_with_one_message_and_no_traceback(words, message, dig
 
 @pytest.mark.parametrize(
     "words",
-    [["nothing"], ["build", "--device", "tpu"], ["pairs", "digits", "--ranks", "abc"], ["neighbors", "digits"],
-     ["build", "digits", "--memory", "lots"], ["serve", "digits", "--port", "99999"]],
+    [
+        ["nothing"],
+        ["build", "--device", "tpu"],
+        ["pairs", "digits", "--ranks", "abc"],
+        ["neighbors", "digits"],
+        ["build", "digits", "--memory", "lots"],
+        ["serve", "digits", "--port", "99999"],
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_wrong_usage_is_exit_2(words):
     done = invoke(*words)
     assert done.exit_code == 2
@@ -178,7 +193,7 @@ def test_wrong_usage_is_exit_2(words):
 
 
 def on_a_full_disk(*arguments):
-    """Work of a process: the command; a limit on the size of files stands for the full disk."""
+    """Run the command with a limit on the size of files, which stands for a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))
     forked.command(*arguments)
 
@@ -213,15 +228,17 @@ def test_serve_refuses_a_port_in_use_before_it_builds(cache):
 
 
 def test_serve_prints_its_address_answers_and_stops(digits_cache, tmp_path):
-    """From another folder, as an installed command is called; the process that serves has no torch in it."""
-    port = free_port()
-    command = [sys.executable, "-m", "kernel_core", "serve", "digits", "--port", str(port)]
+    """Started in another folder, as an installed command is; the serving process has not loaded torch."""
+    command = [sys.executable, "-m", "kernel_core", "serve", "digits", "--port"]
     environment = dict(digits_cache, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
-    server = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, cwd=tmp_path, env=environment)
-    try:
+    options = {"stdout": subprocess.PIPE, "text": True, "cwd": tmp_path, "env": environment}
+    with (
+        reserved_port() as port,
+        (tmp_path / "stderr").open("w") as log,
+        process_of([*command, str(port)], stderr=log, **options) as server,
+    ):
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
         wait_until_healthy(server, port)
         assert_no_torch(server)
-    finally:
         server.send_signal(signal.SIGINT)
-        server.wait(20)
+        server.wait()

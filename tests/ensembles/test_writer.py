@@ -169,7 +169,7 @@ def test_adding_more_rewrites_only_the_parts_concerned(tmp_path, monkeypatch):
 
 
 def in_processes(what, folder):
-    done = forked.run(what, folder, timeout=200)
+    done = forked.run(what, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.split()
 

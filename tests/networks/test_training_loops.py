@@ -86,7 +86,7 @@ def blocks(heading):
 
 def run(code, folder, *arguments):
     environment = dict(os.environ, HF_HUB_OFFLINE="1", HF_HOME=str(folder / "hf"), CUDA_VISIBLE_DEVICES="")
-    done = forked.run(forked.code, code, *arguments, env=environment, cwd=folder, timeout=150)
+    done = forked.run(forked.code, code, *arguments, env=environment, cwd=folder)
     assert done.returncode == 0, done.stderr
 
 

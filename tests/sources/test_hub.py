@@ -379,7 +379,8 @@ def test_hub_that_is_down_leaves_what_is_downloaded(built):
     assert_builds(gone, built.home, built)
     output = run(gone, built.home, "sources")
     assert output.returncode == 0, output.stderr
-    assert re.findall(r"^cifar10-multirun/(\S+) +1 .* here$", output.stdout, re.MULTILINE) == [MAIN]
+    downloaded = r"^cifar10-multirun/(\S+) +1 .*, already downloaded$"
+    assert re.findall(downloaded, output.stdout, re.MULTILINE) == [MAIN]
     assert "the Hub is out of reach" in output.stderr
 
 

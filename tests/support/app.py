@@ -9,7 +9,10 @@ from tests.support.command import ROOT
 
 
 def open_page(name, **query):
-    """Run a page once through app.py, as its address opens it; return the driver. query: the address's parameters."""
+    """Run a page once through app.py, as its address opens it; return the driver.
+
+    query: the address's parameters.
+    """
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = str(value)

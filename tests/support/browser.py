@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-from tests.support.command import ROOT, assert_no_torch, free_port, wait_until_healthy
+from tests.support.command import ROOT, assert_no_torch, process_of, reserved_port, wait_until_healthy
 
 # Milliseconds. A wait ends as soon as it can; only a busy machine takes this long.
 PATIENCE = 45_000
@@ -18,22 +18,21 @@ SHOTS = ROOT / "test-screenshots"
 @contextmanager
 def server(environment, log):
     """Serve the app as `kernel-explorer serve` does once everything is built; yield its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with open(log, "w") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port"]
+    options = {"cwd": ROOT, "env": environment, "stderr": subprocess.STDOUT}
+    with (
+        reserved_port() as port,
+        log.open("w") as output,
+        process_of([*command, str(port)], stdout=output, **options) as process,
+    ):
         wait_until_healthy(process, port)
         yield f"http://127.0.0.1:{port}"
         assert_no_torch(process)
-    finally:
         process.terminate()
-        process.wait(60)
-    said = log.read_text()
-    assert "Traceback" not in said, said[-3000:]
-    assert "Session State API" not in said, said[-3000:]
+        process.wait()
+    written = log.read_text()
+    assert "Traceback" not in written, written[-3000:]
+    assert "Session State API" not in written, written[-3000:]
 
 
 @contextmanager
@@ -51,14 +50,14 @@ def tab(browser, url, width=1400, scheme="light"):
 
 
 def settle(page):
-    """Wait until the script has run, nothing is stale, and no exception is shown."""
+    """Wait until the script has run and nothing is stale; check that no exception is shown."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
     page.wait_for_function("!document.querySelector('[data-stale=true]')")
     assert page.locator("[data-testid=stException]").count() == 0
 
 
 def visit(page, address):
-    """Open an address and wait for its tiles, which the browser draws after the script has ended."""
+    """Open an address, and wait for its tiles, which the browser draws after the script has ended."""
     page.goto(address)
     settle(page)
     if not address.startswith("/?") and address != "/":
@@ -68,7 +67,7 @@ def visit(page, address):
 
 
 def listen(page):
-    """Wait until the page hears keys: its list of them is filled just before."""
+    """Wait until the page listens to keys; its list of them is filled just before."""
     page.locator("dialog dl dt").first.wait_for(state="attached")
 
 

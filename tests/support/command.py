@@ -1,11 +1,13 @@
-"""The command and its server, as a user starts them."""
+"""The command and its server, started as a user starts them."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,35 +18,56 @@ from kernel_core.cli.main import main
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_cli(*arguments, env=None, cwd=None, timeout=120):
-    """The command as a user runs it, in a process of its own."""
+def run_cli(*arguments, env=None, cwd=None):
+    """Run the command in a new process, as a user does; return its `subprocess.CompletedProcess`."""
     command = [sys.executable, "-m", "kernel_core", *map(str, arguments)]
     env = dict(env or os.environ, PYTHONPATH=str(ROOT))
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, env=env, cwd=cwd or ROOT, timeout=timeout
-    )
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=cwd or ROOT)
 
 
 def invoke(*arguments, env=None):
-    """The command in this process, which is quicker; its exit_code, stdout and stderr."""
+    """Run the command in this process, which is faster; return click's result."""
     return CliRunner().invoke(
         main, [str(argument) for argument in arguments], env=env, prog_name="kernel-explorer"
     )
 
 
-def free_port():
-    """A port on 127.0.0.1 that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextmanager
+def process_of(command, **options):
+    """Start a process as leader of a new group; at the end, kill whatever is left of the group.
+
+    options: as in `subprocess.Popen`.
+    """
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def reserved_port():
+    """Yield a port on 127.0.0.1 that nothing else gets while a server is being started on it.
+
+    The port stays bound but not listening. With SO_REUSEADDR on both sides, Linux lets a server bind it too,
+    and gives it to nobody who asks for any port.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if sys.platform != "linux":
+            holder.close()
+        yield port
 
 
 def wait_until_healthy(process, port):
-    """Return once the app answers on the port; fail if its process ends or a minute and more passes."""
+    """Return once the app answers on the port; fail if its process ends, or after more than a minute."""
     for _ in range(600):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
-                assert answer.read() == b"ok"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as response:
+                assert response.read() == b"ok"
             return
         except OSError:
             assert process.poll() is None, "the server ended"
@@ -53,7 +76,7 @@ def wait_until_healthy(process, port):
 
 
 def assert_no_torch(process):
-    """The web process must not have loaded torch (read from Linux's list of what it has mapped)."""
+    """Check in Linux's list of mapped files that the web process has not loaded torch."""
     maps = Path(f"/proc/{process.pid}/maps")
     if maps.exists():
         assert "libtorch" not in maps.read_text()

@@ -1,8 +1,8 @@
-"""Processes of their own without the seconds that torch takes to load: forked from a server that has loaded it.
+"""New processes without the seconds that torch takes to load, forked from a server that has loaded it.
 
-The server is multiprocessing's, one a test process, started by the first test that wants it. It loads other people's
-modules alone, so that a child reads the environment, huggingface_hub's settings included, as a new process would.
-A test of how a process starts goes by `command.run_cli` instead.
+The server is multiprocessing's, one per test process, started by the first test that needs it. It loads only
+third-party modules, so a child reads the environment, including huggingface_hub's settings, as a new process
+would. A test of how a process starts uses `command.run_cli` instead.
 """
 
 import multiprocessing
@@ -21,11 +21,15 @@ CONTEXT.set_forkserver_preload(
     ["torch._dynamo", "pandas", "pyarrow.parquet", "safetensors.torch", "scipy.sparse"]
 )
 
-_lock = threading.Lock()  # a process starts or is asked how it ended: whoever starts one asks the others, too
+# multiprocessing polls all children whenever a process starts or ends; two threads must not do so at once.
+_lock = threading.Lock()
 
 
 def start(work, *arguments, env=None, cwd=None, output=None):
-    """A process that does some work, a function of a module; its stdout and stderr go to files of a folder."""
+    """Start a process that calls `work`, a function of a module, with the arguments.
+
+    output: folder for its stdout and stderr, which become files of these names; None to discard them.
+    """
     process = CONTEXT.Process(
         target=_begin, args=(work, arguments, dict(env or os.environ), cwd or os.getcwd(), output)
     )
@@ -35,21 +39,27 @@ def start(work, *arguments, env=None, cwd=None, output=None):
     return process
 
 
-def run(work, *arguments, env=None, cwd=None, timeout=120):
-    """Do some work in a process of its own, as `subprocess.run` with its output captured."""
+def run(work, *arguments, env=None, cwd=None):
+    """Call `work` in a new process and wait for it; return a `subprocess.CompletedProcess` with its output.
+
+    Whatever happens meanwhile, the process has ended afterwards.
+    """
     with tempfile.TemporaryDirectory() as folder:
         process = start(work, *arguments, env=env, cwd=cwd, output=Path(folder))
-        if not wait([process.sentinel], timeout):
-            process.kill()
-            raise subprocess.TimeoutExpired(arguments, timeout)
-        with _lock:
-            process.join()
-        said = (Path(folder, name).read_text() for name in ("stdout", "stderr"))
-        return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+        ended = []
+        try:
+            ended = wait([process.sentinel])
+        finally:
+            if not ended:
+                process.kill()
+            with _lock:
+                process.join()
+        output = (Path(folder, name).read_text() for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(arguments, process.exitcode, *output)
 
 
 def command(*arguments):
-    """Work: the command, as `python -m kernel_core` runs it."""
+    """Run the command as `python -m kernel_core` does. Work for `run`."""
     from kernel_core.cli.main import main
 
     sys.argv = ["kernel_core", *arguments]
@@ -57,13 +67,13 @@ def command(*arguments):
 
 
 def code(text, *arguments):
-    """Work: some code, as `python -c` runs it."""
+    """Run code as `python -c` does. Work for `run`."""
     sys.argv = ["-c", *arguments]
     exec(compile(text, "<code>", "exec"), {"__name__": "__main__"})  # noqa: S102 (code of the tests)
 
 
 def cli(*arguments, **options):
-    """The command in a forked process: quicker than `command.run_cli` by what torch takes to load."""
+    """Run the command in a forked process; faster than `command.run_cli` by the time torch takes to load."""
     return run(command, *map(str, arguments), **options)
 
 

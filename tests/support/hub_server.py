@@ -1,7 +1,8 @@
-"""A stand-in for the Hugging Face Hub on 127.0.0.1, for the real client to talk to: with faults, and a log.
+"""A stand-in for the Hugging Face Hub on 127.0.0.1 that the real client talks to, with faults and a log.
 
-As there, one origin lists a repository and redirects to its files, and another, the CDN, gives their bytes in ranges.
-With `xet`, files also lie in Xet storage, which the client prefers: chunks without compression, one xorb a file.
+Like the Hub, it has two origins: one lists a repository and redirects to its files, and the other, the CDN,
+serves their bytes in ranges. With `xet`, files are also in Xet storage, which the client prefers:
+uncompressed chunks, one xorb per file.
 """
 
 import hashlib
@@ -16,26 +17,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 FAULTS = {
-    "cut": "the connection is closed after half of the body, once",
-    "cut always": "it is closed there at every attempt",
-    "reset": "it is reset there at every attempt",
-    "stall": "after half of the body nothing comes any more",
-    "short": "half of the body comes and claims to be all of it",
-    "size": "the redirect announces one byte too many",
-    "flip": "one byte of the body is another",
-    "flip once": "the same, once",
-    "404": "the repository lists the file but does not have it",
-    "503": "the Hub is overloaded: listing and redirect fail",
-    "503 body": "only the CDN is overloaded",
-    "html": "something answers the listing with a page of its own, as a hotel's network does",
-    "xet 404": "the Xet storage does not know the file",
+    "cut": "closes the connection after half of the body, once",
+    "cut always": "closes the connection after half of the body at every attempt",
+    "reset": "resets the connection after half of the body at every attempt",
+    "stall": "sends nothing more after half of the body",
+    "short": "sends half of the body and claims that it is all",
+    "size": "announces one byte too many in the redirect",
+    "flip": "changes one byte of the body",
+    "flip once": "changes one byte of the body, once",
+    "404": "lists the file but does not have it",
+    "503": "is overloaded: listing and redirect fail",
+    "503 body": "is overloaded at the CDN only",
+    "html": "answers the listing with an unrelated page, as a hotel's network does",
+    "xet 404": "does not know the file in Xet storage",
 }
-CHUNK = 64 * 1024  # bytes of a file in one chunk of Xet storage
+CHUNK = 64 * 1024  # bytes per chunk in Xet storage
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it was answered."""
+    """A request, with the status of its response."""
 
     method: str
     path: str
@@ -45,7 +46,10 @@ class Request:
 
 @dataclass
 class Hub:
-    """The server: `repos` is repository → file → bytes, `faults` is file (or repository: its listing) → fault."""
+    """The server.
+
+    repos: repository → file → bytes. faults: file, or repository for its listing → key of `FAULTS`.
+    """
 
     repos: dict
     faults: dict = field(default_factory=dict)
@@ -69,29 +73,29 @@ class Hub:
             server.server_close()
 
     def heal(self):
-        """Take the faults away, and start the log anew."""
+        """Remove all faults and clear the log."""
         assert set(self.faults.values()) <= set(FAULTS), self.faults
         self.faults.clear()
         self.log.clear()
         self.xet = False
-        self.released.set()  # those that wait in a stall
+        self.released.set()  # ends every stall
         self.stalled, self.released = threading.Event(), threading.Event()
 
     def commit(self, repo):
-        """The commit that the repository is at; another for other content."""
+        """Return the repository's commit, which depends on its content."""
         digest = hashlib.sha1()
         for file, content in sorted(self.repos[repo].items()):
             digest.update(f"{file} {hashlib.sha256(content).hexdigest()}".encode())
         return digest.hexdigest()
 
     def ranges(self, file):
-        """The Range of every request for the bytes of a file, in order; None for the whole of it."""
+        """Return the Range of every request for the bytes of a file, in order; None for a whole file."""
         return [
             r.range for r in self.log if r.method == "GET" and r.path.endswith(file) and "/cdn/" in r.path
         ]
 
     def fetched(self):
-        """The files whose bytes were asked for, in order."""
+        """Return the files whose bytes were requested, in order."""
         paths = (
             re.fullmatch(r"/(?:cdn|xorb)/[^/]+/[^/]+/(.+)", r.path) for r in self.log if r.method == "GET"
         )
@@ -122,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _answer(self, status, headers=None, body=b"", cut=None):
-        """Answer with `body`; of it, only the first `cut` bytes come before the connection breaks."""
+        """Send `body`, or only its first `cut` bytes before closing the connection."""
         path = unquote(urlsplit(self.path).path)
         self.hub.log.append(Request(self.command, path, self.headers.get("Range"), status))
         self.send_response(status)
@@ -198,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(200, {**headers, "X-Xet-Token-Expiration": 4_000_000_000})
 
     def _xet_chunks(self, repo, xet_hash):
-        """Where the chunks of a file lie: all in one xorb."""
+        """Say where the chunks of a file are: all in one xorb."""
         file = next(file for file in self.hub.repos[repo] if _xet_hash(repo, file) == xet_hash)
         if self.hub.faults.get(file) == "xet 404":
             return self._answer(404)
@@ -232,7 +236,10 @@ def _xet_hash(repo, file):
 
 
 def _xorb(content):
-    """Chunks one after the other, each with its header: version, packed size, compression (none), size."""
+    """Return the chunks one after the other, each preceded by its header.
+
+    A header holds version, packed size, compression (none) and size.
+    """
     chunks = (content[start : start + CHUNK] for start in range(0, len(content), CHUNK))
     packed = []
     for chunk in chunks:

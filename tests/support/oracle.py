@@ -1,19 +1,26 @@
-"""The kernel and its neighbors, computed the slow way: float64, whole, by `np.corrcoef`. Shares no code with ours."""
+"""The kernel and its neighbors computed the slow way: float64, whole, by `np.corrcoef`.
+
+Shares no code with the project.
+"""
 
 import numpy as np
 
 
 def log_softmax(logits):
-    """Extended precision, so that the oracle itself loses nothing where a run is very sure. (..., C)."""
+    """Return log_softmax of logits (..., C) in extended precision, exact even for a very confident run."""
     x = logits.astype(np.longdouble)
     x = x - x.max(-1, keepdims=True)
-    others = np.exp(x).sum(-1, keepdims=True) - 1  # the winner is exp(0); longdouble keeps 1e-19 beside it
+    # The largest term is exp(0) = 1; longdouble keeps 1e-19 beside it.
+    others = np.exp(x).sum(-1, keepdims=True) - 1
     return x - np.log1p(others)
 
 
 def kernel(query, database, transform="log_softmax", classes=None):
-    """Logits (M, N1, C) and (M, N2, C) → the kernel (N1, N2): (M-1)/M times the mean correlation over classes, all or
-    some, of what `transform` makes of the logits."""
+    """Return the kernel (N1, N2) of logits (M, N1, C) and (M, N2, C).
+
+    It is (M-1)/M times the correlation over the runs of what `transform` makes of the logits, averaged over
+    the classes; classes: None for all.
+    """
     M, n, C = query.shape
     classes = range(C) if classes is None else classes
     total = np.zeros((n, database.shape[1]))
@@ -30,8 +37,10 @@ def kernel(query, database, transform="log_softmax", classes=None):
 
 
 def assert_neighbors(indices, values, similarity, tolerance):
-    """indices and values (n, k) are the k largest of each row of `similarity` (n, N), draws within the tolerance
-    in any order."""
+    """Check that indices and values (n, k) are the k largest of each row of `similarity` (n, N).
+
+    Values within the tolerance of each other may come in any order.
+    """
     k = indices.shape[1]
     largest = -np.sort(-similarity, axis=1)[:, :k]
     np.testing.assert_allclose(values, largest, atol=tolerance, rtol=0)
@@ -42,7 +51,7 @@ def assert_neighbors(indices, values, similarity, tolerance):
 
 
 def assert_exact_order(indices, similarity):
-    """indices (n, k) are exactly the k largest, larger value first, of equal values the smaller index first."""
+    """Check that indices (n, k) are exactly the k largest, in descending order, ties by smaller index."""
     k = indices.shape[1]
     expected = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(indices, expected)

@@ -21,8 +21,8 @@ CLASS_NAMES = ("ant", "bee", "cat", "dog", "elk")
 class Planted:
     """An ensemble in which the answer is known.
 
-    Test example i's logits equal train example `exact[i]`'s in every run; `near` ones differ by a little noise.
-    Test example 7's exact duplicate has another label.
+    The logits of test example i equal those of training example `exact[i]` in every run; those of `near[i]`
+    differ by a little noise. Test example 7's exact duplicate has another label.
     """
 
     test: np.ndarray  # float16 (M, N1, C)
@@ -34,7 +34,7 @@ class Planted:
 
 
 def plant():
-    """The same numbers every time."""
+    """Return the planted ensemble, with the same numbers every time."""
     rng = np.random.default_rng(0)
     M, N1, N2, C = 24, 40, 130, 5  # runs, test examples, train examples, classes
     train_labels, test_labels = np.arange(N2) % C, np.arange(N1) % C
@@ -50,7 +50,7 @@ def plant():
 
 
 def write_log(path, test, train):
-    """A log.pt in the published layout."""
+    """Write a log.pt in the published layout. test, train: float16 (M, N, C)."""
     import torch
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def png(image):
 
 
 def write_parquet(path, images, labels, names):
-    """Hub-style Parquet, class names in the schema's metadata."""
+    """Write Hub-style Parquet, with class names in the schema's metadata."""
     cells = [{"bytes": png(image), "path": f"{i}.png"} for i, image in enumerate(images)]
     features = {"img": {"_type": "Image"}, "label": {"names": list(names), "_type": "ClassLabel"}}
     table = pa.table({"img": cells, "label": pa.array(labels, pa.int64())})
@@ -80,7 +80,10 @@ def write_parquet(path, images, labels, names):
 
 
 def write_source(folder, planted):
-    """A folder with source.toml: Parquet images, the planted ensemble in two files, features."""
+    """Write a source, and return its folder.
+
+    It has source.toml, Parquet images, the planted ensemble in two files, and features.
+    """
     write_log(folder / "runs/a/log.pt", planted.test[:14], planted.train[:14])
     write_log(folder / "runs/b/log.pt", planted.test[14:], planted.train[14:])
     rng = np.random.default_rng(1)

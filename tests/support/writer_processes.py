@@ -1,4 +1,4 @@
-"""Work for processes that write an ensemble's folder: `kills` kills them, `together` lets several write at once.
+"""Work for processes that write an ensemble's folder: `kills` kills them, `together` runs several at once.
 
 Each attempt is made by a forked child.
 """
