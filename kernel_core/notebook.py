@@ -27,10 +27,11 @@ from tqdm.auto import tqdm
 
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.explain import on_demand
-from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, ranked
+from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, select_examples
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
 from kernel_core.progress import Progress
-from kernel_core.results.results import Results, evaluation, open_results, read_vectors
+from kernel_core.results.accuracy import accuracies
+from kernel_core.results.results import Results, open_results, read_vectors
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split, example_name, parse_example
 
@@ -170,9 +171,9 @@ class Explorer:
         >>> bool(accuracy["kernel_knn3"] > accuracy["single"])
         True
         """
-        accuracies = evaluation(self.results)
-        del accuracies["runs"]
-        return pd.Series(accuracies, name="accuracy", dtype=float)
+        fractions = accuracies(self.results)
+        del fractions["runs"]
+        return pd.Series(fractions, name="accuracy", dtype=float)
 
     def disagreement(
         self, first: str, second: str, k: int = 10, vote: str = "majority of 3", order: str = ORDERS[0]
@@ -194,7 +195,7 @@ class Explorer:
             raise RequestError(f"Found the vote {vote!r}; expected {' or '.join(RULES)}.")
         neighbors = [self.results.neighbors_by(name) for name in (first, second)]
         table = compare_votes(neighbors[0], neighbors[1], self.results.labels, rule=RULES[vote], k=k)
-        table = ranked(table, order)
+        table = select_examples(table, order)
         table.insert(0, "query", [example_name(self.results.query, i) for i in table.pop("query_index")])
         table.insert(2, "query_class", self._class_names(table["query_label"]))
         return table.reset_index(drop=True)
@@ -227,7 +228,7 @@ class Explorer:
             raise RequestError(f"Found k = {k}; expected at least 1 neighbor.")
         if by not in self._vectors:
             values = read_vectors(self.request, self.results, by)
-            self._vectors[by] = {s: on_demand.vectors_of(by, of_split) for s, of_split in values.items()}
+            self._vectors[by] = {s: on_demand.prepare_vectors(by, of_split) for s, of_split in values.items()}
         vectors = self._vectors[by]
         return on_demand.nearest(vectors[split], index, vectors[database], k, excludes_self=split == database)
 

@@ -15,7 +15,7 @@ from kernel_core.checks import alike, check_alignment, check_features, refuse_lo
 from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import DataError, NotBuilt, StoreError
-from kernel_core.explain.traces import runs_kept
+from kernel_core.explain.traces import kept_run_count
 from kernel_core.findings import map_layout
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.networks.training import train_in_memory
@@ -59,7 +59,7 @@ def build(
     progress("checking the source's files", 1, 1)
     with contextlib.suppress(NotBuilt):
         found = read_results(keys, store)
-        if found.rows or not keys.rows:
+        if found.traces or not keys.traces:
             return found
     with store.lock(keys.id, progress):
         use_allowed_cores()
@@ -92,20 +92,20 @@ def build_map(
         pass
     by_kernel = replace(asked, similarities=("kernel",))
     examples = build(by_kernel, **how).examples
-    counts = map_layout.counts_of(examples)
+    counts = map_layout.example_counts(examples)
     found = {
         (query, database): build(replace(by_kernel, query=query, database=database), **how).neighbors[
             "kernel"
         ]
-        for query, database in map_layout.directions(counts)
+        for query, database in map_layout.search_directions(counts)
     }
     with store.lock(keys.map, progress):
         if not store.has("map", keys.map):
-            near, values = map_layout.merge(found)
+            near, values = map_layout.merge_neighbors(found)
             xy = map_layout.layout(near, values, progress)
             meta = {"counts": counts, "kept": map_layout.share_kept(xy, near)}
             about = f"{keys.source.name}: map of {sum(counts):,} examples"
-            arrays = {"xy": xy, "nearest": near[:, : map_layout.SHOWN]}
+            arrays = {"xy": xy, "nearest": near[:, : map_layout.LINE_COUNT]}
             store.write("map", keys.map, arrays, meta, about=about)
     return read_map(keys, store)
 
@@ -141,7 +141,7 @@ class _Builder:
             self._find_class_neighbors(kernels, ensemble, examples)
         for spec in missing:
             self._find_neighbors(spec, ensemble, examples)
-        if not all(self.store.has("rows", key) for key in self.keys.rows.values()):
+        if not all(self.store.has("rows", key) for key in self.keys.traces.values()):
             self._keep_rows(ensemble)
 
     def _load_examples(self) -> dict[Split, ExampleSet]:
@@ -212,17 +212,17 @@ class _Builder:
 
     def _keep_rows(self, ensemble: Ensemble) -> None:
         """Write what explains a value, of as many runs as there is room for; a failure leaves results without it."""
-        examples = {split: ensemble.example_count(split) for split in self.keys.rows}
+        examples = {split: ensemble.example_count(split) for split in self.keys.traces}
         C, M = (
             ensemble.class_count,
-            runs_kept(ensemble.run_count, sum(examples.values()) * ensemble.class_count),
+            kept_run_count(ensemble.run_count, sum(examples.values()) * ensemble.class_count),
         )
         if M < 2:
             log.warning("%s is too large to keep what explains its values", self.keys.source.name)
             return
         first = ensemble.first(M)
         try:
-            for split, key in self.keys.rows.items():
+            for split, key in self.keys.traces.items():
                 blocks = embed.blocks_to_keep(first, split, self._step(f"keeping {split} outputs"))
                 about = f"{self.keys.source.name}: {split} outputs of {M} runs"
                 self.store.write_blocks("rows", key, "rows", (examples[split], C, M), blocks, about=about)

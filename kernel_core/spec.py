@@ -119,6 +119,16 @@ class KernelSpec:
         return cls(**fields)
 
 
+def run_count_steps(total: int) -> list[int]:
+    """Return the run counts at which results of fewer runs are compared: 10, 20, 50, 100, … below `total`, then it.
+
+    >>> run_count_steps(59), run_count_steps(100), run_count_steps(4)
+    ([10, 20, 50, 59], [10, 20, 50, 100], [4])
+    """
+    round_numbers = [digit * 10**power for power in range(1, 9) for digit in (1, 2, 5)]
+    return [*(count for count in round_numbers if count < total), total]
+
+
 def example_name(split: Split, index: int) -> str:
     """Return an example's name in addresses, in tables and on the command line, such as test:123."""
     return f"{split}:{index}"

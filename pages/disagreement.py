@@ -24,7 +24,7 @@ with first_column:
     first = choose_similarity(results, "First similarity", "one")
 with second_column:
     second = choose_similarity(results, "Second similarity", "other", without=first)
-weighable = disagreement.can_weigh(first) and disagreement.can_weigh(second)
+weighable = disagreement.allows_weighted_vote(first) and disagreement.allows_weighted_vote(second)
 rule_names = [name for name, rule in RULES.items() if weighable or not rule.weighted]
 rule_name = vote_column.segmented_control(
     f"Vote of the nearest {results.spec.database_example}s",
@@ -63,7 +63,7 @@ of_class = "" if class_name == ANY_CLASS else class_name
 if of_class:
     table = table[table["query_label"] == results.class_names.index(of_class)]
 first_title, second_title = SIMILARITIES[first], SIMILARITIES[second]
-counts = disagreement.agreement(table)
+counts = disagreement.count_agreement(table)
 if not counts.total:
     st.info(f"No test example has the label {escape(of_class)}.", icon=":material/info:")
     st.stop()
@@ -78,7 +78,7 @@ with left:
             columns=[f"{second_title} right", f"{second_title} wrong"],
         ).map(lambda count: f"{count:,} ({count / counts.total:.1%})")
     )
-    st.markdown(disagreement.in_words(counts, first_title, second_title))
+    st.markdown(disagreement.describe_agreement(counts, first_title, second_title))
 with right:
     st.subheader("How often is the vote right, by number of neighbors?")
     st.vega_lite_chart(
@@ -94,7 +94,7 @@ with st.expander("All similarities as a table"):
         "class of the largest averaged logit."
     )
 
-ranking = disagreement.ranked(table, order)
+ranking = disagreement.select_examples(table, order)
 page_count = max(1, -(-len(ranking) // ROWS))
 order_titles = {
     ORDERS[0]: "the lists that share the fewest neighbors first",

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.pairs import confusion, of_labels
+from kernel_core.findings.pairs import count_label_pairs, with_label_pair
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.charts import Labels
@@ -28,14 +28,14 @@ if not len(all_conflicts):
     st.stop()
 
 pair_of: dict[str, Labels | None] = {EVERY_PAIR: None}
-pair_of |= pair_names(confusion(all_conflicts), results.class_names)
+pair_of |= pair_names(count_label_pairs(all_conflicts), results.class_names)
 name_of = {pair: name for name, pair in pair_of.items()}
 
 
 def conflicts_of(name: str) -> pd.DataFrame:
     """Return the conflicts of a pair of labels, by its name in the control."""
     pair = pair_of[name]
-    return of_labels(all_conflicts, *pair) if pair else all_conflicts
+    return with_label_pair(all_conflicts, *pair) if pair else all_conflicts
 
 
 def choose(pair: Labels | None) -> None:

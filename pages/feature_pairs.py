@@ -6,7 +6,7 @@ import streamlit as st
 from kernel_core.errors import NotBuilt
 from kernel_core.findings import pairs
 from kernel_core.report import pair_quality
-from kernel_core.spec import SIMILARITIES
+from kernel_core.spec import SIMILARITIES, run_count_steps
 from pages.ui import jobs, lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed
@@ -16,15 +16,15 @@ shell.guard()
 results = load.results()
 
 FEATURES = ("penultimate", "penultimate-euclidean")
-FEWER = (10, 20)  # numbers of runs to try the kernel with, beside all
-SHOWN = pairs.PAGE  # pairs drawn and counted per side
+STEPS = 2  # run counts to try the kernel with, beside all
+SHOWN = pairs.WINDOW  # pairs drawn and counted per side
 SHARES = {
     "same_label": "Same label",
     "nearest_by_pixels": "Nearest by Pixels too",
     "alike": "Alike",
     "confidence": "Ensemble's probability",
 }
-"""Number of `pair_quality.numbers_of` → its column."""
+"""Number of `pair_quality.describe_pairs` → its column."""
 
 st.header("Nearest pairs: kernel or features?")
 total = len(load.ranking(results.id, "kernel"))
@@ -34,7 +34,7 @@ if not has_features:
     neighbor_lists.say_no_features(results, "only the kernel's pairs are shown")
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
-    run_counts = {str(count): count for count in FEWER if count < all_runs} | {"all": all_runs}
+    run_counts = {str(count): count for count in run_count_steps(all_runs)[:-1][:STEPS]} | {"all": all_runs}
     chosen = st.segmented_control(
         "Kernel from first N runs",
         list(run_counts),
@@ -91,7 +91,7 @@ with right:
     for run_count, ranking in kernel_rankings.items():
         held = "not built"
         if ranking is not None:
-            held = f"{pairs.pairs_held(kernel_rankings[all_runs], ranking, SHOWN)} of {top}"
+            held = f"{pairs.count_shared_pairs(kernel_rankings[all_runs], ranking, SHOWN)} of {top}"
         runs = f"{run_count:,} (all)" if run_count == all_runs else f"{run_count:,}"
         rows.append({"Runs": runs, f"Of the kernel's {top} nearest pairs": held})
     st.dataframe(pd.DataFrame(rows), hide_index=True)

@@ -3,16 +3,16 @@
 import streamlit as st
 
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
-from kernel_core.findings.map_layout import NEIGHBORS, counts_of, directions
+from kernel_core.findings.map_layout import NEIGHBOR_COUNT, example_counts, search_directions
 from kernel_core.spec import parse_example
 from pages.ui import jobs, load, shell
 from pages.ui.components.map import show_map
 
 shell.guard()
 results = load.results()
-counts = counts_of(results.examples)
+counts = example_counts(results.examples)
 try:
-    directions(counts)  # raises where the examples are too few
+    search_directions(counts)  # raises where the examples are too few
     layout = load.map_of(results.id)
 except NotBuilt:
     jobs.offer_build(
@@ -53,8 +53,8 @@ if name:
 show_map(results, layout, selected)
 splits = "Rings are test examples, dots are training examples. " if counts[1] else ""
 st.caption(
-    f"{splits}UMAP places each example by its {NEIGHBORS} nearest by the kernel. Examples that lie together "
-    "are often similar, but **distances between far groups, their sizes and shapes mean nothing**. Two "
-    f"dimensions keep little: {layout.kept:.1%} of each example's {NEIGHBORS} nearest are also among its "
-    f"{NEIGHBORS} nearest on the map. The lines on hover lead to the true nearest."
+    f"{splits}UMAP places each example by its {NEIGHBOR_COUNT} nearest by the kernel. Examples that lie "
+    "together are often similar, but **distances between far groups, their sizes and shapes mean nothing**. "
+    f"Two dimensions keep little: {layout.share_kept:.1%} of each example's {NEIGHBOR_COUNT} nearest are "
+    f"also among its {NEIGHBOR_COUNT} nearest on the map. The lines on hover lead to the true nearest."
 )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from kernel_core.findings.pairs import passes
+from kernel_core.findings.pairs import select_pairs
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
@@ -48,7 +48,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
 stop_if_reversed(first, last)
 
 of_class = "" if class_name == ANY_CLASS else class_name
-kept = passes(pairs, kind, results.class_names.index(of_class) if of_class else None)
+kept = select_pairs(pairs, kind, results.class_names.index(of_class) if of_class else None)
 window = pairs[kept & pairs["rank"].between(first, last)]
 can_widen = not kept.all() and (first, last) != (1, total)
 text = f"**{len(window):,} pairs** of rank {first:,}–{last:,} (of {total:,})"

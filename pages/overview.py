@@ -3,15 +3,15 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.pairs import default_ranks
-from kernel_core.results.results import ACCURACY_TITLES, evaluation
+from kernel_core.findings.pairs import default_rank_window
+from kernel_core.results.accuracy import ACCURACY_TITLES, accuracies
 from kernel_core.spec import ADJECTIVES
 from pages.ui import charts, load, shell
 
 shell.guard()
 results = load.results()
 pairs = load.ranking(results.id, "kernel")
-accuracies = evaluation(results)
+accuracy = accuracies(results)
 
 st.header(f"{results.name}: which examples does the training process find similar?")
 neighbor = results.spec.database_example
@@ -28,8 +28,8 @@ if results.features_layer:
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Accuracy on the test set")
-    shown = {name: title for name, title in ACCURACY_TITLES.items() if accuracies[name] is not None}
-    table = pd.DataFrame({"title": list(shown.values()), "accuracy": [accuracies[name] for name in shown]})
+    shown = {name: title for name, title in ACCURACY_TITLES.items() if accuracy[name] is not None}
+    table = pd.DataFrame({"title": list(shown.values()), "accuracy": [accuracy[name] for name in shown]})
     table["text"] = [f"{value:.2%}" for value in table["accuracy"]]
     table["is_kernel"] = [name.startswith("kernel") for name in shown]
     st.altair_chart(charts.accuracies(table), alt="Accuracies; the table below has the same numbers")
@@ -42,7 +42,7 @@ with left:
     )
 with right:
     st.subheader(f"How near is the nearest {neighbor}?")
-    first, last = default_ranks(len(pairs))
+    first, last = default_rank_window(len(pairs))
     high, low = (float(pairs["similarity"].iloc[rank - 1]) for rank in (first, last))
     chart = charts.histogram(pairs["similarity"], low, high, f"kernel value of the nearest {neighbor}")
     st.altair_chart(chart, alt=f"Histogram of the similarity to the nearest {neighbor}")

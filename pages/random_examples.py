@@ -4,7 +4,7 @@ import random
 
 import streamlit as st
 
-from kernel_core.findings.disagreement import label_agreement, overlap
+from kernel_core.findings.disagreement import label_agreement, mean_overlap
 from kernel_core.findings.pairs import random_queries
 from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
@@ -67,7 +67,7 @@ with st.container(horizontal=True, gap="large"):
             width=260,
             help="Over all test examples.",
         )
-    common = overlap(compared["kernel"], compared[against], k)
+    common = mean_overlap(compared["kernel"], compared[against], k)
     st.metric(
         "Shared neighbors",
         f"{common:.1%}",

@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from kernel_core.findings.pairs import default_ranks, histogram, label_agreement_curve, window_length
+from kernel_core.findings.pairs import default_rank_window, histogram, label_agreement_curve, window_length
 from kernel_core.spec import SIMILARITIES
 from pages.ui import load, shell
 from pages.ui.components.threshold import DIGITS, threshold_chart
@@ -20,7 +20,7 @@ controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small
 with controls:
     by = choose_similarity(results, "Similarity", "by")
 pairs = load.ranking(results.id, by)
-first, _ = default_ranks(len(pairs))
+first, _ = default_rank_window(len(pairs))
 similarity_of_first = float(pairs["similarity"].iloc[first - 1])  # where the near-duplicates page begins
 default = math.floor(similarity_of_first * 10**DIGITS) / 10**DIGITS
 

@@ -19,11 +19,11 @@ from kernel_core.cli.options import (
 )
 from kernel_core.cli.tables import label_text, print_pairs, table_text
 from kernel_core.findings.pairs import (
-    default_ranks,
+    default_rank_window,
+    expand_neighbors,
     label_mismatches,
     nearest_pairs,
     rank_window,
-    with_neighbors,
 )
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
@@ -48,7 +48,7 @@ def pairs(results: Results, similarity: str, ranks: tuple[int, int] | None, csv_
     Example:  kernel-explorer pairs digits --ranks 1-20 --csv pairs.csv
     """
     ranking = nearest_pairs(results.neighbors_by(similarity), *results.labels)
-    first, last = ranks or default_ranks(len(ranking))
+    first, last = ranks or default_rank_window(len(ranking))
     print_pairs(rank_window(ranking, first, last), results.class_names, csv_file)
 
 
@@ -87,7 +87,7 @@ def failures(
     mismatches = label_mismatches(by_similarity, *results.labels)
     if len(mismatches) < top:
         click.echo(f"{len(mismatches)} label mismatch(es) in all", err=True)
-    table = with_neighbors(mismatches.head(top), by_similarity, results.labels[1], neighbor_count)
+    table = expand_neighbors(mismatches.head(top), by_similarity, results.labels[1], neighbor_count)
     print_pairs(table, results.class_names, csv_file)
 
 

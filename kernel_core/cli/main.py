@@ -26,7 +26,8 @@ from kernel_core.cli.report import report_command
 from kernel_core.cli.tables import label_text, print_accuracy, print_evaluation
 from kernel_core.cli.train import train
 from kernel_core.errors import KernelExplorerError
-from kernel_core.results.results import Results, class_evaluation, evaluation
+from kernel_core.results.accuracy import accuracies, class_accuracies
+from kernel_core.results.results import Results
 from kernel_core.sources import hub
 from kernel_core.sources.catalog import BUILT_IN
 from kernel_core.sources.source import SourceRequest
@@ -137,7 +138,7 @@ def evaluate(results: Results, as_json: bool) -> None:
     \b
     Example:  kernel-explorer evaluate digits --json
     """
-    accuracy, by_class = evaluation(results), class_evaluation(results)
+    accuracy, by_class = accuracies(results), class_accuracies(results)
     if as_json:
         spec = asdict(results.spec)
         variant = {name: spec[name] for name in ("query", "database", "transform", "classes")}

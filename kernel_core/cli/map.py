@@ -10,7 +10,7 @@ import pandas as pd
 from kernel_core.cli.options import csv_option, open_progress, source_options
 from kernel_core.cli.tables import write_csv
 from kernel_core.errors import NotBuilt
-from kernel_core.findings.map_layout import NEIGHBORS, ORDER, Map
+from kernel_core.findings.map_layout import NEIGHBOR_COUNT, SPLIT_ORDER, Map
 from kernel_core.progress import Progress
 from kernel_core.results.results import open_map
 from kernel_core.sources.source import SourceRequest
@@ -40,11 +40,11 @@ def lay_out_map(
     request = SourceRequest(source, run_count, files, precision=precision)
     with open_progress(progress_file) as progress:
         layout = _open_or_build_map(request, device, memory, progress)
-    counts = zip(layout.counts, ORDER, strict=True)
+    counts = zip(layout.counts, SPLIT_ORDER, strict=True)
     examples = " and ".join(f"{count:,} {ADJECTIVES[split]}" for count, split in counts if count)
     click.echo(
-        f"{request.name}: a map of {examples} examples; of each example's {NEIGHBORS} nearest by the kernel, "
-        f"{layout.kept:.1%} are among its {NEIGHBORS} nearest on the map"
+        f"{request.name}: a map of {examples} examples; of each example's {NEIGHBOR_COUNT} nearest by the "
+        f"kernel, {layout.share_kept:.1%} are among its {NEIGHBOR_COUNT} nearest on the map"
     )
     if csv_file is not None:
         write_csv(positions(layout), csv_file)

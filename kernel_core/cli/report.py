@@ -16,7 +16,7 @@ from kernel_core.cli.options import open_or_build, open_progress, source_options
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.report import pair_quality
-from kernel_core.report.report import Report, first_pairs, report_on
+from kernel_core.report.report import Report, first_pairs, make_report
 from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import ADJECTIVES, SIMILARITIES
@@ -69,7 +69,7 @@ def report_command(
         _refuse_unwritable(out)
     with open_progress(progress_file) as bars:
         opens = functools.partial(open_or_build, device=device, memory=memory, progress=bars)
-        report, results = report_on(request, runs, opens)
+        report, results = make_report(request, runs, opens)
     text = markdown(report)
     if out is not None:
         for path in _save(report, text, results, out):

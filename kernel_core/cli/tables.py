@@ -10,7 +10,7 @@ import pandas as pd
 
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
-from kernel_core.results.results import ACCURACY_TITLES
+from kernel_core.results.accuracy import ACCURACY_TITLES
 
 
 def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
@@ -44,7 +44,7 @@ def table_text(table: pd.DataFrame) -> str:
 def print_evaluation(accuracy: Mapping[str, float | None], offered: Collection[str]) -> None:
     """Print one line per accuracy, or the reason it is missing.
 
-    accuracy: what `evaluation` returns. offered: the similarities that the source has, asked for or not.
+    accuracy: what `accuracies` returns. offered: the similarities that the source has, asked for or not.
     """
     for key, title in ACCURACY_TITLES.items():
         similarity = key.partition("_")[0]

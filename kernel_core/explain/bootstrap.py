@@ -26,6 +26,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from kernel_core.explain.traces import ROUNDING, Traces, to_float32
+from kernel_core.spec import run_count_steps
 
 RESAMPLES = 200  # the ends of an interval differ from those of 2,000 by a twentieth of its width
 LEVEL = 95  # percent
@@ -68,59 +69,52 @@ def first_runs(runs: int, steps: list[int]) -> Weights:
     return Weights(((np.arange(runs) < ns[:, None]) / ns[:, None]).astype(np.float32), ns)
 
 
-def steps_of(runs: int) -> list[int]:
-    """10, 20, 50, 100, … runs, then all.
-
-    >>> steps_of(59), steps_of(100), steps_of(4)
-    ([10, 20, 50, 59], [10, 20, 50, 100], [4])
-    """
-    round_numbers = [m * 10**e for e in range(1, 9) for m in (1, 2, 5)]
-    return [n for n in round_numbers if n < runs] + [runs]
-
-
 @dataclass(frozen=True, eq=False)
-class Listed:
-    """The k nearest by the first `runs` runs: indices int64 (k,), values float64 (k,) never increasing."""
+class NeighborList:
+    """The k nearest by the first `run_count` runs: indices int64 (k,), values float64 (k,) never increasing."""
 
-    runs: int
+    run_count: int
     indices: Indices
     values: Floats
 
-    def shared_with(self, other: Listed) -> int:
+    def shared_count(self, other: NeighborList) -> int:
         """How many examples both name."""
         return len(np.intersect1d(self.indices, other.indices))
 
 
 @dataclass(frozen=True, eq=False)
-class Certainty:
-    """How sure the k nearest of one example are.
+class NeighborStability:
+    """How much the k nearest of one example depend on which runs there are.
 
-    lists: by 10, 20, 50, … runs, and by all last, to which the rest belongs. low, high: float64 (k,), the interval of
-    each value. rank_low, rank_high: int64 (k,), that of its rank, from 1, among `pool` examples. stays: float64 (k,),
-    the share of resamples in which it is among the k nearest.
+    lists: from 10, 20, 50, … runs, and last from all, whose neighbors the other fields describe.
+    low, high: float64 (k,), the interval of each neighbor's value.
+    rank_low, rank_high: int64 (k,), the interval of its rank, from 1, among `pool_size` examples.
+    stay_shares: float64 (k,), the share of resamples in which it is among the k nearest.
     """
 
-    lists: tuple[Listed, ...]
+    lists: tuple[NeighborList, ...]
     low: Floats
     high: Floats
     rank_low: Indices
     rank_high: Indices
-    stays: Floats
-    pool: int
-    resamples: int
+    stay_shares: Floats
+    pool_size: int
+    resample_count: int
 
     @property
-    def nearest(self) -> Listed:
+    def nearest(self) -> NeighborList:
         """By all runs."""
         return self.lists[-1]
 
 
-def how_sure(query: Floats, rows: Traces, k: int, *, exclude: int | None = None) -> Certainty:
+def neighbor_stability(
+    query: Floats, rows: Traces, k: int, *, exclude: int | None = None
+) -> NeighborStability:
     """How sure the k nearest of an example among `rows` are.
 
     query: (C, M), its row as kept. exclude: its own index, where it is among them. k: no more than the others.
     """
-    weights = resamples(rows.runs)
+    weights = resamples(rows.run_count)
     groups = -(-8 * query.size * RESAMPLES // OPERANDS)
     # Threads of our own: what lies between the products takes as long as they do, and those of OpenBLAS wait for
     # each other, which on a busy machine makes it 2 to 4 times slower.
@@ -133,7 +127,7 @@ def how_sure(query: Floats, rows: Traces, k: int, *, exclude: int | None = None)
     values, ranks = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))  # (k, B)
     low, high = interval(values)
     rank_low, rank_high = np.percentile(ranks, _ENDS, axis=1, method="nearest")
-    return Certainty(
+    return NeighborStability(
         lists, low, high, rank_low, rank_high, (ranks <= k).mean(1), len(pool), len(weights.values)
     )
 
@@ -221,10 +215,12 @@ class _Operands:
         return np.multiply(total, self.factor, out=total)
 
 
-def _lists(query: Floats, rows: Traces, k: int, exclude: int | None) -> tuple[tuple[Listed, ...], Singles]:
+def _lists(
+    query: Floats, rows: Traces, k: int, exclude: int | None
+) -> tuple[tuple[NeighborList, ...], Singles]:
     """The k nearest by every step of runs, and the values by all (N,)."""
-    steps = steps_of(rows.runs)
-    weights = first_runs(rows.runs, steps)
+    steps = run_count_steps(rows.run_count)
+    weights = first_runs(rows.run_count, steps)
     operands = _Operands.of(query, weights)
     blocks = _in_blocks(len(rows), lambda start, stop: operands.kernel(rows.values[start:stop]))
     values = np.concatenate(blocks)  # (N, steps)
@@ -236,7 +232,7 @@ def _lists(query: Floats, rows: Traces, k: int, exclude: int | None) -> tuple[tu
         candidates = np.sort(np.argpartition(-values[:, s], few - 1)[:few])
         exact = exact_kernel(query, rows.values[candidates].astype(np.float64), weights[s : s + 1])[:, 0]
         order = np.argsort(-exact, kind="stable")[:k]
-        found.append(Listed(n, candidates[order], exact[order]))
+        found.append(NeighborList(n, candidates[order], exact[order]))
     return tuple(found), values[:, -1]
 
 

@@ -21,33 +21,33 @@ Numbers = npt.NDArray[np.float64]
 class Explanation:
     """A pair's value taken apart.
 
-    a, b: float64 (C, M): the two examples' log-softmax, standardized over the runs. added: float64 (C, M): what each
+    a, b: float64 (C, M): the two examples' log-softmax, standardized over the runs. contributions: float64 (C, M): what each
     run adds to the value in each class.
     """
 
     a: Numbers
     b: Numbers
-    added: Numbers
+    contributions: Numbers
 
     @property
     def value(self) -> float:
         """The kernel's value, in [-1, 1)."""
-        return float(self.added.sum())
+        return float(self.contributions.sum())
 
     @property
     def by_class(self) -> Numbers:
         """What each class adds to the value: (C,); they add up to it."""
-        return np.asarray(self.added.sum(1))
+        return np.asarray(self.contributions.sum(1))
 
     @property
     def by_run(self) -> Numbers:
         """What each run adds to the value: (M,); they add up to it."""
-        return np.asarray(self.added.sum(0))
+        return np.asarray(self.contributions.sum(0))
 
     @property
     def correlations(self) -> Numbers:
         """Each class's Pearson correlation over the runs: (C,), in [-1, 1]; 0 for a class that does not vary."""
-        C, M = self.added.shape  # classes, runs
+        C, M = self.contributions.shape  # classes, runs
         return np.asarray(self.by_class * (C * M / (M - 1)))
 
 
@@ -56,6 +56,6 @@ def explain(a: Numbers, b: Numbers) -> Explanation:
     return Explanation(a, b, a * b / a.size)
 
 
-def most_influential(added: Numbers, count: int = 3) -> npt.NDArray[np.int64]:
+def most_influential_runs(added: Numbers, count: int = 3) -> npt.NDArray[np.int64]:
     """The runs that add or take away most, the largest first; of equals the lower. added: (M,), what each run adds."""
     return np.argsort(-np.abs(added), kind="stable")[:count]

@@ -30,7 +30,7 @@ class Alignment:
     equal: float
 
 
-def as_they_are(a: Image, b: Image) -> Alignment:
+def compare_unaligned(a: Image, b: Image) -> Alignment:
     """The two images without shift or mirror. Raises `RequestError` if they differ in size."""
     _refuse_unequal(a, b)
     return _measured(a, b, 0, 0, False, correlation(a, b))

@@ -52,7 +52,7 @@ class Vectors:
         return np.divide(rows - self.mean[wanted, None], norm, out=np.zeros_like(rows), where=norm > 0)
 
 
-def vectors_of(similarity: str, values: npt.NDArray[Any]) -> Vectors:
+def prepare_vectors(similarity: str, values: npt.NDArray[Any]) -> Vectors:
     """The vectors with their means and lengths, in one pass over them."""
     N = len(values)
     mean, norm = np.zeros(N), np.ones(N)
@@ -98,7 +98,7 @@ def similarities(query: Vectors, index: int, database: Vectors) -> npt.NDArray[n
     return found
 
 
-def exactly(query: Vectors, index: int, database: Vectors, others: Any) -> npt.NDArray[np.float64]:
+def exact_similarities(query: Vectors, index: int, database: Vectors, others: Any) -> npt.NDArray[np.float64]:
     """The similarity of query example `index` to these database examples, float64 (n,)."""
     row, rows = query.row(index), database.row(others)
     if query.similarity == "penultimate-euclidean":
@@ -128,7 +128,7 @@ def nearest(
         return np.empty(0, np.int32), np.empty(0, np.float32)
     least = np.partition(rough, len(rough) - k)[len(rough) - k]
     candidates = np.flatnonzero(rough >= least - _spare(query, least))
-    values = exactly(query, index, database, candidates)
+    values = exact_similarities(query, index, database, candidates)
     order = np.argsort(-values.astype(np.float32), kind="stable")[:k]  # equal values by index, as everywhere
     return candidates[order].astype(np.int32), values[order].astype(np.float32)
 
@@ -143,9 +143,9 @@ def rank_of(
     rough = similarities(query, index, database).astype(np.float64)
     if excludes_self:
         rough[index] = -np.inf
-    value = exactly(query, index, database, other)[0]
+    value = exact_similarities(query, index, database, other)[0]
     spare = _spare(query, value)
     unsure = np.flatnonzero(np.abs(rough - value) <= spare)
-    exact = exactly(query, index, database, unsure).astype(np.float32)
+    exact = exact_similarities(query, index, database, unsure).astype(np.float32)
     ahead = (exact > np.float32(value)) | ((exact == np.float32(value)) & (unsure < other))
     return int((rough > value + spare).sum() + ahead.sum()) + 1, float(value)

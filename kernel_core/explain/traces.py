@@ -12,7 +12,6 @@ little, would be rounded to one number.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +20,17 @@ from kernel_core.spec import Split
 
 # With these the interval of a value is 0.06 wide (synthetic logits, 10 classes), and CIFAR-10 takes 600 MB, which are
 # read in half a second; all its 20,000 published runs would take 24 GB.
-RUNS = 500
-BYTES = 4_000_000_000  # of both splits: fewer runs are kept of a source with very many examples or classes
+RUN_LIMIT = 500
+BYTE_LIMIT = (
+    4_000_000_000  # of both splits: fewer runs are kept of a source with very many examples or classes
+)
 # A spread below this, relative to the values, is what rounding to float16 can make of no spread at all.
 ROUNDING = 1e-3
 
 
-def runs_kept(runs: int, numbers: int) -> int:
-    """Of how many runs rows are kept, where each run has so many numbers (examples of both splits times classes)."""
-    return min(runs, RUNS, BYTES // (2 * numbers))
+def kept_run_count(run_count: int, numbers_per_run: int) -> int:
+    """Return how many of an ensemble's runs are kept; numbers_per_run: examples of both splits times classes."""
+    return min(run_count, RUN_LIMIT, BYTE_LIMIT // (2 * numbers_per_run))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +47,13 @@ class Traces:
         return len(self.values)
 
     @property
-    def classes(self) -> int:
+    def class_count(self) -> int:
         """C."""
         return int(self.values.shape[1])
 
     @property
-    def runs(self) -> int:
-        """M, of these rows; the ensemble may have more."""
+    def run_count(self) -> int:
+        """M, the number of runs kept; the ensemble may have more."""
         return int(self.values.shape[2])
 
     def raw(self, index: int) -> npt.NDArray[np.float64]:
@@ -90,8 +91,3 @@ def to_float32(values: npt.NDArray[np.float16], out: npt.NDArray[np.float32]) ->
     np.left_shift(bits, 13, out=bits)
     np.bitwise_and(bits, np.int32(-0x7000_0001), out=bits)
     return np.multiply(out, np.float32(2.0**112), out=out)
-
-
-def as_rows(split: Split, mapped: npt.NDArray[Any] | None) -> dict[Split, Traces]:
-    """The split's rows by its name, or nothing where there are none."""
-    return {} if mapped is None else {split: Traces(split, mapped)}

@@ -33,7 +33,7 @@ RULES = {"majority of 3": Rule(3, weighted=False), "weighted 20": Rule(20, weigh
 ORDERS = ("lowest overlap", "first right, second wrong", "first wrong, second right")
 
 
-def can_weigh(similarity: str) -> bool:
+def allows_weighted_vote(similarity: str) -> bool:
     """Whether a weighted vote makes sense: not by minus a distance, where no value is positive."""
     return similarity != "penultimate-euclidean"
 
@@ -46,7 +46,7 @@ def vote(
     The share is 0 where nothing has weight; the label is then 0. Fewer neighbors vote where fewer are kept. Raises
     `RequestError` for a weighted vote by minus a distance.
     """
-    if rule.weighted and not can_weigh(neighbors.spec.similarity):
+    if rule.weighted and not allows_weighted_vote(neighbors.spec.similarity):
         raise RequestError(
             f"A weighted vote was asked for by {neighbors.spec.similarity}, whose values are minus distances and have "
             "no weight; expected another similarity, or the majority vote."
@@ -91,7 +91,7 @@ def compare_votes(
     return pd.DataFrame(table)
 
 
-def ranked(table: pd.DataFrame, order: str) -> pd.DataFrame:
+def select_examples(table: pd.DataFrame, order: str) -> pd.DataFrame:
     """The rows of `compare_votes` that an order of `ORDERS` is about, the first to be looked at first.
 
     "lowest overlap" keeps all, by rising overlap; the other two keep the examples on which that one vote is right.
@@ -130,14 +130,14 @@ class Agreement:
         return _binomial(self.only_first, decided).pvalue if decided else 1.0
 
 
-def agreement(table: pd.DataFrame) -> Agreement:
+def count_agreement(table: pd.DataFrame) -> Agreement:
     """The counts of a table of `compare_votes`, or of some of its rows."""
     first, second = table["first_right"].to_numpy(), table["second_right"].to_numpy()
     counts = (first & second, first & ~second, ~first & second, ~first & ~second)
     return Agreement(*(int(count.sum()) for count in counts))
 
 
-def in_words(counts: Agreement, first: str, second: str) -> str:
+def describe_agreement(counts: Agreement, first: str, second: str) -> str:
     """Whether one vote is better than the other, and how sure that is; first, second: what the two are called."""
     decided = counts.only_first + counts.only_second
     if not decided:
@@ -186,7 +186,7 @@ def _scores(
     neighbors: Neighbors, labels: tuple[Labels, Labels], ks: tuple[int, ...]
 ) -> Iterator[tuple[Rule, int]]:
     """Each rule that applies to these neighbors, and on how many query examples it is right."""
-    for weighted in (False, True) if can_weigh(neighbors.spec.similarity) else (False,):
+    for weighted in (False, True) if allows_weighted_vote(neighbors.spec.similarity) else (False,):
         for k in ks:
             if k <= neighbors.k:
                 rule = Rule(k, weighted)
@@ -217,7 +217,7 @@ def label_agreement(
     return float((nearest == query_labels[queries][:, None]).mean())
 
 
-def overlap(first: Neighbors, second: Neighbors, k: int) -> float:
+def mean_overlap(first: Neighbors, second: Neighbors, k: int) -> float:
     """Overlap@k: the share of the k nearest neighbors that both similarities name, averaged over the queries."""
     a, b = first.indices[:, :k], second.indices[:, :k]
     return float((a[:, :, None] == b[:, None, :]).any(2).mean())

@@ -20,13 +20,13 @@ from kernel_core.progress import Progress, no_progress
 from kernel_core.records import Neighbors
 from kernel_core.spec import SPLITS, Split
 
-ORDER: tuple[Split, ...] = ("test", "train")  # of the points
-NEIGHBORS = (
+SPLIT_ORDER: tuple[Split, ...] = ("test", "train")  # of the points
+NEIGHBOR_COUNT = (
     15  # of each example, itself not counted: UMAP's default, and the number that peers draw maps with
 )
-SHOWN = 5  # neighbors kept with a map, to be drawn as lines
+LINE_COUNT = 5  # neighbors kept with a map, to be drawn as lines
 RECIPE: Mapping[str, Any] = {
-    "neighbors": NEIGHBORS, "distance": "sqrt(2 (1 - K))", "init": "diffusion", "min_dist": 0.3, "random_state": 0,
+    "neighbors": NEIGHBOR_COUNT, "distance": "sqrt(2 (1 - K))", "init": "diffusion", "min_dist": 0.3, "random_state": 0,
 }  # fmt: skip
 Indices = npt.NDArray[np.int32]
 Values = npt.NDArray[np.float32]
@@ -36,14 +36,14 @@ Values = npt.NDArray[np.float32]
 class Map:
     """Where each example lies, test examples first, then train examples.
 
-    xy: float32 (N1 + N2, 2), finite. nearest: int32 (N1 + N2, at most `SHOWN`), each point's nearest by the kernel,
-    as numbers of points. counts: N1 and N2. kept: how faithful it is, as `share_kept` says.
+    xy: float32 (N1 + N2, 2), finite. nearest: int32 (N1 + N2, at most `LINE_COUNT`), each point's nearest by the kernel,
+    as numbers of points. counts: N1 and N2. share_kept: how faithful it is, as the function `share_kept` says.
     """
 
     xy: npt.NDArray[np.float32]
     nearest: Indices
     counts: tuple[int, int]
-    kept: float
+    share_kept: float
 
     def __post_init__(self) -> None:
         assert self.xy.shape == (sum(self.counts), 2)
@@ -60,29 +60,33 @@ class Map:
         return ("test", point) if point < self.counts[0] else ("train", point - self.counts[0])
 
 
-def counts_of(examples: Mapping[Split, Sized]) -> tuple[int, int]:
+def example_counts(examples: Mapping[Split, Sized]) -> tuple[int, int]:
     """How many test and train examples there are, 0 of a split that the source lacks."""
     return len(examples.get("test", ())), len(examples.get("train", ()))
 
 
-def directions(counts: tuple[int, int]) -> list[tuple[Split, Split]]:
+def search_directions(counts: tuple[int, int]) -> list[tuple[Split, Split]]:
     """The searches that together name each example's neighbors among all: (query, database).
 
     counts: test and train examples. A split of one example is not searched for its own neighbors, having none; one
     that the source lacks is left out.
     Raises `RequestError` if there are too few examples to give each its neighbors.
     """
-    if sum(counts) <= NEIGHBORS:
+    if sum(counts) <= NEIGHBOR_COUNT:
         raise RequestError(
-            f"There are {sum(counts)} examples in all; a map shows each beside its {NEIGHBORS} nearest, so it takes "
-            f"at least {NEIGHBORS + 1}."
+            f"There are {sum(counts)} examples in all; a map shows each beside its {NEIGHBOR_COUNT} nearest, so it takes "
+            f"at least {NEIGHBOR_COUNT + 1}."
         )
-    size = dict(zip(ORDER, counts, strict=True))
-    return [(q, d) for q in ORDER for d in ORDER if size[q] and size[d] and (q != d or size[q] > 1)]
+    size = dict(zip(SPLIT_ORDER, counts, strict=True))
+    return [
+        (q, d) for q in SPLIT_ORDER for d in SPLIT_ORDER if size[q] and size[d] and (q != d or size[q] > 1)
+    ]
 
 
-def merge(found: Mapping[tuple[Split, Split], Neighbors], k: int = NEIGHBORS) -> tuple[Indices, Values]:
-    """Each example's k nearest among all of both splits, from the neighbors of each of the `directions`.
+def merge_neighbors(
+    found: Mapping[tuple[Split, Split], Neighbors], k: int = NEIGHBOR_COUNT
+) -> tuple[Indices, Values]:
+    """Each example's k nearest among all of both splits, from the neighbors of each of the `search_directions`.
 
     Returns indices int32 (N1 + N2, k), numbers of points, and values float32 (N1 + N2, k) descending, ties by lower
     number. Exact as long as each direction holds min(k, all there are) neighbors; no example is its own neighbor.
@@ -90,7 +94,7 @@ def merge(found: Mapping[tuple[Split, Split], Neighbors], k: int = NEIGHBORS) ->
     first = next(len(n.indices) for (query, _), n in found.items() if query == "test")
     offset = {"test": 0, "train": first}
     rows = []
-    for query in ORDER:
+    for query in SPLIT_ORDER:
         parts = [(offset[database], n) for (q, database), n in found.items() if q == query]
         if not parts:
             continue
@@ -182,7 +186,7 @@ def starting_points(indices: Indices, steps: int = 100) -> npt.NDArray[np.float3
 def share_kept(xy: npt.NDArray[np.float32], indices: Indices) -> float:
     """The share of each point's k neighbors that are among its k nearest on the map, averaged; in [0, 1].
 
-    xy: (N, 2). indices: (N, k), as `merge` gives them.
+    xy: (N, 2). indices: (N, k), as `merge_neighbors` gives them.
     """
     from scipy.spatial import KDTree
 
@@ -206,4 +210,4 @@ def _epochs_told(progress: Progress) -> dict[str, Any]:
     return {"file": Bar(), "bar_format": "{n}/{total}", "disable": False, "mininterval": 0.2}
 
 
-assert set(ORDER) == set(SPLITS)
+assert set(SPLIT_ORDER) == set(SPLITS)

@@ -12,7 +12,7 @@ from kernel_core.errors import RequestError
 from kernel_core.records import Neighbors
 
 Labels = npt.NDArray[np.int64]
-PAGE = 48  # pairs shown at a time; the dataset card shows 48 from rank 601 on
+WINDOW = 48  # pairs shown at a time; the dataset card shows 48 from rank 601 on
 CARD_RANK = 601
 
 
@@ -52,18 +52,20 @@ def _is_repeated(nearest: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     return repeated
 
 
-def default_ranks(count: int) -> tuple[int, int]:
+def default_rank_window(count: int) -> tuple[int, int]:
     """The window of ranks shown first: the card's 601–648, or as far down a shorter ranking.
 
-    >>> default_ranks(10_000), default_ranks(500), default_ranks(20)
+    >>> default_rank_window(10_000), default_rank_window(500), default_rank_window(20)
     ((601, 648), (31, 78), (1, 20))
     """
-    first = CARD_RANK if count >= CARD_RANK + PAGE - 1 else count * (CARD_RANK - 1) // 10_000 + 1
-    first = max(1, min(first, count - PAGE + 1))
-    return first, min(count, first + PAGE - 1)
+    first = CARD_RANK if count >= CARD_RANK + WINDOW - 1 else count * (CARD_RANK - 1) // 10_000 + 1
+    first = max(1, min(first, count - WINDOW + 1))
+    return first, min(count, first + WINDOW - 1)
 
 
-def passes(pairs: pd.DataFrame, labels: str = "all", of_class: int | None = None) -> npt.NDArray[np.bool_]:
+def select_pairs(
+    pairs: pd.DataFrame, labels: str = "all", of_class: int | None = None
+) -> npt.NDArray[np.bool_]:
     """Which pairs have the "same" or "different" labels, or "all"; and, if it is given, of_class as one of them. (n,)
 
     Raises `RequestError` for another word.
@@ -88,7 +90,7 @@ def rank_window(pairs: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
     return pairs.iloc[first - 1 : last]
 
 
-def pairs_held(pairs: pd.DataFrame, others: pd.DataFrame, top: int = PAGE) -> int:
+def count_shared_pairs(pairs: pd.DataFrame, others: pd.DataFrame, top: int = WINDOW) -> int:
     """How many of the first `top` pairs of a ranking, by both their examples, are among the first `top` of another."""
     names = ["query_index", "database_index"]
     return len(pairs.head(top)[names].merge(others.head(top)[names], on=names))
@@ -100,14 +102,14 @@ def label_mismatches(neighbors: Neighbors, query_labels: Labels, database_labels
     return pairs[pairs["query_label"] != pairs["database_label"]]
 
 
-def of_labels(mismatches: pd.DataFrame, query_label: int, database_label: int) -> pd.DataFrame:
+def with_label_pair(mismatches: pd.DataFrame, query_label: int, database_label: int) -> pd.DataFrame:
     """Those mismatches whose labels are these two class numbers, in this order."""
     return mismatches[
         (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
     ]
 
 
-def confusion(mismatches: pd.DataFrame) -> pd.DataFrame:
+def count_label_pairs(mismatches: pd.DataFrame) -> pd.DataFrame:
     """How often each pair of labels is among these mismatches, the most frequent first, then by label.
 
     Columns: query_label, database_label (class numbers), count (1 …); pairs that do not occur have no row.
@@ -116,8 +118,8 @@ def confusion(mismatches: pd.DataFrame) -> pd.DataFrame:
     return counts.sort_values(ascending=False, kind="stable").reset_index()
 
 
-def most_confused(counts: pd.DataFrame, classes: int, limit: int) -> list[int]:
-    """The labels with most mismatches, at most `limit`, in rising order; counts: of `confusion`.
+def most_mismatched_labels(counts: pd.DataFrame, classes: int, limit: int) -> list[int]:
+    """The labels with most mismatches, at most `limit`, in rising order; counts: of `pairs.count_label_pairs`.
 
     A mismatch counts for both its labels; of equal counts the smaller label goes first.
     """
@@ -127,7 +129,7 @@ def most_confused(counts: pd.DataFrame, classes: int, limit: int) -> list[int]:
     return sorted(np.argsort(-met, kind="stable")[:limit].tolist())
 
 
-def with_neighbors(
+def expand_neighbors(
     pairs: pd.DataFrame, neighbors: Neighbors, database_labels: Labels, count: int
 ) -> pd.DataFrame:
     """Each pair's row once for each of the query's `count` nearest database examples.

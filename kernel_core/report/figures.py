@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.findings.pairs import (
-    default_ranks,
+    default_rank_window,
+    expand_neighbors,
     label_mismatches,
     nearest_pairs,
     random_queries,
     rank_window,
-    with_neighbors,
 )
 from kernel_core.results.results import Results
 from kernel_core.spec import ADJECTIVES
@@ -171,9 +171,9 @@ def draw_all(results: Results, out: Path, *, seed: int = 0) -> list[Path]:
     """
     kernel = results.neighbors_by("kernel")
     pairs = nearest_pairs(kernel, *results.labels)
-    window = rank_window(pairs, *default_ranks(len(pairs)))
+    window = rank_window(pairs, *default_rank_window(len(pairs)))
     mismatches = label_mismatches(kernel, *results.labels).head(8)
-    table = with_neighbors(mismatches, kernel, results.labels[1], min(9, kernel.k))
+    table = expand_neighbors(mismatches, kernel, results.labels[1], min(9, kernel.k))
     try:
         out.mkdir(parents=True, exist_ok=True)
         paths = [out / "kernel_pairs_600_650.png", out / "random_pairs.png"]

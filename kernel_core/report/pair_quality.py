@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kernel_core.findings.pairs import default_ranks, nearest_pairs, rank_window
+from kernel_core.findings.pairs import default_rank_window, nearest_pairs, rank_window
 from kernel_core.results.results import Results
 from kernel_core.spec import SIMILARITIES
 
@@ -90,10 +90,10 @@ def windows(count: int) -> list[tuple[int, int]]:
     ([(1, 100), (1, 500), (601, 648)], [(1, 60), (4, 51)])
     """
     tops = [(1, min(top, count)) for top in TOPS]
-    return list(dict.fromkeys([*tops, default_ranks(count)]))
+    return list(dict.fromkeys([*tops, default_rank_window(count)]))
 
 
-def pair_numbers(results: Results) -> pd.DataFrame:
+def quality_table(results: Results) -> pd.DataFrame:
     """How the nearest pairs look, a row a similarity and window of ranks, then one of random confident pairs.
 
     Columns: similarity (its key; `RANDOM`), first and last (ranks; 0 for random pairs), pairs (how many),
@@ -102,7 +102,7 @@ def pair_numbers(results: Results) -> pd.DataFrame:
     same_label (share), confidence (the ensemble's in its prediction for the query example, mean).
     """
     rows = [
-        {"similarity": name, "first": first, "last": last, **numbers_of(results, pairs)}
+        {"similarity": name, "first": first, "last": last, **describe_pairs(results, pairs)}
         for name, first, last, pairs in _windows_of(results)
     ]
     return pd.DataFrame(rows)
@@ -117,8 +117,8 @@ def _windows_of(results: Results) -> Iterator[tuple[str, int, int, pd.DataFrame]
     yield RANDOM, 0, 0, random_confident_pairs(results, max(TOPS))
 
 
-def numbers_of(results: Results, pairs: pd.DataFrame) -> dict[str, float | int]:
-    """What `pair_numbers` says of these pairs, which have its columns of indices and labels; there is at least one."""
+def describe_pairs(results: Results, pairs: pd.DataFrame) -> dict[str, float | int]:
+    """What `quality_table` says of these pairs, which have its columns of indices and labels; there is at least one."""
     query, database = pairs["query_index"].to_numpy(), pairs["database_index"].to_numpy()
     images = (
         results.examples[results.query].images[query],

@@ -12,9 +12,10 @@ from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.findings.votes import knn_accuracy
 from kernel_core.report import pair_quality
-from kernel_core.results.results import Results, evaluation
+from kernel_core.results.accuracy import accuracies
+from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import ADJECTIVES, SIMILARITIES, Split
+from kernel_core.spec import ADJECTIVES, SIMILARITIES, Split, run_count_steps
 
 FIGURE_PAIRS = 24
 Opens = Callable[[SourceRequest], Results]
@@ -27,7 +28,7 @@ class Report:
     by_runs: a row a number of runs, columns runs, single, ensemble, kernel_knn3, kernel_weighted20, raw_kernel_knn3
     (logits without log_softmax), agreement (the share of test examples whose nearest by these runs is the one
     by all). examples: how many each split has. neighbor: what it is, in words. fixed: penultimate_knn3, penultimate_euclidean_knn3 and pixels_knn3, which do not depend on
-    the number of runs; None without features. layer and run: of the features. pairs: as `likeness.pair_numbers` says.
+    the number of runs; None without features. layer and run: of the features. pairs: as `likeness.quality_table` says.
     """
 
     name: str
@@ -57,8 +58,7 @@ def run_counts(asked: Sequence[int | None] | None, total: int) -> list[int]:
     ([10, 20, 50, 100, 200, 256], [5, 50, 59])
     """
     if asked is None:
-        steps = (digit * 10**power for power in range(1, 9) for digit in (1, 2, 5))
-        return [*(count for count in steps if count < total), total]
+        return run_count_steps(total)
     counts = sorted({total if count is None else count for count in asked})
     for count in counts:
         if not 2 <= count <= total:
@@ -69,7 +69,7 @@ def run_counts(asked: Sequence[int | None] | None, total: int) -> list[int]:
     return counts
 
 
-def report_on(
+def make_report(
     request: SourceRequest, asked: Sequence[int | None] | None, opens: Opens
 ) -> tuple[Report, Results]:
     """The report on a source, and its results by all runs; opens: how results come about, built or read.
@@ -88,7 +88,7 @@ def report_on(
         fixed=_fixed(whole),
         layer=whole.features_layer,
         run=whole.features_run,
-        pairs=pair_quality.pair_numbers(whole),
+        pairs=pair_quality.quality_table(whole),
     )
     return report, whole
 
@@ -101,14 +101,14 @@ def _rows(
         runs = None if count == len(whole.predictions.single) else count
         asked = replace(request, run_count=runs, similarities=("kernel",))
         found = whole if runs is None else opens(asked)
-        accuracy = evaluation(found)
+        accuracy = accuracies(found)
         nearest = found.neighbors_by("kernel").indices[:, 0]
         yield {
             **{
                 key: accuracy[key]
                 for key in ("runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20")
             },
-            "raw_kernel_knn3": evaluation(opens(replace(asked, transform="none")))["kernel_knn3"],
+            "raw_kernel_knn3": accuracies(opens(replace(asked, transform="none")))["kernel_knn3"],
             "agreement": float((nearest == by_all).mean()),
         }
 

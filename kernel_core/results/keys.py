@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kernel_core.errors import DataError, RequestError
-from kernel_core.explain import traces as rows
-from kernel_core.findings.map_layout import ORDER, RECIPE
+from kernel_core.explain import traces
+from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER
 from kernel_core.recipes import Training
 from kernel_core.results.store import Store, hash_files, key_of
 from kernel_core.sources import images
@@ -26,7 +26,7 @@ class Keys:
 
     specs: one a similarity that was asked for. each_class: whether the kernel of each class was asked for too.
     inputs: similarity → by content, what it is computed from; one for every similarity that the source gives.
-    rows: split → the key of what explains the kernel's values, which results can do without; empty for a variant.
+    traces: split → the key of what explains the kernel's values, which results can do without; empty for a variant.
     """
 
     source: Source
@@ -37,7 +37,7 @@ class Keys:
     each_class: bool
     inputs: Mapping[str, Mapping[str, Any]]
     trained: str | None  # the key of the ensemble, if it is trained here
-    rows: Mapping[Split, str]
+    traces: Mapping[Split, str]
     unproved: bool = False  # whether rows that half precision left in doubt are kept as they are
 
     def key(self, spec: KernelSpec) -> str:
@@ -64,7 +64,7 @@ class Keys:
     @property
     def map(self) -> str:
         """The key of the map of all examples by the kernel of these runs and all classes."""
-        order = [split for split in ORDER if split in self.source.images.splits]
+        order = [split for split in SPLIT_ORDER if split in self.source.images.splits]
         specs = [KernelSpec("kernel", q, d, run_count=self.run_count) for q in order for d in order]
         return key_of(
             {"kind": "map", "recipe": dict(RECIPE), "neighbors": [self.key(spec) for spec in specs]}
@@ -126,19 +126,19 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
         each_class=request.classes == "each",
         inputs=inputs,
         trained=trained,
-        rows=_row_keys(source.images.splits, request, logits_part),
+        traces=_trace_keys(source.images.splits, request, logits_part),
         unproved=request.precision == "fast",
     )
 
 
-def _row_keys(
+def _trace_keys(
     splits: tuple[Split, ...], request: SourceRequest, logits_part: Mapping[str, Any]
 ) -> dict[Split, str]:
     """The keys of the rows kept, the same for every number of runs beyond those kept."""
     if request.is_variant(splits) or request.similarities is not None:
         return {}
-    first = min(request.run_count or rows.RUNS, rows.RUNS)
-    content = {"kind": "rows", "input": logits_part, "runs": first, "bytes": rows.BYTES}
+    first = min(request.run_count or traces.RUN_LIMIT, traces.RUN_LIMIT)
+    content = {"kind": "rows", "input": logits_part, "runs": first, "bytes": traces.BYTE_LIMIT}
     return {split: key_of({**content, "split": split}) for split in splits}
 
 

@@ -15,9 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from kernel_core.errors import DataError, NotBuilt, RequestError
-from kernel_core.explain.traces import Traces, as_rows
+from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
-from kernel_core.findings.votes import knn_accuracy, weighted_knn_accuracy
 from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import Keys, plan_keys, refuse_unoffered
 from kernel_core.results.store import Store
@@ -33,7 +32,7 @@ class Results:
     predictions_of: split → what the ensemble says of it. neighbors: similarity's name → its neighbors, "kernel" being
     the variant asked for. class_neighbors: class → neighbors by the kernel of that class alone, empty unless each class
     was asked for. offered: every similarity that the source gives, asked for or not. Layer and run of the penultimate features are
-    empty where no neighbors by them were asked for. rows: what explains the kernel's values; empty where it was not
+    empty where no neighbors by them were asked for. traces: what explains the kernel's values; empty where it was not
     kept, by an older version or for want of space, or for a variant of the kernel.
     """
 
@@ -46,7 +45,7 @@ class Results:
     offered: tuple[str, ...]
     features_layer: str
     features_run: str
-    rows: Mapping[Split, Traces] = field(default_factory=dict)
+    traces: Mapping[Split, Traces] = field(default_factory=dict)
 
     @property
     def spec(self) -> KernelSpec:
@@ -111,7 +110,7 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
     store = store or Store()
     keys = plan_keys(open_source(request, offline=True), request, store)
     found = read_results(keys, store)
-    if complete and keys.rows and not found.rows:
+    if complete and keys.traces and not found.traces:
         raise NotBuilt(f"The rows of {keys.source.name} are not in the cache {store.root}.")
     return found
 
@@ -171,7 +170,7 @@ def read_results(keys: Keys, store: Store) -> Results:
         offered=keys.offered,
         features_layer=features.get("layer", ""),
         features_run=features.get("run", ""),
-        rows=_map_rows(keys, store),
+        traces=_map_traces(keys, store),
     )
 
 
@@ -192,12 +191,14 @@ def _read_neighbors(
     return found, features
 
 
-def _map_rows(keys: Keys, store: Store) -> dict[Split, Traces]:
+def _map_traces(keys: Keys, store: Store) -> dict[Split, Traces]:
     """The rows of every split, mapped; empty unless all are there."""
     found: dict[Split, Traces] = {}
-    for split, key in keys.rows.items():
-        found |= as_rows(split, store.map("rows", key, "rows"))
-    return found if len(found) == len(keys.rows) else {}
+    for split, key in keys.traces.items():
+        mapped = store.map("rows", key, "rows")
+        if mapped is not None:
+            found[split] = Traces(split, mapped)
+    return found if len(found) == len(keys.traces) else {}
 
 
 def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:
@@ -225,9 +226,9 @@ def read_vectors(
     keys = plan_keys(open_source(request, offline=True), request, store)
     refuse_unoffered(results.name, similarity, keys.offered)
     if similarity == "kernel":
-        if not results.rows:
+        if not results.traces:
             raise NotBuilt(f"The rows of {results.name} are not in the cache {store.root}.")
-        return {split: rows.values for split, rows in results.rows.items()}
+        return {split: rows.values for split, rows in results.traces.items()}
     if keys.trained is not None:
         entry = store.read("trained", keys.trained)
         if entry is None:
@@ -242,39 +243,3 @@ def read_vectors(
             f"{keys.source.features} cannot be read without torch ({error}); expected the tensors "
             f"{' and '.join(results.examples)} in float16 or float32, so save it again as such."
         ) from None
-
-
-ACCURACY_TITLES = {
-    "single": "One run, mean",
-    "ensemble": "Ensemble, averaged logits",
-    "kernel_knn3": "Kernel, 3 nearest",
-    "kernel_weighted20": "Kernel, 20 nearest, weighted by value⁴",
-    "penultimate_knn3": "Features (cosine), 3 nearest",
-    "pixels_knn3": "Pixels, 3 nearest",
-}
-"""Each accuracy of `evaluation` → its name shown to people."""
-
-
-def evaluation(results: Results) -> dict[str, float | int | None]:
-    """The accuracies on the query split, as fractions; None where there are no neighbors by that similarity.
-
-    Within one split an example is not its own neighbor: k-NN leaves it out.
-    """
-    predictions, labels = results.predictions, results.labels
-    accuracy: dict[str, float | int | None] = {
-        "runs": len(predictions.single),
-        "single": float(predictions.single.mean()),
-        "ensemble": float((predictions.predicted == labels[0]).mean()),
-    }
-    for similarity in ("kernel", "penultimate", "pixels"):
-        neighbors = results.neighbors.get(similarity)
-        accuracy[f"{similarity}_knn3"] = knn_accuracy(neighbors, *labels) if neighbors else None
-        if similarity == "kernel":
-            weighted = weighted_knn_accuracy(neighbors, *labels) if neighbors else None
-            accuracy["kernel_weighted20"] = weighted
-    return accuracy
-
-
-def class_evaluation(results: Results) -> dict[int, float]:
-    """Class → the accuracy of the 3 nearest by the kernel of that class alone; empty unless each was asked for."""
-    return {c: knn_accuracy(neighbors, *results.labels) for c, neighbors in results.class_neighbors.items()}

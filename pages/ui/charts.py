@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from kernel_core.findings.pairs import most_confused
+from kernel_core.findings.pairs import most_mismatched_labels
 from kernel_core.spec import SIMILARITIES
 from pages.ui.wording import ENSEMBLE
 
@@ -168,10 +168,10 @@ def confusion(
 ) -> alt.LayerChart:
     """Draw the counts of label conflicts as a heat map of the `LIMIT` labels that have the most.
 
-    counts: of `pairs.confusion`. names: of the classes. start: the pair of labels selected at first; the
-    selection is named cell. dark: whether the page is.
+    counts: of `pairs.count_label_pairs`. names: of the classes. start: the pair of labels selected at
+    first; the selection is named cell. dark: whether the page is.
     """
-    labels = most_confused(counts, len(names), LIMIT)
+    labels = most_mismatched_labels(counts, len(names), LIMIT)
     fields = ["query_label", "database_label"]
     rows = counts[counts["query_label"].isin(labels) & counts["database_label"].isin(labels)]
     name_of = dict(enumerate(names))

@@ -62,7 +62,7 @@ def choose_ranks(total: int) -> tuple[int, int]:
     The first may be above the last: `stop_if_reversed` says so. In the address they are `first` and `last`,
     the same on every page.
     """
-    default_first, default_last = pairs.default_ranks(total)
+    default_first, default_last = pairs.default_rank_window(total)
     first = st.number_input(
         "First rank", 1, total, default_first, key="first", bind="query-params", width=130
     )

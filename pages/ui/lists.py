@@ -16,7 +16,7 @@ import streamlit as st
 
 from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
-from kernel_core.findings.pairs import confusion, of_labels, passes, random_queries
+from kernel_core.findings.pairs import count_label_pairs, random_queries, select_pairs, with_label_pair
 from kernel_core.results.results import Results
 from kernel_core.spec import SIMILARITIES, Split, example_name
 from pages.ui import links, load
@@ -41,7 +41,7 @@ class Ranked:
 def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> Ranked:
     pairs = load.ranking(results.id, by)
     label = results.class_names.index(of_class) if of_class else None
-    kept = pairs[passes(pairs, labels or "all", label)]
+    kept = pairs[select_pairs(pairs, labels or "all", label)]
     filters = _filters(f"{labels} labels" if labels else "", escape(of_class))
     title = f"near-duplicates by {SIMILARITIES[by]}{filters}"
     return Ranked(results.query, kept["query_index"].to_numpy(), title, by)
@@ -50,8 +50,8 @@ def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> R
 def _label_conflicts(results: Results, by: str, labels: str) -> Ranked:
     conflicts = load.mismatches(results.id, by)
     if labels:
-        pair = pair_names(confusion(conflicts), results.class_names)[labels]
-        conflicts = of_labels(conflicts, *pair)
+        pair = pair_names(count_label_pairs(conflicts), results.class_names)[labels]
+        conflicts = with_label_pair(conflicts, *pair)
     title = f"label conflicts by {SIMILARITIES[by]}{_filters(escape(labels))}"
     return Ranked(results.query, conflicts["query_index"].to_numpy(), title, by)
 
@@ -62,7 +62,7 @@ def _disagreement(
     table = load.votes(results.id, first, second, rule, int(k))
     if of_class:
         table = table[table["query_label"] == results.class_names.index(of_class)]
-    indices = disagreement.ranked(table, order)["query_index"].to_numpy()
+    indices = disagreement.select_examples(table, order)["query_index"].to_numpy()
     title = f"{order}, by {SIMILARITIES[first]} and {SIMILARITIES[second]}{_filters(rule, escape(of_class))}"
     return Ranked(results.query, indices, title, first)
 

@@ -20,10 +20,10 @@ from PIL import Image
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment, on_demand
 from kernel_core.explain.image_alignment import Alignment
-from kernel_core.explain.on_demand import Vectors, vectors_of
+from kernel_core.explain.on_demand import Vectors, prepare_vectors
 from kernel_core.findings import disagreement
 from kernel_core.findings.map_layout import Map
-from kernel_core.findings.pairs import confusion, label_mismatches, nearest_pairs, rank_window
+from kernel_core.findings.pairs import count_label_pairs, label_mismatches, nearest_pairs, rank_window
 from kernel_core.report import pair_quality
 from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.results.store import Store
@@ -152,7 +152,7 @@ def confusion_chart(
     results_id: str, similarity: str, start: charts.Labels | None, dark: bool
 ) -> charts.Specification:
     """Return the matrix of label conflicts. start: the pair of labels selected at first. dark: the theme."""
-    counts = confusion(mismatches(results_id, similarity))
+    counts = count_label_pairs(mismatches(results_id, similarity))
     return charts.confusion(counts, by_id[results_id].class_names, start, dark=dark).to_dict()
 
 
@@ -172,21 +172,21 @@ def accuracy_table(results_id: str) -> pd.DataFrame:
 def pair_numbers(
     results_id: str, similarity: str, run_count: int, first: int, last: int
 ) -> dict[str, float | int]:
-    """Return the numbers of `pair_quality.numbers_of` for a window of ranks.
+    """Return the numbers of `pair_quality.describe_pairs` for a window of ranks.
 
     run_count: number of runs that the kernel is from; for other similarities, all.
     """
     shown = by_id[results_id]
     from_all = run_count == len(shown.predictions.single)
     pairs = ranking(results_id, similarity) if from_all else ranking_by_runs(results_id, run_count)
-    return pair_quality.numbers_of(shown, rank_window(pairs, first, last))
+    return pair_quality.describe_pairs(shown, rank_window(pairs, first, last))
 
 
 @st.cache_data(max_entries=20)
 def random_numbers(results_id: str, count: int) -> dict[str, float | int]:
-    """Return the numbers of `pair_quality.numbers_of` for random confident pairs."""
+    """Return the numbers of `pair_quality.describe_pairs` for random confident pairs."""
     shown = by_id[results_id]
-    return pair_quality.numbers_of(shown, pair_quality.random_confident_pairs(shown, count))
+    return pair_quality.describe_pairs(shown, pair_quality.random_confident_pairs(shown, count))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -213,7 +213,7 @@ def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
     # environment may name another one.
     opened_by, store = _opened_by[results_id]
     by_split = read_vectors(opened_by, by_id[results_id], similarity, store)
-    return {split: vectors_of(similarity, values) for split, values in by_split.items()}
+    return {split: prepare_vectors(similarity, values) for split, values in by_split.items()}
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
@@ -262,4 +262,4 @@ def alignments(
 ) -> tuple[Alignment, Alignment]:
     """Return how alike two images are as they are, and with b aligned to a by up to `reach` pixels."""
     first, second = (by_id[results_id].examples[split].images[index] for split, index in (a, b))
-    return image_alignment.as_they_are(first, second), image_alignment.align(first, second, reach)
+    return image_alignment.compare_unaligned(first, second), image_alignment.align(first, second, reach)

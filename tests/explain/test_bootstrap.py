@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from kernel_core.explain import bootstrap
-from kernel_core.explain.bootstrap import exact_kernel, how_sure, pair_interval, resamples, steps_of
+from kernel_core.explain.bootstrap import exact_kernel, neighbor_stability, pair_interval, resamples
 from kernel_core.explain.traces import Traces
+from kernel_core.spec import run_count_steps
 from tests.support import oracle
 from tests.support.planted import kept
 
@@ -45,31 +46,31 @@ def test_intervals_and_ranks_are_those_of_a_slow_bootstrap(planted):
     test, train = kept(planted.test, "test"), kept(planted.train)
     weights = resamples(24)
     for i in (0, 4, 12):
-        found = how_sure(test.raw(i), train, 6)
+        found = neighbor_stability(test.raw(i), train, 6)
         slow = slow_bootstrap(planted.test[:, i : i + 1], planted.train, drawn(weights))
         expected = np.percentile(slow[found.nearest.indices], (2.5, 97.5), axis=1)
         np.testing.assert_allclose([found.low, found.high], expected, atol=1e-3)
         ranks = np.array([slow_ranks(slow, j) for j in found.nearest.indices])
-        np.testing.assert_allclose(found.stays, (ranks <= 6).mean(1), atol=0.011)  # 2 of 200
+        np.testing.assert_allclose(found.stay_shares, (ranks <= 6).mean(1), atol=0.011)  # 2 of 200
         ends = np.percentile(ranks, (2.5, 97.5), axis=1, method="nearest")
         assert np.abs(found.rank_low - ends[0]).max() <= 1
         assert np.abs(found.rank_high - ends[1]).max() <= 2
-        assert found.pool == 130
+        assert found.pool_size == 130
 
 
 def test_lists_are_those_of_the_first_runs(planted):
     test, train = kept(planted.test, "test"), kept(planted.train)
-    found = how_sure(test.raw(3), train, 5)
-    assert [listed.runs for listed in found.lists] == [10, 20, 24]
+    found = neighbor_stability(test.raw(3), train, 5)
+    assert [listed.run_count for listed in found.lists] == [10, 20, 24]
     for listed in found.lists:
-        kernel = oracle.kernel(planted.test[: listed.runs, 3:4], planted.train[: listed.runs])
+        kernel = oracle.kernel(planted.test[: listed.run_count, 3:4], planted.train[: listed.run_count])
         oracle.assert_neighbors(listed.indices[None], listed.values[None], kernel, 1e-3)
-    assert found.nearest.shared_with(found.nearest) == 5
+    assert found.nearest.shared_count(found.nearest) == 5
 
 
 def test_interval_of_a_pair_is_that_of_its_row(planted):
     test, train = kept(planted.test, "test"), kept(planted.train)
-    found = how_sure(test.raw(4), train, 3)
+    found = neighbor_stability(test.raw(4), train, 3)
     j = int(found.nearest.indices[0])
     assert pair_interval(test.raw(4), train.raw(j)) == pytest.approx((found.low[0], found.high[0]), abs=1e-5)
 
@@ -88,9 +89,9 @@ def test_exact_duplicate_always_stays_first():
     rng = np.random.default_rng(2)
     values = correlated(rng, 30, 400, 4, rho=0.6)
     values[:, 250] = values[:, 0]
-    found = how_sure(as_rows(values).raw(0), as_rows(values[:, 1:]), 1)
+    found = neighbor_stability(as_rows(values).raw(0), as_rows(values[:, 1:]), 1)
     assert found.nearest.indices.tolist() == [249]
-    assert (found.stays[0], found.rank_low[0], found.rank_high[0]) == (1, 1, 1)
+    assert (found.stay_shares[0], found.rank_low[0], found.rank_high[0]) == (1, 1, 1)
     assert found.low[0] == pytest.approx(29 / 30, abs=1e-4)
 
 
@@ -98,19 +99,19 @@ def test_equal_examples_are_ordered_by_index_in_every_list_and_resample():
     rng = np.random.default_rng(3)
     values = rng.normal(size=(25, 700, 3))
     values[:, [600, 20, 310]] = values[:, [0]] + 0.1 * rng.normal(size=(25, 1, 3))
-    found = how_sure(as_rows(values).raw(0), as_rows(values[:, 1:]), 2)
+    found = neighbor_stability(as_rows(values).raw(0), as_rows(values[:, 1:]), 2)
     assert all(listed.indices.tolist() == [19, 309] for listed in found.lists)
     assert found.rank_high.tolist() == [1, 2]
-    assert found.stays.tolist() == [1, 1]
+    assert found.stay_shares.tolist() == [1, 1]
 
 
 def test_example_is_not_its_own_neighbor():
     rng = np.random.default_rng(4)
     rows = as_rows(rng.normal(size=(20, 50, 3)))
-    found = how_sure(rows.raw(7), rows, 49, exclude=7)
+    found = neighbor_stability(rows.raw(7), rows, 49, exclude=7)
     for listed in found.lists:
         assert sorted([*listed.indices.tolist(), 7]) == list(range(50))
-    assert (found.pool, found.stays.min()) == (49, 1)
+    assert (found.pool_size, found.stay_shares.min()) == (49, 1)
 
 
 @pytest.mark.parametrize("runs", [2, 3, 4, 5])
@@ -118,8 +119,8 @@ def test_two_to_five_runs(runs):
     rng = np.random.default_rng(5)
     logits = rng.normal(size=(runs, 30, 4)).astype(np.float16)
     rows = kept(logits)
-    found = how_sure(rows.raw(0), rows, 5, exclude=0)
-    assert [listed.runs for listed in found.lists] == [runs]
+    found = neighbor_stability(rows.raw(0), rows, 5, exclude=0)
+    assert [listed.run_count for listed in found.lists] == [runs]
     slow = slow_bootstrap(logits[:, :1], logits, drawn(resamples(runs)))
     expected = np.percentile(slow[found.nearest.indices], (2.5, 97.5), axis=1)
     np.testing.assert_allclose([found.low, found.high], expected, atol=2e-3)
@@ -131,11 +132,11 @@ def test_constant_class_and_example_contribute_nothing():
     values[:, 5:, 1] = 3.0  # class 1 does not vary, but in the first few
     values[:, 9] = 1.0
     rows = Traces("train", (values - np.median(values, axis=0)).transpose(1, 2, 0).astype(np.float16))
-    found = how_sure(rows.raw(0), rows, 39, exclude=0)
+    found = neighbor_stability(rows.raw(0), rows, 39, exclude=0)
     assert np.isfinite(found.low).all()
     assert found.nearest.values[found.nearest.indices.tolist().index(9)] == 0
     assert np.abs(found.nearest.values[np.isin(found.nearest.indices, range(5, 40))]).max() <= 0.5
-    nothing = how_sure(rows.raw(9), rows, 3, exclude=9)
+    nothing = neighbor_stability(rows.raw(9), rows, 3, exclude=9)
     assert nothing.nearest.values.tolist() == [0, 0, 0]
     assert nothing.nearest.indices.tolist() == [0, 1, 2]
 
@@ -156,25 +157,25 @@ def test_class_that_varies_in_some_resamples_alone_is_as_in_float64():
 def test_pool_of_the_nearest_gives_what_the_whole_database_does(monkeypatch):
     rng = np.random.default_rng(8)
     rows = as_rows(correlated(rng, 80, 1_500, 3, rho=0.35))
-    whole = how_sure(rows.raw(0), rows, 5, exclude=0)
+    whole = neighbor_stability(rows.raw(0), rows, 5, exclude=0)
     monkeypatch.setattr(bootstrap, "WORK", 3 * 3 * 80 * 200 * 500)
-    pooled = how_sure(rows.raw(0), rows, 5, exclude=0)
-    assert (whole.pool, pooled.pool) == (1_499, 500)
-    np.testing.assert_allclose(pooled.stays, whole.stays, atol=0.005)
+    pooled = neighbor_stability(rows.raw(0), rows, 5, exclude=0)
+    assert (whole.pool_size, pooled.pool_size) == (1_499, 500)
+    np.testing.assert_allclose(pooled.stay_shares, whole.stay_shares, atol=0.005)
     np.testing.assert_array_equal(pooled.low, whole.low)
 
 
 def test_weights_in_groups_change_nothing(monkeypatch):
     rng = np.random.default_rng(9)
     rows = as_rows(rng.normal(size=(20, 60, 3)))
-    whole = how_sure(rows.raw(0), rows, 5, exclude=0)
+    whole = neighbor_stability(rows.raw(0), rows, 5, exclude=0)
     monkeypatch.setattr(bootstrap, "OPERANDS", 30_000)
-    grouped = how_sure(rows.raw(0), rows, 5, exclude=0)
+    grouped = neighbor_stability(rows.raw(0), rows, 5, exclude=0)
     np.testing.assert_allclose(grouped.low, whole.low, atol=1e-6)
-    np.testing.assert_allclose(grouped.stays, whole.stays, atol=0.005)
+    np.testing.assert_allclose(grouped.stay_shares, whole.stay_shares, atol=0.005)
 
 
 def test_steps_are_round_numbers_then_all():
-    assert steps_of(59) == [10, 20, 50, 59]
-    assert steps_of(1_000) == [10, 20, 50, 100, 200, 500, 1_000]
-    assert steps_of(4) == [4]
+    assert run_count_steps(59) == [10, 20, 50, 59]
+    assert run_count_steps(1_000) == [10, 20, 50, 100, 200, 500, 1_000]
+    assert run_count_steps(4) == [4]

@@ -7,7 +7,7 @@ import pytest
 
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain import traces
-from kernel_core.explain.contributions import explain, most_influential
+from kernel_core.explain.contributions import explain, most_influential_runs
 from kernel_core.pipeline import build
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
@@ -25,7 +25,7 @@ def test_classes_and_runs_add_up_to_the_value_of_the_cache(built):
     neighbors = built.neighbors_by("kernel")
     for i in range(40):
         for j, value in zip(neighbors.indices[i, :5], neighbors.values[i, :5], strict=True):
-            found = explain(built.rows["test"].standardized(i), built.rows["train"].standardized(int(j)))
+            found = explain(built.traces["test"].standardized(i), built.traces["train"].standardized(int(j)))
             assert found.value == pytest.approx(value, abs=3e-4)
             assert found.by_class.sum() == pytest.approx(found.value, abs=1e-12)
             assert found.by_run.sum() == pytest.approx(found.value, abs=1e-12)
@@ -34,7 +34,7 @@ def test_classes_and_runs_add_up_to_the_value_of_the_cache(built):
 def test_correlations_are_those_of_corrcoef_on_the_raw_logits(built, planted):
     test, train = oracle.log_softmax(planted.test), oracle.log_softmax(planted.train)
     for i, j in [(0, 100), (4, 64), (12, 33)]:
-        found = explain(built.rows["test"].standardized(i), built.rows["train"].standardized(j))
+        found = explain(built.traces["test"].standardized(i), built.traces["train"].standardized(j))
         expected = [np.corrcoef(test[:, i, c], train[:, j, c])[0, 1] for c in range(5)]
         np.testing.assert_allclose(found.correlations, np.array(expected, dtype=float), atol=1e-3)
         M = len(test)
@@ -76,8 +76,8 @@ def test_run_that_matters_most_is_named():
     logits[11] += 8 * np.eye(4)[2]  # in run 11, both examples are surer of class 2
     found = kept(logits.astype(np.float16))
     pair = explain(found.standardized(0), found.standardized(1))
-    assert most_influential(pair.by_run)[0] == 11
-    assert most_influential(np.array([1.0, -3.0, 3.0, 2.0]), 2).tolist() == [1, 2]
+    assert most_influential_runs(pair.by_run)[0] == 11
+    assert most_influential_runs(np.array([1.0, -3.0, 3.0, 2.0]), 2).tolist() == [1, 2]
 
 
 def test_float16_becomes_float32_exactly():
@@ -89,19 +89,19 @@ def test_float16_becomes_float32_exactly():
 
 
 def test_first_runs_alone_are_kept_where_there_are_more(source_folder, cache, planted, monkeypatch):
-    monkeypatch.setattr(traces, "RUNS", 10)
+    monkeypatch.setattr(traces, "RUN_LIMIT", 10)
     built = build(SourceRequest(str(source_folder)))
-    assert {found.runs for found in built.rows.values()} == {10}
-    pair = explain(built.rows["test"].standardized(2), built.rows["train"].standardized(5))
+    assert {kept.run_count for kept in built.traces.values()} == {10}
+    pair = explain(built.traces["test"].standardized(2), built.traces["train"].standardized(5))
     expected = oracle.kernel(planted.test[:10], planted.train[:10])[2, 5]
     assert pair.value == pytest.approx(expected, abs=1e-3)
 
 
 def test_few_runs_are_kept_of_a_large_source():
-    assert traces.runs_kept(59, 600_000) == 59
-    assert traces.runs_kept(20_000, 600_000) == 500
-    assert traces.runs_kept(500, 60_000 * 100) == 333
-    assert traces.runs_kept(500, 1_330_000 * 1_000) < 2
+    assert traces.kept_run_count(59, 600_000) == 59
+    assert traces.kept_run_count(20_000, 600_000) == 500
+    assert traces.kept_run_count(500, 60_000 * 100) == 333
+    assert traces.kept_run_count(500, 1_330_000 * 1_000) < 2
 
 
 def test_results_of_an_older_cache_open_without_rows_and_build_adds_them(source_folder, cache, built):
@@ -111,19 +111,19 @@ def test_results_of_an_older_cache_open_without_rows_and_build_adds_them(source_
             entry.path.unlink()
     request = SourceRequest(str(source_folder))
     found = open_results(request)
-    assert found.rows == {}
+    assert found.traces == {}
     assert found.id == built.id
     with pytest.raises(NotBuilt):
         open_results(request, complete=True)
     steps = []
     again = build(request, progress=lambda step, *_: steps.append(step))
     assert set(steps) == {"checking the source's files", "keeping train outputs", "keeping test outputs"}
-    np.testing.assert_array_equal(again.rows["test"].values, built.rows["test"].values)
+    np.testing.assert_array_equal(again.traces["test"].values, built.traces["test"].values)
     assert old["neighbors"].exists()
 
 
 def test_variants_keep_no_rows(source_folder, cache):
-    assert build(SourceRequest(str(source_folder), query="train")).rows == {}
+    assert build(SourceRequest(str(source_folder), query="train")).traces == {}
     assert not [entry for entry in Store().entries() if entry.kind == "rows"]
 
 
@@ -135,5 +135,5 @@ def test_full_disk_leaves_results_without_rows(source_folder, cache, monkeypatch
     with caplog.at_level(logging.WARNING):
         found = build(SourceRequest(str(source_folder)))
     assert "No space left" in caplog.text
-    assert found.rows == {}
+    assert found.traces == {}
     assert len(found.neighbors) == 4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import RequestError
-from kernel_core.explain.image_alignment import Alignment, align, as_they_are, overlapping
+from kernel_core.explain.image_alignment import Alignment, align, compare_unaligned, overlapping
 
 rng = np.random.default_rng(3)
 
@@ -57,7 +57,7 @@ def test_as_they_are_counts_equal_pixels():
     a = image(4, 4)
     b = a.copy()
     b[0, 0, 1] ^= 8  # one channel of one of 16 pixels
-    found = as_they_are(a, b)
+    found = compare_unaligned(a, b)
     assert found.equal == pytest.approx(15 / 16)
     assert found.difference == pytest.approx(8 / 48)
 

@@ -42,7 +42,7 @@ def test_neighbors_and_ranks_are_those_of_the_whole_matrix(similarity, block, mo
     a, b = MADE[similarity](30), MADE[similarity](80)
     b[40] = b[3]  # equal values stand in the order of their indices
     b[50] = a[7]
-    query, database = on_demand.vectors_of(similarity, a), on_demand.vectors_of(similarity, b)
+    query, database = on_demand.prepare_vectors(similarity, a), on_demand.prepare_vectors(similarity, b)
     whole = oracle(similarity, a, b)
     for i in range(30):
         indices, values = on_demand.nearest(query, i, database, 12, excludes_self=False)
@@ -60,12 +60,12 @@ def test_neighbors_and_ranks_are_those_of_the_whole_matrix(similarity, block, mo
 
 @pytest.mark.parametrize("similarity", MADE)
 def test_an_example_is_never_its_own_neighbor(similarity):
-    vectors = on_demand.vectors_of(similarity, MADE[similarity](20))
+    vectors = on_demand.prepare_vectors(similarity, MADE[similarity](20))
     for i in range(20):
         indices, _ = on_demand.nearest(vectors, i, vectors, 50, excludes_self=True)
         assert sorted(indices.tolist()) == [j for j in range(20) if j != i]
         assert on_demand.rank_of(vectors, i, vectors, int(indices[0]), excludes_self=True)[0] == 1
-    alone = on_demand.vectors_of(similarity, MADE[similarity](1))
+    alone = on_demand.prepare_vectors(similarity, MADE[similarity](1))
     assert len(on_demand.nearest(alone, 0, alone, 5, excludes_self=True)[0]) == 0
 
 
@@ -73,9 +73,9 @@ def test_vectors_without_length_are_similar_to_nothing():
     values = np.zeros((3, 2, 2, 3), np.uint8)
     values[1] = 7  # constant: no correlation
     values[2] = rng.integers(0, 256, (2, 2, 3))
-    vectors = on_demand.vectors_of("pixels", values)
+    vectors = on_demand.prepare_vectors("pixels", values)
     np.testing.assert_allclose(on_demand.similarities(vectors, 2, vectors), [0, 0, 1], atol=1e-6)
-    assert on_demand.exactly(vectors, 1, vectors, [0, 1, 2]).tolist() == [0, 0, 0]
+    assert on_demand.exact_similarities(vectors, 1, vectors, [0, 1, 2]).tolist() == [0, 0, 0]
 
 
 def test_on_demand_is_what_the_build_kept(source_folder, cache):
@@ -83,7 +83,7 @@ def test_on_demand_is_what_the_build_kept(source_folder, cache):
     results = build(request)
     for similarity in ("penultimate", "penultimate-euclidean", "pixels"):
         raw = read_vectors(request, results, similarity)
-        vectors = {split: on_demand.vectors_of(similarity, raw[split]) for split in SPLITS}
+        vectors = {split: on_demand.prepare_vectors(similarity, raw[split]) for split in SPLITS}
         kept = results.neighbors_by(similarity)
         for i in range(0, 40, 3):
             indices, values = on_demand.nearest(vectors["test"], i, vectors["train"], 50, excludes_self=False)
@@ -95,7 +95,7 @@ def test_on_demand_kernel_is_the_builds_but_for_float16(source_folder, cache, pl
     request = SourceRequest(str(source_folder))
     results = build(request)
     raw, kept = read_vectors(request, results, "kernel"), results.neighbors_by("kernel")
-    vectors = {split: on_demand.vectors_of("kernel", raw[split]) for split in SPLITS}
+    vectors = {split: on_demand.prepare_vectors("kernel", raw[split]) for split in SPLITS}
     for i in range(40):
         indices, values = on_demand.nearest(vectors["test"], i, vectors["train"], 50, excludes_self=False)
         np.testing.assert_allclose(values, kept.values[i], atol=1e-3)

@@ -8,7 +8,7 @@ import pytest
 from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement, pairs
 from kernel_core.findings.disagreement import ORDERS, RULES, Rule
-from kernel_core.findings.pairs import confusion, label_mismatches, most_confused
+from kernel_core.findings.pairs import count_label_pairs, label_mismatches, most_mismatched_labels
 from kernel_core.records import Neighbors, Predictions
 from kernel_core.spec import KernelSpec
 
@@ -99,17 +99,20 @@ def test_orders_are_stated_and_repeat(pair, labels, order):
         if wanted:
             clear = round(row.first_share + row.second_share, 9)
             expected.append((row.overlap if order == "lowest overlap" else 0, -clear, row.query_index))
-    ranked = disagreement.ranked(table, order)
+    ranked = disagreement.select_examples(table, order)
     assert len(expected) > 3
     assert ranked["query_index"].tolist() == [index for _, _, index in sorted(expected)]
     shuffled = table.sample(frac=1, random_state=0)
-    assert disagreement.ranked(shuffled, order)["query_index"].tolist() == ranked["query_index"].tolist()
+    assert (
+        disagreement.select_examples(shuffled, order)["query_index"].tolist()
+        == ranked["query_index"].tolist()
+    )
 
 
 def test_order_without_a_name_is_refused(pair, labels):
     table = disagreement.compare_votes(*pair, labels, rule=RULES["majority of 3"], k=4)
     with pytest.raises(RequestError, match="known: lowest overlap"):
-        disagreement.ranked(table, "highest")
+        disagreement.select_examples(table, "highest")
 
 
 def test_agreement_counts_and_mcnemar(pair, labels):
@@ -118,7 +121,7 @@ def test_agreement_counts_and_mcnemar(pair, labels):
     for i in range(QUERIES):
         right = [vote_by_hand(n, i, labels[1], 3, False)[0] == labels[0][i] for n in pair]
         counts[{(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}[tuple(right)]] += 1
-    found = disagreement.agreement(table)
+    found = disagreement.count_agreement(table)
     assert [found.both, found.only_first, found.only_second, found.neither] == counts
     assert found.total == QUERIES
     b, c = counts[1], counts[2]
@@ -166,10 +169,10 @@ def test_one_class_leaves_nothing_to_disagree_on():
     table = disagreement.compare_votes(
         random_neighbors(1), random_neighbors(2), labels, rule=Rule(3, weighted=False), k=3
     )
-    found = disagreement.agreement(table)
+    found = disagreement.count_agreement(table)
     assert (found.both, found.p_value) == (QUERIES, 1.0)
-    assert disagreement.ranked(table, ORDERS[1]).empty
-    assert disagreement.ranked(table, ORDERS[2]).empty
+    assert disagreement.select_examples(table, ORDERS[1]).empty
+    assert disagreement.select_examples(table, ORDERS[2]).empty
 
 
 def test_confusion_counts_the_mismatches_by_hand(pair, labels):
@@ -179,15 +182,15 @@ def test_confusion_counts_the_mismatches_by_hand(pair, labels):
         cell = int(labels[0][i]), int(labels[1][pair[0].indices[i, 0]])
         if cell[0] != cell[1]:
             counts[cell] = counts.get(cell, 0) + 1
-    found = confusion(mismatches)
+    found = count_label_pairs(mismatches)
     assert {
         (row.query_label, row.database_label): row.count for row in found.itertuples(index=False)
     } == counts
     assert found["count"].tolist() == sorted(counts.values(), reverse=True)
     met = {label: sum(n for cell, n in counts.items() if label in cell) for label in range(CLASSES)}
     expected = sorted(sorted(met, key=lambda label: (-met[label], label))[:2])
-    assert most_confused(found, CLASSES, 2) == expected
-    assert most_confused(found, CLASSES, 20) == list(range(CLASSES))
+    assert most_mismatched_labels(found, CLASSES, 2) == expected
+    assert most_mismatched_labels(found, CLASSES, 20) == list(range(CLASSES))
 
 
 def test_pairs_held_counts_equal_pairs_not_equal_queries(labels):
@@ -196,10 +199,10 @@ def test_pairs_held_counts_equal_pairs_not_equal_queries(labels):
     other[:, [0, 1]] = other[:, [1, 0]]  # the same queries in the same order, each with another neighbor
     second = Neighbors(first.spec, other, first.values)
     all_runs, fewer = (pairs.nearest_pairs(n, *labels) for n in (first, second))
-    assert pairs.pairs_held(all_runs, all_runs, 48) == 48
-    assert pairs.pairs_held(all_runs, fewer, 48) == 0
+    assert pairs.count_shared_pairs(all_runs, all_runs, 48) == 48
+    assert pairs.count_shared_pairs(all_runs, fewer, 48) == 0
     half = Neighbors(
         first.spec, np.where(np.arange(QUERIES)[:, None] < 30, first.indices, other), first.values
     )
     expected = int((all_runs["query_index"].head(48) < 30).sum())
-    assert pairs.pairs_held(all_runs, pairs.nearest_pairs(half, *labels), 48) == expected
+    assert pairs.count_shared_pairs(all_runs, pairs.nearest_pairs(half, *labels), 48) == expected

@@ -9,9 +9,9 @@ from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings import map_layout
 from kernel_core.findings.map_layout import (
     Map,
-    directions,
     layout,
-    merge,
+    merge_neighbors,
+    search_directions,
     share_kept,
     starting_points,
     upright,
@@ -31,7 +31,7 @@ def searched(rows, counts, k=20):
     start = {"test": 0, "train": counts[0]}
     size = dict(zip(("test", "train"), counts, strict=True))
     found = {}
-    for query, database in directions(counts):
+    for query, database in search_directions(counts):
         part = products[start[query] :, start[database] :][: size[query], : size[database]].copy()
         if query == database:
             np.fill_diagonal(part, -np.inf)
@@ -47,7 +47,7 @@ def test_merged_neighbors_are_the_nearest_of_all(counts):
     rows = np.random.default_rng(0).integers(-2, 3, (sum(counts), 4)).astype(float)  # few values: many ties
     rows[5], rows[-1] = rows[0], rows[0]  # duplicates within a split and across
     found, products = searched(rows, counts)
-    indices, values = merge(found)
+    indices, values = merge_neighbors(found)
     np.fill_diagonal(products, -np.inf)
     oracle.assert_exact_order(indices, products)
     np.testing.assert_array_equal(values, np.take_along_axis(products, indices.astype(int), 1))
@@ -56,10 +56,10 @@ def test_merged_neighbors_are_the_nearest_of_all(counts):
 
 
 def test_too_few_examples_are_refused():
-    assert len(directions((6, 10))) == 4
-    assert directions((1, 40)) == [("test", "train"), ("train", "test"), ("train", "train")]
+    assert len(search_directions((6, 10))) == 4
+    assert search_directions((1, 40)) == [("test", "train"), ("train", "test"), ("train", "train")]
     with pytest.raises(RequestError, match=r"15 examples in all; .* at least 16"):
-        directions((5, 10))
+        search_directions((5, 10))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def clusters():
     of = np.repeat([0, 1, 2], 80)
     rows = 4 * np.eye(3, 12)[of] + rng.normal(size=(240, 12))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return *merge(searched(rows, (60, 180))[0]), of
+    return *merge_neighbors(searched(rows, (60, 180))[0]), of
 
 
 def test_layout_separates_planted_clusters_each_time_alike_and_tells_its_progress(clusters):
@@ -140,7 +140,7 @@ def test_map_of_a_source_is_built_of_its_exact_neighbors_and_cached(
     whole = oracle.kernel(both, both)
     np.fill_diagonal(whole, -np.inf)
     values = np.take_along_axis(whole, built.nearest.astype(int), 1)
-    np.testing.assert_allclose(values, -np.sort(-whole, axis=1)[:, : map_layout.SHOWN], atol=1e-5)
+    np.testing.assert_allclose(values, -np.sort(-whole, axis=1)[:, : map_layout.LINE_COUNT], atol=1e-5)
     for i, j in planted.exact.items():
         assert built.example(int(built.nearest[i, 0])) == ("train", j)
     monkeypatch.setattr(map_layout, "layout", None)

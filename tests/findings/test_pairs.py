@@ -5,11 +5,11 @@ import pytest
 
 from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import (
-    default_ranks,
+    default_rank_window,
+    expand_neighbors,
     label_mismatches,
     nearest_pairs,
     rank_window,
-    with_neighbors,
 )
 from kernel_core.pipeline import build
 from kernel_core.sources.source import SourceRequest
@@ -49,14 +49,14 @@ def test_planted_mismatch_is_the_first_failure(results):
 def test_failures_list_each_neighbor_at_its_position(results):
     neighbors = results.neighbors_by("kernel")
     mismatches = label_mismatches(neighbors, *results.labels).head(2)
-    table = with_neighbors(mismatches, neighbors, results.labels[1], 9)
+    table = expand_neighbors(mismatches, neighbors, results.labels[1], 9)
     assert table["position"].tolist() == [*range(1, 10), *range(1, 10)]
     for row in table.itertuples():
         assert row.database_index == neighbors.indices[row.query_index, row.position - 1]
         assert row.similarity == neighbors.values[row.query_index, row.position - 1]
         assert row.database_label == results.labels[1][row.database_index]
     with pytest.raises(RequestError, match="ask for 1 to 50"):
-        with_neighbors(mismatches, neighbors, results.labels[1], 51)
+        expand_neighbors(mismatches, neighbors, results.labels[1], 51)
 
 
 @pytest.mark.parametrize("window", [(0, 5), (5, 4), (1, 41), (41, 50)])
@@ -71,4 +71,4 @@ def test_ranks_beyond_the_end_are_refused(results, window):
     [(10_000, (601, 648)), (648, (601, 648)), (647, (39, 86)), (500, (31, 78)), (48, (1, 48)), (3, (1, 3))],
 )
 def test_default_window_is_the_cards_or_scaled(count, window):
-    assert default_ranks(count) == window
+    assert default_rank_window(count) == window

@@ -8,7 +8,7 @@ import torch
 
 from kernel_core.ensembles import predictions
 from kernel_core.ensembles.predictions import RUNS_AT_A_TIME, predict
-from kernel_core.findings.disagreement import label_agreement, overlap
+from kernel_core.findings.disagreement import label_agreement, mean_overlap
 from kernel_core.findings.pairs import random_queries
 from kernel_core.findings.votes import knn_accuracy, knn_vote, weighted_knn_accuracy
 from kernel_core.records import Ensemble, Neighbors
@@ -97,8 +97,8 @@ def test_overlap_and_label_agreement():
     spec = KernelSpec("kernel", k=2)
     a = Neighbors(spec, np.array([[0, 1], [2, 3]], np.int32), np.zeros((2, 2), np.float32))
     b = Neighbors(spec, np.array([[1, 0], [3, 4]], np.int32), np.zeros((2, 2), np.float32))
-    assert overlap(a, b, 2) == pytest.approx(3 / 4)
-    assert overlap(a, b, 1) == 0.0
+    assert mean_overlap(a, b, 2) == pytest.approx(3 / 4)
+    assert mean_overlap(a, b, 1) == 0.0
     labels = np.array([5, 5, 6, 5, 6])
     assert label_agreement(a, np.array([5, 6]), labels, 2) == pytest.approx(3 / 4)
     assert label_agreement(a, np.array([5, 6]), labels, 2, np.array([1])) == pytest.approx(1 / 2)

@@ -11,7 +11,8 @@ import torch
 
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.pipeline import build
-from kernel_core.results.results import evaluation, open_results
+from kernel_core.results.accuracy import accuracies
+from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.search import topk
 from kernel_core.sources.source import SourceRequest
@@ -139,7 +140,7 @@ def test_source_without_features_has_kernel_and_pixels(source_folder, cache):
     (source_folder / "source.toml").write_text(text.split("[features]")[0])
     results = build(SourceRequest(str(source_folder)))
     assert list(results.neighbors) == ["kernel", "pixels"]
-    assert evaluation(results)["penultimate_knn3"] is None
+    assert accuracies(results)["penultimate_knn3"] is None
     with pytest.raises(RequestError, match="name their file under"):
         results.neighbors_by("penultimate")
 

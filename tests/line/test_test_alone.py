@@ -13,7 +13,8 @@ from kernel_core.findings import map_layout
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
-from kernel_core.results.results import class_evaluation, evaluation, open_results
+from kernel_core.results.accuracy import accuracies, class_accuracies
+from kernel_core.results.results import open_results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.sources.source_toml import read_source_file
 from kernel_core.spec import SIMILARITIES
@@ -62,7 +63,7 @@ def test_neighbors_are_other_test_examples_and_agree_with_the_oracle(alone, plan
     np.fill_diagonal(whole, -np.inf)
     found = results.neighbors_by("kernel")
     oracle.assert_neighbors(found.indices, found.values, whole, 1e-6)
-    assert set(results.rows) == {"test"}
+    assert set(results.traces) == {"test"}
     assert open_results(SourceRequest(str(alone)), complete=True).id == results.id
 
 
@@ -72,8 +73,8 @@ def test_it_says_what_the_whole_source_says_of_its_test_split(tmp_path, planted,
     request = SourceRequest(str(whole), database="test", classes="each")
     expected, found = build(request), build(SourceRequest(str(alone), classes="each"))
     np.testing.assert_array_equal(found.neighbors["kernel"].indices, expected.neighbors["kernel"].indices)
-    assert evaluation(found) == evaluation(expected)
-    assert class_evaluation(found) == class_evaluation(expected)
+    assert accuracies(found) == accuracies(expected)
+    assert class_accuracies(found) == class_accuracies(expected)
     assert list(build(SourceRequest(str(alone))).neighbors) == list(SIMILARITIES)
 
 
@@ -164,9 +165,9 @@ def test_map_is_of_the_test_examples(alone, cache, no_umap):
 
 
 def test_directions_leave_out_a_split_that_is_not_there():
-    assert map_layout.directions((40, 0)) == [("test", "test")]
+    assert map_layout.search_directions((40, 0)) == [("test", "test")]
     with pytest.raises(RequestError, match="at least 16"):
-        map_layout.directions((15, 0))
+        map_layout.search_directions((15, 0))
 
 
 def test_random_confident_pairs_are_never_an_example_with_itself(alone, cache):

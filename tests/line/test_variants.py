@@ -8,7 +8,7 @@ import pytest
 
 from kernel_core import pipeline
 from kernel_core.errors import NotBuilt, RequestError
-from kernel_core.findings.pairs import label_mismatches, nearest_pairs, with_neighbors
+from kernel_core.findings.pairs import expand_neighbors, label_mismatches, nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
 from kernel_core.report import figures
@@ -143,7 +143,7 @@ def test_within_one_split_each_pair_stands_once(ask):
         if neighbors.indices[pair.database_index, 0] == pair.query_index:
             assert pair.query_index < pair.database_index
     mismatches = label_mismatches(neighbors, *results.labels).head(3)
-    table = with_neighbors(mismatches, neighbors, results.labels[1], 4)
+    table = expand_neighbors(mismatches, neighbors, results.labels[1], 4)
     assert (results.labels[0][table["query_index"]] == table["query_label"]).all()
     assert (results.labels[1][table["database_index"]] == table["database_label"]).all()
 

@@ -21,7 +21,8 @@ from kernel_core.networks.training import Order, train_features, train_folder, t
 from kernel_core.pipeline import build
 from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Diverged, Training, run_seed
 from kernel_core.records import ExampleSet
-from kernel_core.results.results import evaluation, open_results
+from kernel_core.results.accuracy import accuracies
+from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources import images
 from kernel_core.sources.catalog import DIGITS_TRAINING, find_images
@@ -65,7 +66,7 @@ def test_digits_are_as_many_as_promised_and_stratified(digits):
 
 def test_accuracies_reach_those_of_the_trial(digits):
     """95.2% each, 96.6% averaged, 98.6% by kernel 3-NN; half a percent is one run's luck on 500 examples."""
-    accuracy = evaluation(digits)
+    accuracy = accuracies(digits)
     assert accuracy["single"] > 0.945
     assert accuracy["ensemble"] > 0.96
     assert accuracy["kernel_knn3"] > 0.98

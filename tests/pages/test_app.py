@@ -5,7 +5,7 @@ import pytest
 from kernel_core.findings.disagreement import label_agreement
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, random_queries, rank_window
 from kernel_core.pipeline import build
-from kernel_core.results.results import evaluation
+from kernel_core.results.accuracy import accuracies
 from kernel_core.sources.source import SourceRequest
 from pages.ui import load
 from pages.ui.components.gallery import tile_size
@@ -19,7 +19,7 @@ def test_overview_shows_what_is_loaded_and_the_accuracies(digits):
     assert [metric.value for metric in app.metric] == ["1,297", "500", "10", "8 × 8", "256"]
     table = app.dataframe[0].value
     shown = dict(zip(table["Prediction by"], table["Accuracy"], strict=True))
-    accuracy = evaluation(digits)
+    accuracy = accuracies(digits)
     assert shown["Kernel, 3 nearest"] == f"{accuracy['kernel_knn3']:.2%}"
     assert shown["Ensemble, averaged logits"] == f"{accuracy['ensemble']:.2%}"
     assert len(shown) == 6

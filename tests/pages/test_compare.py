@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from kernel_core.findings import disagreement
-from kernel_core.findings.pairs import confusion, label_mismatches, most_confused, nearest_pairs, rank_window
+from kernel_core.findings.pairs import (
+    count_label_pairs,
+    label_mismatches,
+    most_mismatched_labels,
+    nearest_pairs,
+    rank_window,
+)
 from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
 from kernel_core.results.results import open_kernel_neighbors
@@ -26,7 +32,7 @@ def ids(app, key):
 
 def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):
     app = open_page("disagreement")
-    table = disagreement.ranked(digits_table(digits), "lowest overlap")
+    table = disagreement.select_examples(digits_table(digits), "lowest overlap")
     assert ids(app, "disagreement") == table["query_index"].tolist()[:10]
     row = table.iloc[0]
     shown = cells(app, "disagreement")[0]
@@ -59,21 +65,21 @@ def test_disagreement_counts_of_the_address(digits):
         order="first wrong, second right",
     )
     table = digits_table(digits, first="pixels", second="penultimate", vote="weighted 20")
-    counts = disagreement.agreement(table)
+    counts = disagreement.count_agreement(table)
     shown = app.table[0].value.to_numpy().ravel().tolist()
     assert [int(cell.split()[0]) for cell in shown] == [
         counts.both, counts.only_first, counts.only_second, counts.neither
     ]  # fmt: skip
     assert f"Pixels on {counts.only_first}" in text_of(app)
     assert f"{counts.only_second} test examples" in " ".join(each.value for each in app.subheader)
-    ranked = disagreement.ranked(table, "first wrong, second right")
+    ranked = disagreement.select_examples(table, "first wrong, second right")
     if len(ranked):
         assert ids(app, "disagreement") == ranked["query_index"].tolist()[:10]
 
 
 def test_disagreement_of_one_class_counts_that_class_alone(digits):
     app = open_page("disagreement", of_class="8")
-    counts = disagreement.agreement(digits_table(digits).query("query_label == 8"))
+    counts = disagreement.count_agreement(digits_table(digits).query("query_label == 8"))
     assert f"of {counts.total} examples" in text_of(app) or "no example on which just one" in text_of(app)
     assert {cell["groups"][0]["tiles"][0]["label"] for cell in cells(app, "disagreement")} == {"8"}
 
@@ -123,7 +129,7 @@ def test_feature_pairs_show_both_rankings_of_one_window(digits):
         query = int(window["query_index"].iloc[0])
         confidence = digits.predictions.confidence[query]
         assert cells(app, key)[0]["groups"][0]["tiles"][0]["note"].startswith(f"{confidence:.0%} ")
-    numbers = pair_quality.numbers_of(digits, window)
+    numbers = pair_quality.describe_pairs(digits, window)
     row = app.dataframe[0].value.iloc[1]
     assert row["By"] == "Features (Euclidean)"
     assert row["Pixel correlation"] == f"{numbers['pixel_correlation']:.2f}"
@@ -198,7 +204,7 @@ def test_disagreement_between_labels_that_hold_no_majority(source_folder, plante
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
     results = build(SourceRequest(str(source_folder)))
     app = open_page("disagreement")
-    counts = disagreement.agreement(digits_table(results))
+    counts = disagreement.count_agreement(digits_table(results))
     assert counts.neither > 20
     assert app.table[0].value.iloc[1, 1].startswith(f"{counts.neither} ")
 
@@ -210,7 +216,7 @@ def drawn(app):
 
 def test_confusion_cell_of_the_address_is_marked(digits):
     by = "penultimate"
-    counts = confusion(label_mismatches(digits.neighbors_by(by), *digits.labels))
+    counts = count_label_pairs(label_mismatches(digits.neighbors_by(by), *digits.labels))
     query, database, count = (int(value) for value in counts.iloc[0])
     name = f"{digits.class_names[query]} ≠ {digits.class_names[database]}"
     app = open_page("failure_modes", by=by, labels_differ=name)
@@ -227,11 +233,11 @@ def test_confusion_of_few_and_many_long_classes(classes):
     rng = np.random.default_rng(0)
     query = rng.integers(0, classes, 3000)
     database = (query + rng.integers(1, classes, 3000)) % classes
-    counts = confusion(pd.DataFrame({"query_label": query, "database_label": database}))
+    counts = count_label_pairs(pd.DataFrame({"query_label": query, "database_label": database}))
     names = [f"{'a class with a long name ' * 4}{c} \"'\\" for c in range(classes)]
     spec = charts.confusion(counts, names, None, dark=False).to_dict()
     axis = spec["layer"][0]["encoding"]["y"]
-    assert axis["scale"]["domain"] == most_confused(counts, classes, 20)
+    assert axis["scale"]["domain"] == most_mismatched_labels(counts, classes, 20)
     assert len(axis["scale"]["domain"]) == min(classes, 20)
     assert axis["axis"]["labelLimit"] <= 150
     assert spec["height"] < 1000

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from kernel_core.findings import disagreement, pairs
-from kernel_core.findings.pairs import confusion, label_mismatches, of_labels, random_queries
+from kernel_core.findings.pairs import count_label_pairs, label_mismatches, random_queries, with_label_pair
 from pages.ui import lists, load
 from tests.support.app import cells, digits_table, open_page, text_of
 
@@ -52,10 +52,10 @@ def test_next_is_the_pages_next(digits, page, query, key, named):
 
 def test_next_follows_a_pair_of_labels(digits):
     mismatches = label_mismatches(digits.neighbors_by("penultimate"), *digits.labels)
-    query, database, count = (int(value) for value in confusion(mismatches).iloc[0])
+    query, database, count = (int(value) for value in count_label_pairs(mismatches).iloc[0])
     name = f"{digits.class_names[query]} ≠ {digits.class_names[database]}"
     shown = cells(open_page("failure_modes", by="penultimate", labels_differ=name), "failures")
-    expected = of_labels(mismatches, query, database)["query_index"].tolist()
+    expected = with_label_pair(mismatches, query, database)["query_index"].tolist()
     asked = query_of(shown[0]["groups"][0]["tiles"][0]["href"])
     assert asked == {"example": f"test:{expected[0]}", "list": f"failure_modes:penultimate:{name}"}
     app = open_page("example", **asked)
@@ -70,7 +70,7 @@ def test_list_goes_on_beyond_what_the_page_shows(digits):
     here = lists.place(digits, "test", ranking[77], "near_duplicates:kernel")
     assert (here.position, here.total, here.next) == (78, 500, f"test:{ranking[78]}")
     table = digits_table(digits, second="pixels")
-    order = disagreement.ranked(table, "lowest overlap")["query_index"].tolist()
+    order = disagreement.select_examples(table, "lowest overlap")["query_index"].tolist()
     app = open_page("example", example=f"test:{order[9]}", list=GOOD)
     assert "#10 of 500 in lowest overlap, by Kernel and Pixels, majority of 3" in text_of(app)
     app.get_by_key("next").click().run()

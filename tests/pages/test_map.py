@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from kernel_core.findings.pairs import default_ranks, nearest_pairs
+from kernel_core.findings.pairs import default_rank_window, nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.results.keys import plan_keys
 from kernel_core.results.results import open_results
@@ -64,7 +64,7 @@ def test_threshold_is_taken_from_the_address_and_belongs_to_its_similarity(sourc
     app.get_by_key("by").set_value("pixels").run()
     assert not app.exception
     pixels = nearest_pairs(source.neighbors_by("pixels"), *source.labels)
-    first, _ = default_ranks(40)
+    first, _ = default_rank_window(40)
     expected = pixels["similarity"].iloc[first - 1]
     assert data_of(app, "threshold_chart")["threshold"] == pytest.approx(expected, abs=1e-4)
     app.get_by_key("threshold").set_value(-5.0).run()

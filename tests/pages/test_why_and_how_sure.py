@@ -11,8 +11,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from kernel_core.explain import traces
-from kernel_core.explain.bootstrap import how_sure
-from kernel_core.explain.contributions import explain, most_influential
+from kernel_core.explain.bootstrap import neighbor_stability
+from kernel_core.explain.contributions import explain, most_influential_runs
 from kernel_core.pipeline import build
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
@@ -81,7 +81,7 @@ def test_bars_add_up_to_the_value_and_the_largest_class_is_open(digits):
     neighbors = digits.neighbors_by("kernel")
     b = int(neighbors.indices[3, 0])
     app = show("test", 3, b)
-    found = explain(digits.rows["test"].standardized(3), digits.rows["train"].standardized(b))
+    found = explain(digits.traces["test"].standardized(3), digits.traces["train"].standardized(b))
     assert f"add up to **{neighbors.values[3, 0]:.3f}**" in text_of(app)
     assert "by all 256 runs" in text_of(app)
     c = int(found.by_class.argmax())
@@ -95,11 +95,11 @@ def test_bars_add_up_to_the_value_and_the_largest_class_is_open(digits):
 
 def test_runs_that_matter_most_are_those_of_the_class_in_the_address_or_of_all(digits):
     app = show("test", 3, 8, class_of_pair="4")
-    found = explain(digits.rows["test"].standardized(3), digits.rows["train"].standardized(8))
-    first = most_influential(found.added[4])[0]
-    assert f"matter most: **{first}** ({found.added[4][first]:+.4f})" in text_of(app)
+    found = explain(digits.traces["test"].standardized(3), digits.traces["train"].standardized(8))
+    first = most_influential_runs(found.contributions[4])[0]
+    assert f"matter most: **{first}** ({found.contributions[4][first]:+.4f})" in text_of(app)
     app.get_by_key("whole_of_pair").set_value(True).run()
-    first = most_influential(found.by_run)[0]
+    first = most_influential_runs(found.by_run)[0]
     assert f"matter most: **{first}** ({found.by_run[first]:+.4f})" in text_of(app)
     assert f"of **{found.value:.4f}** in all" in text_of(app)
     assert f"{(found.by_run < 0).sum()} of 256 runs speak against" in text_of(app)
@@ -108,23 +108,25 @@ def test_runs_that_matter_most_are_those_of_the_class_in_the_address_or_of_all(d
 @pytest.mark.parametrize("split", ["test", "train"])
 def test_lists_settle_and_say_how_often_each_stays(digits, split):
     app = show(split, 3, 8)
-    found = how_sure(
-        digits.rows[split].raw(3), digits.rows["train"], 5, exclude=3 if split == "train" else None
+    found = neighbor_stability(
+        digits.traces[split].raw(3), digits.traces["train"], 5, exclude=3 if split == "train" else None
     )
     shown = json.loads(app.get_by_key("lists_by_runs").proto.json)["cells"]
     assert [cell["id"] for cell in shown] == [10, 20, 50, 100, 200, 256]
-    assert shown[0]["head"] == f"10 runs: {found.lists[0].shared_with(found.nearest)} of 5 as by all 256"
+    assert shown[0]["head"] == f"10 runs: {found.lists[0].shared_count(found.nearest)} of 5 as by all 256"
     for cell, listed in zip(shown[:-1], found.lists, strict=False):
         marked = sum("✓" in tile["note"] for tile in cell["groups"][0]["tiles"])
-        assert marked == listed.shared_with(found.nearest)
+        assert marked == listed.shared_count(found.nearest)
     notes = [tile["note"] for tile in shown[-1]["groups"][0]["tiles"]]
-    assert notes == [f"{v:.2f} · {s:.0%}" for v, s in zip(found.nearest.values, found.stays, strict=True)]
+    assert notes == [
+        f"{v:.2f} · {s:.0%}" for v, s in zip(found.nearest.values, found.stay_shares, strict=True)
+    ]
     assert f"train example {found.nearest.indices[0]}," in shown[-1]["groups"][0]["tiles"][0]["alt"]
-    assert f"**{(found.stays >= 0.95).sum()} of the 5 nearest** stay" in text_of(app)
+    assert f"**{(found.stay_shares >= 0.95).sum()} of the 5 nearest** stay" in text_of(app)
 
 
 def test_first_runs_of_more_are_named(planted_source, monkeypatch):
-    monkeypatch.setattr(traces, "RUNS", 10)
+    monkeypatch.setattr(traces, "RUN_LIMIT", 10)
     build(planted_source)
     app = show("test", 0, 100)
     assert text_of(app).lower().count("by the first 10 of 24 runs") == 2

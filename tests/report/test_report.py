@@ -128,7 +128,7 @@ def test_pairs_are_described_as_planted(source, planted):
         j,
     ) in planted.exact.items():  # moved by a pixel and mirrored, so that pixels as they lie do not find it
         test[i] = np.roll(train[j], 1, axis=1)[:, ::-1]
-    table = pair_quality.pair_numbers(results).set_index(["similarity", "first"])
+    table = pair_quality.quality_table(results).set_index(["similarity", "first"])
     assert set(table["pairs"]) == {40, 4}
     whole = table.loc[("kernel", 1)]
     assert whole["alike"] == 3 / 40  # the images are noise but for the planted ones
@@ -194,7 +194,7 @@ def test_runs_that_there_are_not_are_refused(runs, source, tmp_path):
 
 
 def test_folder_that_cannot_be_written_is_refused_before_anything_is_computed(source, monkeypatch):
-    monkeypatch.setattr(report_verb, "report_on", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(report_verb, "make_report", lambda *_: pytest.fail("computed"))
     done = invoke(source, "--out", source / "source.toml" / "below")
     assert done.exit_code == 1
     assert "name another --out" in done.stderr

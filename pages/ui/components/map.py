@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from kernel_core.findings.map_layout import ORDER, Map
+from kernel_core.findings.map_layout import SPLIT_ORDER, Map
 from kernel_core.results.results import Results
 from kernel_core.spec import ADJECTIVES, example_name
 from pages.ui import load
@@ -65,7 +65,7 @@ def packed(map_: Map, labels: npt.NDArray[np.int64]) -> dict[str, str]:
 def _data(results_id: str) -> dict[str, Any]:
     """Return what the browser needs to draw the map, the same for every visitor."""
     results, map_ = load.by_id[results_id], load.map_of(results_id)
-    labels = {split: results.examples[split].labels for split in ORDER if split in results.examples}
+    labels = {split: results.examples[split].labels for split in SPLIT_ORDER if split in results.examples}
     counts = [f"{len(of):,} {ADJECTIVES[split]}" for split, of in labels.items()]
     image = results.examples[results.query].images.shape[1:3]
     width, height, rendering = tile_size(image, 96)

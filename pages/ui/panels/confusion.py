@@ -15,7 +15,7 @@ from pages.ui.charts import LIMIT, Labels
 def pair_names(counts: pd.DataFrame, names: Sequence[str]) -> dict[str, Labels]:
     """Return the pairs of labels in counts, in their order, by the name they have in controls and addresses.
 
-    counts: of `pairs.confusion`. names: of the classes.
+    counts: of `pairs.count_label_pairs`. names: of the classes.
     """
     pairs = zip(counts["query_label"].tolist(), counts["database_label"].tolist(), strict=True)
     return {f"{names[q]} ≠ {names[d]}": (q, d) for q, d in pairs}

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.explain import bootstrap
-from kernel_core.explain.bootstrap import Certainty, Listed
+from kernel_core.explain.bootstrap import NeighborList, NeighborStability
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
 from pages.ui import load
@@ -22,12 +22,14 @@ SURE = 0.95  # of the resamples
 
 
 @st.cache_data(max_entries=256, show_spinner="Resampling the runs")
-def _computed(results_id: str, example: Example, database: Split, k: int) -> Certainty:
-    traces = load.by_id[results_id].rows
+def _computed(results_id: str, example: Example, database: Split, k: int) -> NeighborStability:
+    traces = load.by_id[results_id].traces
     split, index = example
     exclude = index if split == database else None
     others = len(traces[database]) - (0 if exclude is None else 1)
-    return bootstrap.how_sure(traces[split].raw(index), traces[database], min(k, others), exclude=exclude)
+    return bootstrap.neighbor_stability(
+        traces[split].raw(index), traces[database], min(k, others), exclude=exclude
+    )
 
 
 @st.fragment
@@ -37,26 +39,27 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
     That is the interval of its kernel value, and how often it stays among the k nearest when the runs are
     resampled. database: the split of the neighbors, by default that of these results.
     """
-    if not results.rows:
+    if not results.traces:
         load.offer_traces("how_sure")
         return
     database = database or results.database
-    certainty = _computed(results.id, example, database, k)
-    k = len(certainty.nearest.indices)
-    sure = int((certainty.stays >= SURE).sum())
+    stability = _computed(results.id, example, database, k)
+    k = len(stability.nearest.indices)
+    sure = int((stability.stay_shares >= SURE).sum())
     st.markdown(
         f"By {runs_in_words(results)}, **{sure} of the {k} nearest** stay among the {k} nearest in at least "
-        f"{SURE:.0%} of the resamples; on average **{certainty.stays.mean() * k:.1f} of {k}** stay."
+        f"{SURE:.0%} of the resamples; on average **{stability.stay_shares.mean() * k:.1f} of {k}** stay."
     )
-    _intervals(results, certainty, database)
+    _intervals(results, stability, database)
     st.caption(
-        f"Dot: the kernel value. Line: its {bootstrap.LEVEL}% bootstrap interval, from {certainty.resamples} "
-        f"resamples of the runs with replacement. Beside it: how often the example stays among the {k} "
-        f"nearest, and the {bootstrap.LEVEL}% interval of its rank among {certainty.pool:,} {database} "
-        "examples. A resample lacks about a third of the runs, so it is less sure than all runs together."
+        f"Dot: the kernel value. Line: its {bootstrap.LEVEL}% bootstrap interval, from "
+        f"{stability.resample_count} resamples of the runs with replacement. Beside it: how often the "
+        f"example stays among the {k} nearest, and the {bootstrap.LEVEL}% interval of its rank among "
+        f"{stability.pool_size:,} {database} examples. A resample lacks about a third of the "
+        "runs, so it is less sure than all runs together."
     )
     st.markdown("**The list from fewer runs**")
-    cells = [_row(results, listed, certainty, example, database) for listed in certainty.lists]
+    cells = [_row(results, listed, stability, example, database) for listed in stability.lists]
     gallery(results, cells, layout="rows", key="lists_by_runs", label="nearest by number of runs", px=SMALL)
     st.caption(
         "Each row: the nearest by the first runs alone. ✓ marks neighbors that also appear in the list from "
@@ -65,20 +68,20 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
     )
 
 
-def _intervals(results: Results, certainty: Certainty, database: Split) -> None:
+def _intervals(results: Results, stability: NeighborStability, database: Split) -> None:
     """Draw each neighbor's value with its interval; beside it, how often the neighbor stays and its ranks."""
-    nearest = certainty.nearest
+    nearest = stability.nearest
     labels = results.examples[database].labels[nearest.indices]
-    table = pd.DataFrame({"value": nearest.values, "low": certainty.low, "high": certainty.high})
+    table = pd.DataFrame({"value": nearest.values, "low": stability.low, "high": stability.high})
     table["neighbor"] = [
         f"{rank} · {database} {i} · {results.class_names[label]}"
         for rank, (i, label) in enumerate(zip(nearest.indices, labels, strict=True), 1)
     ]
-    table["stays"] = [f"{share:.0%}" for share in certainty.stays]
-    ranks = zip(certainty.rank_low, certainty.rank_high, strict=True)
+    table["stays"] = [f"{share:.0%}" for share in stability.stay_shares]
+    ranks = zip(stability.rank_low, stability.rank_high, strict=True)
     table["ranks"] = [f"{low:,}–{high:,}" if high > low else f"{low:,}" for low, high in ranks]
     table["text"] = table["stays"] + " · rank " + table["ranks"]
-    table["sure"] = certainty.stays >= SURE
+    table["sure"] = stability.stay_shares >= SURE
     st.altair_chart(
         _interval_chart(table),
         alt="Interval of each neighbor's value, how often it stays among the nearest, and its rank",
@@ -111,21 +114,23 @@ def _interval_chart(table: pd.DataFrame) -> alt.LayerChart:
     return alt.LayerChart(layer=[lines, dots, text])
 
 
-def _row(results: Results, listed: Listed, certainty: Certainty, example: Example, database: Split) -> Cell:
+def _row(
+    results: Results, listed: NeighborList, stability: NeighborStability, example: Example, database: Split
+) -> Cell:
     """Return the list from some of the runs as a row of tiles; ✓ marks what the list from all runs has."""
     split, index = example
-    is_whole = listed is certainty.nearest
+    is_whole = listed is stability.nearest
     label = int(results.examples[split].labels[index])
-    kept = set(certainty.nearest.indices.tolist())
+    kept = set(stability.nearest.indices.tolist())
     tiles = []
     for j, (i, value) in enumerate(zip(listed.indices.tolist(), listed.values, strict=True)):
         if is_whole:
-            note = f"{value:.2f} · {certainty.stays[j]:.0%}"
+            note = f"{value:.2f} · {stability.stay_shares[j]:.0%}"
         else:
             note = f"✓ {value:.2f}" if i in kept else f"{value:.2f}"
         tiles.append(tile(results, database, i, beside=label, note=note))
-    head = plural(listed.runs, "run")
+    head = plural(listed.run_count, "run")
     if not is_whole:
-        shared = listed.shared_with(certainty.nearest)
-        head += f": {shared} of {len(listed.indices)} as by all {certainty.nearest.runs:,}"
-    return {"id": listed.runs, "head": head, "groups": [{"title": "", "tiles": tiles}]}
+        shared = listed.shared_count(stability.nearest)
+        head += f": {shared} of {len(listed.indices)} as by all {stability.nearest.run_count:,}"
+    return {"id": listed.run_count, "head": head, "groups": [{"title": "", "tiles": tiles}]}

@@ -73,7 +73,7 @@ def say_no_features(results: Results, instead: str) -> None:
 
 def fewer_runs_note(results: Results) -> str:
     """Return a sentence if the kernel on demand is from fewer runs than the build's, else an empty string."""
-    if not results.rows or results.rows[results.database].runs == len(results.predictions.single):
+    if not results.traces or results.traces[results.database].run_count == len(results.predictions.single):
         return ""
     return f" Where no build keeps the kernel, it is computed on demand from {runs_in_words(results)}."
 

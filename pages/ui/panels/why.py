@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.explain import bootstrap
-from kernel_core.explain.contributions import Explanation, explain, most_influential
+from kernel_core.explain.contributions import Explanation, explain, most_influential_runs
 from kernel_core.results.results import Results
 from pages.ui import load
 from pages.ui.charts import GREY, ORANGE, TEXT, Specification
@@ -26,14 +26,14 @@ Numbers = npt.NDArray[np.float64]
 
 def runs_in_words(results: Results) -> str:
     """Return which runs an explanation is from, as in "all 256 runs"."""
-    kept, total = results.rows[results.database].runs, len(results.predictions.single)
+    kept, total = results.traces[results.database].run_count, len(results.predictions.single)
     return f"all {total:,} runs" if kept == total else f"the first {kept:,} of {total:,} runs"
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _explained(results_id: str, a: Example, b: Example) -> tuple[Explanation, tuple[float, float]]:
     """Return the parts of a pair's value, and its bootstrap interval."""
-    traces = load.by_id[results_id].rows
+    traces = load.by_id[results_id].traces
     parts = explain(*(traces[split].standardized(index) for split, index in (a, b)))
     return parts, bootstrap.pair_interval(*(traces[split].raw(index) for split, index in (a, b)))
 
@@ -41,7 +41,7 @@ def _explained(results_id: str, a: Example, b: Example) -> tuple[Explanation, tu
 @st.fragment
 def show_why(results: Results, a: Example, b: Example) -> None:
     """Show what the kernel's value of a pair is made of: its classes, and the runs of one class or of all."""
-    if not results.rows:
+    if not results.traces:
         load.offer_traces("why")
         return
     parts, (low, high) = _explained(results.id, a, b)
@@ -120,7 +120,7 @@ def _name_runs(added: Numbers, whole: str) -> npt.NDArray[np.int64]:
 
     added: (M,), what each run adds. whole: what they add up to, in words.
     """
-    runs = most_influential(added, NAMED)
+    runs = most_influential_runs(added, NAMED)
     words = ", ".join(f"**{run}** ({added[run]:+.4f})" for run in runs)
     st.markdown(f"Runs that matter most: {words}, of **{added.sum():.4f}** {whole}.")
     return runs
@@ -149,9 +149,9 @@ def label_heights(x: Numbers, y: Numbers) -> Numbers:
 
 def _run_dots(parts: Explanation, c: int, name: str, a: str, b: str) -> None:
     """Show a dot per run: its log-probability of class c, called `name`, for the examples called a and b."""
-    named = _name_runs(parts.added[c], f"that **{name}** adds")
+    named = _name_runs(parts.contributions[c], f"that **{name}** adds")
     table = pd.DataFrame({"run": range(parts.a.shape[1]), "a": parts.a[c], "b": parts.b[c]})
-    table["adds"], table["named"] = parts.added[c], table["run"].isin(named)
+    table["adds"], table["named"] = parts.contributions[c], table["run"].isin(named)
     table, across, up = _with_labels(table, _height(parts))
     only_named = {"transform": [{"filter": "datum.named"}]}
     tooltip = [
