@@ -2,8 +2,7 @@
 
 A `log.pt` is a dict saved by torch.save with `logits` (runs, test examples, classes) and `logits_train`
 (runs, training examples, classes), the layout of the dataset `kjj0/cifar10-multirun-logits`. It is read with
-`weights_only=True`, so that no code in it can run, and memory-mapped, so that opening it reads almost
-nothing.
+`weights_only=True`, so that no code in it can run, and memory-mapped, so that opening it is quick.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
-        if min(x.shape[2:]) > 1:  # the smallest images cannot be halved any more
+        if min(x.shape[2:]) > 1:  # the smallest images cannot be halved further
             x = functional.max_pool2d(x, 2)
         x = self.activation(self.norms[0](x))
         return self.activation(self.norms[1](self.second(x)))
@@ -146,7 +146,7 @@ class _Descent:
 
     @torch.no_grad()
     def look_ahead(self, kept: float) -> None:
-        """Average the weights with their slow copy, which has the weight `kept`; set both to the result."""
+        """Set the weights and their slow copy to an average, in which the copy has the share `kept`."""
         for slow, value in zip(self.slow_weights, self._weights(), strict=True):
             slow.lerp_(value, 1 - kept)
             value.copy_(slow)
