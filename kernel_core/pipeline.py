@@ -26,8 +26,10 @@ from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.results import Results, read_examples, read_map, read_results
 from kernel_core.results.store import Store, hash_files, key_of
 from kernel_core.search import certified, topk
-from kernel_core.similarity import embed
-from kernel_core.similarity.moments import Moments, merge, read_moments
+from kernel_core.similarity.embed import embed
+from kernel_core.similarity.kernel_rows import read_moments, trace_blocks
+from kernel_core.similarity.moments import Moments, merge
+from kernel_core.similarity.vectors import minus_distances
 from kernel_core.sources import images
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
@@ -223,7 +225,7 @@ class _Builder:
         first = ensemble.first(M)
         try:
             for split, key in self.keys.traces.items():
-                blocks = embed.blocks_to_keep(first, split, self._step(f"keeping {split} outputs"))
+                blocks = trace_blocks(first, split, self._step(f"keeping {split} outputs"))
                 about = f"{self.keys.source.name}: {split} outputs of {M} runs"
                 self.store.write_blocks("rows", key, "rows", (examples[split], C, M), blocks, about=about)
                 ensemble.check_unchanged()
@@ -239,7 +241,7 @@ class _Builder:
                 self._find_neighbors(spec, ensemble, examples)
             return
         spec = replace(missing[0], classes=None)
-        query, database = embed.rows_of(spec, examples, ensemble, moments=self._moments(spec, ensemble))
+        query, database = embed(spec, examples, ensemble, moments=self._moments(spec, ensemble))
         tops = topk.top_k_by_class(
             query, database, neighbors_kept(spec, len(database)), exclude_self=spec.excludes_self,
             machine=self.machine, progress=self._step("nearest neighbors by each class"),
@@ -253,7 +255,7 @@ class _Builder:
     ) -> None:
         features = self._features(examples) if spec.similarity.startswith("penultimate") else None
         moments = self._moments(spec, ensemble) if spec.similarity == "kernel" else None
-        query, database = embed.rows_of(spec, examples, ensemble, features, moments)
+        query, database = embed(spec, examples, ensemble, features, moments)
         found = certified.nearest(
             query, database, neighbors_kept(spec, len(database)), precision=self.precision,
             exclude_self=spec.excludes_self, machine=self.machine,
@@ -269,10 +271,10 @@ class _Builder:
         self._keep(spec, found, features, how)
 
     def _keep(
-        self, spec: KernelSpec, top: topk.Top, features: Features | None, how: Mapping[str, int]
+        self, spec: KernelSpec, top: topk.TopK, features: Features | None, how: Mapping[str, int]
     ) -> None:
         """Write neighbors to the cache; how: further fields of `Neighbors`."""
-        values = embed.distance(top.values) if spec.similarity == "penultimate-euclidean" else top.values
+        values = minus_distances(top.values) if spec.similarity == "penultimate-euclidean" else top.values
         meta: dict[str, Any] = {"spec": spec.to_json(), "how": dict(how)}
         if features is not None:
             meta |= {"layer": features.layer, "run": features.run}
@@ -306,7 +308,7 @@ class _Builder:
         key = key_of({"kind": "moments", **content})
         entry = self.store.read("moments", key)
         if entry is not None:
-            return Moments.of_arrays(runs, entry[0])
+            return Moments.from_arrays(runs, entry[0])
         count = f", file {file + 1} of {len(ensemble.parts)}" if len(ensemble.parts) > 1 else ""
         step = self._step(f"checking {split} logits{count}")
         moments = read_moments(ensemble, file, split, transform, self.machine.device, step)

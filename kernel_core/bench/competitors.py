@@ -23,8 +23,8 @@ from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.machine import Machine
 from kernel_core.records import Ensemble
 from kernel_core.search import certified
-from kernel_core.search.topk import Top
-from kernel_core.similarity.embed import KernelRows
+from kernel_core.search.topk import TopK
+from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.spec import Split
 
 CLOSE = 1e-6  # values that differ by less may swap places by float32 rounding
@@ -83,7 +83,7 @@ class Laps:
         self.stages[stage], self.last = now - self.last, now
 
 
-def ours(ensemble: Ensemble, job: Job, _lap: Laps) -> Top:
+def ours(ensemble: Ensemble, job: Job, _lap: Laps) -> TopK:
     """Search with Kernel Explorer. There are no stages: they overlap, block by block."""
     return certified.nearest(
         KernelRows(ensemble, "test"),
@@ -94,7 +94,7 @@ def ours(ensemble: Ensemble, job: Job, _lap: Laps) -> Top:
     )
 
 
-def original(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
+def original(ensemble: Ensemble, job: Job, lap: Laps) -> TopK:
     """Search with the published algorithm: one dense product per class, summed into a matrix, then its top-k.
 
     A class that does not vary over the runs gives NaN, as in the original.
@@ -115,7 +115,7 @@ def original(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
     lap("product")
     values, indices = kernel.topk(job.k)
     lap("top-k")
-    return Top(indices.to(torch.int32).cpu().numpy(), values.cpu().numpy())
+    return TopK(indices.to(torch.int32).cpu().numpy(), values.cpu().numpy())
 
 
 def _float32_rows(ensemble: Ensemble, split: Split) -> npt.NDArray[np.float32]:
@@ -128,7 +128,7 @@ def _float32_rows(ensemble: Ensemble, split: Split) -> npt.NDArray[np.float32]:
     return embedded
 
 
-def faiss_flat(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
+def faiss_flat(ensemble: Ensemble, job: Job, lap: Laps) -> TopK:
     """Search with faiss's exact index of inner products, on the CPU."""
     faiss: Any = importlib.import_module("faiss")
     query, database = (_float32_rows(ensemble, split) for split in ("test", "train"))
@@ -139,10 +139,10 @@ def faiss_flat(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
     lap("add")
     values, indices = index.search(query, job.k)
     lap("search")
-    return Top(indices.astype(np.int32), values)
+    return TopK(indices.astype(np.int32), values)
 
 
-def sklearn_brute(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
+def sklearn_brute(ensemble: Ensemble, job: Job, lap: Laps) -> TopK:
     """Search with scikit-learn's exact neighbors by cosine, on the CPU.
 
     The kernel is (M-1)/M times the cosine.
@@ -155,10 +155,10 @@ def sklearn_brute(ensemble: Ensemble, job: Job, lap: Laps) -> Top:
     distances, indices = search.kneighbors(query)
     lap("search")
     largest = (ensemble.run_count - 1) / ensemble.run_count
-    return Top(indices.astype(np.int32), (1 - distances) * largest)
+    return TopK(indices.astype(np.int32), (1 - distances) * largest)
 
 
-def oracle(ensemble: Ensemble, job: Job, _lap: Laps) -> Top:
+def oracle(ensemble: Ensemble, job: Job, _lap: Laps) -> TopK:
     """Return the k + 1 nearest of the sampled query rows in float64, or all of a database of k rows."""
     M, C = ensemble.run_count, ensemble.class_count
 
@@ -176,7 +176,7 @@ def oracle(ensemble: Ensemble, job: Job, _lap: Laps) -> Top:
     starts = range(0, job.database, block)
     products = [query @ standardized("train", slice(i, i + block)).T / (M * C) for i in starts]
     values, indices = torch.cat(products, 1).topk(min(job.k + 1, job.database))
-    return Top(indices.to(torch.int32).numpy(), values.numpy())
+    return TopK(indices.to(torch.int32).numpy(), values.numpy())
 
 
 def product_peak(dim: int, device: torch.device) -> dict[str, float]:
@@ -202,7 +202,7 @@ def product_peak(dim: int, device: torch.device) -> dict[str, float]:
     return best
 
 
-METHODS: dict[str, Callable[[Ensemble, Job, Laps], Top]] = {
+METHODS: dict[str, Callable[[Ensemble, Job, Laps], TopK]] = {
     "ours": ours,
     "original": original,
     "faiss": faiss_flat,
@@ -212,7 +212,7 @@ METHODS: dict[str, Callable[[Ensemble, Job, Laps], Top]] = {
 }
 
 
-def agreement(top: Top, reference: Top, sample: npt.NDArray[np.int64]) -> dict[str, Any]:
+def agreement(top: TopK, reference: TopK, sample: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Return how well a method's answer agrees with the oracle's, on the sampled rows.
 
     rows: number of rows compared. same: rows with the same set of k neighbors. close: of the others, rows

@@ -25,7 +25,7 @@ from kernel_core.pipeline import BUDGET
 from kernel_core.progress import Progress
 from kernel_core.recipes import Training
 from kernel_core.search.certified import choose_precision
-from kernel_core.search.topk import Top
+from kernel_core.search.topk import TopK
 from kernel_core.sources import images
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
@@ -163,7 +163,7 @@ def _plan_job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tu
 
 
 def _summarize(
-    job: Job, outcomes: Sequence[Measurement | Failure], reference: Top, planted: dict[int, int]
+    job: Job, outcomes: Sequence[Measurement | Failure], reference: TopK, planted: dict[int, int]
 ) -> dict[str, Any]:
     """Return one method's part of the result; `planted` as in `_Logits`."""
     measured = []

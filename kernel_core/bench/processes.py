@@ -24,7 +24,7 @@ from kernel_core.bench.competitors import METHODS, Job, Laps, product_peak
 from kernel_core.errors import KernelExplorerError
 from kernel_core.machine import use_allowed_cores
 from kernel_core.progress import Progress
-from kernel_core.search.topk import Top
+from kernel_core.search.topk import TopK
 
 NEEDS = {"faiss": "faiss", "faiss-skylakex": "faiss", "sklearn": "sklearn.neighbors"}
 """Method → the module to import before the clock starts."""
@@ -39,7 +39,7 @@ class Measurement:
     search.
     """
 
-    top: Top
+    top: TopK
     seconds: float
     stages: dict[str, float]
     resident: int | None

@@ -1,1 +1,1 @@
-"""Streamed exact top-k over rows: its memory plan, its products, half precision with a proof."""
+"""Streamed exact top-k over rows: its memory plan, its products, and half precision with a proof."""

@@ -1,10 +1,10 @@
 """Exact neighbors from half-precision products: candidates, an exact re-rank, and a proof for every row.
 
-With x^ the row x rounded to float16, |<x, y> - <x^, y^>| <= |x - x^| |y| + |x^| |y - y^| (Cauchy-Schwarz), and summing
-D products in float32 adds at most D * 2^-23 |x^| |y^|, whichever way a GPU rounds (long rows are summed in spans, so
-that D stays small). All norms are measured while rounding. If the exact value of the k-th candidate exceeds every other
-row's product by more than that bound, no other row belongs among the k: the row is certified. The rest are searched
-again in float32.
+With x^ the row x rounded to float16, |<x, y> - <x^, y^>| <= |x - x^| |y| + |x^| |y - y^| (Cauchy-Schwarz). Summing D
+products in float32 adds at most D * 2^-23 |x^| |y^|, whichever way a GPU rounds; long rows are summed in pieces, so
+that D stays small. All norms are measured while rounding. If the exact value of the k-th candidate exceeds the
+product of every other row by more than that bound, no other row belongs among the k: the row is certified. The rest
+are searched again in float32.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from kernel_core.machine import CPU, Machine, piece_bytes
 from kernel_core.progress import Progress, no_progress
 from kernel_core.search.products import half, half_scale, summing_error
 from kernel_core.search.running_topk import in_order
-from kernel_core.search.topk import RowSource, Search, Span, Top, read_ahead, spans, top_k
+from kernel_core.search.topk import Range, RowSource, TopK, TopKSearch, ranges, read_ahead, top_k
 
-LEAST_BUDGET = 64_000_000  # a GPU out of memory with less is not given another try
+LEAST_BUDGET = 64_000_000  # bytes; a GPU that runs out of memory with less is not tried again
 
 
 @dataclass(frozen=True, eq=False)
-class Found(Top):
-    """A top-k and how it was found.
+class CertifiedTopK(TopK):
+    """A top-k, and how it was found.
 
-    certified: rows proved, None where none had to be. redone: rows searched again in float32. budget: the bytes it
-    was found in, fewer than were given if a GPU ran out of memory.
+    certified: number of rows proved, None if every product was exact. redone: number of rows searched again in
+    float32. budget: bytes it was found in; fewer than given if a GPU ran out of memory.
     """
 
     certified: int | None = None
@@ -41,7 +41,10 @@ class Found(Top):
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """What a device really does: CPUs have no half-precision product worth its rounding, so theirs is exact."""
+    """Return the precision that a device uses if `precision` is asked for.
+
+    A CPU is always exact: it has no half-precision product worth its rounding.
+    """
     if device.type == "cpu":
         return "exact"
     return "certified" if precision == "auto" else precision
@@ -56,20 +59,21 @@ def nearest(
     exclude_self: bool = False,
     machine: Machine = CPU,
     progress: Progress = no_progress,
-) -> Found:
-    """The k nearest database rows of every query row, as `topk.top_k`.
+) -> CertifiedTopK:
+    """Return the k nearest database rows of every query row, as `topk.top_k` does.
 
-    precision: exact (float32 products), certified (as the head of this module says), or fast (the same, but rows
-    without a proof are left as they are).
-    A GPU out of memory is tried again with half the budget. Raises `RequestError` like `top_k`, and if that fails.
+    precision: exact (float32 products), certified (see the head of this module), or fast (as certified, but rows
+        without a proof are left as they are).
+
+    If a GPU runs out of memory, half the budget is tried. Raises `RequestError` as `top_k` does, and if that fails.
     """
     while True:
         try:
             if precision == "exact" or query.dtype == torch.float64:
                 top = top_k(query, database, k, exclude_self=exclude_self, machine=machine, progress=progress)
-                return Found(top.indices, top.values, budget=machine.budget)
-            certified = _Certified(query, database, k, exclude_self, machine, progress)
-            return certified.run(redo=precision == "certified")
+                return CertifiedTopK(top.indices, top.values, budget=machine.budget)
+            search = _CertifiedSearch(query, database, k, exclude_self, machine, progress)
+            return search.compute(redo=precision == "certified")
         except torch.OutOfMemoryError:
             machine = replace(machine, budget=machine.budget // 2)
             if machine.budget < LEAST_BUDGET:
@@ -80,8 +84,8 @@ def nearest(
             torch.cuda.empty_cache()
 
 
-class _Certified:
-    """One certified search. The rows' length is at most about 1, so that one scale suits them all."""
+class _CertifiedSearch:
+    """One certified search. Rows are of length 1 at most, about, so that one scale suits them all."""
 
     def __init__(
         self,
@@ -92,123 +96,147 @@ class _Certified:
         machine: Machine,
         progress: Progress,
     ) -> None:
-        self.query, self.database, self.k, self.machine = query, database, k, machine
-        self.progress = progress
-        self.exclude_self = exclude_self
+        self.query, self.database, self.k = query, database, k
+        self.exclude_self, self.machine, self.progress = exclude_self, machine, progress
         self.available = len(database) - exclude_self
-        self.dim = query.runs * query.width
-        self.count = max(k, min(self.available, k + max(16, k // 4)))  # 16 more proved every row in a trial
-        self.search = Search(
-            query, database, self.count, exclude_self=exclude_self, product=half(self.dim), machine=machine,
+        self.dim = query.run_count * query.width
+        # 16 candidates beyond k proved every row in a trial.
+        self.candidate_count = max(k, min(self.available, k + max(16, k // 4)))
+        self.search = TopKSearch(
+            query,
+            database,
+            self.candidate_count,
+            exclude_self=exclude_self,
+            product=half(self.dim),
+            machine=machine,
             progress=progress,
-        )  # fmt: skip
+        )
 
-    def run(self, *, redo: bool) -> Found:
-        top = self.search.run()[0]
-        candidates = torch.from_numpy(top.indices).long()
+    def compute(self, *, redo: bool) -> CertifiedTopK:
+        """Return the top-k; redo: search rows without a proof again in float32."""
+        rounded = self.search.compute()[0]
+        candidates = torch.from_numpy(rounded.indices).long()
         exact, bound = self._rerank(candidates)
         values, indices = in_order(exact, candidates)
         values, indices = values[:, : self.k], indices[:, : self.k]
         # No product outside the candidates can be larger.
-        beyond = torch.from_numpy(top.values[:, -1]) + bound
-        proved = (values[:, -1] > beyond) | (self.count == self.available)
+        beyond = torch.from_numpy(rounded.values[:, -1]) + bound
+        proved = (values[:, -1] > beyond) | (self.candidate_count == self.available)
         unproved = torch.nonzero(~proved).flatten()
         if redo:
-            for first, last in spans(0, len(unproved), self._rows_held()):
+            for first, last in ranges(0, len(unproved), self._rows_that_fit()):
                 rows = unproved[first:last]
-                again = self._exactly(rows)
+                again = self._search_exactly(rows)
                 indices[rows] = torch.from_numpy(again.indices).long()
                 values[rows] = torch.from_numpy(again.values)
-        return Found(
-            indices.to(torch.int32).numpy(), values.numpy(), certified=int(proved.sum()),
-            redone=len(unproved) if redo else 0, budget=self.machine.budget,
-        )  # fmt: skip
+        return CertifiedTopK(
+            indices.to(torch.int32).numpy(),
+            values.numpy(),
+            certified=int(proved.sum()),
+            redone=len(unproved) if redo else 0,
+            budget=self.machine.budget,
+        )
 
-    def _rows_held(self) -> int:
-        """How many whole float32 rows a quarter of the budget holds."""
+    def _rows_that_fit(self) -> int:
+        """Return how many whole float32 rows a quarter of the budget holds."""
         return max(1, self.machine.budget // (4 * 4 * self.dim))
 
-    def _exactly(self, rows: Tensor) -> Top:
-        """The top-k of some query rows by float32 products."""
-        held = _Held(self.query, rows.tolist(), self.machine.device)
+    def _search_exactly(self, rows: Tensor) -> TopK:
+        """Return the top-k of some query rows by float32 products."""
+        held = _HeldRows(self.query, rows.tolist(), self.machine.device)
         own = rows if self.exclude_self else None
-        return Search(
+        search = TopKSearch(
             held, self.database, self.k, own=own, machine=self.machine, progress=self.progress
-        ).run()[0]
+        )
+        return search.compute()[0]
 
     def _rerank(self, candidates: Tensor) -> tuple[Tensor, Tensor]:
-        """Exact products of the candidates (n, m), and a bound (n,) on the error of any rounded product of a row."""
-        device = self.machine.device
+        """Return exact products and the bound of each row.
+
+        candidates: int64 (n, m), database rows. Returns their products (n, m), and a bound (n,) on the error of any
+        rounded product of a row.
+        """
+        device, run_count = self.machine.device, self.query.run_count
         n, m = candidates.shape
         column, place = candidates.to(device).flatten().sort()
         row, exact = place // m, torch.zeros(n * m, device=device)
-        of_query = _Rounding(n, self.dim, device)
-        of_database = _Rounding(len(self.database), self.dim, device)
-        at_a_time = min(self.search.plan.slice_runs, self._rows_held() * self.query.runs // n)
-        done, whole = 0, n * m
-        for first, last in spans(0, self.query.runs, max(1, at_a_time)):
-            runs = slice(first, last)
-            rows = torch.cat([part for _, part in self._embedded(self.query, of_query, runs)])
-            for span, part in self._embedded(self.database, of_database, runs):
-                low, high = torch.searchsorted(column, torch.tensor(span, device=device)).tolist()
-                at_once = max(1, piece_bytes(device.type) // (4 * part.shape[1]))
-                for i, j in spans(low, high, at_once):
-                    exact[place[i:j]] += (rows[row[i:j]] * part[column[i:j] - span[0]]).sum(1)
+        of_query = _RoundingNorms(n, self.dim, device)
+        of_database = _RoundingNorms(len(self.database), self.dim, device)
+        runs_at_once = min(self.search.plan.slice_runs, self._rows_that_fit() * run_count // n)
+        done, total = 0, n * m  # done: candidates times runs
+        for first, last in ranges(0, run_count, max(1, runs_at_once)):
+            run_slice = slice(first, last)
+            rows = torch.cat([block for _, block in self._embedded(self.query, of_query, run_slice)])
+            for (start, stop), block in self._embedded(self.database, of_database, run_slice):
+                low, high = torch.searchsorted(column, torch.tensor((start, stop), device=device)).tolist()
+                pairs_at_once = max(1, piece_bytes(device.type) // (4 * block.shape[1]))
+                for i, j in ranges(low, high, pairs_at_once):
+                    exact[place[i:j]] += (rows[row[i:j]] * block[column[i:j] - start]).sum(1)
                 done += (high - low) * (last - first)
-                self.progress("exact values of the candidates", done // self.query.runs, whole)
-        slices = -(-self.query.runs // self.search.plan.slice_runs)
-        return exact.view(n, m).cpu(), _bound(of_query, of_database, self.dim, slices).cpu()
+                self.progress("exact values of the candidates", done // run_count, total)
+        slice_count = -(-run_count // self.search.plan.slice_runs)
+        return exact.view(n, m).cpu(), _bound(of_query, of_database, self.dim, slice_count).cpu()
 
-    def _embedded(self, side: RowSource, rounding: _Rounding, runs: slice) -> Iterator[tuple[Span, Tensor]]:
-        """Rows span by span, and what rounding would do to them."""
-        blocks = spans(0, len(side), self.search.plan.database_block)
-        for span, raw in read_ahead(side, blocks, runs, self.machine.device):
-            rows = side.rows(raw, span[0], runs)
-            rounding.add(span, rows)
-            yield span, rows
+    def _embedded(
+        self, source: RowSource, norms: _RoundingNorms, run_slice: slice
+    ) -> Iterator[tuple[Range, Tensor]]:
+        """Yield the rows block by block, and add to `norms` what rounding does to them."""
+        blocks = ranges(0, len(source), self.search.plan.block_rows)
+        for block, raw in read_ahead(source, blocks, run_slice, self.machine.device):
+            rows = source.rows(raw, block[0], run_slice)
+            norms.add(block, rows)
+            yield block, rows
 
 
-class _Rounding:
-    """Squared norms of n rows, of the rows rounded, and of the difference, summed over slices of the rows."""
+class _RoundingNorms:
+    """Squared norms of n rows, of the rows rounded to float16, and of the difference: (n,) each.
+
+    They are summed over slices of the rows.
+    """
 
     def __init__(self, n: int, dim: int, device: torch.device) -> None:
         self.scale = half_scale(dim)
-        self.norm, self.rounded, self.error = torch.zeros(3, n, device=device).unbind()
+        self.exact, self.rounded, self.error = torch.zeros(3, n, device=device).unbind()
 
-    def add(self, span: Span, rows: Tensor) -> None:
-        """Add a slice of rows span[0] … span[1]-1."""
+    def add(self, block: Range, rows: Tensor) -> None:
+        """Add a slice of the rows of a block."""
         rounded = (rows * self.scale).half().float() / self.scale
-        for total, part in ((self.norm, rows), (self.rounded, rounded), (self.error, rows - rounded)):
-            total[slice(*span)] += part.square().sum(1)
+        for total, part in ((self.exact, rows), (self.rounded, rounded), (self.error, rows - rounded)):
+            total[slice(*block)] += part.square().sum(1)
 
 
-def _bound(query: _Rounding, database: _Rounding, dim: int, slices: int) -> Tensor:
-    """The bound of this module's head, for each query row (n,) and any database row."""
-    largest = {name: getattr(database, name).max().sqrt() for name in ("norm", "rounded", "error")}
-    summing = summing_error(dim, slices) * query.rounded.sqrt() * largest["rounded"]
-    bound: Tensor = query.error.sqrt() * largest["norm"] + query.rounded.sqrt() * largest["error"] + summing
+def _bound(query: _RoundingNorms, database: _RoundingNorms, dim: int, slice_count: int) -> Tensor:
+    """Return the bound at the head of this module, for each query row (n,) and any database row."""
+    largest_exact, largest_rounded, largest_error = (
+        squared.max().sqrt() for squared in (database.exact, database.rounded, database.error)
+    )
+    summing = summing_error(dim, slice_count) * query.rounded.sqrt() * largest_rounded
+    bound: Tensor = query.error.sqrt() * largest_exact + query.rounded.sqrt() * largest_error + summing
     bound *= 1.001  # the norms themselves are rounded
     return bound
 
 
-class _Held:
-    """Some rows of another embedding, whole, as an embedding of their own."""
+class _HeldRows:
+    """Some rows of another source, embedded whole and held on the CPU, as a source of their own."""
 
     dtype = torch.float32
 
-    def __init__(self, rows: RowSource, picked: list[int], device: torch.device) -> None:
-        self.runs, self.width, self.raw_bytes = rows.runs, rows.width, 4 * rows.width
-        every = slice(0, rows.runs)
-        made = [rows.rows(torch.from_numpy(rows.read(i, i + 1, every)).to(device), i, every) for i in picked]
-        self.values = torch.cat(made).view(len(picked), rows.width, rows.runs).cpu().numpy()
+    def __init__(self, source: RowSource, indices: list[int], device: torch.device) -> None:
+        self.run_count, self.width, self.raw_bytes = source.run_count, source.width, 4 * source.width
+        all_runs = slice(0, source.run_count)
+        rows = [
+            source.rows(torch.from_numpy(source.read(i, i + 1, all_runs)).to(device), i, all_runs)
+            for i in indices
+        ]
+        self.values = torch.cat(rows).view(len(indices), source.width, source.run_count).cpu().numpy()
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def read(self, start: int, stop: int, runs: slice) -> npt.NDArray[np.float32]:
-        """The rows (b, width, m), held on the CPU."""
-        return np.ascontiguousarray(self.values[start:stop, :, runs])
+    def read(self, start: int, stop: int, run_slice: slice) -> npt.NDArray[np.float32]:
+        """Return the rows start … stop-1: (b, width, m)."""
+        return np.ascontiguousarray(self.values[start:stop, :, run_slice])
 
-    def rows(self, raw: Tensor, _start: int, _runs: slice) -> Tensor:
-        """The same as rows (b, width * m)."""
+    def rows(self, raw: Tensor, _start: int, _run_slice: slice) -> Tensor:
+        """Return what `read` returned as rows (b, width * m)."""
         return raw.reshape(len(raw), -1)

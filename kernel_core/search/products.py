@@ -1,6 +1,6 @@
-"""Inner products of blocks of rows: the quickest exact one here, and one of half precision for candidates.
+"""Inner products of blocks of rows: the fastest exact one here, and a half-precision one that proposes candidates.
 
-A product turns rows into operands once, and multiplies operands many times.
+A product turns rows into operands once, and multiplies the operands many times.
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+Operand = Tensor  # rows in the form that a product multiplies: another dtype or memory layout
+
 
 @dataclass(frozen=True)
 class Product:
-    """operand: rows (n, D) float32 or float64 → what `multiply` takes. multiply: operands of (q, D) and (b, D) rows
-    → their inner products (q, b), in float32 at least. itemsize: bytes an operand takes for a number.
+    """One way to multiply blocks of rows.
+
+    operand: turns rows (n, D), float32 or float64, into what `multiply` takes.
+    multiply: takes the operands of rows (q, D) and (b, D), returns their inner products (q, b), at least float32.
+    itemsize: bytes per number of an operand.
     """
 
     name: str
-    operand: Callable[[Tensor], Any]
-    multiply: Callable[[Any, Any], Tensor]
+    operand: Callable[[Tensor], Operand]
+    multiply: Callable[[Operand, Operand], Tensor]
     itemsize: int
 
 
@@ -46,59 +50,69 @@ ONEDNN = Product("float32 by oneDNN", _onednn_operand, _onednn, 4)
 
 
 def exact_product(device: torch.device, dim: int, dtype: torch.dtype = torch.float32) -> Product:
-    """The quickest product that rounds no operand, found by trying."""
+    """Return the fastest product that does not round its operands, found by trying.
+
+    dim: numbers per row.
+    """
     if dtype == torch.float64:
         return DOUBLE
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return PLAIN
-    return _quickest_on_cpu(min(dim, 1_024))
+    return _fastest_on_cpu(min(dim, 1_024))
 
 
 @functools.cache
-def _quickest_on_cpu(dim: int) -> Product:
-    """torch.mm calls MKL, which leaves AVX-512 unused on AMD: there oneDNN is 2.4 times faster; on Intel they equal."""
+def _fastest_on_cpu(dim: int) -> Product:
+    """Return the faster of torch.mm and oneDNN on this processor.
+
+    torch.mm calls MKL, which leaves AVX-512 unused on AMD: there oneDNN is 2.4 times faster. On Intel they are equal.
+    """
     _keep_freed_memory()
     q, d = torch.ones(512, dim), torch.ones(1_024, dim)
     seconds = {}
     for product in (PLAIN, ONEDNN):
         operands = product.operand(q), product.operand(d)
-        tries = [_timed(product, *operands) for _ in range(4)]  # the first makes plans and buffers
-        seconds[product] = min(tries)
+        trials = [_timed(product, *operands) for _ in range(4)]  # the first makes plans and buffers
+        seconds[product] = min(trials)
     return min(seconds, key=seconds.__getitem__)
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library reuse the memory of tiles: short rows multiply up to 1.7 times faster.
+    """Let the C library reuse the memory of tiles, which multiplies short rows up to 1.7 times faster.
 
-    glibc maps blocks above a threshold anew each time, with a page fault for every 4 KB, and raises that threshold to
-    the largest block freed so far, up to 32 MB. Elsewhere this does nothing.
+    glibc maps blocks above a threshold anew each time, with a page fault per 4 KB. It raises that threshold to the
+    size of the largest block freed so far, up to 32 MB. With other C libraries this does nothing.
     """
     torch.empty(31_000_000, dtype=torch.uint8)
 
 
-def _timed(product: Product, q: Any, d: Any) -> float:
+def _timed(product: Product, q: Operand, d: Operand) -> float:
     started = time.perf_counter()
     product.multiply(q, d)
     return time.perf_counter() - started
 
 
-SPAN = 4_096  # numbers of a row that are summed at once: the bound on the error of summing grows with them
+# Numbers of a row that are summed at once: the bound on the rounding error of the sum grows with them.
+SUMMED_AT_ONCE = 4_096
 
 
 def half_scale(dim: int) -> float:
-    """The power of two that brings rows of unit length to numbers of about 1, well inside what float16 can say."""
+    """Return the power of two that brings the numbers of a row of unit length to about 1, well inside float16."""
     return 2.0 ** round(math.log2(dim) / 2)
 
 
-def summing_error(dim: int, slices: int) -> float:
-    """How far the sum of `half` may be off, in units of the rows' lengths, where rows come in so many slices."""
-    return (min(dim, SPAN) + -(-dim // SPAN) + 2 * slices) * 2.0**-23
+def summing_error(dim: int, slice_count: int) -> float:
+    """Return the largest rounding error of a sum by `half`, relative to the product of the rows' lengths.
+
+    dim: numbers per row. slice_count: number of slices in which a row is multiplied.
+    """
+    return (min(dim, SUMMED_AT_ONCE) + -(-dim // SUMMED_AT_ONCE) + 2 * slice_count) * 2.0**-23
 
 
 def half(dim: int) -> Product:
-    """Operands rounded to float16, products summed and returned in float32.
+    """Return the product that rounds operands to float16, and sums and returns products in float32.
 
-    On CUDA by the tensor cores; elsewhere the same rounding with a float32 product, for tests: it gains nothing there.
+    CUDA uses the tensor cores. Elsewhere the same rounding is followed by a float32 product: no faster, for tests.
     """
     scale = half_scale(dim)
     # Partial sums in float16 would break the bound; torch allows them unless told otherwise.
@@ -108,8 +122,10 @@ def half(dim: int) -> Product:
         return (rows * scale).half()
 
     def multiply(q: Tensor, d: Tensor) -> Tensor:
-        parts = zip(torch.split(q, SPAN, dim=1), torch.split(d, SPAN, dim=1), strict=True)
-        products = (_half_product(a, b) for a, b in parts)
+        pieces = zip(
+            torch.split(q, SUMMED_AT_ONCE, dim=1), torch.split(d, SUMMED_AT_ONCE, dim=1), strict=True
+        )
+        products = (_half_product(of_q, of_d) for of_q, of_d in pieces)
         total = next(products)
         for product in products:
             total += product

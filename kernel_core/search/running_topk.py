@@ -1,6 +1,6 @@
 """The running top-k of many rows, fed with tiles of values in the order of their columns.
 
-The order is defined: larger value first, and of equal values the smaller index first.
+The order is defined: larger values first, ties by smaller index.
 """
 
 from __future__ import annotations
@@ -8,15 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-GROUP = 64  # columns whose maximum is looked at first: most groups hold nothing new
-SORT_ROWS = 64  # rows sorted whole at a time when values tie across the k-th place
+GROUP = 64  # columns whose maximum is compared first: most groups hold nothing new
+SORT_ROWS = 64  # rows sorted whole at a time, where values tie for the k-th place
 
 
-class TopK:
+class RunningTopK:
     """The k largest values seen so far of each of n rows, and their columns.
 
-    values (n, k), descending; indices int64 (n, k), equal values in the order of their indices. A place not yet
-    taken has the value -inf.
+    values: (n, k), descending; -inf in a place not yet taken. indices: int64 (n, k), ascending where values tie.
     """
 
     def __init__(self, n: int, k: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -25,55 +24,59 @@ class TopK:
         self.indices = torch.zeros(n, k, dtype=torch.int64, device=device)
 
     def merge(self, first_row: int, tile: Tensor, first_column: int) -> None:
-        """Take in the values of rows first_row …, columns first_column …; tile: (q, b).
+        """Take in a tile of values (q, b): rows first_row …, columns first_column ….
 
-        Columns must come in ascending order, so that what a row holds has smaller indices than what is new.
+        Tiles must come in ascending order of their columns, so that what a row holds has smaller indices than what
+        is new.
         """
         rows = torch.arange(first_row, first_row + len(tile), device=tile.device)
         if torch.isinf(self.values[first_row, -1]):  # all rows of a tile fill up together
             columns, values = top_k_of_tile(tile, self.k)
         else:
-            hit, columns, values = _above(tile, self.values[rows, -1])
-            rows = rows[hit]
+            improved, columns, values = _above(tile, self.values[rows, -1])
+            rows = rows[improved]
         merged_values = torch.cat([self.values[rows], values], dim=1)
         merged_indices = torch.cat([self.indices[rows], columns + first_column], dim=1)
-        # A stable sort keeps equal values in index order.
+        # A stable sort keeps equal values in the order of their indices.
         order = torch.sort(merged_values, dim=1, descending=True, stable=True).indices[:, : self.k]
         self.values[rows] = merged_values.gather(1, order)
         self.indices[rows] = merged_indices.gather(1, order)
 
 
 def _above(tile: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The values of a tile (q, b) that exceed their row's threshold (q,).
+    """Return the values of a tile (q, b) that exceed the threshold (q,) of their row.
 
-    Returns the rows that have any (h,), and for them columns and values (h, w), in the order of the columns, padded
-    with -inf. The maxima of groups of columns are compared first: one pass over the tile, and a look at the few
-    groups that matter; 20 times faster than `torch.topk` of the tile on two cores.
+    Returns the rows that have any (h,), and for each of them columns and values (h, w), in the order of the columns,
+    padded with -inf.
+
+    The maxima of groups of columns are compared first: one pass over the tile, then a look at the few groups that
+    matter. That is 20 times faster than `torch.topk` of the tile on two cores.
     """
     q, b = tile.shape
     if b % GROUP:
         tile = torch.nn.functional.pad(tile, (0, GROUP - b % GROUP), value=-torch.inf)
     groups = tile.view(q, -1, GROUP)
     row, group = torch.nonzero(groups.amax(2) > threshold[:, None], as_tuple=True)
-    values = groups[row, group]  # (g, GROUP)
-    which, lane = torch.nonzero(values > threshold[row, None], as_tuple=True)
-    row, column = row[which], group[which] * GROUP + lane  # both ascending, entry by entry
-    hit, count = torch.unique_consecutive(row, return_counts=True)
-    start = count.cumsum(0) - count
-    place = torch.arange(len(row), device=tile.device) - start.repeat_interleave(count)
-    line = torch.arange(len(hit), device=tile.device).repeat_interleave(count)
+    candidates = groups[row, group]  # (g, GROUP)
+    of_candidate, lane = torch.nonzero(candidates > threshold[row, None], as_tuple=True)
+    # One entry per value above its threshold, ascending by row, then by column.
+    row, column = row[of_candidate], group[of_candidate] * GROUP + lane
+    rows, count = torch.unique_consecutive(row, return_counts=True)
+    first = count.cumsum(0) - count
+    place = torch.arange(len(row), device=tile.device) - first.repeat_interleave(count)
+    line = torch.arange(len(rows), device=tile.device).repeat_interleave(count)
     width = int(count.max()) if len(count) else 0
-    found = tile.new_full((len(hit), width), -torch.inf)
-    columns = torch.zeros(len(hit), width, dtype=torch.int64, device=tile.device)
-    found[line, place], columns[line, place] = values[which, lane], column
-    return hit, columns, found
+    values = tile.new_full((len(rows), width), -torch.inf)
+    columns = torch.zeros(len(rows), width, dtype=torch.int64, device=tile.device)
+    values[line, place], columns[line, place] = candidates[of_candidate, lane], column
+    return rows, columns, values
 
 
 def top_k_of_tile(tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Indices and values (q, min(k, b)) of the k largest in each row, equal values in index order.
+    """Return indices and values (q, min(k, b)) of the k largest of each row of a tile (q, b), ties by smaller index.
 
-    `torch.topk` returns equal values in no order, and any of those that tie for the k-th place; rows where they do
-    (seen from one value more) are sorted whole.
+    `torch.topk` returns equal values in no order, and any of those that tie for the k-th place. Rows with such a tie,
+    which one more value shows, are sorted whole.
     """
     _q, b = tile.shape
     kept = min(k, b)
@@ -87,7 +90,7 @@ def top_k_of_tile(tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def in_order(values: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (n, k) by value, descending, equal ones by index, ascending."""
+    """Return values and indices (n, k) with each row sorted: larger values first, ties by smaller index."""
     by_index = indices.argsort(dim=1)
     values, indices = values.gather(1, by_index), indices.gather(1, by_index)
     by_value = torch.sort(values, dim=1, descending=True, stable=True).indices

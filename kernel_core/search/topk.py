@@ -1,9 +1,9 @@
 """Streamed exact top-k: the k largest inner products of every query row with all database rows.
 
-The whole query × database matrix never exists. Query rows are held (in chunks, if the budget demands it), database
-rows come in blocks and are embedded on the fly, and each tile of products is merged into a running top-k:
-the shape of faiss' `knn_ground_truth` (contrib/exhaustive_search.py). Rows too long to be held (thousands of runs)
-are embedded a slice of the runs at a time, and the products of the slices are added up.
+The whole query × database matrix never exists. Query rows are held in memory, in chunks if the budget demands it;
+database rows come in blocks and are embedded on the fly; each tile of products is merged into a running top-k. This
+is the shape of faiss' `knn_ground_truth` (contrib/exhaustive_search.py). Rows too long to be held (thousands of runs)
+are embedded one slice of the runs at a time, and the products of the slices are added up.
 """
 
 from __future__ import annotations
@@ -22,34 +22,43 @@ from torch import Tensor
 from kernel_core.errors import RequestError
 from kernel_core.machine import CPU, Machine
 from kernel_core.progress import Progress, no_progress
-from kernel_core.search.memory_plan import MemoryPlan, Size, plan_memory
-from kernel_core.search.products import Product, exact_product
-from kernel_core.search.running_topk import TopK
+from kernel_core.search.memory_plan import MemoryPlan, SearchSize, plan_memory
+from kernel_core.search.products import Operand, Product, exact_product
+from kernel_core.search.running_topk import RunningTopK
 
-Span = tuple[int, int]  # first row, last row + 1
+Range = tuple[int, int]  # first, last + 1
 
 
 class RowSource(Protocol):
-    """What top-k needs of an embedding (`embed.py` has them): rows of runs * width numbers."""
+    """Rows to search, as `kernel_core.similarity` makes them: run_count * width numbers each.
 
-    runs: int
+    Any slice of the runs can be embedded alone; the inner product of two rows is the sum over the slices.
+
+    run_count: number of runs in a row. width: numbers per run.
+    raw_bytes: bytes that `read` returns per row and run.
+    dtype: dtype of the rows, float32 or float64.
+    """
+
+    run_count: int
     width: int
     raw_bytes: int
     dtype: torch.dtype
 
     def __len__(self) -> int: ...
 
-    def read(self, start: int, stop: int, runs: slice) -> npt.NDArray[Any]:
-        """What rows start … stop-1 are made of, read on any thread."""
+    def read(self, start: int, stop: int, run_slice: slice) -> npt.NDArray[Any]:
+        """Return the stored values of rows start … stop-1. May be called on any thread."""
 
-    def rows(self, raw: Tensor, start: int, runs: slice) -> Tensor:
-        """What `read` gave, on some device → rows (stop-start, width * runs) of `dtype` there."""
+    def rows(self, raw: Tensor, start: int, run_slice: slice) -> Tensor:
+        """Return the rows (b, width * runs in the slice) made of what `read` returned, on its device."""
 
 
 @dataclass(frozen=True, eq=False)
-class Top:
-    """The k nearest database rows of every query row: indices int32 (n, k) and values (n, k), ordered as
-    `selection.py` says."""
+class TopK:
+    """The k nearest database rows of every query row: larger values first, ties by smaller index.
+
+    indices: int32 (n, k), the database rows. values: (n, k), their inner products, in the dtype of the rows.
+    """
 
     indices: npt.NDArray[np.int32]
     values: npt.NDArray[Any]
@@ -63,14 +72,16 @@ def top_k(
     exclude_self: bool = False,
     machine: Machine = CPU,
     progress: Progress = no_progress,
-) -> Top:
-    """The k nearest database rows of every query row, exactly.
+) -> TopK:
+    """Return the k nearest database rows of every query row, exactly.
 
-    With `exclude_self`, query and database are the same rows: i is never among i's neighbors, and each pair is
-    multiplied once. Raises `RequestError` if k exceeds what the database offers or the budget is too small.
+    exclude_self: query and database are the same rows. Row i is never among its own neighbors, and each pair of rows
+        is multiplied once.
+
+    Raises `RequestError` if k exceeds what the database offers, or if the budget is too small.
     """
-    search = Search(query, database, k, exclude_self=exclude_self, machine=machine, progress=progress)
-    return search.run()[0]
+    search = TopKSearch(query, database, k, exclude_self=exclude_self, machine=machine, progress=progress)
+    return search.compute()[0]
 
 
 def top_k_by_class(
@@ -81,24 +92,29 @@ def top_k_by_class(
     exclude_self: bool = False,
     machine: Machine = CPU,
     progress: Progress = no_progress,
-) -> list[Top]:
-    """The k nearest by the average over classes, then by each class alone; all in one pass.
+) -> list[TopK]:
+    """Return the k nearest by the average over all classes, then by each class alone, from one pass.
 
-    The rows' width is the number of classes. Otherwise as `top_k`.
+    The width of the rows is the number of classes. Parameters and errors are those of `top_k`.
     """
-    return Search(
+    search = TopKSearch(
         query, database, k, exclude_self=exclude_self, parts=query.width, machine=machine, progress=progress
-    ).run()
+    )
+    return search.compute()
 
 
-class Search:
-    """One pass over the database.
+class TopKSearch:
+    """One pass of all query rows over the database.
 
-    exclude_self: query and database are the same rows, and none is its own neighbor; only tiles above the diagonal are
-    computed, and used from both sides. own[i]: where the query rows are some of the database's, which of them query row
-    i is, never among its neighbors.
-    parts: into so many equal parts the numbers of a row are cut; with more than one, the top-k of each part's products
-    times `parts` follow the top-k of their sum.
+    exclude_self: query and database are the same rows, and no row is its own neighbor. Only tiles on and above the
+        diagonal are computed; each serves both of its sides.
+    own: int64 (n,), where the query rows are some of the database rows: which one query row i is. It is never among
+        the neighbors of i.
+    parts: number of equal parts per row. With several, the top-k of the whole rows is followed by the top-k of each
+        part, whose products are multiplied by `parts`.
+    product: how blocks are multiplied; by default the fastest exact product.
+
+    Raises `RequestError` if k exceeds what the database offers, or if the budget is too small.
     """
 
     def __init__(
@@ -118,73 +134,87 @@ class Search:
         available = len(database) - (own is not None)
         if not 1 <= k <= available:
             raise RequestError(
-                f"k is {k}, but the database offers {available} examples; ask for 1 to {available}."
+                f"k is {k}, but only {available} neighbors are available; ask for 1 to {available}."
             )
-        device = machine.device
         self.query, self.database, self.parts = query, database, parts
-        self.device, self.progress = device, progress
-        self.product = product or exact_product(device, query.runs * query.width // parts, query.dtype)
-        self.own = None if own is None else own.to(device)
+        self.device, self.progress = machine.device, progress
+        row_length = query.run_count * query.width
+        self.product = product or exact_product(self.device, row_length // parts, query.dtype)
+        self.own = None if own is None else own.to(self.device)
         self.symmetric = exclude_self
-        size = Size(
-            len(query), len(database), query.runs, query.width, k,
-            itemsize=query.dtype.itemsize, operand=self.product.itemsize,
-            raw=max(query.raw_bytes, database.raw_bytes), parts=parts,
-            symmetric=self.symmetric, device=device.type,
-        )  # fmt: skip
-        self.plan: MemoryPlan = plan_memory(size, machine.budget)
-        tables = 1 if parts == 1 else 1 + parts
-        self.best = [TopK(len(query), k, query.dtype, device) for _ in range(tables)]
+        self.plan: MemoryPlan = plan_memory(self._size(k), machine.budget)
+        table_count = 1 if parts == 1 else 1 + parts
+        self.best = [RunningTopK(len(query), k, query.dtype, self.device) for _ in range(table_count)]
 
-    def run(self) -> list[Top]:
-        """Search; returns the top-k of the whole, then of each part if there are several."""
-        n, chunk, step = len(self.query), self.plan.query_chunk, "nearest neighbors"
-        chunks = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
-        columns = [(stop - start) * (len(self.database) - self._first(start)) for start, stop in chunks]
-        done, whole = 0, sum(columns)
-        self.progress(step, 0, whole)
+    def _size(self, k: int) -> SearchSize:
+        return SearchSize(
+            n_query=len(self.query),
+            n_database=len(self.database),
+            run_count=self.query.run_count,
+            width=self.query.width,
+            k=k,
+            row_itemsize=self.query.dtype.itemsize,
+            operand_itemsize=self.product.itemsize,
+            raw_bytes=max(self.query.raw_bytes, self.database.raw_bytes),
+            parts=self.parts,
+            symmetric=self.symmetric,
+            device=self.device.type,
+        )
+
+    def compute(self) -> list[TopK]:
+        """Return the top-k of the whole rows, then of each part if there are several."""
+        chunks = ranges(0, len(self.query), self.plan.chunk_rows)
+        total = sum(
+            (stop - start) * (len(self.database) - self._first_column(start)) for start, stop in chunks
+        )
+        slice_count = len(self._run_slices)
+        search_chunk = self._search_held if slice_count == 1 else self._search_by_slices
+        step, done = "nearest neighbors", 0  # done: pairs times slices
+        self.progress(step, 0, total)
         for start, stop in chunks:
-            work = self._with_rows_held if len(self._slices) == 1 else self._slice_by_slice
-            for advanced in work(start, stop):
-                done += (stop - start) * advanced
-                self.progress(step, done // len(self._slices), whole)
-        return [Top(b.indices.to(torch.int32).cpu().numpy(), b.values.cpu().numpy()) for b in self.best]
+            for columns in search_chunk(start, stop):
+                done += (stop - start) * columns
+                self.progress(step, done // slice_count, total)
+        return [TopK(b.indices.to(torch.int32).cpu().numpy(), b.values.cpu().numpy()) for b in self.best]
 
     @property
-    def _slices(self) -> list[slice]:
-        starts = range(0, self.query.runs, self.plan.slice_runs)
-        return [slice(r, min(r + self.plan.slice_runs, self.query.runs)) for r in starts]
+    def _run_slices(self) -> list[slice]:
+        run_count = self.query.run_count
+        return [slice(first, last) for first, last in ranges(0, run_count, self.plan.slice_runs)]
 
-    def _first(self, row: int) -> int:
-        """The first database row that query rows from `row` on must be multiplied with."""
+    def _first_column(self, row: int) -> int:
+        """Return the first database row that query rows from `row` on must be multiplied with."""
         return row if self.symmetric else 0
 
-    def _tiles(self, start: int, stop: int) -> list[Span]:
-        return spans(start, stop, self.plan.tile_rows)
+    def _tiles(self, start: int, stop: int) -> list[Range]:
+        return ranges(start, stop, self.plan.tile_rows)
 
-    def _blocks(self, start: int) -> list[Span]:
-        return spans(self._first(start), len(self.database), self.plan.database_block)
+    def _blocks(self, start: int) -> list[Range]:
+        return ranges(self._first_column(start), len(self.database), self.plan.block_rows)
 
-    def _with_rows_held(self, start: int, stop: int) -> Iterator[int]:
-        """Query rows start … stop-1, embedded once, against the database; yields the columns each block adds."""
-        runs = self._slices[0]
+    def _search_held(self, start: int, stop: int) -> Iterator[int]:
+        """Search with query rows start … stop-1, embedded once and held; yield the columns that each block adds."""
+        (all_runs,) = self._run_slices
         tiles = self._tiles(start, stop)
-        held = [operands for _, operands in self._embedded(self.query, tiles, runs)]
-        for block, operands in self._embedded(self.database, self._blocks(start), runs):
-            for tile, rows in zip(tiles, held, strict=True):
-                if not self._done_from_the_other_side(tile, block):
-                    self._merge(tile, block, self._multiply(rows, operands))
+        held = [operands for _, operands in self._operands(self.query, tiles, all_runs)]
+        for block, block_operands in self._operands(self.database, self._blocks(start), all_runs):
+            for tile, tile_operands in zip(tiles, held, strict=True):
+                if not self._covered_by_symmetry(tile, block):
+                    self._merge(tile, block, self._multiply(tile_operands, block_operands))
             yield block[1] - block[0]
 
-    def _slice_by_slice(self, start: int, stop: int) -> Iterator[int]:
-        """The same for long rows: block by block, the products of the slices of runs are added up, tile by tile."""
+    def _search_by_slices(self, start: int, stop: int) -> Iterator[int]:
+        """Search with query rows start … stop-1, too long to be held: add up the products of the slices of the runs.
+
+        Yields the columns that each block adds, once per slice.
+        """
         for block in self._blocks(start):
-            tiles = [t for t in self._tiles(start, stop) if not self._done_from_the_other_side(t, block)]
-            sums: dict[Span, list[Tensor]] = {}
-            for runs in self._slices:
-                ((_, operands),) = self._embedded(self.database, [block], runs)
-                for tile, rows in self._embedded(self.query, tiles, runs):
-                    products = self._multiply(rows, operands)
+            tiles = [tile for tile in self._tiles(start, stop) if not self._covered_by_symmetry(tile, block)]
+            sums: dict[Range, list[Tensor]] = {}
+            for run_slice in self._run_slices:
+                ((_, block_operands),) = self._operands(self.database, [block], run_slice)
+                for tile, tile_operands in self._operands(self.query, tiles, run_slice):
+                    products = self._multiply(tile_operands, block_operands)
                     if tile in sums:
                         for total, addend in zip(sums[tile], products, strict=True):
                             total += addend
@@ -194,24 +224,25 @@ class Search:
             for tile in tiles:
                 self._merge(tile, block, sums.pop(tile))
 
-    def _done_from_the_other_side(self, tile: Span, block: Span) -> bool:
-        """Whether a tile of query rows lies below a block of the same rows."""
+    def _covered_by_symmetry(self, tile: Range, block: Range) -> bool:
+        """Return whether a tile of query rows lies below a block of the same rows: its products are known."""
         return self.symmetric and tile[0] >= block[1]
 
-    def _embedded(self, side: RowSource, spans: list[Span], runs: slice) -> Iterator[tuple[Span, list[Any]]]:
-        """The operands of each span of rows, part by part."""
-        for span, raw in read_ahead(side, spans, runs, self.device):
-            yield span, self._operands_of(side.rows(raw, span[0], runs))
+    def _operands(
+        self, source: RowSource, row_ranges: list[Range], run_slice: slice
+    ) -> Iterator[tuple[Range, list[Operand]]]:
+        """Yield each range of rows with its operands, one per part."""
+        for row_range, raw in read_ahead(source, row_ranges, run_slice, self.device):
+            rows = source.rows(raw, row_range[0], run_slice)
+            by_part = rows.view(len(rows), self.parts, -1)  # (b, parts, D / parts)
+            yield row_range, [self.product.operand(by_part[:, part]) for part in range(self.parts)]
 
-    def _operands_of(self, rows: Tensor) -> list[Any]:
-        cut = rows.view(len(rows), self.parts, -1)  # (b, parts, D / parts)
-        return [self.product.operand(cut[:, part]) for part in range(self.parts)]
+    def _multiply(self, tile_operands: list[Operand], block_operands: list[Operand]) -> list[Tensor]:
+        pairs = zip(tile_operands, block_operands, strict=True)
+        return [self.product.multiply(of_tile, of_block) for of_tile, of_block in pairs]
 
-    def _multiply(self, rows: list[Any], operands: list[Any]) -> list[Tensor]:
-        return [self.product.multiply(q, d) for q, d in zip(rows, operands, strict=True)]
-
-    def _merge(self, tile: Span, block: Span, products: list[Tensor]) -> None:
-        """Take the products of a tile of query rows and a block of database rows, part by part, into the top-k."""
+    def _merge(self, tile: Range, block: Range, products: list[Tensor]) -> None:
+        """Merge the products of a tile of query rows with a block of database rows, one per part, into the top-k."""
         if self.parts > 1:
             whole = products[0].clone()
             for part in products[1:]:
@@ -219,47 +250,54 @@ class Search:
             products = [whole, *(part.mul_(self.parts) for part in products)]
         for best, values in zip(self.best, products, strict=True):
             if self.own is not None:
-                _mask(values, self.own[slice(*tile)] - block[0])
+                _mask_own(values, self.own[slice(*tile)] - block[0])
             best.merge(tile[0], values, block[0])
             if self.symmetric and tile[1] <= block[0]:
                 best.merge(block[0], values.T.contiguous(), tile[0])
 
 
-def spans(start: int, stop: int, step: int) -> list[Span]:
-    """start … stop cut into spans of `step`, the last one shorter."""
-    return [(i, min(i + step, stop)) for i in range(start, stop, step)]
+def ranges(start: int, stop: int, step: int) -> list[Range]:
+    """Cut start … stop into ranges of length `step`; the last may be shorter.
+
+    >>> ranges(0, 5, 2)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    return [(first, min(first + step, stop)) for first in range(start, stop, step)]
 
 
-def _mask(tile: Tensor, own: Tensor) -> None:
-    """Write -inf where a query row meets itself: row i of the tile (q, b) in column own[i], where there is one."""
+def _mask_own(tile: Tensor, own: Tensor) -> None:
+    """Write -inf where a query row meets itself: in row i of the tile (q, b), at column own[i] if it has that one."""
     inside = torch.nonzero((own >= 0) & (own < tile.shape[1])).flatten()
     tile[inside, own[inside]] = -torch.inf
 
 
 def read_ahead(
-    side: RowSource, spans: list[Span], runs: slice, device: torch.device
-) -> Iterator[tuple[Span, Tensor]]:
-    """What each span of rows is made of, on the device; with CUDA, the next is read and copied meanwhile."""
+    source: RowSource, row_ranges: list[Range], run_slice: slice, device: torch.device
+) -> Iterator[tuple[Range, Tensor]]:
+    """Yield each range of rows with its stored values, on the device.
+
+    With CUDA, a thread reads and copies the next range meanwhile. It ends with the iteration, whatever ends that.
+    """
     if device.type != "cuda":
-        for span in spans:
-            yield span, torch.from_numpy(side.read(*span, runs))
+        for row_range in row_ranges:
+            yield row_range, torch.from_numpy(source.read(*row_range, run_slice))
         return
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def fetch(span: Span) -> Tensor:
-        pinned = torch.from_numpy(side.read(*span, runs)).pin_memory()
+    def fetch(row_range: Range) -> Tensor:
+        pinned = torch.from_numpy(source.read(*row_range, run_slice)).pin_memory()
         with torch.cuda.stream(stream):
             raw = pinned.to(device, non_blocking=True)
         stream.synchronize()  # this thread waits, the other one computes
         return raw
 
-    if not spans:
+    if not row_ranges:
         return
     with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(fetch, spans[0])
-        for span, after in zip_longest(spans, spans[1:]):
-            raw = following.result()
-            if after is not None:
-                following = reader.submit(fetch, after)
+        upcoming = reader.submit(fetch, row_ranges[0])
+        for row_range, following in zip_longest(row_ranges, row_ranges[1:]):
+            raw = upcoming.result()
+            if following is not None:
+                upcoming = reader.submit(fetch, following)
             raw.record_stream(torch.cuda.current_stream(device))
-            yield span, raw
+            yield row_range, raw

@@ -20,7 +20,7 @@ from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.cli.bench import bench_table
 from kernel_core.cli.main import main
 from kernel_core.ensembles.log_file import open_ensemble
-from kernel_core.search.topk import Top
+from kernel_core.search.topk import TopK
 from tests.support import forked, oracle
 from tests.support.command import ROOT, process_of, run_cli
 from tests.support.planted import write_log
@@ -197,11 +197,11 @@ def test_the_reference_is_that_of_the_tests(planted, tmp_path):
 
 
 def test_agreement_tells_rounding_from_error():
-    reference = Top(
+    reference = TopK(
         np.array([[0, 1, 2], [0, 1, 2], [0, 1, 2]], np.int32),
         np.array([[0.9, 0.8, 0.7], [0.9, 0.8, 0.8 - 1e-7], [0.9, 0.8, 0.7]]),
     )
-    found = Top(np.array([[1, 0], [0, 2], [0, 5]], np.int32), np.array([[0.9, 0.8], [0.9, 0.8], [0.9, 0.5]]))
+    found = TopK(np.array([[1, 0], [0, 2], [0, 5]], np.int32), np.array([[0.9, 0.8], [0.9, 0.8], [0.9, 0.5]]))
     agreed = competitors.agreement(found, reference, np.arange(3))
     assert agreed == {"rows": 3, "same": 1, "close": 1, "largest_difference": pytest.approx(0.3)}
 

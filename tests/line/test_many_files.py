@@ -16,7 +16,7 @@ from kernel_core.errors import DataError
 from kernel_core.pipeline import build
 from kernel_core.results.store import Store
 from kernel_core.search import topk
-from kernel_core.similarity.embed import KernelRows
+from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.sources.source import SourceRequest
 from tests.support import forked, oracle
 from tests.support.planted import write_log
@@ -116,7 +116,7 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     code = (
         "import sys, time; from pathlib import Path; from kernel_core.search import topk; from kernel_core.cli.main import main\n"
         f"def merge(*_): Path({str(marker)!r}).touch(); time.sleep(60)\n"
-        "topk.TopK.merge = merge\n"
+        "topk.RunningTopK.merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"
     )
     process = forked.start(forked.code, code, output=cache.parent)
@@ -174,7 +174,7 @@ PEAK = """
 import sys, threading, time, numpy as np
 from pathlib import Path
 from kernel_core.search import topk
-from kernel_core.similarity.embed import KernelRows
+from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.ensembles.log_file import open_ensemble
 peak = [0]
 def anonymous():

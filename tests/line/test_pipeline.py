@@ -54,7 +54,7 @@ def test_memory_budget_does_not_change_the_answer(source_folder, cache, planted,
     real = topk.plan_memory
     monkeypatch.setattr(topk, "plan_memory", lambda *a, **k: plans.append(real(*a, **k)) or plans[-1])
     tight = build(SourceRequest(str(source_folder)), budget=16_100_000)
-    assert min(plan.database_block for plan in plans) < 130, "the budget must bite"
+    assert min(plan.block_rows for plan in plans) < 130, "the budget must bite"
     for name, neighbors in tight.neighbors.items():
         np.testing.assert_allclose(neighbors.values, roomy.neighbors[name].values, atol=1e-6)
     oracle.assert_neighbors(
@@ -171,7 +171,7 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
     code = (
         "import os, signal; from kernel_core.search import topk; from kernel_core.pipeline import build\n"
         "from kernel_core.sources.catalog import SourceRequest\n"
-        "topk.TopK.merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "topk.RunningTopK.merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"build(SourceRequest({str(source_folder)!r}))"
     )
     assert forked.run(forked.code, code).returncode == -9

@@ -70,7 +70,7 @@ def test_a_certificate_is_never_wrong(spread):
 
 def bound_holds(q, d):
     """No product of rounded rows is farther from the true one than the bound says."""
-    search = certify._Certified(
+    search = certify._CertifiedSearch(
         Matrix(q), Matrix(d), 10, False, Machine(torch.device("cpu"), 10**9), lambda *_: None
     )
     _, bound = search._rerank(torch.zeros(len(q), 1, dtype=torch.int64))

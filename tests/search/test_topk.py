@@ -9,7 +9,7 @@ import torch
 from kernel_core.errors import RequestError
 from kernel_core.machine import Machine
 from kernel_core.search import products, topk
-from kernel_core.search.memory_plan import Size, plan_memory
+from kernel_core.search.memory_plan import SearchSize, plan_memory
 from tests.support import forked, oracle
 from tests.support.matrix import DEVICES, Matrix, use_plan
 
@@ -128,29 +128,28 @@ def test_plan_fits_any_budget_that_it_accepts():
         n_query, n_database, runs, width = (int(x) for x in np.exp(rng.uniform(0, [12, 12, 8, 4])))
         parts, symmetric = (width, False) if rng.random() < 0.2 else (1, n_query == n_database)
         budget = int(np.exp(rng.uniform(17, 24)))
-        size = Size(n_query, n_database, runs, width, 50, raw=2 * width, parts=parts, symmetric=symmetric)
+        size = SearchSize(
+            n_query, n_database, runs, width, 50, raw_bytes=2 * width, parts=parts, symmetric=symmetric
+        )
         try:
             plan = plan_memory(size, budget)
         except RequestError:
             continue
         assert plan.bytes <= budget
         sliced += plan.slice_runs < runs
-        held = (
-            plan.database_block * plan.slice_runs * width * 4
-            + parts * plan.tile_rows * plan.database_block * 4
-        )
+        held = plan.block_rows * plan.slice_runs * width * 4 + parts * plan.tile_rows * plan.block_rows * 4
         if plan.slice_runs == runs:
-            held += plan.query_chunk * runs * width * 4
+            held += plan.chunk_rows * runs * width * 4
         else:
-            held += parts * plan.query_chunk * plan.database_block * 4
+            held += parts * plan.chunk_rows * plan.block_rows * 4
         assert held <= budget
         assert min(dataclasses.astuple(plan)) >= 1
     assert sliced > 10, "long rows must have been planned slice by slice"
 
 
 def test_plan_of_thousands_of_runs_takes_little_more_than_of_a_thousand():
-    size = Size(10_000, 50_000, 1_000, 10, 50, raw=20)
-    plans = [plan_memory(dataclasses.replace(size, runs=runs), 10**9) for runs in (1_000, 4_000, 20_000)]
+    size = SearchSize(10_000, 50_000, 1_000, 10, 50, raw_bytes=20)
+    plans = [plan_memory(dataclasses.replace(size, run_count=runs), 10**9) for runs in (1_000, 4_000, 20_000)]
     assert plans[0].slice_runs == 1_000, "short rows are held"
     assert plans[2].slice_runs < 1_000, "long ones are not"
     assert max(plan.bytes for plan in plans) <= 1.25 * plans[0].bytes
@@ -158,12 +157,12 @@ def test_plan_of_thousands_of_runs_takes_little_more_than_of_a_thousand():
 
 def test_plan_says_how_much_is_needed():
     with pytest.raises(RequestError, match=r"takes 1\d MB"):
-        plan_memory(Size(10, 10, 1, 100, 5), budget=1_000)
+        plan_memory(SearchSize(10, 10, 1, 100, 5), budget=1_000)
 
 
 def test_small_budget_gives_the_same_answer():
     q, d = whole_numbers(400, 200, 8), whole_numbers(3_000, 200, 9)
-    size = Size(400, 3_000, 10, 20, 20, raw=80)
+    size = SearchSize(400, 3_000, 10, 20, 20, raw_bytes=80)
     assert plan_memory(size, 17_000_000).bytes < plan_memory(size, 10**9).bytes
     roomy, tight = (
         topk.top_k(Matrix(q, 10), Matrix(d, 10), 20, machine=Machine(torch.device("cpu"), budget))
@@ -181,13 +180,13 @@ def test_search_stays_within_its_budget(runs):
         "from kernel_core.search import topk\n"
         "from kernel_core.machine import Machine\n"
         "class Rows:\n"
-        f"    runs, width, dtype, raw_bytes = {runs}, {4000 // runs}, torch.float32, {16000 // runs}\n"
+        f"    run_count, width, dtype, raw_bytes = {runs}, {4000 // runs}, torch.float32, {16000 // runs}\n"
         "    def __init__(self, n): self.n = n\n"
         "    def __len__(self): return self.n\n"
-        "    def read(self, i, j, runs):\n"
-        "        m = len(range(*runs.indices(self.runs)))\n"
+        "    def read(self, i, j, run_slice):\n"
+        "        m = len(range(*run_slice.indices(self.run_count)))\n"
         "        return np.random.default_rng(i).random((j - i, m * self.width), dtype=np.float32)\n"
-        "    def rows(self, raw, start, runs): return raw\n"
+        "    def rows(self, raw, start, run_slice): return raw\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "topk.top_k(Rows(64), Rows(64), 5)\n"  # the libraries' own buffers are made
         "before = peak()\n"

@@ -6,7 +6,8 @@ import torch
 
 from kernel_core.errors import DataError
 from kernel_core.records import Ensemble
-from kernel_core.similarity import embed
+from kernel_core.similarity.kernel_rows import KernelRows
+from kernel_core.similarity.vectors import CosineRows, EuclideanRows, minus_distances
 from tests.support import oracle
 
 
@@ -18,7 +19,7 @@ def ensemble_of(test, train, pieces=1):
 
 def rows(ensemble, split):
     return (
-        embed.KernelRows(ensemble, split)
+        KernelRows(ensemble, split)
         .block(0, ensemble.example_count(split), torch.device("cpu"))
         .double()
         .numpy()
@@ -124,7 +125,7 @@ def test_cosine_rows_agree_with_numpy():
     a, b = rng.normal(size=(6, 9)), rng.normal(size=(7, 9))
     a[2] = 0  # a zero vector is similar to nothing
     device = torch.device("cpu")
-    ours = embed.CosineRows(a).block(0, 6, device) @ embed.CosineRows(b).block(0, 7, device).T
+    ours = CosineRows(a).block(0, 6, device) @ CosineRows(b).block(0, 7, device).T
     with np.errstate(invalid="ignore"):
         expected = np.nan_to_num((a @ b.T) / np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)))
     np.testing.assert_allclose(ours, expected, atol=1e-6)
@@ -135,8 +136,7 @@ def test_centered_cosine_is_the_correlation_of_pixels():
     a, b = rng.integers(0, 256, (5, 48), dtype=np.uint8), rng.integers(0, 256, (4, 48), dtype=np.uint8)
     device = torch.device("cpu")
     ours = (
-        embed.CosineRows(a, centered=True).block(0, 5, device)
-        @ embed.CosineRows(b, centered=True).block(0, 4, device).T
+        CosineRows(a, centered=True).block(0, 5, device) @ CosineRows(b, centered=True).block(0, 4, device).T
     )
     np.testing.assert_allclose(ours, np.corrcoef(a, b)[:5, 5:], atol=1e-6)
 
@@ -148,8 +148,8 @@ def test_euclidean_rows_give_distances_even_of_twins_far_from_the_origin():
     a[1] += 1e-3
     center, device = b.mean(0), torch.device("cpu")
     squared = (
-        embed.EuclideanRows(a, center, is_query=True).block(0, 4, device)
-        @ embed.EuclideanRows(b, center, is_query=False).block(0, 30, device).T
+        EuclideanRows(a, center, is_query=True).block(0, 4, device)
+        @ EuclideanRows(b, center, is_query=False).block(0, 30, device).T
     )
     expected = -np.linalg.norm(a[:, None] - b[None], axis=2)
-    np.testing.assert_allclose(embed.distance(squared.numpy()), expected, atol=1e-6)
+    np.testing.assert_allclose(minus_distances(squared.numpy()), expected, atol=1e-6)

@@ -6,7 +6,9 @@ import torch
 
 from kernel_core.errors import DataError
 from kernel_core.records import Ensemble
-from kernel_core.similarity import moments
+from kernel_core.similarity.kernel import standardized
+from kernel_core.similarity.kernel_rows import read_moments
+from kernel_core.similarity.moments import ARRAYS, Moments, merge
 from tests.support import oracle
 
 CPU = torch.device("cpu")
@@ -20,7 +22,7 @@ def ensemble_of(logits, *cuts):
 def moments_of(logits, *cuts, transform="log_softmax"):
     ensemble = ensemble_of(logits, *cuts)
     files = range(len(ensemble.parts))
-    return moments.merge([moments.read_moments(ensemble, f, "test", transform, CPU) for f in files])
+    return merge([read_moments(ensemble, f, "test", transform, CPU) for f in files])
 
 
 def logits_of(seed, dtype=np.float16, M=60, N=30, C=7):
@@ -62,23 +64,23 @@ def test_examples_that_float32_would_blur_are_computed_in_float64():
     found = moments_of(logits, transform="none")
     assert found.delicate.all()
     np.testing.assert_allclose(np.sqrt(found.squares.numpy() / 39), logits.std(0, ddof=1), rtol=1e-6)
-    z, _ = moments.standardized(torch.from_numpy(logits).permute(1, 2, 0), "none", found)
+    z, _ = standardized(torch.from_numpy(logits).permute(1, 2, 0), "none", found)
     expected = (logits - logits.mean(0)) / logits.std(0, ddof=1) / 39**0.5
     np.testing.assert_allclose(z.permute(2, 0, 1), expected, atol=1e-6)
 
 
 def test_a_slice_of_the_runs_is_standardised_over_all_of_them():
     logits = torch.from_numpy(logits_of(4)).permute(1, 2, 0)  # (N, C, M)
-    whole, known = moments.standardized(logits, "log_softmax")
-    cut, _ = moments.standardized(logits[:, :, 10:25].contiguous(), "log_softmax", known)
+    whole, known = standardized(logits, "log_softmax")
+    cut, _ = standardized(logits[:, :, 10:25].contiguous(), "log_softmax", known)
     np.testing.assert_allclose(cut, whole[:, :, 10:25], atol=1e-7)
     np.testing.assert_allclose(whole.double().square().sum(2), 1, atol=1e-5)
 
 
 def test_moments_come_back_from_their_arrays():
     found = moments_of(logits_of(5))
-    again = moments.Moments.of_arrays(found.runs, found.arrays())
-    for name in moments.ARRAYS:
+    again = Moments.from_arrays(found.run_count, found.arrays())
+    for name in ARRAYS:
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
 
 

@@ -20,18 +20,18 @@ class Matrix:
 
     def __init__(self, rows, runs=1):
         self.values = torch.as_tensor(rows, dtype=torch.float32).reshape(len(rows), -1, runs)
-        self.runs, self.width, self.raw_bytes = runs, self.values.shape[1], 4 * self.values.shape[1]
+        self.run_count, self.width, self.raw_bytes = runs, self.values.shape[1], 4 * self.values.shape[1]
         self.largest = self.most_runs = 0
 
     def __len__(self):
         return len(self.values)
 
-    def read(self, start, stop, runs):
-        raw = self.values[start:stop, :, runs].contiguous().numpy()
+    def read(self, start, stop, run_slice):
+        raw = self.values[start:stop, :, run_slice].contiguous().numpy()
         self.largest, self.most_runs = max(self.largest, stop - start), max(self.most_runs, raw.shape[2])
         return raw
 
-    def rows(self, raw, start, runs):
+    def rows(self, raw, start, run_slice):
         return raw.reshape(len(raw), -1)
 
 

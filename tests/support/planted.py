@@ -124,7 +124,7 @@ def image_folder(root, sizes):
 
 def kept(logits, split="train"):
     """Return the traces of logits (M, N, C) that a build keeps."""
-    from kernel_core.similarity import embed
+    from kernel_core.similarity.kernel_rows import trace_blocks
 
     ensemble = Ensemble(("made up",), ({split: logits},))
-    return Traces(split, np.concatenate(list(embed.blocks_to_keep(ensemble, split))))
+    return Traces(split, np.concatenate(list(trace_blocks(ensemble, split))))

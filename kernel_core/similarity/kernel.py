@@ -1,0 +1,123 @@
+"""The kernel: how alike two examples are to an ensemble of runs.
+
+For logits L of shape (M, N, C), M runs, N examples, C classes:
+
+    Z = log_softmax(L, -1)
+    Z = (Z - Z.mean(0)) / Z.std(0)                                  unbiased standard deviation over the runs
+    K[i, j] = 1/C * sum_c 1/M * sum_r Zq[r, i, c] * Zd[r, j, c]     query example i, database example j
+
+So K = (M-1)/M * the mean over the classes of the Pearson correlation across the runs, and K[x, x] = (M-1)/M is the
+largest value there is. A class whose output does not vary over the runs contributes 0.
+
+Source: the card of the Hub dataset `kjj0/cifar10-multirun-logits`. The author's script sums over the classes where
+this averages, so its values are C times larger.
+
+Variants: without log_softmax (`transform="none"`), and averaged over some of the classes alone (`classes`); the
+log_softmax is over all classes even then.
+
+Below, the same, so that K is one matrix product: each example becomes a row of C * M numbers, and K[i, j] is the
+inner product of two rows.
+
+>>> logits = torch.randn(20, 5, 3, generator=torch.Generator().manual_seed(0))
+>>> Z = logits.log_softmax(-1)
+>>> Z = (Z - Z.mean(0)) / Z.std(0)
+>>> K = torch.einsum("ric,rjc->ij", Z, Z) / (3 * 20)
+>>> rows, _ = kernel_rows(logits.permute(1, 2, 0))
+>>> torch.allclose(rows.flatten(1) @ rows.flatten(1).T, K, atol=1e-6)
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kernel_core.similarity.moments import ARRAYS, Moments, center
+
+
+def kernel_rows(
+    logits: Tensor,
+    transform: str = "log_softmax",
+    classes: Sequence[int] | None = None,
+    moments: Moments | None = None,
+) -> tuple[Tensor, Moments]:
+    """Return rows whose inner product is the kernel, and the moments used.
+
+    logits: (b, C, m), any float: b examples, C classes, m runs.
+    transform: log_softmax, or none for the raw logits.
+    classes: the classes averaged over, None for all.
+    moments: of these examples over all runs; None if these m runs are all.
+
+    The rows are float32 (b, C or fewer, m). A NaN or infinite logit gives a mean that is not finite.
+    """
+    Z, moments = standardized(logits, transform, moments)
+    if classes is not None:
+        Z = Z[:, list(classes)]
+    M, C = moments.run_count, Z.shape[1]
+    # From squares that sum to 1 over the runs to the kernel's factors 1/M and 1/C, half of each on either side.
+    return Z.mul_(((M - 1) / (M * C)) ** 0.5), moments
+
+
+def standardized(logits: Tensor, transform: str, moments: Moments | None = None) -> tuple[Tensor, Moments]:
+    """Return deviations from the mean over the runs, divided by their norm, and the moments used.
+
+    Parameters are those of `kernel_rows`. The deviations are float32 (b, C, m). Over all runs, the squares of each
+    class sum to 1, or to 0 if it does not vary.
+    """
+    Z = transformed(logits, transform)
+    if moments is None:
+        moments = _refined(center(Z), logits, transform)
+    else:
+        Z -= moments.mean[:, :, None].to(Z.dtype)
+    Z *= moments.scale[:, :, None].to(Z.dtype)
+    Z = Z.float()
+    delicate = moments.delicate
+    if delicate.any():
+        few = moments[delicate]
+        exact = transformed(logits[delicate], transform, torch.float64) - few.mean[:, :, None]
+        Z[delicate] = exact.mul_(few.scale[:, :, None]).float()
+    return Z, moments
+
+
+def transformed(logits: Tensor, transform: str, at_least: torch.dtype = torch.float32) -> Tensor:
+    """Return the values that are standardized, in a new tensor.
+
+    logits: (b, C, m), any float. at_least: the least precision; that of the logits is kept if it is higher.
+    """
+    dtype = torch.promote_types(logits.dtype, at_least)
+    return log_softmax(logits.to(dtype)) if transform == "log_softmax" else logits.to(dtype, copy=True)
+
+
+def log_softmax(x: Tensor) -> Tensor:
+    """Return the log-softmax over dim 1, exact for the winning class too.
+
+    log(sum of exp) loses that class's value when the others vanish beside 1 (at 6e-8 in float32). log1p of the sum
+    of the others keeps it, and with it the variation over runs that the kernel correlates.
+    """
+    x = x - x.amax(1, keepdim=True)
+    exponentials = x.exp()  # 1 for the winner, and for any that tie with it
+    total = exponentials.sum(1, keepdim=True)
+    others = exponentials.frac_().sum(1, keepdim=True)  # without those that are 1: half the time of a mask
+    others += (total - others).round_() - 1  # all ones but the winner's
+    return x.sub_(others.log1p_())
+
+
+def moments_of(logits: Tensor, transform: str) -> Moments:
+    """Return mean and spread over the runs of what is standardized; logits: (b, C, m), any float.
+
+    Computed in float32 where that is enough (`moments.DELICATE`), else in float64. A NaN or infinite logit gives a
+    mean that is not finite.
+    """
+    return _refined(center(transformed(logits, transform)), logits, transform)
+
+
+def _refined(moments: Moments, logits: Tensor, transform: str) -> Moments:
+    """Compute the moments again in float64, in place, for the examples where float32 is not enough."""
+    delicate = moments.delicate
+    if delicate.any():
+        exact = center(transformed(logits[delicate], transform, torch.float64))
+        for name in ARRAYS:
+            getattr(moments, name)[delicate] = getattr(exact, name)
+    return moments

@@ -1,0 +1,158 @@
+"""The kernel's rows of the examples of an ensemble, read from its files block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from kernel_core.checks import refuse_non_finite
+from kernel_core.errors import DataError
+from kernel_core.machine import piece_bytes
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import Ensemble
+from kernel_core.similarity.kernel import kernel_rows, moments_of
+from kernel_core.similarity.moments import ARRAYS, Moments, merge
+from kernel_core.similarity.rows import SimilarityRows
+from kernel_core.spec import Split
+
+READ_BYTES = 64_000_000  # bytes of a file read at a time for its moments
+TRACE_BYTES = 32_000_000  # bytes of float32 rows made at a time for the traces
+
+
+class KernelRows(SimilarityRows):
+    """The examples of one split as rows for the kernel: class after class, the values of the runs.
+
+    transform: log_softmax, or none for the raw logits.
+    classes: the classes averaged over, None for all.
+    moments: of the split, over all runs of the ensemble; read from the files when they are needed and not given.
+        Rows of all the runs at once need none.
+
+    Raises `DataError` if there are fewer than two runs, and where a logit is NaN or infinite.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        split: Split,
+        *,
+        transform: str = "log_softmax",
+        classes: tuple[int, ...] | None = None,
+        moments: Moments | None = None,
+    ) -> None:
+        if ensemble.run_count < 2:
+            raise DataError(
+                f"The ensemble has {ensemble.run_count} run; the kernel correlates over runs and needs at least 2."
+            )
+        self.ensemble, self.split, self.transform, self.classes = ensemble, split, transform, classes
+        self.run_count = ensemble.run_count
+        self.width = ensemble.class_count if classes is None else len(classes)
+        self._dtype = np.result_type(*(part[split] for part in ensemble.parts))  # of the logits
+        self.raw_bytes = ensemble.class_count * self._dtype.itemsize
+        self._moments = moments
+
+    def __len__(self) -> int:
+        return self.ensemble.example_count(self.split)
+
+    def moments(self, device: torch.device) -> Moments:
+        """Return the moments of all examples over all runs; read on the device if they were not given."""
+        if self._moments is None:
+            files = range(len(self.ensemble.parts))
+            self._moments = merge(
+                [read_moments(self.ensemble, file, self.split, self.transform, device) for file in files]
+            )
+        return self._moments
+
+    def read(self, start: int, stop: int, run_slice: slice) -> npt.NDArray[np.floating]:
+        """Return the logits (m, b, C) of these runs, from all files they are spread over."""
+        first, last, _ = run_slice.indices(self.run_count)
+        raw = np.empty((last - first, stop - start, self.ensemble.class_count), self._dtype)
+        target = torch.from_numpy(raw)  # torch copies with all cores
+        self.ensemble.check_unchanged()
+        part_first = 0  # number of the part's first run
+        for part in (part[self.split] for part in self.ensemble.parts):
+            i, j = max(first, part_first), min(last, part_first + len(part))
+            if i < j:
+                logits = torch.from_numpy(part)[i - part_first : j - part_first, start:stop]
+                target[i - first : j - first] = logits
+            part_first += len(part)
+        return raw
+
+    def rows(self, raw: Tensor, start: int, _run_slice: slice) -> Tensor:
+        """Return the rows (b, width * m) of logits (m, b, C), standardized over all the runs."""
+        m, b, _C = raw.shape  # runs, examples, classes
+        is_whole = m == self.run_count and self._moments is None
+        rows = torch.empty(b, self.width, m, device=raw.device)
+        for i, logits in _pieces(raw):  # (p, C, m)
+            first, last = start + i, start + i + len(logits)
+            known = None if is_whole else self.moments(raw.device)[first:last].to(raw.device)
+            piece, moments = kernel_rows(logits, self.transform, self.classes, known)
+            if is_whole and not torch.isfinite(moments.mean).all():
+                self._refuse_non_finite(first, last)
+            rows[i : i + len(piece)] = piece
+        return rows.view(b, -1)
+
+    def _refuse_non_finite(self, start: int, stop: int) -> None:
+        for name, part in zip(self.ensemble.names, self.ensemble.parts, strict=True):
+            refuse_non_finite(part[self.split][:, start:stop], name, self.split, first_example=start)
+
+
+def _pieces(raw: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield logits as stored (m, b, C) a few examples at a time: the first one's place, and (p, C, m), contiguous."""
+    m, b, C = raw.shape  # runs, examples, classes
+    size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
+    for first in range(0, b, size):
+        yield first, raw[:, first : first + size].permute(1, 2, 0).contiguous()
+
+
+def read_moments(
+    ensemble: Ensemble,
+    file: int,
+    split: Split,
+    transform: str,
+    device: torch.device,
+    progress: Progress = no_progress,
+) -> Moments:
+    """Read one file of an ensemble once, block by block, and return its moments over its runs, on the CPU.
+
+    file: number of the file. device: where to compute.
+
+    Raises `DataError`, naming the file, if a logit is NaN or infinite, or if the file changes meanwhile.
+    """
+    part = ensemble.parts[file][split]
+    m, N, C = part.shape  # runs, examples, classes
+    block_size = max(1, READ_BYTES // (part.itemsize * m * C))
+    by_piece: list[Moments] = []
+    for start in range(0, N, block_size):
+        ensemble.check_unchanged()
+        raw = torch.from_numpy(np.ascontiguousarray(part[:, start : start + block_size])).to(device)
+        by_piece += [moments_of(logits, transform).to(torch.device("cpu")) for _, logits in _pieces(raw)]
+        progress("mean and spread over the runs", min(start + block_size, N), N)
+    moments = Moments(m, *(torch.cat([getattr(piece, name) for piece in by_piece]) for name in ARRAYS))
+    wrong = torch.nonzero(~torch.isfinite(moments.mean).all(1)).flatten().tolist()
+    for i in wrong:
+        refuse_non_finite(part[:, i : i + 1], ensemble.names[file], split, first_example=i)
+    return moments
+
+
+def trace_blocks(
+    ensemble: Ensemble, split: Split, progress: Progress = no_progress
+) -> Iterator[npt.NDArray[np.float16]]:
+    """Yield the traces of a split over all runs of the ensemble, block by block: (b, C, M).
+
+    `kernel_core.explain.traces` says what a trace is. Raises `DataError` if a logit is NaN or infinite.
+    """
+    rows = KernelRows(ensemble, split)
+    N, C, M = len(rows), rows.width, rows.run_count  # examples, classes, runs
+    size = max(1, TRACE_BYTES // (4 * C * M))
+    for start in range(0, N, size):
+        stop = min(start + size, N)
+        block = rows.block(start, stop, torch.device("cpu")).view(-1, M)
+        block *= (M * C) ** 0.5  # from unit length to unbiased variance 1
+        # NumPy finds a median three times as fast as torch, torch makes float16 ten times as fast as NumPy.
+        block -= torch.from_numpy(np.partition(block.numpy(), M // 2, axis=1)[:, M // 2, None])
+        yield block.half().numpy().reshape(-1, C, M)
+        progress("keeping what explains a value", stop, N)
