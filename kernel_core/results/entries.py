@@ -1,0 +1,93 @@
+"""Write what a build computes to the cache, entry by entry; `results` reads it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernel_core.findings.map_layout import Map
+from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors, Predictions
+from kernel_core.results.keys import Keys
+from kernel_core.results.store import Arrays, Store
+from kernel_core.spec import SPLITS, Split
+
+
+class Entries:
+    """The entries of one source, named by its keys; every method writes one, or raises `StoreError`."""
+
+    def __init__(self, keys: Keys, store: Store) -> None:
+        self.keys, self.store = keys, store
+
+    def write_examples(self, examples: Mapping[Split, ExampleSet]) -> None:
+        """Write the images and labels of every split."""
+        arrays = {
+            f"{split}_{part}": getattr(of_split, part)
+            for split, of_split in examples.items()
+            for part in ("images", "labels")
+        }
+        class_names = next(iter(examples.values())).class_names
+        self._write("examples", self.keys.examples, arrays, {"class_names": class_names}, "images and labels")
+
+    def read_trained(self) -> tuple[Ensemble, Features] | None:
+        """Return the ensemble trained here and its features, or None if they are not in the cache."""
+        assert self.keys.trained is not None
+        entry = self.store.read("trained", self.keys.trained)
+        if entry is None:
+            return None
+        arrays, meta = entry
+        logits = {split: arrays[f"{split}_logits"] for split in SPLITS}
+        features = Features({split: arrays[f"{split}_features"] for split in SPLITS}, **meta)
+        return Ensemble(("the ensemble trained here",), (logits,)), features
+
+    def write_trained(self, ensemble: Ensemble, features: Features) -> None:
+        """Write an ensemble trained here, held in one part, and its features."""
+        assert self.keys.trained is not None
+        arrays = {f"{split}_logits": logits for split, logits in ensemble.parts[0].items()}
+        arrays |= {f"{split}_features": values for split, values in features.values.items()}
+        meta = {"layer": features.layer, "run": features.run}
+        about = f"{ensemble.run_count} networks trained here"
+        self._write("trained", self.keys.trained, arrays, meta, about)
+
+    def write_predictions(self, split: Split, predictions: Predictions) -> None:
+        """Write what the ensemble predicts of a split."""
+        about = f"{split} predictions of {len(predictions.single)} runs"
+        self._write("predictions", self.keys.predictions[split], asdict(predictions), {}, about)
+
+    def write_moments(self, key: str, arrays: Arrays, run_count: int, split: Split, file_name: str) -> None:
+        """Write mean and spread over the runs of one file."""
+        about = f"mean and spread of {run_count} runs, {split}, {file_name}"
+        self._write("moments", key, arrays, {}, about)
+
+    def write_neighbors(self, neighbors: Neighbors, features: Features | None) -> None:
+        """Write neighbors; features: those that they were found by, if they were."""
+        spec = neighbors.spec
+        proof = {"certified": neighbors.certified, "redone": neighbors.redone}
+        meta: dict[str, Any] = {
+            "spec": spec.to_json(),
+            "how": {} if neighbors.certified is None else proof,
+        }
+        if features is not None:
+            meta |= {"layer": features.layer, "run": features.run}
+        arrays = {"indices": neighbors.indices, "values": neighbors.values}
+        about = f"{spec.direction} neighbors by {spec.title}"
+        self._write("neighbors", self.keys.key(spec), arrays, meta, about)
+
+    def write_traces(
+        self, split: Split, shape: tuple[int, int, int], blocks: Iterable[npt.NDArray[np.float16]]
+    ) -> None:
+        """Write the traces of a split, of shape (N, C, M), that come in blocks of examples."""
+        about = f"{self.keys.source.name}: {split} outputs of {shape[2]} runs"
+        self.store.write_blocks("rows", self.keys.traces[split], "rows", shape, blocks, about=about)
+
+    def write_map(self, of_all: Map) -> None:
+        """Write a map of all examples."""
+        arrays = {"xy": of_all.xy, "nearest": of_all.nearest}
+        meta = {"counts": of_all.counts, "kept": of_all.share_kept}
+        self._write("map", self.keys.map, arrays, meta, f"map of {sum(of_all.counts):,} examples")
+
+    def _write(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any], about: str) -> None:
+        self.store.write(kind, key, arrays, meta, about=f"{self.keys.source.name}: {about}")
