@@ -63,20 +63,20 @@ def features(
     Example:  kernel-explorer features my/source.toml --model mynet:make --weights run0.pt --layer fc:input
     """
     _check_usage({"--train": recipe, **{f"--{name}": value for name, value in network.items()}}, seed)
-    from kernel_core.networks.features import find_place, store_features
+    from kernel_core.networks.features import find_destination, store_features
 
     with ProgressBars() as bars:
-        place = find_place(SourceRequest(source), replace=replace, progress=bars)
+        destination = find_destination(SourceRequest(source), replace=replace, progress=bars)
         if recipe is not None:
-            computed = _train(recipe, place.source, seed or 0, device, bars)
+            computed = _train(recipe, destination.source, seed or 0, device, bars)
             origin = f"one run of {recipe}"
         else:
-            computed, origin = _run_network(network, place.source, device, bars)
-        store_features(computed, place)
+            computed, origin = _run_network(network, destination.source, device, bars)
+        store_features(computed, destination)
     width = computed.values["test"].shape[1]  # every source has a test split
-    named_in = f", named in {place.toml}" if place.toml else ""
+    named_in = f", named in {destination.toml}" if destination.toml else ""
     click.echo(
-        f"{computed.layer} of {origin}: {width:,} numbers per example\nstored in {place.file}{named_in}"
+        f"{computed.layer} of {origin}: {width:,} numbers per example\nstored in {destination.file}{named_in}"
     )
     click.echo(f"Compare them with the kernel:  kernel-explorer serve {source}")
 

@@ -37,8 +37,8 @@ log = logging.getLogger("kernel_core")
 
 
 @dataclass(frozen=True)
-class Place:
-    """The place of a source's features.
+class Destination:
+    """The destination of a source's features.
 
     file: the file of features.
     toml: the source.toml that is to name it, if there is one.
@@ -54,8 +54,10 @@ class Place:
         return self.source.features is not None and self.source.features.resolve() == self.file.resolve()
 
 
-def find_place(request: SourceRequest, *, replace: bool, progress: Progress = no_progress) -> Place:
-    """Return the place where the features of a source are to be stored.
+def find_destination(
+    request: SourceRequest, *, replace: bool, progress: Progress = no_progress
+) -> Destination:
+    """Return where the features of a source are to be stored.
 
     Raises `RequestError` if the source has features (unless `replace`), is trained with features of its own,
     or if its folder is read-only; `SourceError` as `open_source`.
@@ -66,29 +68,29 @@ def find_place(request: SourceRequest, *, replace: bool, progress: Progress = no
             f"{source.name} has penultimate features already: they are trained here, with the ensemble."
         )
     if request.path is None:
-        place = Place(source, downloaded_features(source.name), None)
+        destination = Destination(source, downloaded_features(source.name), None)
     else:
         path = request.path / "source.toml" if request.path.is_dir() else request.path
-        place = Place(source, path.resolve().with_name(FEATURES), path.resolve())
-    if not replace and (source.features is not None or place.file.exists()):
-        existing = source.features or place.file
+        destination = Destination(source, path.resolve().with_name(FEATURES), path.resolve())
+    if not replace and (source.features is not None or destination.file.exists()):
+        existing = source.features or destination.file
         raise RequestError(
             f"{source.name} has penultimate features already, {existing}. Use --replace to replace them."
         )
-    _refuse_unwritable(place)
-    return place
+    _refuse_unwritable(destination)
+    return destination
 
 
-def _refuse_unwritable(place: Place) -> None:
+def _refuse_unwritable(destination: Destination) -> None:
     """Raise `RequestError` for a read-only folder, before a network runs for minutes."""
-    folder = next(path for path in place.file.parents if path.exists())
+    folder = next(path for path in destination.file.parents if path.exists())
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise RequestError(_unwritable(place, "it is read-only"))
+        raise RequestError(_unwritable(destination, "it is read-only"))
 
 
-def _unwritable(place: Place, reason: str) -> str:
-    problem = f"Cannot write features to {place.file.parent} ({reason}); nothing there was changed."
-    if place.toml is None:
+def _unwritable(destination: Destination, reason: str) -> str:
+    problem = f"Cannot write features to {destination.file.parent} ({reason}); nothing there was changed."
+    if destination.toml is None:
         return f"{problem} Free some space, or set KERNEL_EXPLORER_CACHE to a folder that can be written."
     return (
         f"{problem} Free some space, or copy source.toml into a folder that can be written, correct the "
@@ -155,26 +157,26 @@ def _outputs(
     return logits, features
 
 
-def store_features(features: Features, place: Place) -> None:
+def store_features(features: Features, destination: Destination) -> None:
     """Write the features, and name their file in the source.toml if there is one.
 
     If anything fails, source.toml and the features that it names stay as they were. Raises `RequestError` if
     the files cannot be written, `SourceError` if source.toml can no longer be read.
     """
-    toml = None if place.names_file else place.toml
-    text = _naming_features(toml, place.file.name) if toml else b""
-    is_new = not place.file.exists()
+    toml = None if destination.names_file else destination.toml
+    text = _naming_features(toml, destination.file.name) if toml else b""
+    is_new = not destination.file.exists()
     try:
         with contextlib.ExitStack() as stack:
             if toml:
                 stack.enter_context(writing(toml)).write(text)
-            _write(features, place.file)
+            _write(features, destination.file)
             # Leaving the stack puts the new source.toml in place, after the features that it names.
     except OSError as error:
         if is_new:
             with contextlib.suppress(OSError):
-                place.file.unlink(missing_ok=True)
-        raise RequestError(_unwritable(place, str(error.strerror or error))) from None
+                destination.file.unlink(missing_ok=True)
+        raise RequestError(_unwritable(destination, str(error.strerror or error))) from None
 
 
 def _naming_features(toml: Path, name: str) -> bytes:
