@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support import forked
-from tests.support.browser import listen, server, settle, shoot, tab, visit
+from tests.support.browser import listen, press, server, settle, shoot, tab, visit
 from tests.support.command import ROOT, run_cli
 from tests.support.planted import write_log, write_parquet
 
@@ -141,7 +141,7 @@ def test_step_is_one_entry_in_the_history(browser, digits_url):
         length, first = page.evaluate("history.length"), page.locator(".gallery.pairs .head").first
         page.get_by_role("button", name="Next").click()
         expect(first).to_contain_text("#79 ")
-        page.keyboard.press("n")
+        press(page, "n")
         expect(first).to_contain_text("#127 ")
         settle(page)
         assert page.evaluate("history.length") == length + 2
@@ -216,6 +216,7 @@ def at_example(page, name):
 def test_walk_is_one_step_each_way(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates?first=11&last=60&by=pixels")
+        listen(page)
         page.locator("[data-testid=stMain]").evaluate("m => m.scrollTop = 200")
         length = page.evaluate("history.length")
         page.evaluate("window.sameDocument = true")
@@ -262,24 +263,22 @@ def test_same_example_is_marked_in_every_list(browser, digits_url):
 def test_keys_are_the_same_everywhere(browser, digits_url):
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
-        listen(page)
-        page.keyboard.press("n")
+        press(page, "n")
         expect(page.locator(".gallery.pairs .head").first).to_contain_text("#79 ")
-        page.keyboard.press("ArrowLeft")
+        press(page, "ArrowLeft")
         expect(page.locator(".gallery.pairs .head").first).to_contain_text("#31 ")
-        page.keyboard.press("?")
+        press(page, "?")
         expect(page.get_by_role("dialog", name="Keys")).to_contain_text("flip between the two images")
-        page.keyboard.press("?")
+        press(page, "?")
         expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
         first, second = (
             page.locator(".gallery.pairs a.tile").nth(n).get_attribute("data-example") for n in (0, 2)
         )
-        page.keyboard.press("o")
+        press(page, "o")
         at_example(page, first)
-        listen(page)
-        page.keyboard.press("n")
+        press(page, "n")
         at_example(page, second)
-        page.keyboard.press("b")
+        press(page, "b")
         at_example(page, first)
         typed = page.get_by_role("textbox", name="Go to")
         typed.press_sequentially("train:7nopb?")
@@ -300,8 +299,7 @@ def test_next_follows_the_list_as_it_was_filtered(browser, digits_url):
         expect(
             page.get_by_text(re.compile(r"#1 of \d+ in lowest overlap, by Kernel and .*, 8$"))
         ).to_be_visible()
-        listen(page)
-        page.keyboard.press("n")
+        press(page, "n")
         at_example(page, second)
         page.go_back()
         at_example(page, first)
@@ -315,12 +313,11 @@ def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url
         page.locator(".gallery.pairs a.head").first.click()
         canvas = page.locator(".comparison canvas")
         expect(canvas).to_have_attribute("data-shows", "a")
-        listen(page)
         pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].join()"
         plain = "i => { const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight; c.getContext('2d').drawImage(i, 0, 0); return (%s)(c) }"
         a, b = (image.evaluate(plain % pixels) for image in page.locator(".comparison .side img").all())
         assert canvas.evaluate(pixels) == a != b
-        page.keyboard.press("f")
+        press(page, "f")
         expect(canvas).to_have_attribute("data-shows", "b")
         assert canvas.evaluate(pixels) == b
         page.get_by_role("button", name="Overlay").click()

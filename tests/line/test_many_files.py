@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -115,18 +114,15 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     marker = cache.parent / "searching"
     code = (
         "import sys, time; from pathlib import Path; from kernel_core.search import topk; from kernel_core.cli.main import main\n"
-        f"def merge(*_): Path({str(marker)!r}).touch(); time.sleep(60)\n"
+        f"def merge(*_): Path({str(marker)!r}).touch(); time.sleep(10**6)\n"
         "topk.RunningTopK.merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"
     )
-    process = forked.start(forked.code, code, output=cache.parent)
-    deadline = time.monotonic() + 60
-    while not marker.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    process.join(30)
-    assert process.exitcode == 1
+    with forked.running(forked.code, code, output=cache.parent) as process:
+        forked.wait_until(marker.exists, process)
+        os.kill(process.pid, signal.SIGINT)
+        process.join()
+        assert process.exitcode == 1
     assert "Traceback" not in (cache.parent / "stderr").read_text()
     assert not list(cache.rglob("*.tmp"))
     assert kernel(build(request(source_folder))).k == 50

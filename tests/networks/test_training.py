@@ -28,7 +28,7 @@ from kernel_core.sources import images
 from kernel_core.sources.catalog import DIGITS_TRAINING, find_images
 from kernel_core.sources.source import ImagesFrom, SourceRequest
 from tests.support import forked
-from tests.support.command import ROOT, invoke
+from tests.support.command import ROOT, invoke, process_of
 
 TINY = replace(CIFAR10_SMALL, widths=(8, 8), epochs=1, batch=32)
 
@@ -164,14 +164,8 @@ def test_a_killed_training_resumes_and_gives_the_same_bits(source_folder, tmp_pa
     command = ["train", "cifar10-small", "--images", str(source_folder / "source.toml")]
     command += ["--runs", "6", "--epochs", "4", "--workers", "1"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = forked.start(train_forking, *command, "--out", str(killed))
-    deadline = time.monotonic() + 100
-    while len(list(killed.glob("runs/pending/*.safetensors"))) < 2:
-        assert time.monotonic() < deadline, "no run was finished"
-        assert process.is_alive(), "the training ended"
-        time.sleep(0.02)
-    process.kill()
-    process.join()
+    with forked.running(train_forking, *command, "--out", str(killed)) as process:
+        forked.wait_until(lambda: len(list(killed.glob("runs/pending/*.safetensors"))) >= 2, process)
     kept = {path.name: sha256_of(path) for path in killed.glob("runs/pending/*.safetensors")}
     assert len(kept) < 6, "killed too late to show anything"
     assert not (killed / "source.toml").exists()
@@ -195,27 +189,22 @@ def test_workers_leave_when_their_parent_is_killed(source_folder, tmp_path):
         "long = replace(TINY, epochs=2000)\n"
         "train_folder(order(Path(sys.argv[1]), Path(sys.argv[2]), run_count=50, recipe=long, workers=1))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(source_folder), str(tmp_path / "out")],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-c", code, str(source_folder), str(tmp_path / "out")]
 
-    def children():
+    def children(parent):
         processes = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-        return {pid for pid in processes if _parent(pid) == process.pid and "spawn_main" in _command(pid)}
+        return {pid for pid in processes if _parent(pid) == parent and "spawn_main" in _command(pid)}
 
-    deadline = time.monotonic() + 60
-    while not (workers := children()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    time.sleep(1)
-    process.kill()
-    process.wait()
-    deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < deadline, "a worker trains on without its parent"
-        time.sleep(0.1)
+    with process_of(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        while not (workers := children(process.pid)):
+            assert process.poll() is None, "the training ended"
+            time.sleep(0.1)
+        time.sleep(1)
+        process.kill()
+        process.wait()
+        # Only the test's time limit ends this, if a worker trains on without its parent.
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+            time.sleep(0.1)
 
 
 def _command(pid):

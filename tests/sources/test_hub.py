@@ -230,11 +230,8 @@ def test_files_2_keeps_the_first_when_the_second_fails_or_the_command_is_killed(
     assert hub.fetched() == [FIRST, SECOND]
     hub.heal()
     hub.faults[SECOND] = "stall"
-    process = forked.start(forked.command, *command, env=environment(hub, home))
-    stalled = hub.stalled.wait(60)
-    process.kill()
-    process.join()
-    assert stalled
+    with forked.running(forked.command, *command, env=environment(hub, home)) as process:
+        forked.wait_until(hub.stalled.is_set, process)
     assert hub.fetched() == [SECOND]
     hub.heal()
     output = run(hub, home, *command)

@@ -13,6 +13,13 @@ from tests.support.command import ROOT, assert_no_torch, process_of, reserved_po
 PATIENCE = 45_000
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SHOTS = ROOT / "test-screenshots"
+CLICKED_BY = {
+    "n": ".st-key-next button:enabled",
+    "ArrowLeft": ".st-key-previous button:enabled",
+    "o": '.gallery a.tile[tabindex="0"]',
+    "f": "[data-hotkey=f]",
+}
+"""Key → what it clicks, if the test presses it through `press`."""
 
 
 @contextmanager
@@ -67,8 +74,20 @@ def visit(page, address):
 
 
 def listen(page):
-    """Wait until the page listens to keys; its list of them is filled just before."""
+    """Wait until the page listens to keys and steers its history; its list of keys is filled just before."""
     page.locator("dialog dl dt").first.wait_for(state="attached")
+
+
+def press(page, key):
+    """Press one of the app's keys, once the page listens and what the key clicks is drawn.
+
+    Streamlit loads the code of a button separately, so the button can be missing after the script has ended,
+    and a key that finds nothing to click does nothing.
+    """
+    listen(page)
+    if key in CLICKED_BY:
+        page.locator(CLICKED_BY[key]).first.wait_for()
+    page.keyboard.press(key)
 
 
 def shoot(page, name):

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import types
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from unittest import mock
@@ -25,8 +26,9 @@ CONTEXT.set_forkserver_preload(
 _lock = threading.Lock()
 
 
-def start(work, *arguments, env=None, cwd=None, output=None):
-    """Start a process that calls `work`, a function of a module, with the arguments.
+@contextmanager
+def running(work, *arguments, env=None, cwd=None, output=None):
+    """Start a process that calls `work`, a function of a module, with the arguments; kill it at the end.
 
     output: folder for its stdout and stderr, which become files of these names; None to discard them.
     """
@@ -36,7 +38,19 @@ def start(work, *arguments, env=None, cwd=None, output=None):
     # Streamlit's test driver leaves its script as the main module, which the child would run.
     with _lock, mock.patch.dict(sys.modules, {"__main__": types.ModuleType("__main__")}):
         process.start()
-    return process
+    try:
+        yield process
+    finally:
+        if not wait([process.sentinel], timeout=0):
+            process.kill()
+        with _lock:
+            process.join()
+
+
+def wait_until(condition, process):
+    """Return once `condition()` is true; fail if the process ends before."""
+    while not condition():
+        assert not wait([process.sentinel], timeout=0.02) or condition(), "the process ended before"
 
 
 def run(work, *arguments, env=None, cwd=None):
@@ -45,15 +59,8 @@ def run(work, *arguments, env=None, cwd=None):
     Whatever happens meanwhile, the process has ended afterwards.
     """
     with tempfile.TemporaryDirectory() as folder:
-        process = start(work, *arguments, env=env, cwd=cwd, output=Path(folder))
-        ended = []
-        try:
-            ended = wait([process.sentinel])
-        finally:
-            if not ended:
-                process.kill()
-            with _lock:
-                process.join()
+        with running(work, *arguments, env=env, cwd=cwd, output=Path(folder)) as process:
+            wait([process.sentinel])
         output = (Path(folder, name).read_text() for name in ("stdout", "stderr"))
         return subprocess.CompletedProcess(arguments, process.exitcode, *output)
 
