@@ -1,1 +1,1 @@
-"""What neighbors show: pairs, votes, disagreement, the map; tables with documented columns."""
+"""What neighbors show: pairs, votes, disagreement and the map, as tables with documented columns."""

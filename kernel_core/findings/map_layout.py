@@ -1,7 +1,8 @@
-"""A map: every example of both splits as a point of the plane, near those that it is similar to.
+"""The map: every example of both splits as a point of the plane, near the examples that it is similar to.
 
-The layout is UMAP's (McInnes, Healy and Melville, arXiv 1802.03426), from the exact neighbors of each example among
-all others: UMAP's own approximate search is left out. Points stand in the order test, then train.
+The layout is UMAP's (McInnes, Healy and Melville, arXiv 1802.03426). It starts from each example's exact
+neighbors among all others; UMAP's own approximate search is not used. Points are numbered test examples
+first, then training examples.
 """
 
 from __future__ import annotations
@@ -21,26 +22,36 @@ from kernel_core.records import Neighbors
 from kernel_core.spec import SPLITS, Split
 
 SPLIT_ORDER: tuple[Split, ...] = ("test", "train")  # of the points
-NEIGHBOR_COUNT = (
-    15  # of each example, itself not counted: UMAP's default, and the number that peers draw maps with
-)
+assert set(SPLIT_ORDER) == set(SPLITS)
+# Of each example, itself not counted: UMAP's default, and what comparable tools draw maps with.
+NEIGHBOR_COUNT = 15
 LINE_COUNT = 5  # neighbors kept with a map, to be drawn as lines
+MIN_DIST = 0.3  # UMAP's smallest distance between points
+SEED = 0
+# What the layout depends on; part of the map's cache key.
 RECIPE: Mapping[str, Any] = {
-    "neighbors": NEIGHBOR_COUNT, "distance": "sqrt(2 (1 - K))", "init": "diffusion", "min_dist": 0.3, "random_state": 0,
-}  # fmt: skip
+    "neighbors": NEIGHBOR_COUNT,
+    "distance": "sqrt(2 (1 - K))",
+    "init": "diffusion",
+    "min_dist": MIN_DIST,
+    "random_state": SEED,
+}
 Indices = npt.NDArray[np.int32]
 Values = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float32]  # (N, 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Where each example lies, test examples first, then train examples.
+    """The place of each example; N1 test examples come first, then N2 training examples.
 
-    xy: float32 (N1 + N2, 2), finite. nearest: int32 (N1 + N2, at most `LINE_COUNT`), each point's nearest by the kernel,
-    as numbers of points. counts: N1 and N2. share_kept: how faithful it is, as the function `share_kept` says.
+    xy: float32 (N1 + N2, 2), finite.
+    nearest: int32 (N1 + N2, at most `LINE_COUNT`), the points of each example's nearest by the kernel.
+    counts: N1 and N2.
+    share_kept: how faithful the map is, as the function `share_kept` defines it.
     """
 
-    xy: npt.NDArray[np.float32]
+    xy: Points
     nearest: Indices
     counts: tuple[int, int]
     share_kept: float
@@ -50,80 +61,92 @@ class Map:
         assert len(self.nearest) == len(self.xy)
 
     def point(self, split: Split, index: int) -> int:
-        """The number of an example's point."""
+        """Return the number of an example's point."""
         return index if split == "test" else self.counts[0] + index
 
     def example(self, point: int) -> tuple[Split, int]:
-        """The example that a point stands for. Raises `RequestError` if there is no such point."""
+        """Return the example that a point stands for. Raises `RequestError` if there is no such point."""
         if not 0 <= point < len(self.xy):
             raise RequestError(f"The map has no point {point}; expected 0 … {len(self.xy) - 1}.")
         return ("test", point) if point < self.counts[0] else ("train", point - self.counts[0])
 
 
 def example_counts(examples: Mapping[Split, Sized]) -> tuple[int, int]:
-    """How many test and train examples there are, 0 of a split that the source lacks."""
+    """Return the number of test and of training examples; 0 for a split that the source lacks."""
     return len(examples.get("test", ())), len(examples.get("train", ()))
 
 
-def search_directions(counts: tuple[int, int]) -> list[tuple[Split, Split]]:
-    """The searches that together name each example's neighbors among all: (query, database).
+# Each example's neighbors among all.
 
-    counts: test and train examples. A split of one example is not searched for its own neighbors, having none; one
-    that the source lacks is left out.
-    Raises `RequestError` if there are too few examples to give each its neighbors.
+
+def search_directions(counts: tuple[int, int]) -> list[tuple[Split, Split]]:
+    """Return the searches, as (query, database), that together find each example's neighbors among all.
+
+    counts: number of test and of training examples. An empty split is left out; a split of one example is not
+    searched for its own neighbors, as it has none. Raises `RequestError` if there are too few examples.
     """
     if sum(counts) <= NEIGHBOR_COUNT:
         raise RequestError(
-            f"There are {sum(counts)} examples in all; a map shows each beside its {NEIGHBOR_COUNT} nearest, so it takes "
-            f"at least {NEIGHBOR_COUNT + 1}."
+            f"There are {sum(counts)} examples in all; a map places each by its {NEIGHBOR_COUNT} nearest, so "
+            f"it needs at least {NEIGHBOR_COUNT + 1}."
         )
     size = dict(zip(SPLIT_ORDER, counts, strict=True))
     return [
-        (q, d) for q in SPLIT_ORDER for d in SPLIT_ORDER if size[q] and size[d] and (q != d or size[q] > 1)
+        (query, database)
+        for query in SPLIT_ORDER
+        for database in SPLIT_ORDER
+        if size[query] and size[database] and (query != database or size[query] > 1)
     ]
 
 
 def merge_neighbors(
-    found: Mapping[tuple[Split, Split], Neighbors], k: int = NEIGHBOR_COUNT
+    by_direction: Mapping[tuple[Split, Split], Neighbors], k: int = NEIGHBOR_COUNT
 ) -> tuple[Indices, Values]:
-    """Each example's k nearest among all of both splits, from the neighbors of each of the `search_directions`.
+    """Return each example's k nearest among all of both splits.
 
-    Returns indices int32 (N1 + N2, k), numbers of points, and values float32 (N1 + N2, k) descending, ties by lower
-    number. Exact as long as each direction holds min(k, all there are) neighbors; no example is its own neighbor.
+    by_direction: neighbors for each of the `search_directions`, with at least min(k, all there are) per
+    query. Returns the neighbors' points, int32 (N1 + N2, k), and the kernel values, float32 (N1 + N2, k),
+    descending; equal values are in the order of their points.
     """
-    first = next(len(n.indices) for (query, _), n in found.items() if query == "test")
-    offset = {"test": 0, "train": first}
-    rows = []
+    test_count = next(len(n.indices) for (query, _), n in by_direction.items() if query == "test")
+    first_point = {"test": 0, "train": test_count}
+    merged = []
     for query in SPLIT_ORDER:
-        parts = [(offset[database], n) for (q, database), n in found.items() if q == query]
+        parts = [(first_point[database], n) for (q, database), n in by_direction.items() if q == query]
         if not parts:
             continue
-        indices = np.hstack([n.indices[:, :k] + np.int32(start) for start, n in parts])
+        indices = np.hstack([n.indices[:, :k] + np.int32(first) for first, n in parts])
         values = np.hstack([n.values[:, :k] for _, n in parts])
         order = np.lexsort((indices, -values), axis=1)[:, :k]
-        rows.append((np.take_along_axis(indices, order, 1), np.take_along_axis(values, order, 1)))
-    return np.vstack([row[0] for row in rows]), np.vstack([row[1] for row in rows])
+        merged.append((np.take_along_axis(indices, order, 1), np.take_along_axis(values, order, 1)))
+    return np.vstack([indices for indices, _ in merged]), np.vstack([values for _, values in merged])
 
 
 def distance(values: Values) -> Values:
-    """Kernel values → distances: sqrt(2 (1 - K)), float32, at least 0.
+    """Return the distances for kernel values: sqrt(2 (1 - K)), float32, at least 0.
 
-    An example's row has length (M-1)/M or almost 1, so this is the Euclidean distance between rows but for 2/M under
-    the root: a metric, which UMAP's theory asks for. 1 - K, no metric, draws the digits all but equally well.
+    An example's row has length (M-1)/M, almost 1, so this is the Euclidean distance between rows but for 2/M
+    under the root. It is a metric, as UMAP's theory assumes; 1 - K, which is not, draws the digits almost as
+    well.
     """
     distances: Values = np.sqrt(2 * np.maximum(0, 1 - values)).astype(np.float32)
     return distances
 
 
-def layout(indices: Indices, values: Values, progress: Progress = no_progress) -> npt.NDArray[np.float32]:
-    """Points of the plane, float32 (N, 2), by UMAP from each point's neighbors and their kernel values, both (N, k).
+# The layout.
 
-    The same input gives the same map on the same machine: one thread, one seed. Another processor or another version
-    of the libraries may round otherwise, which the optimization magnifies.
+
+def layout(indices: Indices, values: Values, progress: Progress = no_progress) -> Points:
+    """Return points of the plane, float32 (N, 2), laid out by UMAP.
+
+    indices, values: each point's neighbors and their kernel values, both (N, k).
+
+    The same input gives the same map on one machine: one thread, one seed. Another processor or another
+    version of the libraries may round differently, and the optimization magnifies that.
     """
     progress("loading the library that draws maps", 0, 1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells of optional parts that are not installed
+        warnings.simplefilter("ignore")  # about optional parts that are not installed
         from umap import UMAP
     count, k = indices.shape
     own = np.arange(count, dtype=np.int32)[:, None]  # UMAP counts a point as its own nearest
@@ -131,31 +154,38 @@ def layout(indices: Indices, values: Values, progress: Progress = no_progress) -
     far = np.hstack([np.zeros((count, 1), np.float32), distance(values)])
     start = starting_points(indices)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of no search index for further points; we add none
+        # That without a search index no points can be added later; none are.
+        warnings.simplefilter("ignore")
         umap = UMAP(
-            n_neighbors=k + 1, precomputed_knn=(near, far, None), init=start, min_dist=RECIPE["min_dist"],
-            random_state=RECIPE["random_state"], n_jobs=1, tqdm_kwds=_epochs_told(progress),
-        )  # fmt: skip
-        xy = umap.fit_transform(start)  # of the data itself UMAP reads no more than how many there are
+            n_neighbors=k + 1,
+            precomputed_knn=(near, far, None),
+            init=start,
+            min_dist=MIN_DIST,
+            random_state=SEED,
+            n_jobs=1,
+            tqdm_kwds=_bar_options(progress),
+        )
+        xy = umap.fit_transform(start)  # of its argument, UMAP uses only the number of rows
     return upright(np.asarray(xy, np.float32))
 
 
-def upright(xy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The same map, (N, 2), centered and turned so that it is widest from left to right, as screens are."""
+def upright(xy: Points) -> Points:
+    """Return the map centered and turned so that it is widest from left to right, as screens are. (N, 2)."""
     centered = xy - xy.mean(axis=0)
-    axes = np.linalg.svd(centered.astype(np.float64), full_matrices=False)[2]
-    axes *= np.where(axes[np.arange(2), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[
-        :, None
-    ]  # one of two directions
+    axes = np.linalg.svd(centered.astype(np.float64), full_matrices=False)[2]  # (2, 2)
+    largest = axes[np.arange(2), np.abs(axes).argmax(axis=1)]
+    axes *= np.where(largest < 0, -1, 1)[:, None]  # an axis has two directions; always choose the same one
     return np.ascontiguousarray(centered @ axes.T, np.float32)
 
 
-def starting_points(indices: Indices, steps: int = 100) -> npt.NDArray[np.float32]:
-    """Where the optimization starts: float32 (N, 2) in [0, 10], neighbors near each other. indices: (N, k).
+def starting_points(indices: Indices, steps: int = 100) -> Points:
+    """Return where the optimization starts: points (N, 2) in [0, 10] with neighbors near each other.
 
-    A random walk over the neighbors spreads four random numbers for some steps, orthogonalized as it goes: the
-    leading directions of a diffusion map, in a second of computing at 60,000 points. UMAP's own spectral start wants
-    the rows themselves where the neighbors fall into separate parts.
+    indices: (N, k), each point's neighbors. steps: length of a random walk over the neighbors, which spreads
+    four random numbers per point and is orthogonalized at each step.
+
+    The result is the leading directions of a diffusion map, in one second at 60,000 points. UMAP's own
+    spectral start needs the rows themselves where the neighbors form separate parts.
     """
     from scipy.sparse import csr_matrix
 
@@ -165,40 +195,38 @@ def starting_points(indices: Indices, steps: int = 100) -> npt.NDArray[np.float3
     )
     links = links + links.T
     degree = np.asarray(links.sum(axis=1)).ravel()
-    rng = np.random.default_rng(RECIPE["random_state"])
+    root = np.sqrt(degree)[:, None]
+    rng = np.random.default_rng(SEED)
     spread = rng.normal(size=(count, min(4, count)))
-    trivial = np.sqrt(degree / degree.sum())[:, None]  # what every walk ends in
+    stationary = np.sqrt(degree / degree.sum())[:, None]  # every walk ends in it, so it tells points nothing
     for _ in range(steps):
-        scaled = spread / np.sqrt(degree)[:, None]
-        spread = (spread + (links @ scaled) / np.sqrt(degree)[:, None]) / 2  # half stays: no walk to and fro
-        spread -= trivial @ (trivial.T @ spread)
+        spread = (spread + (links @ (spread / root)) / root) / 2  # half stays, so that no walk oscillates
+        spread -= stationary @ (stationary.T @ spread)
         spread = np.linalg.qr(spread)[0]
-    strength = np.einsum(
-        "nd,nd->d", spread, (links @ (spread / np.sqrt(degree)[:, None])) / np.sqrt(degree)[:, None]
-    )
-    plane = spread[:, np.argsort(-strength, kind="stable")[:2]] / np.sqrt(degree)[:, None]
-    # by rank, so that a part that the walk hardly reaches is no dot far away from a crowd in one place
+    strength = np.einsum("nd,nd->d", spread, (links @ (spread / root)) / root)
+    plane = spread[:, np.argsort(-strength, kind="stable")[:2]] / root
+    # By rank, so that a part that the walk hardly reaches does not become a dot far away from all others.
     ranks = np.argsort(np.argsort(plane, axis=0, kind="stable"), axis=0)
-    start: npt.NDArray[np.float32] = (10 * ranks / max(1, count - 1)).astype(np.float32)
+    start: Points = (10 * ranks / max(1, count - 1)).astype(np.float32)
     return start
 
 
-def share_kept(xy: npt.NDArray[np.float32], indices: Indices) -> float:
-    """The share of each point's k neighbors that are among its k nearest on the map, averaged; in [0, 1].
+def share_kept(xy: Points, indices: Indices) -> float:
+    """Return the share of each point's k neighbors that are among its k nearest on the map, averaged, 0 … 1.
 
-    xy: (N, 2). indices: (N, k), as `merge_neighbors` gives them.
+    xy: (N, 2). indices: (N, k), of `merge_neighbors`.
     """
     from scipy.spatial import KDTree
 
     count, k = indices.shape
-    near = KDTree(xy).query(xy, k + 1)[1]  # (N, k + 1), the point itself among them, if not always first
+    near = KDTree(xy).query(xy, k + 1)[1]  # (N, k + 1), with the point itself, though not always first
     own = np.arange(count)[:, None]
     hits = (near[:, :, None] == indices[:, None, :]) & (near != own)[:, :, None]
     return float(hits.any(1).mean())
 
 
-def _epochs_told(progress: Progress) -> dict[str, Any]:
-    """UMAP's own progress, a tqdm bar, told as `Progress`."""
+def _bar_options(progress: Progress) -> dict[str, Any]:
+    """Return options that make UMAP's tqdm bar report to `progress`."""
 
     class Bar(io.StringIO):
         def write(self, text: str) -> int:
@@ -208,6 +236,3 @@ def _epochs_told(progress: Progress) -> dict[str, Any]:
             return len(text)
 
     return {"file": Bar(), "bar_format": "{n}/{total}", "disable": False, "mininterval": 0.2}
-
-
-assert set(SPLIT_ORDER) == set(SPLITS)

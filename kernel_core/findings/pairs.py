@@ -1,4 +1,16 @@
-"""The nearest pair of every query example: near-duplicates by rank, label mismatches, and how similar they all are."""
+"""Each query example with its nearest database example: near-duplicates, label mismatches, distribution.
+
+A table of pairs has these columns:
+
+    rank              1 for the most similar pair; equal similarities are ranked by query index
+    query_split       train or test
+    query_index       index of the query example in its split
+    database_split    train or test
+    database_index    index of the database example in its split
+    similarity        of the two examples; larger is nearer
+    query_label       class number of the query example
+    database_label    class number of the database example
+"""
 
 from __future__ import annotations
 
@@ -9,19 +21,23 @@ import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.errors import RequestError
+from kernel_core.findings.votes import Labels
 from kernel_core.records import Neighbors
 
-Labels = npt.NDArray[np.int64]
-WINDOW = 48  # pairs shown at a time; the dataset card shows 48 from rank 601 on
-CARD_RANK = 601
+WINDOW = 48  # pairs in a window of ranks, as many as the dataset card shows
+CARD_RANK = 601  # the first rank that the card shows, of 10,000
+BINS = 60  # of the histogram
+POINTS = 400  # of the label agreement curve; a screen has no more pixels to draw it
+
+
+# Ranking.
 
 
 def nearest_pairs(neighbors: Neighbors, query_labels: Labels, database_labels: Labels) -> pd.DataFrame:
-    """Every query example with its nearest database example, the most similar pair first.
+    """Return the table of pairs: each query example with its nearest database example, most similar first.
 
-    Within one split, two examples that are nearest to each other are one pair, the one of lower index its query.
-    Columns: rank (1 …, ties by query index), query_split, query_index, database_split, database_index,
-    similarity (larger is nearer), query_label, database_label (class numbers).
+    Within one split, two examples that are nearest to each other are one pair, whose query is the one of
+    lower index.
     """
     order = np.argsort(-neighbors.values[:, 0], kind="stable")
     if neighbors.spec.excludes_self:
@@ -42,7 +58,9 @@ def nearest_pairs(neighbors: Neighbors, query_labels: Labels, database_labels: L
 
 
 def _is_repeated(nearest: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Which examples make the same pair with their nearest as an example of lower index does. Both (N,).
+    """Return which examples form the same pair with their nearest as an example of lower index does.
+
+    nearest: (N,), the index of each example's nearest in the same split. Returns bool (N,).
 
     >>> _is_repeated(np.array([1, 0, 0], np.int32))
     array([False,  True, False])
@@ -53,7 +71,7 @@ def _is_repeated(nearest: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
 
 
 def default_rank_window(count: int) -> tuple[int, int]:
-    """The window of ranks shown first: the card's 601–648, or as far down a shorter ranking.
+    """Return the first and last rank to show at first: the card's 601–648, scaled to a shorter ranking.
 
     >>> default_rank_window(10_000), default_rank_window(500), default_rank_window(20)
     ((601, 648), (31, 78), (1, 20))
@@ -63,79 +81,96 @@ def default_rank_window(count: int) -> tuple[int, int]:
     return first, min(count, first + WINDOW - 1)
 
 
-def select_pairs(
-    pairs: pd.DataFrame, labels: str = "all", of_class: int | None = None
-) -> npt.NDArray[np.bool_]:
-    """Which pairs have the "same" or "different" labels, or "all"; and, if it is given, of_class as one of them. (n,)
-
-    Raises `RequestError` for another word.
-    """
-    query, database = (pairs[name].to_numpy() for name in ("query_label", "database_label"))
-    same = query == database
-    kept = {"all": np.ones(len(pairs), bool), "same": same, "different": ~same}
-    if labels not in kept:
-        raise RequestError(f"Pairs of {labels!r} labels were asked for; expected {', '.join(kept)}.")
-    has_class = True if of_class is None else (query == of_class) | (database == of_class)
-    found: npt.NDArray[np.bool_] = kept[labels] & has_class
-    return found
-
-
 def rank_window(pairs: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
-    """The pairs of rank first … last. Raises `RequestError` unless 1 <= first <= last <= the number of pairs."""
+    """Return the pairs of ranks first … last.
+
+    Raises `RequestError` unless 1 <= first <= last <= the number of pairs.
+    """
     if not 1 <= first <= last <= len(pairs):
         raise RequestError(
-            f"Ranks {first}–{last} were asked for, but there are {len(pairs):,} pairs; "
-            f"expected a first rank of at least 1, then a last one of at most {len(pairs):,}."
+            f"Ranks {first}–{last} were asked for, but there are {len(pairs):,} pairs. "
+            f"Choose a first rank of at least 1 and a last rank from there to {len(pairs):,}."
         )
     return pairs.iloc[first - 1 : last]
 
 
+def select_pairs(
+    pairs: pd.DataFrame, labels: str = "all", of_class: int | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return which pairs pass two filters, bool (n,).
+
+    labels: all, same or different. of_class: a class number that one of the two labels must be; None for any.
+    Raises `RequestError` for other values of labels.
+    """
+    query, database = (pairs[name].to_numpy() for name in ("query_label", "database_label"))
+    same = query == database
+    by_labels = {"all": np.ones(len(pairs), bool), "same": same, "different": ~same}
+    if labels not in by_labels:
+        raise RequestError(f"Found labels = {labels!r}; expected {', '.join(by_labels)}.")
+    has_class = True if of_class is None else (query == of_class) | (database == of_class)
+    selected: npt.NDArray[np.bool_] = by_labels[labels] & has_class
+    return selected
+
+
 def count_shared_pairs(pairs: pd.DataFrame, others: pd.DataFrame, top: int = WINDOW) -> int:
-    """How many of the first `top` pairs of a ranking, by both their examples, are among the first `top` of another."""
-    names = ["query_index", "database_index"]
-    return len(pairs.head(top)[names].merge(others.head(top)[names], on=names))
+    """Return how many of the first `top` pairs of one ranking are among the first `top` of another.
+
+    Two pairs are the same if both their examples are.
+    """
+    columns = ["query_index", "database_index"]
+    return len(pairs.head(top)[columns].merge(others.head(top)[columns], on=columns))
+
+
+def random_queries(total: int, seed: int, count: int = 10) -> npt.NDArray[np.int64]:
+    """Return `count` different indices below `total`, or all if there are fewer, drawn by the seed alone."""
+    return np.random.default_rng(seed).choice(total, min(count, total), replace=False)
+
+
+# Label mismatches.
 
 
 def label_mismatches(neighbors: Neighbors, query_labels: Labels, database_labels: Labels) -> pd.DataFrame:
-    """The near-duplicate ranking, kept where the two labels differ; its columns, its ranks, each pair once."""
+    """Return the table of pairs without those of equal labels; the others keep their ranks."""
     pairs = nearest_pairs(neighbors, query_labels, database_labels)
     return pairs[pairs["query_label"] != pairs["database_label"]]
 
 
 def with_label_pair(mismatches: pd.DataFrame, query_label: int, database_label: int) -> pd.DataFrame:
-    """Those mismatches whose labels are these two class numbers, in this order."""
+    """Return the mismatches with these two class numbers, in this order."""
     return mismatches[
         (mismatches["query_label"] == query_label) & (mismatches["database_label"] == database_label)
     ]
 
 
 def count_label_pairs(mismatches: pd.DataFrame) -> pd.DataFrame:
-    """How often each pair of labels is among these mismatches, the most frequent first, then by label.
+    """Return how often each pair of labels occurs among mismatches, one row per pair that does.
 
-    Columns: query_label, database_label (class numbers), count (1 …); pairs that do not occur have no row.
+    Columns: query_label, database_label (class numbers), count (1 …). The most frequent comes first; equal
+    counts are in the order of their labels.
     """
     counts = mismatches.groupby(["query_label", "database_label"]).size().rename("count")
     return counts.sort_values(ascending=False, kind="stable").reset_index()
 
 
-def most_mismatched_labels(counts: pd.DataFrame, classes: int, limit: int) -> list[int]:
-    """The labels with most mismatches, at most `limit`, in rising order; counts: of `pairs.count_label_pairs`.
+def most_mismatched_labels(counts: pd.DataFrame, class_count: int, limit: int) -> list[int]:
+    """Return the labels with the most mismatches, at most `limit`, in rising order.
 
-    A mismatch counts for both its labels; of equal counts the smaller label goes first.
+    counts: of `count_label_pairs`. A mismatch counts for both of its labels; of labels with equally many, the
+    smaller is preferred.
     """
-    met = np.zeros(classes, np.int64)
-    for side in ("query_label", "database_label"):
-        np.add.at(met, counts[side].to_numpy(np.int64), counts["count"].to_numpy())
-    return sorted(np.argsort(-met, kind="stable")[:limit].tolist())
+    totals = np.zeros(class_count, np.int64)
+    for column in ("query_label", "database_label"):
+        np.add.at(totals, counts[column].to_numpy(np.int64), counts["count"].to_numpy())
+    return sorted(np.argsort(-totals, kind="stable")[:limit].tolist())
 
 
 def expand_neighbors(
     pairs: pd.DataFrame, neighbors: Neighbors, database_labels: Labels, count: int
 ) -> pd.DataFrame:
-    """Each pair's row once for each of the query's `count` nearest database examples.
+    """Return a table with one row per pair and neighbor, for the `count` nearest neighbors of each query.
 
-    Adds the column position (1 … count); database_index, similarity and database_label are that neighbor's.
-    Raises `RequestError` if fewer neighbors are kept.
+    It has the columns of pairs, where database_index, similarity and database_label are the neighbor's, and
+    position (1 … count), the neighbor's place in the query's list. Raises `RequestError` if fewer are kept.
     """
     kept = neighbors.head(count)
     rows = pairs.loc[pairs.index.repeat(count)].reset_index(drop=True)
@@ -148,18 +183,16 @@ def expand_neighbors(
     return rows
 
 
-BINS = 60
-
-
-POINTS = 400  # of the curve, no more than there are pixels to draw it
+# Distribution of the similarities.
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
     """Counts of similarities in bins of equal width.
 
-    edges: float64 (bins + 1,), rising. counts: int64 (bins,). first, last: int64 (bins,), the ranks (1 is the most
-    similar) of what lies in each bin; an empty bin's last rank is one below its first.
+    edges: float64 (bins + 1,), rising.
+    counts: int64 (bins,).
+    first, last: int64 (bins,), the ranks in each bin; an empty bin's last rank is one below its first.
     """
 
     edges: npt.NDArray[np.float64]
@@ -169,9 +202,10 @@ class Histogram:
 
 
 def histogram(similarities: npt.NDArray[np.float32], bins: int = BINS) -> Histogram:
-    """The histogram of similarities, float (N,) in any order, N at least 1; one bin if all are equal.
+    """Return the histogram of similarities; a single bin if all are equal.
 
-    A value on an edge lies in the bin above it, the largest in the last bin.
+    similarities: float (N,) in any order, with N at least 1. A value on an edge belongs to the bin above it,
+    the largest value to the last bin.
     """
     values = np.asarray(similarities, np.float64)
     low, high = float(values.min()), float(values.max())
@@ -186,7 +220,9 @@ def histogram(similarities: npt.NDArray[np.float32], bins: int = BINS) -> Histog
 
 
 def window_length(count: int) -> int:
-    """How many ranks the running share of a ranking of `count` is over: a twentieth, 20 to 500, or all there are.
+    """Return the number of ranks that the running share of a ranking averages: a twentieth, from 20 to 500.
+
+    It is never more than the `count` ranks there are.
 
     >>> window_length(10_000), window_length(500), window_length(40), window_length(9)
     (500, 25, 20, 9)
@@ -195,24 +231,20 @@ def window_length(count: int) -> int:
 
 
 def label_agreement_curve(agrees: npt.NDArray[np.bool_], window: int, points: int = POINTS) -> pd.DataFrame:
-    """How often labels agree along a ranking. agrees: bool (N,), by rank, N at least 1. window: 1 … N ranks.
+    """Return how often labels agree along a ranking, at up to `points` ranks with the first and the last.
 
-    Columns: rank (1 … N, at most `points` of them, first and last among them), running (the share of the window of
-    ranks around it, shifted inwards at the ends, in [0, 1]), cumulative (of this rank and all before, in [0, 1]).
+    agrees: bool (N,), by rank, with N at least 1. window: number of ranks averaged, 1 … N.
+    Columns: rank (1 … N), running (share of the ranks in the window around it that agree, 0 … 1; near the
+    ends the window is shifted inward), cumulative (share of this rank and all before it that agree, 0 … 1).
     """
     count = len(agrees)
-    total = np.concatenate([[0], np.cumsum(agrees)])  # (N + 1,): how many of the first so many agree
+    agreeing = np.concatenate([[0], np.cumsum(agrees)])  # (N + 1,): element n counts the first n ranks
     rank = np.unique(np.linspace(1, count, min(points, count)).round().astype(np.int64))
     start = np.clip(rank - 1 - window // 2, 0, count - window)
     return pd.DataFrame(
         {
             "rank": rank,
-            "running": (total[start + window] - total[start]) / window,
-            "cumulative": total[rank] / rank,
+            "running": (agreeing[start + window] - agreeing[start]) / window,
+            "cumulative": agreeing[rank] / rank,
         }
     )
-
-
-def random_queries(total: int, seed: int, count: int = 10) -> npt.NDArray[np.int64]:
-    """`count` different indices below `total` (all, if there are fewer), drawn by the seed alone."""
-    return np.random.default_rng(seed).choice(total, min(count, total), replace=False)

@@ -1,63 +1,63 @@
-"""How well an ensemble and its neighbors predict labels: single runs, averaged logits, k-NN, weighted k-NN."""
+"""The label that an example's neighbors vote for, by majority or weighted, and how often it is right."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kernel_core.records import Neighbors
 
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int64]  # class numbers, (N,) or (n, k)
 
 
-def knn_vote(neighbor_labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
-    """The label most of the neighbors have, ties to the smallest. neighbor_labels: (n, k); returns (n,).
+def knn_vote(neighbor_labels: Labels, class_count: int) -> Labels:
+    """Return the most frequent label of each row, (n,); ties go to the smallest. neighbor_labels: (n, k).
 
-    >>> knn_vote(np.array([[2, 1, 0], [1, 2, 2]]), classes=3)
+    >>> knn_vote(np.array([[2, 1, 0], [1, 2, 2]]), 3)
     array([0, 2])
     """
-    return weighted_vote(neighbor_labels, np.ones(neighbor_labels.shape), classes)
+    return weighted_vote(neighbor_labels, np.ones(neighbor_labels.shape), class_count)
 
 
-def weighted_vote(
-    neighbor_labels: npt.NDArray[np.int64], weights: npt.NDArray[Any], classes: int
-) -> npt.NDArray[np.int64]:
-    """The label with the largest sum of weights, ties to the smallest. Both arguments (n, k), weights >= 0."""
+def weighted_vote(neighbor_labels: Labels, weights: npt.NDArray[np.float64], class_count: int) -> Labels:
+    """Return the label with the largest sum of weights in each row, (n,); ties go to the smallest.
+
+    neighbor_labels, weights: (n, k), weights at least 0.
+    """
     n, _k = neighbor_labels.shape
-    cells = (np.arange(n)[:, None] * classes + neighbor_labels).ravel()
-    votes = np.bincount(cells, weights.ravel(), minlength=n * classes).reshape(n, classes)
-    winners: npt.NDArray[np.int64] = votes.argmax(1)
+    cells = (np.arange(n)[:, None] * class_count + neighbor_labels).ravel()
+    votes = np.bincount(cells, weights.ravel(), minlength=n * class_count).reshape(n, class_count)
+    winners: Labels = votes.argmax(1)
     return winners
 
 
 def neighbor_weights(neighbors: Neighbors, k: int, *, weighted: bool) -> npt.NDArray[np.float64]:
-    """How much each of the k nearest counts in a vote, (n, k), fewer where fewer are kept; 1 if not `weighted`.
+    """Return how much each of the k nearest counts in a vote, (n, k), or fewer columns if fewer are kept.
 
-    Weighted is by similarity to the fourth power, after the dataset card. A negative similarity has weight 0 here; the
-    author's `values**4` would make it count as a positive one. So there is no weighted vote by minus a distance.
+    weighted: by similarity to the fourth power, as on the dataset card; otherwise each neighbor counts 1. A
+    negative similarity has weight 0: the card's `values**4` would give it a positive one. So minus a distance
+    has no weighted vote.
     """
     values = neighbors.values[:, :k].astype(np.float64)
     return np.maximum(values, 0) ** 4 if weighted else np.ones(values.shape)
 
 
 def knn_accuracy(neighbors: Neighbors, query_labels: Labels, database_labels: Labels, k: int = 3) -> float:
-    """The share of query examples whose label is the majority of their k nearest neighbors' labels."""
+    """Return the share of query examples whose label is the majority vote of their k nearest neighbors."""
     return _accuracy(neighbors, query_labels, database_labels, neighbor_weights(neighbors, k, weighted=False))
 
 
 def weighted_knn_accuracy(
     neighbors: Neighbors, query_labels: Labels, database_labels: Labels, k: int = 20
 ) -> float:
-    """The same with the k nearest weighted by similarity to the fourth power."""
+    """Return the share of query examples whose label is the weighted vote of their k nearest neighbors."""
     return _accuracy(neighbors, query_labels, database_labels, neighbor_weights(neighbors, k, weighted=True))
 
 
 def _accuracy(
     neighbors: Neighbors, query_labels: Labels, database_labels: Labels, weights: npt.NDArray[np.float64]
 ) -> float:
-    """How often the vote of the nearest neighbors is right; weights (n, k) say how many vote, and how much."""
-    classes = int(max(query_labels.max(), database_labels.max())) + 1
-    nearest = database_labels[neighbors.indices[:, : weights.shape[1]]]
-    return float((weighted_vote(nearest, weights, classes) == query_labels).mean())
+    """Return how often the vote of the nearest neighbors is right. weights: (n, k), of `neighbor_weights`."""
+    class_count = int(max(query_labels.max(), database_labels.max())) + 1
+    nearest = database_labels[neighbors.indices[:, : weights.shape[1]]]  # (n, k)
+    return float((weighted_vote(nearest, weights, class_count) == query_labels).mean())

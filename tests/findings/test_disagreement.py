@@ -1,4 +1,4 @@
-"""Where two similarities disagree: every count made again by plain loops, intervals and p-values from their formulas."""
+"""Where two similarities disagree: counts made again by plain loops, intervals and p-values by formula."""
 
 import math
 
@@ -65,7 +65,7 @@ def test_votes_and_overlap_are_those_made_by_hand(pair, labels, rule):
     assert (table["overlap"] >= 0.5).sum() >= QUERIES // 3, "the planted overlap is there"
 
 
-def test_vote_without_weight_is_said_by_its_share(labels):
+def test_vote_without_weight_has_share_0(labels):
     nothing = random_neighbors(3, low=-1.0)
     nothing = Neighbors(nothing.spec, nothing.indices, np.minimum(nothing.values, 0))
     winners, share = disagreement.vote(nothing, labels[1], RULES["weighted 20"], CLASSES)
@@ -109,9 +109,9 @@ def test_orders_are_stated_and_repeat(pair, labels, order):
     )
 
 
-def test_order_without_a_name_is_refused(pair, labels):
+def test_unknown_order_is_refused(pair, labels):
     table = disagreement.compare_votes(*pair, labels, rule=RULES["majority of 3"], k=4)
-    with pytest.raises(RequestError, match="known: lowest overlap"):
+    with pytest.raises(RequestError, match="expected lowest overlap"):
         disagreement.select_examples(table, "highest")
 
 
@@ -121,12 +121,12 @@ def test_agreement_counts_and_mcnemar(pair, labels):
     for i in range(QUERIES):
         right = [vote_by_hand(n, i, labels[1], 3, False)[0] == labels[0][i] for n in pair]
         counts[{(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}[tuple(right)]] += 1
-    found = disagreement.count_agreement(table)
-    assert [found.both, found.only_first, found.only_second, found.neither] == counts
-    assert found.total == QUERIES
+    agreement = disagreement.count_agreement(table)
+    assert [agreement.both, agreement.only_first, agreement.only_second, agreement.neither] == counts
+    assert agreement.total == QUERIES
     b, c = counts[1], counts[2]
     tail = sum(math.comb(b + c, i) for i in range(min(b, c) + 1)) / 2 ** (b + c)
-    assert found.p_value == pytest.approx(min(1.0, 2 * tail))
+    assert agreement.p_value == pytest.approx(min(1.0, 2 * tail))
 
 
 def test_mcnemar_of_a_planted_difference_and_of_none():
@@ -169,8 +169,8 @@ def test_one_class_leaves_nothing_to_disagree_on():
     table = disagreement.compare_votes(
         random_neighbors(1), random_neighbors(2), labels, rule=Rule(3, weighted=False), k=3
     )
-    found = disagreement.count_agreement(table)
-    assert (found.both, found.p_value) == (QUERIES, 1.0)
+    agreement = disagreement.count_agreement(table)
+    assert (agreement.both, agreement.p_value) == (QUERIES, 1.0)
     assert disagreement.select_examples(table, ORDERS[1]).empty
     assert disagreement.select_examples(table, ORDERS[2]).empty
 
@@ -182,15 +182,15 @@ def test_confusion_counts_the_mismatches_by_hand(pair, labels):
         cell = int(labels[0][i]), int(labels[1][pair[0].indices[i, 0]])
         if cell[0] != cell[1]:
             counts[cell] = counts.get(cell, 0) + 1
-    found = count_label_pairs(mismatches)
+    label_pairs = count_label_pairs(mismatches)
     assert {
-        (row.query_label, row.database_label): row.count for row in found.itertuples(index=False)
+        (row.query_label, row.database_label): row.count for row in label_pairs.itertuples(index=False)
     } == counts
-    assert found["count"].tolist() == sorted(counts.values(), reverse=True)
+    assert label_pairs["count"].tolist() == sorted(counts.values(), reverse=True)
     met = {label: sum(n for cell, n in counts.items() if label in cell) for label in range(CLASSES)}
     expected = sorted(sorted(met, key=lambda label: (-met[label], label))[:2])
-    assert most_mismatched_labels(found, CLASSES, 2) == expected
-    assert most_mismatched_labels(found, CLASSES, 20) == list(range(CLASSES))
+    assert most_mismatched_labels(label_pairs, CLASSES, 2) == expected
+    assert most_mismatched_labels(label_pairs, CLASSES, 20) == list(range(CLASSES))
 
 
 def test_pairs_held_counts_equal_pairs_not_equal_queries(labels):

@@ -12,28 +12,30 @@ def values():
 
 
 def test_bins_hold_the_ranks_they_say(values):
-    found = histogram(values, bins=23)
-    assert found.counts.sum() == len(values)
+    binned = histogram(values, bins=23)
+    assert binned.counts.sum() == len(values)
     ranked = np.sort(values.astype(np.float64))[::-1]
-    for low, high, first, last in zip(found.edges, found.edges[1:], found.first, found.last, strict=False):
+    for low, high, first, last in zip(
+        binned.edges, binned.edges[1:], binned.first, binned.last, strict=False
+    ):
         inside = ranked[first - 1 : last]
-        top = high == found.edges[-1]
+        top = high == binned.edges[-1]
         expected = ranked[(ranked >= low) & ((ranked <= high) if top else (ranked < high))]
         np.testing.assert_array_equal(inside, expected)
-    assert found.first[-1] == 1
-    assert found.last[0] == len(values)
+    assert binned.first[-1] == 1
+    assert binned.last[0] == len(values)
 
 
 def test_empty_bin_has_no_ranks():
-    found = histogram(np.array([0, 1], np.float32), bins=3)
-    assert found.counts.tolist() == [1, 0, 1]
-    assert (found.first[1], found.last[1]) == (2, 1)
+    binned = histogram(np.array([0, 1], np.float32), bins=3)
+    assert binned.counts.tolist() == [1, 0, 1]
+    assert (binned.first[1], binned.last[1]) == (2, 1)
 
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_equal_values_make_one_bin(count):
-    found = histogram(np.full(count, 0.25, np.float32))
-    assert (found.counts.tolist(), found.first.tolist(), found.last.tolist()) == ([count], [1], [count])
+    binned = histogram(np.full(count, 0.25, np.float32))
+    assert (binned.counts.tolist(), binned.first.tolist(), binned.last.tolist()) == ([count], [1], [count])
 
 
 @pytest.mark.parametrize(("count", "window"), [(997, 49), (30, 30), (30, 1), (1, 1)])

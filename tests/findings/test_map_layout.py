@@ -1,4 +1,4 @@
-"""The map: merged neighbors against brute force, the layout against planted clusters, the verb from end to end."""
+"""The map: merged neighbors against brute force, the layout against planted clusters, the verb end to end."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def searched(rows, counts, k=20):
     products = (rows @ rows.T).astype(np.float32)
     start = {"test": 0, "train": counts[0]}
     size = dict(zip(("test", "train"), counts, strict=True))
-    found = {}
+    by_direction = {}
     for query, database in search_directions(counts):
         part = products[start[query] :, start[database] :][: size[query], : size[database]].copy()
         if query == database:
@@ -38,16 +38,16 @@ def searched(rows, counts, k=20):
         keep = min(k, size[database] - (query == database))
         indices = np.argsort(-part, axis=1, kind="stable")[:, :keep].astype(np.int32)
         values = np.take_along_axis(part, indices, 1)
-        found[query, database] = Neighbors(KernelSpec("kernel", query, database), indices, values)
-    return found, products
+        by_direction[query, database] = Neighbors(KernelSpec("kernel", query, database), indices, values)
+    return by_direction, products
 
 
 @pytest.mark.parametrize("counts", [(23, 31), (1, 40), (40, 1), (3, 60)])
 def test_merged_neighbors_are_the_nearest_of_all(counts):
     rows = np.random.default_rng(0).integers(-2, 3, (sum(counts), 4)).astype(float)  # few values: many ties
     rows[5], rows[-1] = rows[0], rows[0]  # duplicates within a split and across
-    found, products = searched(rows, counts)
-    indices, values = merge_neighbors(found)
+    by_direction, products = searched(rows, counts)
+    indices, values = merge_neighbors(by_direction)
     np.fill_diagonal(products, -np.inf)
     oracle.assert_exact_order(indices, products)
     np.testing.assert_array_equal(values, np.take_along_axis(products, indices.astype(int), 1))
@@ -64,7 +64,7 @@ def test_too_few_examples_are_refused():
 
 @pytest.fixture(scope="module")
 def clusters():
-    """Three planted clusters, one all but cut off from the others: neighbors, values, and each point's cluster."""
+    """Three planted clusters, one almost cut off from the others: neighbors, values, each point's cluster."""
     rng = np.random.default_rng(1)
     of = np.repeat([0, 1, 2], 80)
     rows = 4 * np.eye(3, 12)[of] + rng.normal(size=(240, 12))
@@ -121,11 +121,11 @@ def test_distance_is_a_metric_of_the_kernel():
 
 
 def test_points_and_examples_name_each_other():
-    found = Map(np.zeros((5, 2), np.float32), np.zeros((5, 1), np.int32), (2, 3), 0.5)
-    assert [found.example(p) for p in (0, 1, 2, 4)] == [("test", 0), ("test", 1), ("train", 0), ("train", 2)]
-    assert [found.point(*found.example(p)) for p in range(5)] == list(range(5))
+    drawn = Map(np.zeros((5, 2), np.float32), np.zeros((5, 1), np.int32), (2, 3), 0.5)
+    assert [drawn.example(p) for p in (0, 1, 2, 4)] == [("test", 0), ("test", 1), ("train", 0), ("train", 2)]
+    assert [drawn.point(*drawn.example(p)) for p in range(5)] == list(range(5))
     with pytest.raises(RequestError, match="no point 5"):
-        found.example(5)
+        drawn.example(5)
 
 
 def test_map_of_a_source_is_built_of_its_exact_neighbors_and_cached(

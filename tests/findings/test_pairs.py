@@ -24,8 +24,10 @@ def test_planted_duplicates_come_first(results, planted):
     pairs = nearest_pairs(results.neighbors_by("kernel"), *results.labels)
     assert list(pairs["rank"]) == list(range(1, 41))
     assert pairs["similarity"].is_monotonic_decreasing
-    found = [dict(zip(p["query_index"], p["database_index"], strict=True)) for p in (pairs[:3], pairs[3:5])]
-    assert found == [planted.exact, planted.near]
+    first_pairs = [
+        dict(zip(p["query_index"], p["database_index"], strict=True)) for p in (pairs[:3], pairs[3:5])
+    ]
+    assert first_pairs == [planted.exact, planted.near]
     M = len(planted.test)
     np.testing.assert_allclose(pairs["similarity"][:3], (M - 1) / M, atol=1e-6)
     assert pairs["similarity"].iloc[3] < pairs["similarity"].iloc[2] - 0.01

@@ -53,21 +53,21 @@ def test_weighted_vote_counts_the_fourth_power_and_ignores_negatives():
 
 def test_predictions_are_the_plain_definition(planted):
     ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
-    found = predict(ensemble, "test", planted.test_labels)
+    result = predict(ensemble, "test", planted.test_labels)
     logits = torch.from_numpy(planted.test).double()
     predicted = logits.mean(0).argmax(-1)
     confidence = logits.softmax(-1).mean(0).gather(1, predicted[:, None])[:, 0]
-    np.testing.assert_array_equal(found.predicted, predicted)
-    np.testing.assert_allclose(found.confidence, confidence, atol=1e-5)
+    np.testing.assert_array_equal(result.predicted, predicted)
+    np.testing.assert_allclose(result.confidence, confidence, atol=1e-5)
     expected = (logits.argmax(-1) == torch.from_numpy(planted.test_labels)).double().mean(1)
-    np.testing.assert_allclose(found.single, expected)
+    np.testing.assert_allclose(result.single, expected)
     probabilities = logits.softmax(-1)
-    np.testing.assert_allclose(found.mean, probabilities.mean(0), atol=1e-6)
-    np.testing.assert_allclose(found.spread, probabilities.std(0), atol=1e-6)
+    np.testing.assert_allclose(result.mean, probabilities.mean(0), atol=1e-6)
+    np.testing.assert_allclose(result.spread, probabilities.std(0), atol=1e-6)
     votes = torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).sum(0)
-    np.testing.assert_array_equal(found.votes, votes)
-    assert found.votes.dtype == np.uint8
-    np.testing.assert_array_equal(found.run_votes, logits.argmax(-1).T)
+    np.testing.assert_array_equal(result.votes, votes)
+    assert result.votes.dtype == np.uint8
+    np.testing.assert_array_equal(result.run_votes, logits.argmax(-1).T)
 
 
 def test_votes_run_by_run_are_kept_of_the_first_runs_alone(planted, monkeypatch):
@@ -82,15 +82,15 @@ def test_predictions_do_not_depend_on_blocks(planted, monkeypatch):
     ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
     whole = predict(ensemble, "test", planted.test_labels)
     monkeypatch.setattr(predictions, "BLOCK_BYTES", 4 * 5 * RUNS_AT_A_TIME * 7)  # 7 examples, 5 classes
-    for name, found in asdict(predict(ensemble, "test", planted.test_labels)).items():
-        np.testing.assert_allclose(found, getattr(whole, name), rtol=1e-6)
+    for name, values in asdict(predict(ensemble, "test", planted.test_labels)).items():
+        np.testing.assert_allclose(values, getattr(whole, name), rtol=1e-6)
 
 
 def test_spread_of_runs_that_agree_is_zero():
     logits = np.tile(np.array([[3.0, 1.0, -2.0]], np.float16), (300, 2, 1))
-    found = predict(Ensemble(("a",), ({"test": logits},)), "test", np.zeros(2, np.int64))
-    assert found.spread.max() < 1e-6
-    assert found.votes.tolist() == [[300, 0, 0]] * 2
+    result = predict(Ensemble(("a",), ({"test": logits},)), "test", np.zeros(2, np.int64))
+    assert result.spread.max() < 1e-6
+    assert result.votes.tolist() == [[300, 0, 0]] * 2
 
 
 def test_overlap_and_label_agreement():
