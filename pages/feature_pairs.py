@@ -18,13 +18,13 @@ results = load.results()
 FEATURES = ("penultimate", "penultimate-euclidean")
 STEPS = 2  # run counts to try the kernel with, beside all
 SHOWN = pairs.WINDOW  # pairs drawn and counted per side
+# Numbers of `pair_quality.describe_pairs` → their columns.
 SHARES = {
     "same_label": "Same label",
     "nearest_by_pixels": "Nearest by Pixels too",
     "alike": "Alike",
     "confidence": "Ensemble's probability",
 }
-"""Number of `pair_quality.describe_pairs` → its column."""
 
 st.header("Nearest pairs: kernel or features?")
 total = len(load.ranking(results.id, "kernel"))

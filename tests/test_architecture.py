@@ -130,6 +130,14 @@ def test_every_page_calls_the_guard_first():
         assert ast.unparse(first) == "shell.guard()", path.name
 
 
+def test_no_page_shows_a_text_by_mistake():
+    """Streamlit writes a bare expression of a page's file onto the page, a text that explains a constant too."""
+    for path in (ROOT / "pages").glob("*.py"):
+        statements = ast.parse(path.read_text()).body[1:]
+        shown = [n for n in statements if isinstance(n, ast.Expr) and not isinstance(n.value, ast.Call)]
+        assert not shown, f"{path.name}: {ast.unparse(shown[0])}"
+
+
 def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
     heavy = "torch", "torchvision", "streamlit", "sklearn", "scipy", "umap", "numba"
     code = f"import sys, kernel_core.results.results, kernel_core.cli.main; print([m for m in {heavy} if m in sys.modules])"
