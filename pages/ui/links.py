@@ -4,9 +4,8 @@ A link is a real link: it can be copied, and a middle click opens a tab. A plain
 session: the component changes the address and fires the browser's own event for a changed history; Streamlit
 then runs the page of the new address, as after Back. That is one run of the script and one entry in the
 history. With `st.switch_page` a click would also run the page that is left, and make two entries where its
-controls are in the address. The scripts do this
-(`components/shared.js`); what Streamlit itself does to the address after a click is one entry too
-(`components/keys.js`).
+controls are in the address. The scripts do this (`components/shared.js`); what Streamlit itself does to the
+address after a click is one entry too (`components/keys.js`).
 """
 
 from __future__ import annotations

@@ -110,9 +110,11 @@ def test_changed_ranks_are_in_the_address_and_the_address_restores_them(browser,
         page.get_by_label("Last rank").fill("110")
         page.get_by_label("Last rank").press("Enter")
         expect(page.locator(".gallery.pairs .cell")).to_have_count(10)
+        length = page.evaluate("history.length")
         page.get_by_text("Pixels", exact=True).click()
         page.wait_for_url(re.compile("by=pixels"))
         settle(page)
+        assert page.evaluate("history.length") == length, "a choice is no entry in the history"
         heads = page.locator(".gallery.pairs .head").all_inner_texts()
         assert heads[0].startswith("#101")
         address = page.url

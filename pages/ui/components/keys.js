@@ -3,7 +3,8 @@
 // Streamlit makes the browser add a history entry for each single parameter that a run changes. So a step to the
 // next window of ranks added two entries, the first a window that nobody had asked for; and the menu added one of
 // the page being left, without its parameters, where Back then stopped. Here only the first entry after an action
-// of the user is added; the others replace it.
+// of the user is added; the others replace it. A choice in a row of buttons adds none: Streamlit itself puts such a
+// choice into the address without one, and controls.py puts that of a similarity there.
 if (!globalThis.__kernelExplorerHistory) {
   const push = history.pushState.bind(history);
   history.pushState = (...entry) => {
@@ -11,9 +12,11 @@ if (!globalThis.__kernelExplorerHistory) {
     else history.replaceState(...entry);
     globalThis.__kernelExplorerHistory = "entered";
   };
-  for (const action of ["pointerdown", "pointerup", "click", "keydown"]) {
-    addEventListener(action, () => globalThis.__kernelExplorerHistory = "acted", true);
-  }
+  const note = (event) => {
+    const choice = event.target.closest && event.target.closest("[data-testid=stButtonGroup]");
+    globalThis.__kernelExplorerHistory = choice ? "entered" : "acted";
+  };
+  for (const action of ["pointerdown", "pointerup", "click", "keydown"]) addEventListener(action, note, true);
   globalThis.__kernelExplorerHistory = "entered";
 }
 
