@@ -32,9 +32,10 @@ from kernel_core.spec import PRECISIONS
 @click.option("--memory", type=Bytes(), help="Memory budget of our search.  [default: 1GB; 3GB on CUDA]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every timing.")
 def bench(methods: str, as_json: bool, **options: Any) -> None:
-    """Measure our search on this machine beside the original algorithm, faiss and scikit-learn.
+    """Compare our search with other methods on this machine.
 
-    Uses synthetic logits unless SOURCE is given. Takes about a minute.
+    The others are the original algorithm, faiss and scikit-learn. The logits are synthetic unless SOURCE is
+    given. Takes about a minute.
 
     \b
     Example:  kernel-explorer bench --queries 2000 --database 50000

@@ -54,8 +54,9 @@ def features(
     replace: bool,
     **network: Path | str | None,
 ) -> None:
-    """Compute one network's penultimate features of all images, and store them beside SOURCE for the app.
+    """Compute penultimate features for a source without them.
 
+    Run one network on all images, and store its features beside SOURCE for the app.
     Choose the network with --train, --model or --torchvision. Only use a --model that you trust: its code is
     run.
 

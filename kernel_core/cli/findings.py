@@ -40,9 +40,10 @@ from kernel_core.spec import SIMILARITIES, example_name, parse_example
 )
 @csv_option
 def pairs(results: Results, similarity: str, ranks: tuple[int, int] | None, csv_file: Path | None) -> None:
-    """List near-duplicates: test examples ranked by similarity to their nearest training example.
+    """List near-duplicates between test and training set.
 
-    --query and --database choose other splits; within one split, each pair is listed once.
+    Rank test examples by the similarity to their nearest training example. --query and --database
+    choose other splits; within one split, each pair is listed once.
 
     \b
     Example:  kernel-explorer pairs digits --ranks 1-20 --csv pairs.csv
@@ -76,9 +77,10 @@ def pairs(results: Results, similarity: str, ranks: tuple[int, int] | None, csv_
 def failures(
     results: Results, similarity: str, top: int, neighbor_count: int, csv_file: Path | None
 ) -> None:  # fmt: skip
-    """List label mismatches: test examples whose nearest training example has another label.
+    """List examples whose nearest neighbor has another label.
 
-    --query and --database choose other splits; within one split, each pair is listed once.
+    By default, test examples with their nearest training examples; --query and --database choose other
+    splits. Within one split, each pair is listed once.
 
     \b
     Example:  kernel-explorer failures digits --top 8 --neighbors 9
@@ -101,7 +103,9 @@ def failures(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def neighbors(results: Results, similarity: str, example: str, k: int, as_json: bool) -> None:
-    """List the nearest training examples of one example; with --database test, the nearest test examples.
+    """List the nearest neighbors of one example.
+
+    By default, training examples; with --database test, test examples.
 
     \b
     Example:  kernel-explorer neighbors digits --query test:123 --k 10
@@ -147,7 +151,9 @@ def _neighbor_rows(results: Results, by_similarity: Neighbors, index: int) -> li
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random examples.")
 def figures(results: Results, out: Path, seed: int) -> None:
-    """Draw near-duplicates, label mismatches and random examples as PNG files for a paper.
+    """Draw figures for a paper, as PNG files.
+
+    They show near-duplicates, label mismatches and random examples.
 
     \b
     Example:  kernel-explorer figures digits --out figures

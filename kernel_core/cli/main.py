@@ -15,11 +15,10 @@ from typing import Any
 import click
 
 from kernel_core import __version__
-from kernel_core.cli import serving
+from kernel_core.cli import findings, serving
 from kernel_core.cli.bench import bench
 from kernel_core.cli.cache import cache
 from kernel_core.cli.features import features
-from kernel_core.cli.findings import failures, figures, neighbors, pairs
 from kernel_core.cli.map import lay_out_map
 from kernel_core.cli.options import query_option, similarities_option, variant_options, with_results
 from kernel_core.cli.report import report_command
@@ -74,11 +73,11 @@ def build(results: Results) -> None:
     if results.class_neighbors:
         by += f", and by the kernel of each of {len(results.class_neighbors)} classes"
     click.echo(f"{name}: {details}, {counts} examples, neighbors by {by}")
-    for similarity, found in results.neighbors.items():
-        if found.certified is not None:
+    for similarity, neighbors in results.neighbors.items():
+        if neighbors.certified is not None:
             click.echo(
-                f"{similarity}: {found.certified:,} of {len(found.indices):,} rows certified, "
-                f"{found.redone:,} searched again in float32"
+                f"{similarity}: {neighbors.certified:,} of {len(neighbors.indices):,} rows certified, "
+                f"{neighbors.redone:,} searched again in float32"
             )
 
 
@@ -94,7 +93,9 @@ def build(results: Results) -> None:
 )
 @click.pass_obj
 def serve(request: SourceRequest, results: Results, port: int) -> None:
-    """Build whatever the cache lacks of SOURCE, then serve the app on 127.0.0.1.
+    """Build whatever the cache lacks, then serve the app.
+
+    The app shows SOURCE at 127.0.0.1 until it is stopped with Ctrl-C.
 
     \b
     Example:  kernel-explorer serve path/to/source.toml --port 8600
@@ -106,7 +107,7 @@ def serve(request: SourceRequest, results: Results, port: int) -> None:
 
 @main.command()
 def sources() -> None:
-    """List the built-in sources and the published training configurations.
+    """List built-in sources and published configurations.
 
     \b
     Example:  kernel-explorer sources
@@ -133,7 +134,9 @@ def sources() -> None:
 @similarities_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; accuracies are fractions.")
 def evaluate(results: Results, as_json: bool) -> None:
-    """Print accuracies on the query split: single runs, the ensemble, and k-NN by each similarity.
+    """Print the accuracies of single runs, the ensemble and k-NN.
+
+    All are measured on the query split, k-NN by each similarity.
 
     \b
     Example:  kernel-explorer evaluate digits --json
@@ -151,7 +154,18 @@ def evaluate(results: Results, as_json: bool) -> None:
         print_accuracy(f"Kernel of class {label_text(c, results.class_names)}, 3 nearest", value)
 
 
-for verb in (bench, cache, failures, features, figures, lay_out_map, neighbors, pairs, report_command, train):
+for verb in (
+    bench,
+    cache,
+    features,
+    findings.failures,
+    findings.figures,
+    findings.neighbors,
+    findings.pairs,
+    lay_out_map,
+    report_command,
+    train,
+):
     main.add_command(verb)
 
 assert set(BUILT_IN) == {"digits", "cifar10-multirun"}, "the verb `sources` describes each of them"

@@ -30,9 +30,10 @@ def lay_out_map(
     progress_file: Path | None,
     csv_file: Path | None,
 ) -> None:
-    """Lay out all examples of SOURCE in the plane by the kernel, for the app's Map page.
+    """Lay out all examples in the plane, for the app's map.
 
-    With --csv, also write their positions.
+    Examples of SOURCE that the kernel finds similar are placed near each other. With --csv, also write their
+    positions.
 
     \b
     Example:  kernel-explorer map digits --csv map.csv

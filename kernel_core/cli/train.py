@@ -46,11 +46,11 @@ def train(
     recipe: str, path: str | None, run_count: int, out: Path, images: str | None, size: str | None,
     epochs: int | None, seed: int, device: str, workers: int | None,
 ) -> None:  # fmt: skip
-    """Train RECIPE many times, and write every run's logits and run 0's penultimate features to a folder.
+    """Train an ensemble into a folder, which is then a source.
 
-    The folder is a source. cifar10: a small CNN for a GPU. cifar10-small: one for a laptop. digits: the
-    network of the built-in source. imagefolder PATH: one of the two CNNs, on your own images. If training is
-    stopped or killed, run the same command again to continue.
+    It holds every run's logits, and run 0's penultimate features. cifar10: a small CNN for a GPU.
+    cifar10-small: one for a laptop. digits: the network of the built-in source. imagefolder PATH: one of the
+    two CNNs, on your own images. If training is stopped or killed, run the same command again to continue.
 
     \b
     Example:  kernel-explorer train cifar10-small --runs 8 --out my-ensemble
