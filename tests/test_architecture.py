@@ -139,7 +139,7 @@ def test_no_page_shows_a_text_by_mistake():
 
 
 def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
-    heavy = "torch", "torchvision", "streamlit", "sklearn", "scipy", "umap", "numba"
+    heavy = "torch", "torchvision", "streamlit", "sklearn", "scipy", "umap", "numba", "huggingface_hub"
     code = f"import sys, kernel_core.results.results, kernel_core.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,

@@ -15,10 +15,10 @@ from kernel_core.checks import alike
 from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
 from kernel_core.records import ExampleSet
-from kernel_core.sources import images as readers
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.images import load_examples
 from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.source_toml import images_table
 from kernel_core.spec import SPLITS, Split
 
 COPIES = {split: f"images/{split}.parquet" for split in SPLITS}  # where images given as arrays are written
@@ -74,16 +74,16 @@ class InputImages:
         names = list(self.class_names or ())
         if self.examples is not None:
             return Identity(examples=fingerprints(self.examples), class_names=names)
-        return Identity(images=self._images_section(folder), class_names=names)
+        assert self.reference is not None
+        return Identity(images=images_table(self.reference, folder), class_names=names)
 
     def entries_in(self, folder: Path) -> set[str]:
         """Return the names of the folder's entries that hold these images."""
         if self.reference is None:
             return set()
         home = folder.resolve()
-        inside = [
-            path.relative_to(home).parts for path in self._paths().values() if path.is_relative_to(home)
-        ]
+        paths = [path.resolve() for path in self.reference.paths.values()]
+        inside = [path.relative_to(home).parts for path in paths if path.is_relative_to(home)]
         entries = {parts[0] for parts in inside if parts}
         return entries | {"train", "test"} if () in inside else entries
 
@@ -100,25 +100,6 @@ class InputImages:
                 "of the images, or none."
             )
         return examples
-
-    def _paths(self) -> dict[str, Path]:
-        assert self.reference is not None
-        return {name: path.resolve() for name, path in self.reference.paths.items()}
-
-    def _images_section(self, folder: Path) -> dict[str, str | int]:
-        """Return the section [images] of a source.toml; paths inside its folder are relative to it."""
-        assert self.reference is not None
-        home, paths = folder.resolve(), self._paths()
-        if self.reference.reader == "torchvision" and paths["root"] == readers.torchvision_root().resolve():
-            del paths["root"]
-        section: dict[str, str | int] = {}
-        if self.reference.dataset:
-            section["torchvision"] = self.reference.dataset
-        for name, path in paths.items():
-            section[name] = path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
-        if self.reference.size is not None:
-            section["size"] = self.reference.size
-        return section
 
 
 def _described(value: Any) -> str:

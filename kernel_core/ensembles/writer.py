@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +43,7 @@ from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
 from kernel_core.sources.parquet import write_parquet
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.sources.source_toml import FEATURES, write_source_file
+from kernel_core.sources.source_toml import FEATURES, features_named_in, write_source_file
 from kernel_core.spec import Split
 from kernel_core.tensor_files import read_arrays, write_arrays
 
@@ -223,10 +222,9 @@ class EnsembleWriter:
     def _write_source(self, has_features: bool) -> Path:
         path = self.folder / "source.toml"
         features = FEATURES if has_features else None
-        with contextlib.suppress(FileNotFoundError, tomllib.TOMLDecodeError, AttributeError):
-            named = tomllib.loads(path.read_text(encoding="utf-8")).get("features", {}).get("file")
-            if named and named != FEATURES and (self.folder / named).exists():
-                features = named  # a file that somebody else put there
+        named = features_named_in(path)
+        if named and named != FEATURES and (self.folder / named).exists():
+            features = named  # a file that somebody else put there
         write_source_file(
             path,
             name=self.identity.name,

@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tomlkit
 import torch
-from tomlkit.exceptions import TOMLKitError
 
 from kernel_core.checks import alike
-from kernel_core.errors import DataError, KernelExplorerError, RequestError, SourceError
+from kernel_core.errors import DataError, KernelExplorerError, RequestError
 from kernel_core.files import writing
 from kernel_core.networks.loading import LoadedNetwork
 from kernel_core.networks.outputs import outputs
@@ -27,7 +25,7 @@ from kernel_core.records import ExampleSet, Features
 from kernel_core.sources import images
 from kernel_core.sources.catalog import downloaded_features, open_source
 from kernel_core.sources.source import Source, SourceRequest
-from kernel_core.sources.source_toml import FEATURES
+from kernel_core.sources.source_toml import FEATURES, with_features
 from kernel_core.spec import Split
 from kernel_core.tensor_files import write_arrays
 
@@ -164,7 +162,7 @@ def store_features(features: Features, destination: Destination) -> None:
     the files cannot be written, `SourceError` if source.toml can no longer be read.
     """
     toml = None if destination.names_file else destination.toml
-    text = _naming_features(toml, destination.file.name) if toml else b""
+    text = with_features(toml, destination.file.name) if toml else b""
     is_new = not destination.file.exists()
     try:
         with contextlib.ExitStack() as stack:
@@ -177,20 +175,6 @@ def store_features(features: Features, destination: Destination) -> None:
             with contextlib.suppress(OSError):
                 destination.file.unlink(missing_ok=True)
         raise RequestError(_unwritable(destination, str(error.strerror or error))) from None
-
-
-def _naming_features(toml: Path, name: str) -> bytes:
-    """The text of a source.toml with `file` of [features] set; all else, comments too, as it is."""
-    try:
-        document = tomlkit.parse(toml.read_bytes().decode())
-    except (TOMLKitError, UnicodeDecodeError, OSError) as error:
-        raise SourceError(f"{toml} cannot be read as TOML ({error}); correct it there.") from None
-    section = document.get("features")
-    if isinstance(section, MutableMapping):
-        section["file"] = name
-    else:
-        document["features"] = {"file": name}
-    return tomlkit.dumps(document).encode()
 
 
 def _write(features: Features, path: Path) -> None:

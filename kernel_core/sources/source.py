@@ -1,4 +1,4 @@
-"""Where the parts of a source come from: descriptions alone, nothing is opened."""
+"""Where the parts of a source come from: descriptions only; nothing is opened."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import DataError, RequestError
 from kernel_core.recipes import Training
 from kernel_core.spec import SPLITS, KernelSpec, Split
 
-BUILT_IN_NAMES = ("digits", "cifar10-multirun")  # `catalog.BUILT_IN` opens each
+BUILT_IN_NAMES = ("digits", "cifar10-multirun")
+"""The names of the sources that need no file of the user's; `catalog.BUILT_IN` opens each."""
 
 
 @dataclass(frozen=True)
 class ImagesFrom:
-    """Where labelled images come from: a reader's name in `images.READERS` and what it needs.
+    """Where labeled images come from.
 
-    size: pixels a side that every image is cropped and resized to; None where they are of one size already. splits:
-    those that the source has: both, or test alone where the runs' outputs for the training set were not saved.
+    reader: a key of `images.READERS`.
+    paths: the files or folders that the reader needs, by the names that it knows them by.
+    dataset: the name of a torchvision dataset; empty for other readers.
+    size: side in pixels of the square that every image is cropped and resized to; None if they have one size
+    already.
+    splits: the splits of the source, both or `test` alone.
     """
 
     reader: str
@@ -31,8 +36,10 @@ class ImagesFrom:
 
 @dataclass(frozen=True)
 class Source:
-    """Images, an ensemble's logits, and perhaps penultimate features: files to read, or a recipe to train here.
+    """Images, the logits of an ensemble, and optionally penultimate features.
 
+    logits: the files to read, or a recipe to train the ensemble by.
+    features: the file of penultimate features, if there is one.
     root: the folder that file names in cache keys are relative to.
     """
 
@@ -45,13 +52,18 @@ class Source:
 
 @dataclass(frozen=True)
 class SourceRequest:
-    """What a person asked for: a source's name or path, how much of its ensemble, and which neighbors.
+    """Which source to open, how much of its ensemble to use, and which neighbors to find.
 
-    runs: the first so many runs, None for all. files: so many files of a published configuration, None for as
-    many as `runs` needs. query, database, transform and classes are as in `KernelSpec`; database None asks for
-    neighbors in the train split, or in the only split there is; classes "each" asks for the kernel of all classes and
-    for that of each alone. similarities: None for the kernel, and for all that the source
-    gives where nothing but runs and files is given. precision: one of `PRECISIONS`. Raises `RequestError` where these do not fit together.
+    name: the name of a built-in source, or a path.
+    run_count: use only the first N runs; None for all of them.
+    files: number of files of a published configuration; None for as many as `run_count` needs.
+    query, transform: as in `KernelSpec`.
+    database: as in `KernelSpec`; None for the training set, or for the only split that the source has.
+    classes: as in `KernelSpec`; "each" for the kernel of all classes and the kernel of each class alone.
+    similarities: None for the kernel and, if only run_count and files are given, for every similarity of the
+    source.
+    precision: one of `PRECISIONS`.
+    Raises `RequestError` if these do not fit together.
     """
 
     name: str = "digits"
@@ -64,8 +76,34 @@ class SourceRequest:
     similarities: tuple[str, ...] | None = None
     precision: str = "auto"
 
+    def __post_init__(self) -> None:
+        if self.run_count is not None and self.run_count < 2:
+            raise RequestError(
+                f"Asked for {self.run_count} run(s). The kernel correlates over runs, so ask for 2 or more."
+            )
+        if self.files is not None and self.files < 1:
+            raise RequestError(f"Asked for {self.files} files; ask for 1 or more.")
+        kernel = self.kernel()  # refuses an unknown split or transform, and wrong classes
+        if self.similarities is None or "kernel" in self.similarities:
+            return
+        for similarity in self.similarities:
+            replace(
+                kernel, similarity=similarity, run_count=None
+            )  # refuses a variant that only the kernel has
+        if self.classes == "each":
+            raise RequestError(
+                "Asked for the kernel of each class, but the similarities are "
+                f"{', '.join(self.similarities) or 'none'}; expected the kernel among them. Add the kernel, "
+                "or leave out the classes."
+            )
+        if not self.similarities:
+            raise RequestError("Asked for no similarity; ask for at least one.")
+
     def kernel(self, splits: tuple[Split, ...] = SPLITS) -> KernelSpec:
-        """The kernel that was asked for of a source with these splits; where each class was, that of all of them."""
+        """Return the kernel that is asked for; where each class is, the kernel over all classes.
+
+        splits: those that the source has.
+        """
         return KernelSpec(
             "kernel",
             self.query,
@@ -76,36 +114,23 @@ class SourceRequest:
         )
 
     def is_variant(self, splits: tuple[Split, ...] = SPLITS) -> bool:
-        """Whether the direction or the kernel is another than the default one of a source with these splits."""
-        return self.classes == "each" or self.kernel(splits) != SourceRequest(
-            run_count=self.run_count
-        ).kernel(splits)
+        """Return whether query, database, transform or classes differ from their defaults.
+
+        splits: those that the source has.
+        """
+        default = SourceRequest(run_count=self.run_count).kernel(splits)
+        return self.classes == "each" or self.kernel(splits) != default
 
     @property
     def path(self) -> Path | None:
-        """The file or folder that the name names, if it is no name of a built-in source."""
+        """The file or folder that the name stands for; None for a built-in source."""
         path = Path(self.name).expanduser()
-        is_path = (
-            self.name.endswith(".toml") or path.is_dir() or self.name.partition("/")[0] not in BUILT_IN_NAMES
-        )
-        return path if is_path else None
+        built_in = self.name.partition("/")[0] in BUILT_IN_NAMES
+        return path if self.name.endswith(".toml") or path.is_dir() or not built_in else None
 
-    def __post_init__(self) -> None:
-        if self.run_count is not None and self.run_count < 2:
-            raise RequestError(
-                f"{self.run_count} run(s) were asked for; the kernel correlates over runs, so ask for 2 or more."
-            )
-        if self.files is not None and self.files < 1:
-            raise RequestError(f"{self.files} files were asked for; ask for 1 or more.")
-        kernel = self.kernel()  # refuses what is no split, transform or classes
-        if self.similarities is None or "kernel" in self.similarities:
-            return
-        for similarity in self.similarities:
-            replace(
-                kernel, similarity=similarity, run_count=None
-            )  # refuses a variant that only the kernel has
-        if self.classes == "each" or not self.similarities:
-            raise RequestError(
-                f"The similarities asked for are {list(self.similarities)}, the classes {self.classes}; expected at "
-                "least one similarity, and the kernel among them for the kernel of each class."
-            )
+
+def existing(path: Path) -> Path:
+    """Return a path that a source names. Raises `DataError` if nothing is there."""
+    if not path.exists():
+        raise DataError(f"{path} does not exist; the source names it. Put it there, or correct the source.")
+    return path

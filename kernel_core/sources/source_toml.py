@@ -1,22 +1,25 @@
-"""A `source.toml` → the source that it describes: where its images, logits and features are."""
+"""All about `source.toml`, the file that describes a source: read, written, edited."""
 
 from __future__ import annotations
 
 import glob
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kernel_core.errors import SourceError
 from kernel_core.files import writing
-from kernel_core.sources import images
+from kernel_core.sources import torchvision_images
 from kernel_core.sources.source import ImagesFrom, Source
+from kernel_core.sources.torchvision_images import from_torchvision
 from kernel_core.spec import SPLITS, Split
 
+FILE = "source.toml"
 FEATURES = "penultimate.safetensors"  # the name of the files of features that this program writes
+SIZES = (4, 512)  # pixels; the smallest and the largest side that images can be resized to
 SCHEMA = {
     "": {"name", "images", "ensemble", "features"},
     "images": {"train", "test", "torchvision", "root", "folder", "size"},
@@ -24,27 +27,35 @@ SCHEMA = {
     "features": {"file"},
 }
 
+ImagesTable = dict[str, str | int]
+"""The section [images]: keys of `SCHEMA["images"]` → values."""
+
 
 def read_source_file(path: Path, *, offline: bool = False) -> Source:
-    """The source that a `source.toml` describes; paths in it are relative to its folder.
+    """Return the source that a `source.toml` describes; paths in it are relative to its folder.
 
-    Raises `SourceError` if it is no TOML, lacks something, holds an unknown key, or names no existing logits.
+    A torchvision dataset is downloaded if need be. Raises `SourceError` if the file is not TOML, lacks a
+    section, has an unknown key, or names logits that do not exist; `NotBuilt` if a download is needed and
+    `offline` forbids it; `DownloadError` if it fails.
     """
     content = _read_toml(path)
     _check_keys(path, content)
     folder = path.parent
     name = _text(path, content, "name") if "name" in content else folder.name
     splits = _splits(path, content["ensemble"])
-    source_images = _images_from(path, content["images"], splits)
-    if source_images.reader == "torchvision":
-        images.fetched(source_images, offline=offline)
+    images = _images_from(path, content["images"], splits)
+    if images.reader == "torchvision":
+        torchvision_images.fetched(images, offline=offline)
     logits = _logit_files(path, content["ensemble"])
     features = folder / _text(path, content["features"], "file") if "features" in content else None
-    return Source(name, source_images, logits, features, root=folder)
+    return Source(name, images, logits, features, root=folder)
 
 
 def read_images_table(path: Path) -> ImagesFrom:
-    """Both splits of the images of a `source.toml`, whatever else it describes. Raises `SourceError` as above."""
+    """Return the images that a `source.toml` describes, both splits, whatever else is in it.
+
+    Raises `SourceError` if the file is not TOML, or does not describe images.
+    """
     return _images_from(path, _read_toml(path).get("images") or {})
 
 
@@ -52,17 +63,21 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SourceError(f"{path} cannot be read as TOML ({error}); correct it there.") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    return SourceError(f"{path} cannot be read as TOML ({error}). Correct the file.")
 
 
 def _check_keys(path: Path, content: dict[str, Any]) -> None:
     for section in ("images", "ensemble"):
         if section not in content:
             raise SourceError(
-                f"{path} has no section [{section}]; expected [images], [ensemble], optionally [features]."
+                f"{path} has no section [{section}]; expected [images], [ensemble] and optionally [features]."
             )
     for section, known in SCHEMA.items():
-        table = content if not section else content.get(section, {})
+        table = content.get(section, {}) if section else content
         if not isinstance(table, dict):
             raise SourceError(f"{path}: {section} is {table!r}; expected a section [{section}].")
         unknown = sorted(set(table) - known)
@@ -81,13 +96,13 @@ def _text(path: Path, table: dict[str, Any], key: str) -> str:
 
 
 def _splits(path: Path, table: dict[str, Any]) -> tuple[Split, ...]:
-    """The splits that [ensemble] says its logits are of; both where it says nothing."""
-    given = table.get("splits", list(SPLITS))
-    if given == ["test"]:
+    """Return the splits that [ensemble] has logits of, by default both."""
+    splits = table.get("splits", list(SPLITS))
+    if splits == ["test"]:
         return ("test",)
-    if not isinstance(given, list) or sorted(map(str, given)) != sorted(SPLITS):
+    if not isinstance(splits, list) or sorted(map(str, splits)) != sorted(SPLITS):
         raise SourceError(
-            f'{path}: [ensemble] splits is {given!r}; expected ["train", "test"], which is taken where nothing is said, '
+            f'{path}: [ensemble] splits is {splits!r}; expected ["train", "test"], which is the default, '
             'or ["test"] for logits of test examples alone.'
         )
     return SPLITS
@@ -95,35 +110,52 @@ def _splits(path: Path, table: dict[str, Any]) -> tuple[Split, ...]:
 
 def _images_from(path: Path, table: dict[str, Any], splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
     size = table.get("size")
-    if size is not None and (type(size) is not int or not 4 <= size <= 512):
-        raise SourceError(f"{path}: [images] size is {size!r}; expected pixels a side from 4 to 512.")
+    if size is not None and (type(size) is not int or not SIZES[0] <= size <= SIZES[1]):
+        raise SourceError(
+            f"{path}: [images] size is {size!r}; expected a side of {SIZES[0]} to {SIZES[1]} pixels."
+        )
     return replace(_reader_of(path, table, splits), size=size, splits=splits)
 
 
 def _reader_of(path: Path, table: dict[str, Any], splits: tuple[Split, ...]) -> ImagesFrom:
     folder = path.parent
-    ways: list[str] = [key for key in ("torchvision", "folder") if key in table]
-    ways += ["Parquet files"] * any(split in table for split in SPLITS)
-    if len(ways) != 1:
+    readers: list[str] = [key for key in ("torchvision", "folder") if key in table]
+    if any(split in table for split in SPLITS):
+        readers.append("Parquet files")
+    if len(readers) != 1:
         raise SourceError(
-            f"{path}: [images] names {' and '.join(ways) or 'no images'}; expected one of: {' and '.join(splits)} (Parquet "
-            "files), torchvision, folder."
+            f"{path}: [images] names {' and '.join(readers) or 'no images'}; expected one of: "
+            f"{' and '.join(splits)} (Parquet files), torchvision, folder."
         )
-    if ways == ["torchvision"]:
+    if readers == ["torchvision"]:
         dataset = _text(path, table, "torchvision")
-        if dataset not in images.TORCHVISION:
-            raise SourceError(
-                f"{path}: torchvision = {dataset!r}; known: {', '.join(sorted(images.TORCHVISION))}."
-            )
-        root = folder / _text(path, table, "root") if "root" in table else images.torchvision_root()
-        return ImagesFrom("torchvision", {"root": root}, dataset)
-    if ways == ["folder"]:
+        if dataset not in torchvision_images.FOLDERS:
+            known = ", ".join(sorted(torchvision_images.FOLDERS))
+            raise SourceError(f"{path}: torchvision = {dataset!r}; known: {known}.")
+        return from_torchvision(dataset, folder / _text(path, table, "root") if "root" in table else None)
+    if readers == ["folder"]:
         return ImagesFrom("folder", {"folder": folder / _text(path, table, "folder")})
     return ImagesFrom("parquet", {split: folder / _text(path, table, split) for split in splits})
 
 
+def images_table(source: ImagesFrom, folder: Path) -> ImagesTable:
+    """Return the section [images] that describes images to a `source.toml` in a folder.
+
+    Paths inside the folder become relative to it; the default root of torchvision's datasets is left out.
+    """
+    home, paths = folder.resolve(), {name: path.resolve() for name, path in source.paths.items()}
+    if source.reader == "torchvision" and paths["root"] == torchvision_images.default_root().resolve():
+        del paths["root"]
+    table: ImagesTable = {"torchvision": source.dataset} if source.dataset else {}
+    for name, path in paths.items():
+        table[name] = path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
+    if source.size is not None:
+        table["size"] = source.size
+    return table
+
+
 def _logit_files(path: Path, table: dict[str, Any]) -> tuple[Path, ...]:
-    """The files that the patterns of [ensemble] match, sorted by path, each once."""
+    """Return the files that the patterns of [ensemble] match, sorted by path, each once."""
     patterns = table.get("files")
     if isinstance(patterns, str):
         patterns = [patterns]
@@ -131,15 +163,15 @@ def _logit_files(path: Path, table: dict[str, Any]) -> tuple[Path, ...]:
         raise SourceError(
             f'{path}: [ensemble] files is {patterns!r}; expected a list as in files = ["runs/*/log.pt"].'
         )
-    found: set[Path] = set()
+    files: set[Path] = set()
     for pattern in patterns:
         matches = glob.glob(str(path.parent / pattern), recursive=True)
         if not matches:
             raise SourceError(
                 f"{path}: no file matches {pattern!r} in {path.parent}; correct [ensemble] files."
             )
-        found.update(Path(match) for match in matches)
-    return tuple(sorted(found))
+        files.update(Path(match) for match in matches)
+    return tuple(sorted(files))
 
 
 def write_source_file(
@@ -151,12 +183,15 @@ def write_source_file(
     features: str | None,
     splits: tuple[Split, ...] = SPLITS,
 ) -> None:
-    """A `source.toml`. images: its section [images]; logits: a pattern; features: a file, or None."""
+    """Write a `source.toml`.
+
+    images: the section [images], as `images_table` returns it. logits: a pattern that the files of logits
+    match.
+    features: the file of penultimate features, or None. splits: those that the logits are of.
+    """
     lines = [f"name = {_quoted(name)}"] if name else []
-    lines += [
-        "[images]",
-        *(f"{key} = {_quoted(v) if isinstance(v, str) else v}" for key, v in images.items()),
-    ]
+    lines += ["[images]"]
+    lines += [f"{key} = {_quoted(v) if isinstance(v, str) else v}" for key, v in images.items()]
     lines += ["[ensemble]", f"files = [{_quoted(logits)}]"]
     lines += [f"splits = {json.dumps(splits)}"] if splits != SPLITS else []
     lines += ["[features]", f"file = {_quoted(features)}"] if features else []
@@ -165,5 +200,34 @@ def write_source_file(
 
 
 def _quoted(text: str) -> str:
-    """A text as TOML writes it, which escapes as JSON does."""
+    """Return a text as TOML writes it, which escapes as JSON does."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def features_named_in(path: Path) -> str | None:
+    """Return the file that [features] of a `source.toml` names; None if it names none or is malformed."""
+    try:
+        name = tomllib.loads(path.read_text(encoding="utf-8")).get("features", {}).get("file")
+    except (FileNotFoundError, tomllib.TOMLDecodeError, AttributeError):
+        return None
+    return str(name) if name else None
+
+
+def with_features(path: Path, name: str) -> bytes:
+    """Return the text of a `source.toml` with `file` of [features] set to a name, and all else as it is.
+
+    Comments stay. Raises `SourceError` if the file is not TOML.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(path.read_bytes().decode())
+    except (TOMLKitError, UnicodeDecodeError, OSError) as error:
+        raise _unreadable(path, error) from None
+    section = document.get("features")
+    if isinstance(section, MutableMapping):
+        section["file"] = name
+    else:
+        document["features"] = {"file": name}
+    return tomlkit.dumps(document).encode()

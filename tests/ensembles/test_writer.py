@@ -18,9 +18,10 @@ from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
-from kernel_core.sources import images
+from kernel_core.sources import images, torchvision_images
 from kernel_core.sources.catalog import find_images
-from kernel_core.sources.parquet import _png
+from kernel_core.sources.decode import decode_image
+from kernel_core.sources.parquet import png_of
 from kernel_core.sources.source import ImagesFrom, SourceRequest
 from kernel_core.sources.source_toml import read_source_file, write_source_file
 from kernel_core.tensor_files import write_arrays
@@ -420,7 +421,7 @@ def test_images_are_found_by_what_a_person_would_write(tmp_path, tables, monkeyp
     assert find_images("folders", tmp_path) == ImagesFrom("folder", {"folder": tmp_path / "folders"})
     (tmp_path / "source.toml").write_text('[images]\nfolder = "folders"\n')
     assert find_images("source.toml", tmp_path) == ImagesFrom("folder", {"folder": tmp_path / "folders"})
-    monkeypatch.setattr(images, "torchvision_is_here", lambda _: True)
+    monkeypatch.setattr(torchvision_images, "is_complete", lambda _: True)
     assert find_images("CIFAR10", tmp_path).dataset == "CIFAR10"
     assert find_images("digits", tmp_path) == ImagesFrom("digits")
     (tables / "train-2.parquet").touch()
@@ -639,5 +640,5 @@ def test_source_file_is_toml_whatever_the_names(tmp_path):
 
 def test_gray_image_is_stored_gray():
     image = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
-    assert len(_png(image)) < len(png(image))
-    np.testing.assert_array_equal(images.decode_image(_png(image), "x"), image)
+    assert len(png_of(image)) < len(png(image))
+    np.testing.assert_array_equal(decode_image(png_of(image), "x"), image)

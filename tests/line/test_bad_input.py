@@ -14,6 +14,7 @@ from kernel_core.pipeline import build
 from kernel_core.results.results import open_results
 from kernel_core.sources import images
 from kernel_core.sources.catalog import open_source
+from kernel_core.sources.decode import decode_image
 from kernel_core.sources.source import ImagesFrom, SourceRequest
 from tests.support.planted import CLASS_NAMES, Bomb, image_folder, png, write_log, write_parquet
 
@@ -275,4 +276,4 @@ def test_folder_without_images_is_refused(tmp_path):
 def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
     with pytest.raises(DataError, match="too large to be an example"):
-        images.decode_image(png(np.zeros((9, 9, 3), np.uint8)), "x.png")
+        decode_image(png(np.zeros((9, 9, 3), np.uint8)), "x.png")

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from kernel_core.errors import DataError, DownloadError, NotBuilt
-from kernel_core.sources import images
+from kernel_core.sources import images, torchvision_images
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.hub import FIRST_FILE as FIRST
 from kernel_core.sources.hub import IMAGES_REPO, LOGITS_REPO, expected_sha256
@@ -260,15 +260,15 @@ class Broken:
     advice: tuple = ()
 
 
-NOT_WHOLE = "did not come whole"
+INCOMPLETE = "did not arrive complete"
 BROKEN = [
-    Broken("cut always", (NOT_WHOLE, "peer closed connection")),
-    Broken("size", (NOT_WHOLE, "should be of size {more} but has size {size}")),
-    Broken("404", (NOT_WHOLE, "404 Not Found")),
-    Broken("503", (NOT_WHOLE, "503 Service Unavailable")),
-    Broken("flip", ("came damaged twice", "the Hub promised {sha256}…")),
+    Broken("cut always", (INCOMPLETE, "peer closed connection")),
+    Broken("size", (INCOMPLETE, "should be of size {more} but has size {size}")),
+    Broken("404", (INCOMPLETE, "404 Not Found")),
+    Broken("503", (INCOMPLETE, "503 Service Unavailable")),
+    Broken("flip", ("arrived damaged twice", "the Hub promised {sha256}…")),
     Broken(
-        "xet 404", (NOT_WHOLE, "404 Not Found", "HF_HUB_DISABLE_XET=1"), True, ("HF_HUB_DISABLE_XET", "1")
+        "xet 404", (INCOMPLETE, "404 Not Found", "HF_HUB_DISABLE_XET=1"), True, ("HF_HUB_DISABLE_XET", "1")
     ),
 ]
 
@@ -485,7 +485,7 @@ def test_torchvision_host_out_of_reach_is_refused_each_time(host, monkeypatch):
 
 
 def test_torchvision_host_that_falls_silent_is_refused(host, monkeypatch):
-    monkeypatch.setattr(images, "TIMEOUT", 0.2)
+    monkeypatch.setattr(torchvision_images, "TIMEOUT", 0.2)
     host.faults[ARCHIVE] = "stall"
     with pytest.raises(DownloadError, match=r"could not fetch CIFAR10 .*timed out"):
         open_toml(host)
