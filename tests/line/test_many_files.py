@@ -1,4 +1,4 @@
-"""Ensembles of many files: each is read once, memory does not grow with their number, and none may change meanwhile."""
+"""Ensembles of many files: each is read once, memory does not grow with them, and none may change meanwhile."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from tests.support.planted import write_log
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The (file, split, transform) of every pass over a file's logits for its mean and spread."""
+    """The (file, split, transform) of every pass over the logits of a file for mean and spread."""
     seen, real = [], pipeline.read_moments
 
     def noting(ensemble, file, split, transform, *rest):
@@ -64,21 +64,21 @@ def test_adding_a_file_reads_that_file_alone(source_folder, cache, reads, plante
     build(request(source_folder))
     reads.clear()
     write_log(source_folder / "runs/c/log.pt", *more)
-    found = kernel(build(request(source_folder)))
+    neighbors = kernel(build(request(source_folder)))
     assert {name for name, *_ in reads} == {"runs/c/log.pt"}
     test, train = (np.concatenate([a, b]) for a, b in zip((planted.test, planted.train), more, strict=True))
-    oracle.assert_neighbors(found.indices, found.values, oracle.kernel(test, train), 1e-6)
+    oracle.assert_neighbors(neighbors.indices, neighbors.values, oracle.kernel(test, train), 1e-6)
 
 
 def test_first_runs_of_a_file_have_their_own_moments(source_folder, cache, reads, planted):
     build(request(source_folder))
     reads.clear()
-    found = kernel(build(request(source_folder, run_count=20)))
+    neighbors = kernel(build(request(source_folder, run_count=20)))
     assert {name for name, *_ in reads} == {"runs/b/log.pt"}, (
-        "the first file is wholly within the first 20 runs"
+        "the first 20 runs include all of the first file"
     )
     oracle.assert_neighbors(
-        found.indices, found.values, oracle.kernel(planted.test[:20], planted.train[:20]), 1e-6
+        neighbors.indices, neighbors.values, oracle.kernel(planted.test[:20], planted.train[:20]), 1e-6
     )
 
 
@@ -86,10 +86,12 @@ def test_first_runs_of_a_file_have_their_own_moments(source_folder, cache, reads
 def test_runs_taken_slice_by_slice_give_the_same_answer(
     source_folder, cache, planted, monkeypatch, slice_runs
 ):
-    """Slices that end within a file and across two."""
+    """Slices end within a file, and reach across two."""
     monkeypatch.setattr(topk, "plan_memory", lambda *_: topk.MemoryPlan(17, 50, 8, slice_runs, 0))
-    found = kernel(build(request(source_folder)))
-    oracle.assert_neighbors(found.indices, found.values, oracle.kernel(planted.test, planted.train), 1e-6)
+    neighbors = kernel(build(request(source_folder)))
+    oracle.assert_neighbors(
+        neighbors.indices, neighbors.values, oracle.kernel(planted.test, planted.train), 1e-6
+    )
 
 
 def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, cache, reads):
@@ -110,7 +112,7 @@ def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, c
 
 
 def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
-    """Interrupted while it searches: no traceback, no half file, and the next build finishes."""
+    """Interrupted during the search: no traceback, no half-written file, and the next build finishes."""
     marker = cache.parent / "searching"
     code = (
         "import sys, time; from pathlib import Path; from kernel_core.search import topk; from kernel_core.cli.main import main\n"
@@ -190,7 +192,7 @@ print(peak[0])
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
-    """Anonymous memory, libraries included, of a search over 2 and over 8 files of 250 runs."""
+    """Compare the anonymous memory, libraries included, of searches over 2 and 8 files of 250 runs."""
     rng = np.random.default_rng(0)
     for f in range(8):
         test, train = (rng.normal(size=(250, n, 10)).astype(np.float16) for n in (300, 2_500))

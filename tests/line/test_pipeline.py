@@ -1,8 +1,9 @@
-"""The whole line: what must not change the answer, and what the cache does on the way."""
+"""The whole line: what must not change the answer, and what happens to the cache on the way."""
 
 import logging
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -26,15 +27,17 @@ def kernel(results):
 
 
 def test_kernel_neighbors_agree_with_the_oracle(source_folder, cache, planted):
-    found = kernel(build(SourceRequest(str(source_folder))))
-    oracle.assert_neighbors(found.indices, found.values, oracle.kernel(planted.test, planted.train), 1e-6)
-    assert found.k >= 50
+    neighbors = kernel(build(SourceRequest(str(source_folder))))
+    oracle.assert_neighbors(
+        neighbors.indices, neighbors.values, oracle.kernel(planted.test, planted.train), 1e-6
+    )
+    assert neighbors.k >= 50
 
 
 def test_first_runs_are_those_of_the_first_files(source_folder, cache, planted):
-    found = kernel(build(SourceRequest(str(source_folder), run_count=16)))
+    neighbors = kernel(build(SourceRequest(str(source_folder), run_count=16)))
     oracle.assert_neighbors(
-        found.indices, found.values, oracle.kernel(planted.test[:16], planted.train[:16]), 1e-5
+        neighbors.indices, neighbors.values, oracle.kernel(planted.test[:16], planted.train[:16]), 1e-5
     )
 
 
@@ -65,8 +68,10 @@ def test_memory_budget_does_not_change_the_answer(source_folder, cache, planted,
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 def test_device_does_not_change_the_answer(source_folder, cache, planted):
-    found = kernel(build(SourceRequest(str(source_folder)), device="cuda"))
-    oracle.assert_neighbors(found.indices, found.values, oracle.kernel(planted.test, planted.train), 1e-6)
+    neighbors = kernel(build(SourceRequest(str(source_folder)), device="cuda"))
+    oracle.assert_neighbors(
+        neighbors.indices, neighbors.values, oracle.kernel(planted.test, planted.train), 1e-6
+    )
 
 
 def test_absent_gpu_is_refused(source_folder, cache, monkeypatch):
@@ -91,8 +96,8 @@ def test_features_and_pixels_agree_with_plain_numpy(source_folder, cache):
         "pixels": np.corrcoef(pixels["test"], pixels["train"])[:40, 40:],
     }
     for name, similarity in expected.items():
-        found = results.neighbors_by(name)
-        oracle.assert_neighbors(found.indices, found.values, similarity, 1e-6)
+        neighbors = results.neighbors_by(name)
+        oracle.assert_neighbors(neighbors.indices, neighbors.values, similarity, 1e-6)
     assert (results.features_run, results.features_layer) == ("0", "before the head")
 
 
@@ -167,7 +172,7 @@ def test_two_builds_at_once_agree_and_share_the_work(source_folder, cache):
 
 
 def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_folder, cache):
-    """Killed while it computes the first neighbors: what was finished stays, the rest is built by the next run."""
+    """Killed while it computes the first neighbors: finished entries stay, and the next build makes the rest."""
     code = (
         "import os, signal; from kernel_core.search import topk; from kernel_core.pipeline import build\n"
         "from kernel_core.sources.catalog import SourceRequest\n"
@@ -176,4 +181,26 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
     )
     assert forked.run(forked.code, code).returncode == -9
     assert {e.kind for e in Store().entries()} == {"hashes", "examples", "predictions", "moments"}
+    assert len(build(SourceRequest(str(source_folder))).neighbors) == 4
+
+
+STEPS = [
+    "reading each run's predictions",
+    "checking train logits",
+    "nearest neighbors by kernel",
+    "keeping train outputs",
+]
+
+
+@pytest.mark.parametrize("failing_step", STEPS)
+def test_failed_build_leaves_no_thread_and_no_unfinished_file(source_folder, cache, failing_step):
+    def fail(step, _done, _total):
+        if step.startswith(failing_step):
+            raise ArithmeticError
+
+    threads = threading.enumerate()
+    with pytest.raises(ArithmeticError):
+        build(SourceRequest(str(source_folder)), progress=fail)
+    assert set(threading.enumerate()) <= set(threads)
+    assert not list(cache.rglob("*.tmp"))
     assert len(build(SourceRequest(str(source_folder))).neighbors) == 4

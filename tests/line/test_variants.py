@@ -1,4 +1,4 @@
-"""Variants of the kernel and other directions: their neighbors against the oracle, and what is said of them."""
+"""Variants of the kernel and other directions: their neighbors against the oracle, and their texts."""
 
 import json
 
@@ -32,17 +32,22 @@ VARIANTS = [
 
 @pytest.fixture
 def ask(source_folder, cache):
-    """A request for the planted source."""
+    """Make requests for the planted source."""
     return lambda **fields: SourceRequest(str(source_folder), **fields)
 
 
 def expected(planted, query="test", database="train", run_count=None, **variant):
-    """The whole kernel by the oracle; within one split, each example's with itself is minus infinity."""
+    """Return the whole kernel by the oracle; within one split, minus infinity for an example with itself."""
     logits = {"test": planted.test[:run_count], "train": planted.train[:run_count]}
     whole = oracle.kernel(logits[query], logits[database], **variant)
     if query == database:
         np.fill_diagonal(whole, -np.inf)
     return whole
+
+
+def spec_of(entry):
+    _arrays, meta = Store().read("neighbors", entry.key)
+    return KernelSpec.from_json(meta["spec"])
 
 
 def neighbor_entries():
@@ -53,10 +58,10 @@ def neighbor_entries():
 def test_neighbors_agree_with_the_oracle(variant, ask, planted):
     results = build(ask(**variant))
     assert list(results.neighbors) == ["kernel"], "a variant is built alone"
-    found, whole = results.neighbors_by("kernel"), expected(planted, **variant)
-    assert found.k == min(50, whole.shape[1] - (results.query == results.database))
-    oracle.assert_neighbors(found.indices, found.values, whole, 1e-6)
-    assert found.spec == KernelSpec("kernel", **{"run_count": None, **variant})
+    neighbors, whole = results.neighbors_by("kernel"), expected(planted, **variant)
+    assert neighbors.k == min(50, whole.shape[1] - (results.query == results.database))
+    oracle.assert_neighbors(neighbors.indices, neighbors.values, whole, 1e-6)
+    assert neighbors.spec == KernelSpec("kernel", **{"run_count": None, **variant})
     assert not results.class_neighbors
 
 
@@ -64,11 +69,11 @@ def test_neighbors_agree_with_the_oracle(variant, ask, planted):
 def test_each_class_has_its_own_neighbors_beside_those_of_all(variant, ask, planted):
     results = build(ask(classes="each", **variant))
     assert sorted(results.class_neighbors) == [0, 1, 2, 3, 4]
-    for classes, found in [(None, results.neighbors["kernel"]), *results.class_neighbors.items()]:
+    for classes, neighbors in [(None, results.neighbors["kernel"]), *results.class_neighbors.items()]:
         classes = None if classes is None else (classes,)
         whole = expected(planted, classes=classes, **variant)
-        assert found.spec.classes == classes
-        oracle.assert_neighbors(found.indices, found.values, whole, 1e-6)
+        assert neighbors.spec.classes == classes
+        oracle.assert_neighbors(neighbors.indices, neighbors.values, whole, 1e-6)
     one = open_results(ask(classes=(3,), **variant))  # shares the entry, so that nothing is left to build
     np.testing.assert_array_equal(one.neighbors["kernel"].indices, results.class_neighbors[3].indices)
 
@@ -77,8 +82,7 @@ def test_lost_table_of_one_class_is_built_again_alone(ask):
     build(ask(classes="each"))
     before = neighbor_entries()
     one = open_results(ask(classes=(2,)))
-    (path,) = (e.path for e in Store().entries() if Store().read("neighbors", e.key)
-               and KernelSpec.from_json(Store().read("neighbors", e.key)[1]["spec"]) == one.spec)  # fmt: skip
+    (path,) = (e.path for e in Store().entries() if e.kind == "neighbors" and spec_of(e) == one.spec)
     written = {e.path: e.path.stat().st_ino for e in Store().entries() if e.path != path}
     path.unlink()
     with pytest.raises(NotBuilt):
@@ -90,13 +94,13 @@ def test_lost_table_of_one_class_is_built_again_alone(ask):
 
 def test_variants_are_cached_apart_and_computed_once(ask):
     default = build(ask())
-    asked = [ask(**variant) for variant in VARIANTS] + [ask(classes="each")]
-    ids = {build(request).id for request in asked} | {default.id}
+    requests = [ask(**variant) for variant in VARIANTS] + [ask(classes="each")]
+    ids = {build(request).id for request in requests} | {default.id}
     assert len(ids) == len(VARIANTS) + 2
-    # All four similarities by default, one a variant, and of each class those but the third, which is a variant too.
+    # Four similarities by default, one per variant, one per class but for class 3, which is a variant, too.
     assert len(neighbor_entries()) == 4 + len(VARIANTS) + 4
     steps = []
-    for request in asked:
+    for request in requests:
         build(request, progress=lambda step, *_: steps.append(step))
     assert set(steps) == {"checking the source's files"}
     assert open_results(ask()).id == default.id
@@ -105,9 +109,8 @@ def test_variants_are_cached_apart_and_computed_once(ask):
 @pytest.mark.parametrize("split", ["test", "train"])
 def test_predictions_are_of_the_query_split(split, ask, planted):
     results = build(ask(query=split))
-    logits, labels = {
-        "test": (planted.test, planted.test_labels), "train": (planted.train, planted.train_labels),
-    }[split]  # fmt: skip
+    logits = {"test": planted.test, "train": planted.train}[split]
+    labels = {"test": planted.test_labels, "train": planted.train_labels}[split]
     np.testing.assert_array_equal(results.labels[0], labels)
     np.testing.assert_array_equal(results.labels[1], planted.train_labels)
     np.testing.assert_array_equal(results.predictions.predicted, logits.astype(np.float64).mean(0).argmax(1))
@@ -172,19 +175,19 @@ def test_request_for_each_class_needs_the_kernel(ask):
 
 
 def test_build_says_what_was_built(source_folder, cache):
-    def said(*words):
+    def printed(*words):
         done = invoke("build", source_folder, *words)
         assert done.exit_code == 0, done.stderr
         return done.stdout
 
     sizes = "130 train and 40 test examples, neighbors by"
-    assert said("--query", "train", "--transform", "none") == (
+    assert printed("--query", "train", "--transform", "none") == (
         f"planted: 24 runs, raw logits, train→train, {sizes} kernel\n"
     )
-    assert said("--classes", "each", "--runs", 9) == (
+    assert printed("--classes", "each", "--runs", 9) == (
         f"planted: 9 runs, {sizes} kernel, and by the kernel of each of 5 classes\n"
     )
-    assert said("--similarity", "pixels", "--similarity", "kernel", "--classes", "3,0") == (
+    assert printed("--similarity", "pixels", "--similarity", "kernel", "--classes", "3,0") == (
         f"planted: 24 runs, classes 0, 3, {sizes} kernel, pixels\n"
     )
     listing = invoke("cache", "list").stdout
@@ -198,12 +201,11 @@ def test_evaluate_names_the_variant_and_says_what_is_not_there(source_folder, ca
     lines = invoke(*words).stdout.splitlines()
     assert lines[0] == "planted, 24 runs, raw logits, train→train"
     assert lines[5].split() == ["Features", "(cosine),", "3", "nearest", "not", "asked", "for"]
-    found = json.loads(invoke(*words, "--json").stdout)
-    assert [found[name] for name in ("query", "database", "transform", "classes")] == [
-        "train", "train", "none", None,
-    ]  # fmt: skip
-    assert found["penultimate_knn3"] is found["pixels_knn3"] is found["kernel_class_knn3"] is None
-    assert lines[3].split()[-1] == f"{found['kernel_knn3']:.2%}"
+    values = json.loads(invoke(*words, "--json").stdout)
+    variant = [values[name] for name in ("query", "database", "transform", "classes")]
+    assert variant == ["train", "train", "none", None]
+    assert values["penultimate_knn3"] is values["pixels_knn3"] is values["kernel_class_knn3"] is None
+    assert lines[3].split()[-1] == f"{values['kernel_knn3']:.2%}"
     text = (source_folder / "source.toml").read_text()
     (source_folder / "source.toml").write_text(text.split("[features]")[0])
     lines = invoke(*words).stdout.splitlines()
@@ -222,11 +224,11 @@ def test_evaluate_gives_an_accuracy_for_each_class(source_folder, cache, planted
 
 
 def test_neighbors_are_of_the_split_that_the_example_names(source_folder, cache, planted):
-    def found(*words):
+    def listed(*words):
         return json.loads(invoke("neighbors", source_folder, "--k", 3, "--json", *words).stdout)
 
     for query, database in (("test", "train"), ("train", "train"), ("train", "test"), ("test", "test")):
-        one = found("--query", f"{query}:7", "--database", database, "--classes", "1,2")
+        one = listed("--query", f"{query}:7", "--database", database, "--classes", "1,2")
         row = expected(planted, query, database, classes=(1, 2))[7]
         assert (one["query_split"], one["classes"], one["transform"]) == (query, [1, 2], "log_softmax")
         assert {n["database_split"] for n in one["neighbors"]} == {database}
@@ -272,7 +274,7 @@ def test_pairs_and_failures_name_their_splits(source_folder, cache, tmp_path):
         (["neighbors", "--query", "test:3", "--database", "test", "--k", "40"], 1, "ask for 1 to 39"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_what_cannot_be_is_one_message(words, status, message, source_folder, cache):
     done = invoke(words[0], source_folder, *words[1:])
     assert isinstance(done.exception, SystemExit), done.exception  # anything else would be a traceback

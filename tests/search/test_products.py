@@ -1,4 +1,4 @@
-"""Products of blocks, and what of the machine they use."""
+"""Products of blocks, and how much of the machine they use."""
 
 import os
 
@@ -23,16 +23,16 @@ def test_every_exact_product_is_that_of_float64(product, dim):
     if product is products.ONEDNN and not torch.backends.mkldnn.is_available():
         pytest.skip("this torch is built without oneDNN")
     q, d = unit_rows(7, dim, 0), unit_rows(9, dim, 1)
-    found = product.multiply(product.operand(q), product.operand(d))
-    torch.testing.assert_close(found.double(), q.double() @ d.double().T, atol=1e-6, rtol=0)
+    computed = product.multiply(product.operand(q), product.operand(d))
+    torch.testing.assert_close(computed.double(), q.double() @ d.double().T, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("dim", [3, 4_096, 4_097, 20_000])
 def test_half_precision_sums_long_rows_in_spans(dim):
     product = products.half(dim)
     q, d = unit_rows(5, dim, 2), unit_rows(6, dim, 3)
-    found = product.multiply(product.operand(q), product.operand(d))
-    torch.testing.assert_close(found.double(), q.double() @ d.double().T, atol=1e-3, rtol=0)
+    computed = product.multiply(product.operand(q), product.operand(d))
+    torch.testing.assert_close(computed.double(), q.double() @ d.double().T, atol=1e-3, rtol=0)
     assert product.operand(q).dtype == torch.float16
 
 

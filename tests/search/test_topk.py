@@ -1,6 +1,7 @@
 """Exact top-k: an oracle, ties, self, and blocks that must not matter."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.support.matrix import DEVICES, Matrix, use_plan
 
 
 def whole_numbers(n, dim, seed, high=3):
-    """Small whole numbers: products are exact in float32 whatever the order, and full of ties."""
+    """Return small whole numbers: their products are exact in float32 in any order, and full of ties."""
     return np.random.default_rng(seed).integers(-high, high + 1, (n, dim)).astype(np.float32)
 
 
@@ -55,7 +56,7 @@ def test_block_sizes_do_not_change_the_answer(monkeypatch, chunk, block, tile, r
 
 @pytest.mark.parametrize("order", ["rising", "falling"])
 def test_values_sorted_along_the_database_are_no_special_case(monkeypatch, order):
-    """Rising values replace everything found before in every block; falling ones never pass after the first."""
+    """Rising values replace in every block all that was held; falling ones change nothing after the first."""
     use_plan(monkeypatch, 9, 200, 4, 1)
     d = np.arange(3_000, dtype=np.float32)[:, None]
     d = d if order == "rising" else d[::-1].copy()
@@ -174,7 +175,7 @@ def test_small_budget_gives_the_same_answer():
 
 @pytest.mark.parametrize("runs", [1, 40])
 def test_search_stays_within_its_budget(runs):
-    """Peak resident memory of a process, before and after: rows that would take 160 MB, a budget of 60."""
+    """Compare the peak resident memory of a process before and after: 160 MB of rows, a budget of 60 MB."""
     code = (
         "import resource, numpy as np, torch\n"
         "from kernel_core.search import topk\n"
@@ -188,7 +189,7 @@ def test_search_stays_within_its_budget(runs):
         "        return np.random.default_rng(i).random((j - i, m * self.width), dtype=np.float32)\n"
         "    def rows(self, raw, start, run_slice): return raw\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        "topk.top_k(Rows(64), Rows(64), 5)\n"  # the libraries' own buffers are made
+        "topk.top_k(Rows(64), Rows(64), 5)\n"  # lets the libraries make their own buffers
         "before = peak()\n"
         "topk.top_k(Rows(5_000), Rows(5_000), 50, machine=Machine(torch.device('cpu'), 60_000_000))\n"
         "print(peak() - before)"
@@ -203,3 +204,21 @@ def test_progress_reaches_the_end_once():
     topk.top_k(Matrix(np.ones((5, 2))), Matrix(np.ones((20, 2))), 3, progress=lambda *p: seen.append(p))
     assert seen[-1][1:] == (100, 100)
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_search_that_fails_leaves_no_thread(device):
+    """On CUDA a thread reads ahead; it must have ended when the error leaves the search, however long that is held."""
+
+    def fail(_step, done, _total):
+        if done:
+            raise ArithmeticError
+
+    rows = Matrix(np.ones((20_000, 2)))
+    threads = threading.enumerate()
+    with pytest.raises(ArithmeticError) as error:
+        topk.top_k(
+            Matrix(np.ones((5, 2))), rows, 3, machine=Machine(torch.device(device), 10**9), progress=fail
+        )
+    assert set(threading.enumerate()) <= set(threads)
+    assert error.tb is not None

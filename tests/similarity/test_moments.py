@@ -38,38 +38,38 @@ def logits_of(seed, dtype=np.float16, M=60, N=30, C=7):
 def test_standard_deviation_is_over_all_runs_whatever_the_files(cuts, dtype):
     logits = logits_of(0, dtype)
     z = oracle.log_softmax(logits).astype(np.float64)
-    found = moments_of(logits, *cuts)
-    np.testing.assert_allclose(found.mean, z.mean(0), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(np.sqrt(found.squares.numpy() / 59), z.std(0, ddof=1), rtol=1e-6)
-    np.testing.assert_allclose(found.largest, np.abs(z).max(0), rtol=1e-6)
+    computed = moments_of(logits, *cuts)
+    np.testing.assert_allclose(computed.mean, z.mean(0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(np.sqrt(computed.squares.numpy() / 59), z.std(0, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(computed.largest, np.abs(z).max(0), rtol=1e-6)
 
 
 def test_raw_logits_need_no_softmax():
     logits = logits_of(1)
-    found = moments_of(logits, 13, transform="none")
-    np.testing.assert_allclose(found.mean, logits.astype(np.float64).mean(0), rtol=1e-6, atol=1e-6)
+    computed = moments_of(logits, 13, transform="none")
+    np.testing.assert_allclose(computed.mean, logits.astype(np.float64).mean(0), rtol=1e-6, atol=1e-6)
 
 
 def test_two_fresh_runs_against_a_thousand_alike():
-    """A merge where nearly all spread is between the files, and squares of means would cancel."""
+    """Nearly all spread is between the two files; a merge by squares of means would cancel it."""
     rng = np.random.default_rng(2)
     logits = np.concatenate([1000 + 1e-3 * rng.normal(size=(50, 4, 3)), rng.normal(size=(2, 4, 3))])
-    found = moments_of(logits, 50, transform="none")
-    np.testing.assert_allclose(np.sqrt(found.squares.numpy() / 51), logits.std(0, ddof=1), rtol=1e-9)
+    computed = moments_of(logits, 50, transform="none")
+    np.testing.assert_allclose(np.sqrt(computed.squares.numpy() / 51), logits.std(0, ddof=1), rtol=1e-9)
 
 
 def test_examples_that_float32_would_blur_are_computed_in_float64():
     rng = np.random.default_rng(3)
     logits = 100 + 1e-4 * rng.normal(size=(40, 5, 3))  # spread a millionth of the size
-    found = moments_of(logits, transform="none")
-    assert found.delicate.all()
-    np.testing.assert_allclose(np.sqrt(found.squares.numpy() / 39), logits.std(0, ddof=1), rtol=1e-6)
-    z, _ = standardized(torch.from_numpy(logits).permute(1, 2, 0), "none", found)
+    computed = moments_of(logits, transform="none")
+    assert computed.delicate.all()
+    np.testing.assert_allclose(np.sqrt(computed.squares.numpy() / 39), logits.std(0, ddof=1), rtol=1e-6)
+    z, _ = standardized(torch.from_numpy(logits).permute(1, 2, 0), "none", computed)
     expected = (logits - logits.mean(0)) / logits.std(0, ddof=1) / 39**0.5
     np.testing.assert_allclose(z.permute(2, 0, 1), expected, atol=1e-6)
 
 
-def test_a_slice_of_the_runs_is_standardised_over_all_of_them():
+def test_a_slice_of_the_runs_is_standardized_over_all_of_them():
     logits = torch.from_numpy(logits_of(4)).permute(1, 2, 0)  # (N, C, M)
     whole, known = standardized(logits, "log_softmax")
     cut, _ = standardized(logits[:, :, 10:25].contiguous(), "log_softmax", known)
@@ -78,10 +78,10 @@ def test_a_slice_of_the_runs_is_standardised_over_all_of_them():
 
 
 def test_moments_come_back_from_their_arrays():
-    found = moments_of(logits_of(5))
-    again = Moments.from_arrays(found.run_count, found.arrays())
+    computed = moments_of(logits_of(5))
+    again = Moments.from_arrays(computed.run_count, computed.arrays())
     for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+        np.testing.assert_array_equal(getattr(again, name), getattr(computed, name))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -1,4 +1,4 @@
-"""The definition of the similarities, against an oracle that shares no code with them."""
+"""The kernel against an oracle that shares no code with it."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ import torch
 from kernel_core.errors import DataError
 from kernel_core.records import Ensemble
 from kernel_core.similarity.kernel_rows import KernelRows
-from kernel_core.similarity.vectors import CosineRows, EuclideanRows, minus_distances
 from tests.support import oracle
 
 
@@ -18,12 +17,8 @@ def ensemble_of(test, train, pieces=1):
 
 
 def rows(ensemble, split):
-    return (
-        KernelRows(ensemble, split)
-        .block(0, ensemble.example_count(split), torch.device("cpu"))
-        .double()
-        .numpy()
-    )
+    whole = KernelRows(ensemble, split).block(0, ensemble.example_count(split), torch.device("cpu"))
+    return whole.double().numpy()
 
 
 def kernel(test, train, pieces=1):
@@ -51,9 +46,8 @@ def test_kernel_of_an_example_with_itself_is_the_largest_value(planted):
 
 
 def test_kernel_uses_log_softmax_not_logits(planted):
-    shifted = (
-        planted.test + np.linspace(-2, 2, len(planted.test))[:, None, None]
-    )  # the same softmax in every run
+    # A shift of all logits of a run leaves its softmax as it is.
+    shifted = planted.test + np.linspace(-2, 2, len(planted.test))[:, None, None]
     np.testing.assert_allclose(
         kernel(shifted.astype(np.float64), planted.train), kernel(planted.test, planted.train), atol=1e-6
     )
@@ -72,13 +66,13 @@ def test_constant_class_contributes_zero():
 
 
 def test_one_constant_class_among_varying_ones_contributes_zero():
-    """Two classes share out the probability with their sum fixed, so the third one's log-softmax never varies."""
+    """Two classes share a fixed probability between them, so the log-softmax of the third never varies."""
     rng = np.random.default_rng(3)
     share = rng.uniform(0.1, 0.9, size=(10, 5))
     p = np.stack([0.5 * share, 0.5 * (1 - share), np.full_like(share, 0.5)], axis=2)
     test, train = np.log(p[:, :2]), np.log(p[:, 2:])
-    Z = oracle.log_softmax(test)[:, :, 2].astype(np.float64)
-    assert np.ptp(Z) < 1e-15  # constant up to rounding
+    third = oracle.log_softmax(test)[:, :, 2].astype(np.float64)
+    assert np.ptp(third) < 1e-15, "the third class must be constant up to rounding"
     expected = np.zeros((2, 3))
     for c in (0, 1):
         for i in range(2):
@@ -90,8 +84,8 @@ def test_one_constant_class_among_varying_ones_contributes_zero():
 
 @pytest.mark.parametrize("margin", [10, 20, 30])
 def test_kernel_is_right_for_very_confident_runs(margin):
-    """At a margin of 20 the winner's log-probability is -1e-8: float32 has nothing left of it, float64's plain
-    log-softmax has nothing left at 40."""
+    """At a margin of 20 the winner's log-probability is -1e-8, lost in float32; at 40 a plain log-softmax loses it in
+    float64, too."""
     rng = np.random.default_rng(4)
     test, train = rng.normal(size=(30, 8, 3)), rng.normal(size=(30, 20, 3))
     test[:, :, 0] += margin
@@ -118,38 +112,3 @@ def test_non_finite_logit_is_refused_by_name(planted, bad):
         DataError, match=r"file 1: the train logit of run 5, example 90, class 3 is -?(nan|inf)"
     ):
         kernel(planted.test, train, pieces=2)
-
-
-def test_cosine_rows_agree_with_numpy():
-    rng = np.random.default_rng(5)
-    a, b = rng.normal(size=(6, 9)), rng.normal(size=(7, 9))
-    a[2] = 0  # a zero vector is similar to nothing
-    device = torch.device("cpu")
-    ours = CosineRows(a).block(0, 6, device) @ CosineRows(b).block(0, 7, device).T
-    with np.errstate(invalid="ignore"):
-        expected = np.nan_to_num((a @ b.T) / np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)))
-    np.testing.assert_allclose(ours, expected, atol=1e-6)
-
-
-def test_centered_cosine_is_the_correlation_of_pixels():
-    rng = np.random.default_rng(6)
-    a, b = rng.integers(0, 256, (5, 48), dtype=np.uint8), rng.integers(0, 256, (4, 48), dtype=np.uint8)
-    device = torch.device("cpu")
-    ours = (
-        CosineRows(a, centered=True).block(0, 5, device) @ CosineRows(b, centered=True).block(0, 4, device).T
-    )
-    np.testing.assert_allclose(ours, np.corrcoef(a, b)[:5, 5:], atol=1e-6)
-
-
-def test_euclidean_rows_give_distances_even_of_twins_far_from_the_origin():
-    rng = np.random.default_rng(7)
-    b = 1_000 + rng.normal(size=(30, 16))
-    a = b[:4].copy()
-    a[1] += 1e-3
-    center, device = b.mean(0), torch.device("cpu")
-    squared = (
-        EuclideanRows(a, center, is_query=True).block(0, 4, device)
-        @ EuclideanRows(b, center, is_query=False).block(0, 30, device).T
-    )
-    expected = -np.linalg.norm(a[:, None] - b[None], axis=2)
-    np.testing.assert_allclose(minus_distances(squared.numpy()), expected, atol=1e-6)
