@@ -1,1 +1,1 @@
-"""Why a value, how sure, one example on demand, two images laid over each other."""
+"""Why a value is what it is and how sure, neighbors on demand, and one image laid over another."""

@@ -1,10 +1,10 @@
-"""Why two examples are similar: the kernel's value taken apart by class and by run.
+"""Why two examples are similar: the kernel's value split by class and by run.
 
     K(a, b) = 1/C * sum over c of 1/M * sum over r of a[c, r] * b[c, r]
 
-for examples a and b standardized over the runs, so each term a[c, r] * b[c, r] / (C * M) is what run r adds to the
-value in class c: summed over the runs it is the class's bar, (M-1)/M times the class's correlation over C; summed
-over the classes it is what the run adds; summed over both it is the value.
+for examples a and b standardized over the runs. So each term a[c, r] * b[c, r] / (C * M) is what run r
+contributes in class c. The terms' sum over runs is the class's contribution, (M-1)/M times the class's
+correlation over C; their sum over classes is the run's contribution; their sum over both is the value.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A pair's value taken apart.
+    """A pair's value, split by class and run.
 
-    a, b: float64 (C, M): the two examples' log-softmax, standardized over the runs. contributions: float64 (C, M): what each
-    run adds to the value in each class.
+    a, b: float64 (C, M), the two examples' log-softmax, standardized over the runs.
+    contributions: float64 (C, M), what each run contributes to the value in each class.
     """
 
     a: Numbers
@@ -36,26 +36,29 @@ class Explanation:
 
     @property
     def by_class(self) -> Numbers:
-        """What each class adds to the value: (C,); they add up to it."""
+        """Each class's contribution, (C,); their sum is the value."""
         return np.asarray(self.contributions.sum(1))
 
     @property
     def by_run(self) -> Numbers:
-        """What each run adds to the value: (M,); they add up to it."""
+        """Each run's contribution, (M,); their sum is the value."""
         return np.asarray(self.contributions.sum(0))
 
     @property
     def correlations(self) -> Numbers:
-        """Each class's Pearson correlation over the runs: (C,), in [-1, 1]; 0 for a class that does not vary."""
+        """Each class's Pearson correlation over the runs, (C,) in [-1, 1]; 0 if the class does not vary."""
         C, M = self.contributions.shape  # classes, runs
         return np.asarray(self.by_class * (C * M / (M - 1)))
 
 
 def explain(a: Numbers, b: Numbers) -> Explanation:
-    """Take the value of a pair apart. a, b: float64 (C, M), standardized with the unbiased deviation."""
+    """Split the value of a pair. a, b: float64 (C, M), standardized with the unbiased deviation."""
     return Explanation(a, b, a * b / a.size)
 
 
-def most_influential_runs(added: Numbers, count: int = 3) -> npt.NDArray[np.int64]:
-    """The runs that add or take away most, the largest first; of equals the lower. added: (M,), what each run adds."""
-    return np.argsort(-np.abs(added), kind="stable")[:count]
+def most_influential_runs(contributions: Numbers, count: int = 3) -> npt.NDArray[np.int64]:
+    """Return the runs with the largest contributions, positive or negative, the largest first.
+
+    contributions: (M,), by run. Ties are ordered by run.
+    """
+    return np.argsort(-np.abs(contributions), kind="stable")[:count]

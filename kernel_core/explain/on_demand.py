@@ -1,8 +1,9 @@
-"""The neighbors of one example, and its rank as a neighbor, computed on demand: NumPy alone, any split to any split.
+"""The neighbors of one example and its rank as a neighbor, computed on demand, from any split to any split.
 
-What a build keeps is the nearest training examples of every test example. A walk goes on from there to training
-examples, and a pair has a rank from both sides: one example against all of a split is one product of a matrix and a
-vector, which takes milliseconds. Products in float32 propose, float64 decides, so that the order is exact.
+A build keeps the nearest training examples of every test example. A walk goes on from there to training
+examples, and a pair has a rank from both sides. One example against a whole split is one product of a matrix
+and a vector, which takes milliseconds, with NumPy alone. Products in float32 propose, float64 decides, so the
+order is exact.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ import numpy.typing as npt
 
 from kernel_core.explain.traces import standardize, to_float32
 
-BLOCK = 500_000  # numbers made float32 at a time: 2 MB, which fit a core's cache
-# What float32 may be wrong by, relative to the size of a value, with room; of the kernel more, as the rows kept are of
-# unit variance only up to their float16.
-SPARE = {"kernel": 2e-3}
-OTHERS = 1e-4
+BLOCK = 500_000  # numbers converted to float32 at a time: 2 MB, which fit a core's cache
+# How far float32 may be off, relative to the size of a value, with room to spare. The kernel's vectors have
+# unit variance only up to the float16 of the traces, so it may be off by more.
+KERNEL_TOLERANCE = 2e-3
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """The examples of one split as vectors that a similarity compares.
+    """The examples of one split as the vectors that a similarity compares.
 
-    similarity: kernel, of rows as kernel_core/explain/traces.py keeps them (N, C, M); penultimate (cosine) or
-    penultimate-euclidean (minus the distance), of features (N, D); or pixels (correlation), of images (N, H, W, 3).
-    values: those, of any type, perhaps memory-mapped. mean, norm: float64 (N,): what is subtracted from a vector, and
-    what it is then divided by.
+    similarity: kernel, of traces (N, C, M); penultimate (cosine) or penultimate-euclidean (minus the
+    distance), of features (N, D); or pixels (correlation), of images (N, H, W, 3).
+    values: those traces, features or images, of any dtype, perhaps memory-mapped.
+    mean: float64 (N,), subtracted from each vector.
+    norm: float64 (N,), by which each vector is then divided.
     """
 
     similarity: str
@@ -41,19 +43,19 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.values)
 
-    def row(self, indices: Any) -> npt.NDArray[np.float64]:
-        """The vectors of these examples (n, D) in float64, as they are compared."""
-        wanted = np.atleast_1d(indices)
-        rows = np.asarray(self.values[wanted], np.float64)
+    def rows(self, indices: int | npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the vectors of these examples as they are compared, (n, D) in float64."""
+        selected = np.atleast_1d(indices)
+        rows = np.asarray(self.values[selected], np.float64)
         if self.similarity == "kernel":
             rows = standardize(rows)
-        rows = rows.reshape(len(wanted), -1)
-        norm = self.norm[wanted, None]
-        return np.divide(rows - self.mean[wanted, None], norm, out=np.zeros_like(rows), where=norm > 0)
+        rows = rows.reshape(len(selected), -1)
+        norm = self.norm[selected, None]
+        return np.divide(rows - self.mean[selected, None], norm, out=np.zeros_like(rows), where=norm > 0)
 
 
 def prepare_vectors(similarity: str, values: npt.NDArray[Any]) -> Vectors:
-    """The vectors with their means and lengths, in one pass over them."""
+    """Return the vectors of a split with their means and norms, read once. Parameters: as of `Vectors`."""
     N = len(values)
     mean, norm = np.zeros(N), np.ones(N)
     if similarity in ("penultimate", "pixels"):
@@ -67,67 +69,71 @@ def prepare_vectors(similarity: str, values: npt.NDArray[Any]) -> Vectors:
     return Vectors(similarity, values, mean, norm)
 
 
-def _blocks(values: npt.NDArray[Any], dtype: Any) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-    """Blocks of rows as (b, D) of a type, and where they stand."""
+def _blocks(values: npt.NDArray[Any], dtype: type[np.floating]) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+    """Yield blocks of rows, (b, D) of a dtype, each with its place."""
     N = len(values)
     size = max(1, BLOCK // max(1, int(np.prod(values.shape[1:]))))
     for start in range(0, N, size):
         part = slice(start, min(start + size, N))
         block = values[part]
         if block.dtype == np.float16 and dtype == np.float32:
-            made = to_float32(np.ascontiguousarray(block), np.empty(block.shape, np.float32))
+            converted = to_float32(np.ascontiguousarray(block), np.empty(block.shape, np.float32))
         else:
-            made = np.asarray(block, dtype)
-        yield part, made.reshape(part.stop - start, -1)
+            converted = np.asarray(block, dtype)
+        yield part, converted.reshape(part.stop - start, -1)
 
 
-def similarities(query: Vectors, index: int, database: Vectors) -> npt.NDArray[np.float32]:
-    """The similarity of query example `index` to every database example, float32 (N,), as float32 gives it."""
-    found = np.empty(len(database), np.float32)
-    row = query.row(index)[0]
-    # np.vecdot stays on this thread: 17 ms for CIFAR-10's kernel, where a product by BLAS took 470 on a busy machine
+def approximate_similarities(query: Vectors, index: int, database: Vectors) -> npt.NDArray[np.float32]:
+    """Return the similarity of a query example to every database example, (N,), as exact as float32 is."""
+    similarities = np.empty(len(database), np.float32)
+    row = query.rows(index)[0]
+    # np.vecdot stays on this thread: 17 ms for CIFAR-10's kernel; a BLAS product took 470 on a busy machine.
     vector, total = row.astype(np.float32), float(row.sum())
     for part, rows in _blocks(database.values, np.float32):
         if query.similarity == "penultimate-euclidean":
-            rows = rows - vector  # the difference first: a sum of squares would cancel for near examples
-            found[part] = -np.sqrt(np.vecdot(rows, rows))
+            rows = rows - vector  # the difference first, as a sum of squares would cancel for near examples
+            similarities[part] = -np.sqrt(np.vecdot(rows, rows))
         else:
             product = np.vecdot(rows, vector) - database.mean[part] * total
             norm = database.norm[part]
-            found[part] = np.divide(product, norm, out=np.zeros(len(norm)), where=norm > 0)
-    return found
+            similarities[part] = np.divide(product, norm, out=np.zeros(len(norm)), where=norm > 0)
+    return similarities
 
 
-def exact_similarities(query: Vectors, index: int, database: Vectors, others: Any) -> npt.NDArray[np.float64]:
-    """The similarity of query example `index` to these database examples, float64 (n,)."""
-    row, rows = query.row(index), database.row(others)
+def exact_similarities(
+    query: Vectors, index: int, database: Vectors, others: int | npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Return the similarity of a query example to some database examples, float64 (n,)."""
+    row, rows = query.rows(index), database.rows(others)
     if query.similarity == "penultimate-euclidean":
-        values: npt.NDArray[np.float64] = -np.linalg.norm(rows - row, axis=1)
+        similarities: npt.NDArray[np.float64] = -np.linalg.norm(rows - row, axis=1)
     else:
-        values = (rows * row).sum(1)
-    return values
+        similarities = (rows * row).sum(1)
+    return similarities
 
 
-def _spare(query: Vectors, value: float) -> float:
-    """By how much a value as float32 gives it may differ from the exact one."""
-    return SPARE.get(query.similarity, OTHERS) * max(1.0, abs(value))
+def _tolerance(query: Vectors, value: float) -> float:
+    """Return how far an approximate value may be from the exact one."""
+    relative = KERNEL_TOLERANCE if query.similarity == "kernel" else TOLERANCE
+    return relative * max(1.0, abs(value))
 
 
 def nearest(
     query: Vectors, index: int, database: Vectors, k: int, *, excludes_self: bool
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The k nearest database examples of query example `index`, as in a row of `Neighbors`: indices and values (k,).
+    """Return the k nearest database examples of query example `index`, as in a row of `Neighbors`.
 
-    excludes_self: the database is the query's own split, and an example is never its own neighbor.
+    excludes_self: whether the database is the query's own split, where an example is not its own neighbor.
+    Returns indices and values, both (k,), or fewer if there are fewer examples.
     """
-    rough = similarities(query, index, database).astype(np.float64)
+    approximate = approximate_similarities(query, index, database).astype(np.float64)
     if excludes_self:
-        rough[index] = -np.inf
-    k = min(k, len(rough) - excludes_self)
+        approximate[index] = -np.inf
+    k = min(k, len(approximate) - excludes_self)
     if k < 1:
         return np.empty(0, np.int32), np.empty(0, np.float32)
-    least = np.partition(rough, len(rough) - k)[len(rough) - k]
-    candidates = np.flatnonzero(rough >= least - _spare(query, least))
+    least = np.partition(approximate, len(approximate) - k)[len(approximate) - k]
+    candidates = np.flatnonzero(approximate >= least - _tolerance(query, least))
     values = exact_similarities(query, index, database, candidates)
     order = np.argsort(-values.astype(np.float32), kind="stable")[:k]  # equal values by index, as everywhere
     return candidates[order].astype(np.int32), values[order].astype(np.float32)
@@ -136,16 +142,17 @@ def nearest(
 def rank_of(
     query: Vectors, index: int, database: Vectors, other: int, *, excludes_self: bool
 ) -> tuple[int, float]:
-    """The rank of database example `other` among the neighbors of query example `index`, from 1, and its similarity.
+    """Return the rank of a database example among a query example's neighbors, from 1, and its similarity.
 
-    Equal values stand in the order of their indices.
+    index: of the query example. other: of the database example. excludes_self: as of `nearest`. Equal values
+    are ranked by index.
     """
-    rough = similarities(query, index, database).astype(np.float64)
+    approximate = approximate_similarities(query, index, database).astype(np.float64)
     if excludes_self:
-        rough[index] = -np.inf
+        approximate[index] = -np.inf
     value = exact_similarities(query, index, database, other)[0]
-    spare = _spare(query, value)
-    unsure = np.flatnonzero(np.abs(rough - value) <= spare)
-    exact = exact_similarities(query, index, database, unsure).astype(np.float32)
-    ahead = (exact > np.float32(value)) | ((exact == np.float32(value)) & (unsure < other))
-    return int((rough > value + spare).sum() + ahead.sum()) + 1, float(value)
+    tolerance = _tolerance(query, value)
+    undecided = np.flatnonzero(np.abs(approximate - value) <= tolerance)
+    exact = exact_similarities(query, index, database, undecided).astype(np.float32)
+    ahead = (exact > np.float32(value)) | ((exact == np.float32(value)) & (undecided < other))
+    return int((approximate > value + tolerance).sum() + ahead.sum()) + 1, float(value)

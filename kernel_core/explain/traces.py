@@ -1,12 +1,12 @@
-"""What is kept of every run's outputs, so that a value can be explained without the files of logits, or torch.
+"""What is kept of every run's outputs, to explain a value without torch and without the files of logits.
 
-A row is the log-softmax of one example, class by class and run by run, shifted and scaled:
+The trace of an example is its log-softmax for each class c and run r, shifted and scaled within the class:
 
-    row[c, r] = (log_softmax[r, c] - its median over the runs) / its standard deviation over the runs
+    trace[c, r] = (log_softmax[r, c] - median over the runs) / standard deviation over the runs
 
-Correlations do not see shift and scale. The median instead of the mean is for float16, whose steps are finest at 0:
-an example of which all runs but one are sure has a mean beside all of its values, and its sure runs, which differ by
-little, would be rounded to one number.
+Correlations do not depend on shift and scale. The median is subtracted, not the mean, because float16 is
+finest near 0: if all runs but one are sure of an example, its mean lies beside all values, and the sure runs,
+which differ by little, would be rounded to one number.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ import numpy.typing as npt
 
 from kernel_core.spec import Split
 
-# With these the interval of a value is 0.06 wide (synthetic logits, 10 classes), and CIFAR-10 takes 600 MB, which are
-# read in half a second; all its 20,000 published runs would take 24 GB.
+# With 500 runs the interval of a value is 0.06 wide (synthetic logits, 10 classes), and CIFAR-10 takes 600
+# MB, which are read in half a second; all its 20,000 published runs would take 24 GB.
 RUN_LIMIT = 500
-BYTE_LIMIT = (
-    4_000_000_000  # of both splits: fewer runs are kept of a source with very many examples or classes
-)
-# A spread below this, relative to the values, is what rounding to float16 can make of no spread at all.
+# Of both splits. Fewer runs are kept of a source with very many examples or classes.
+BYTE_LIMIT = 4_000_000_000
+# A spread below this, relative to the values, can come from rounding to float16 alone.
 ROUNDING = 1e-3
 
 
 def kept_run_count(run_count: int, numbers_per_run: int) -> int:
-    """Return how many of an ensemble's runs are kept; numbers_per_run: examples of both splits times classes."""
+    """Return how many of an ensemble's runs are kept.
+
+    numbers_per_run: examples of both splits times classes.
+    """
     return min(run_count, RUN_LIMIT, BYTE_LIMIT // (2 * numbers_per_run))
 
 
 @dataclass(frozen=True, eq=False)
 class Traces:
-    """The rows of one split, over the first `runs` runs of the ensemble.
+    """The traces of one split's examples, over the ensemble's first runs.
 
-    values: float16 (N, C, M), usually memory-mapped: as said above; 0 for a class that does not vary.
+    values: float16 (N, C, M), usually memory-mapped; 0 for a class that does not vary.
     """
 
     split: Split
@@ -48,7 +50,7 @@ class Traces:
 
     @property
     def class_count(self) -> int:
-        """C."""
+        """C, the number of classes."""
         return int(self.values.shape[1])
 
     @property
@@ -57,34 +59,37 @@ class Traces:
         return int(self.values.shape[2])
 
     def raw(self, index: int) -> npt.NDArray[np.float64]:
-        """The row of one example as kept: (C, M)."""
+        """Return the trace of one example as it is kept, (C, M)."""
         return np.asarray(self.values[index], dtype=np.float64)
 
     def standardized(self, index: int) -> npt.NDArray[np.float64]:
-        """The row of one example with mean 0 and unbiased variance 1 in every class: (C, M); 0 if a class is constant."""
+        """Return the trace of one example with mean 0 and unbiased variance 1 in every class, (C, M).
+
+        A class that does not vary is 0.
+        """
         return standardize(self.raw(index))
 
 
-def standardize(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Numbers (…, M) with their mean over the M runs subtracted, divided by their unbiased standard deviation.
+def standardize(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return values (…, M) minus their mean over the M runs, divided by their unbiased standard deviation.
 
-    Those that do not vary, beyond what float16 can tell, become 0.
+    Values that vary by no more than float16 can tell become 0.
     """
-    deviations = rows - rows.mean(-1, keepdims=True)
-    spread = np.sqrt(np.square(deviations).sum(-1, keepdims=True) / (rows.shape[-1] - 1))
-    size = np.sqrt(np.square(rows).mean(-1, keepdims=True))
+    deviations = values - values.mean(-1, keepdims=True)
+    spread = np.sqrt(np.square(deviations).sum(-1, keepdims=True) / (values.shape[-1] - 1))
+    size = np.sqrt(np.square(values).mean(-1, keepdims=True))
     varies = spread > ROUNDING * size
-    made: npt.NDArray[np.float64] = np.divide(
-        deviations, spread, out=np.zeros_like(deviations), where=np.broadcast_to(varies, rows.shape)
+    standardized: npt.NDArray[np.float64] = np.divide(
+        deviations, spread, out=np.zeros_like(deviations), where=np.broadcast_to(varies, values.shape)
     )
-    return made
+    return standardized
 
 
 def to_float32(values: npt.NDArray[np.float16], out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Finite float16 numbers as float32, into `out`; four times as fast as NumPy's own conversion.
+    """Write finite float16 values as float32 into `out`, and return it; four times as fast as NumPy does.
 
-    The 16 bits, moved to where float32 has its sign, exponent and digits, are the same number but for the exponents'
-    different zero points, 112 apart. It is exact, for the smallest numbers too.
+    The 16 bits, moved to where float32 has its sign, exponent and digits, are the same number except for the
+    exponents' zero points, which are 112 apart. This is exact, for the smallest numbers too.
     """
     bits = out.view(np.int32)
     np.copyto(bits, values.view(np.int16))

@@ -1,1 +1,1 @@
-"""Reports and figures of a source's results."""
+"""The report on an ensemble, the Markdown that shows it, and the figures."""

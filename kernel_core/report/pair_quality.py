@@ -1,92 +1,71 @@
-"""Do pairs look like duplicates? Answered by numbers that need no eye: pixels, labels, the ensemble's confidence."""
+"""Do nearest pairs look like duplicates? Measured, not judged by eye: by pixels, labels and confidence.
+
+A description of some pairs has these fields:
+
+    pairs                number of pairs
+    pixel_correlation    median of the pairs' best correlation of pixels, -1 … 1
+    alike                share of pairs whose best correlation is at least `ALIKE`, 0 … 1
+    nearest_by_pixels    share of pairs whose database example is the query's nearest by pixels too, 0 … 1
+    same_label           share of pairs whose labels are equal, 0 … 1
+    confidence           the ensemble's confidence in its prediction for the query example, mean, 0 … 1
+
+The best correlation is over shifts of up to `SHIFT` pixels and mirroring.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from kernel_core.explain.image_alignment import best_correlations
 from kernel_core.findings.pairs import default_rank_window, nearest_pairs, rank_window
 from kernel_core.results.results import Results
 from kernel_core.spec import SIMILARITIES
 
-SHIFT = 2  # pixels, up and down, left and right; CIFAR-10's known duplicates are shifted by about as many
-ALIKE = 0.9  # a correlation of pixels from which two images count as nearly the same
-TOPS = (100, 500)  # first pairs looked at, beside the window of ranks that the near-duplicate page opens with
+SHIFT = 2  # pixels each way; CIFAR-10's known duplicates are shifted by about as many
+ALIKE = 0.9  # two images with at least this correlation of pixels count as nearly the same
+TOPS = (
+    100,
+    500,
+)  # numbers of first pairs described, beside the window that the near-duplicates page opens with
 RANDOM = "random confident pairs"
-CONFIDENT = 0.1  # the share of query examples that these are drawn from: the surest
-
-Images = npt.NDArray[np.uint8]
-
-
-def best_correlation(first: Images, second: Images, shift: int = SHIFT) -> npt.NDArray[np.float64]:
-    """How alike two images are when they lie best on each other, pair by pair; 1 for the same image moved or mirrored.
-
-    The largest Pearson correlation of their pixels and channels where they overlap, over moves of up to `shift`
-    pixels (at most a quarter of the side) and left-right mirroring. Both uint8 (n, H, W, 3); returns (n,), each in
-    -1 … 1. An overlap of one color correlates with nothing: 0.
-    """
-    height, width = first.shape[1:3]
-    rows, columns = (min(shift, side // 4) for side in (height, width))
-    best = np.full(len(first), -1.0)
-    for image in (second, second[:, :, ::-1]):
-        for dy in range(-rows, rows + 1):
-            for dx in range(-columns, columns + 1):
-                (y, v), (x, u) = _overlap(height, dy), _overlap(width, dx)
-                np.maximum(best, _correlation(first[:, y, x], image[:, v, u]), out=best)
-    return best
-
-
-def _overlap(side: int, move: int) -> tuple[slice, slice]:
-    """The part of a side where an image and another moved by so many pixels overlap, in each one's own pixels."""
-    size = side - abs(move)
-    return slice(max(move, 0), max(move, 0) + size), slice(max(-move, 0), max(-move, 0) + size)
-
-
-def _correlation(first: Images, second: Images) -> npt.NDArray[np.float64]:
-    """Pearson's correlation of each image with its partner, 0 where one does not vary. Both (n, h, w, 3)."""
-    a, b = (images.reshape(len(images), -1).astype(np.float64) for images in (first, second))
-    a -= a.mean(1, keepdims=True)
-    b -= b.mean(1, keepdims=True)
-    spread = np.sqrt((a * a).sum(1) * (b * b).sum(1))
-    found: npt.NDArray[np.float64] = np.divide((a * b).sum(1), spread, out=np.zeros(len(a)), where=spread > 0)
-    return found.clip(-1, 1)
+CONFIDENT = 0.1  # share of the query examples, the surest, that random pairs are drawn from
 
 
 def random_confident_pairs(results: Results, count: int, seed: int = 0) -> pd.DataFrame:
-    """What the others are compared with: sure query examples, each with any other database example of its own label.
+    """Return pairs to compare the nearest with: confident query examples, each with any example of its label.
 
-    Drawn by the seed alone from the tenth of the query examples of which the ensemble is surest; fewer than `count`
-    where that tenth is smaller. Columns query_index, query_label, database_index, database_label.
+    The queries are drawn by the seed alone from the tenth of which the ensemble is surest; there are fewer
+    than `count` if the tenth is smaller. Columns: query_index, query_label, database_index, database_label.
     """
     labels, database_labels = results.labels
     rng = np.random.default_rng(seed)
     is_own = results.spec.excludes_self
-    having = np.bincount(database_labels, minlength=len(results.class_names))[labels] > is_own
+    has_partner = np.bincount(database_labels, minlength=len(results.class_names))[labels] > is_own
     surest = np.argsort(-results.predictions.confidence, kind="stable")
-    surest = surest[having[surest]][: max(1, round(CONFIDENT * len(labels)))]
+    surest = surest[has_partner[surest]][: max(1, round(CONFIDENT * len(labels)))]
     query = rng.permutation(surest)[:count]
     partners = []
     for index in query:
-        alike = np.flatnonzero(database_labels == labels[index])
-        partners.append(int(rng.choice(alike[alike != index] if is_own else alike)))
-    nearest = np.array(partners, dtype=np.int64)
+        of_label = np.flatnonzero(database_labels == labels[index])
+        partners.append(int(rng.choice(of_label[of_label != index] if is_own else of_label)))
+    database = np.array(partners, dtype=np.int64)
     return pd.DataFrame(
         {
             "query_index": query,
             "query_label": labels[query],
-            "database_index": nearest,
-            "database_label": database_labels[nearest],
+            "database_index": database,
+            "database_label": database_labels[database],
         }
     )
 
 
-def windows(count: int) -> list[tuple[int, int]]:
-    """The windows of ranks that are looked at, first and last: the top 100 and 500, and the page's first window.
+def rank_windows(count: int) -> list[tuple[int, int]]:
+    """Return the windows of ranks that are described: the first 100 and 500, and the page's first window.
 
-    >>> windows(10_000), windows(60)
+    >>> rank_windows(10_000), rank_windows(60)
     ([(1, 100), (1, 500), (601, 648)], [(1, 60), (4, 51)])
     """
     tops = [(1, min(top, count)) for top in TOPS]
@@ -94,37 +73,39 @@ def windows(count: int) -> list[tuple[int, int]]:
 
 
 def quality_table(results: Results) -> pd.DataFrame:
-    """How the nearest pairs look, a row a similarity and window of ranks, then one of random confident pairs.
+    """Return descriptions of pairs, one row per similarity and window of ranks; the last is of random pairs.
 
-    Columns: similarity (its key; `RANDOM`), first and last (ranks; 0 for random pairs), pairs (how many),
-    pixel_correlation (median, by `best_correlation`), alike (the share of pairs with at least `ALIKE` of it),
-    nearest_by_pixels (the share whose database example is the query's nearest by pixels too, unmoved),
-    same_label (share), confidence (the ensemble's in its prediction for the query example, mean).
+    Columns: similarity (its key, or `RANDOM`), first and last (ranks; 0 for random pairs), and the fields of
+    a description.
     """
     rows = [
         {"similarity": name, "first": first, "last": last, **describe_pairs(results, pairs)}
-        for name, first, last, pairs in _windows_of(results)
+        for name, first, last, pairs in _described(results)
     ]
     return pd.DataFrame(rows)
 
 
-def _windows_of(results: Results) -> Iterator[tuple[str, int, int, pd.DataFrame]]:
+def _described(results: Results) -> Iterator[tuple[str, int, int, pd.DataFrame]]:
+    """Yield similarity, first and last rank, and pairs for each row of the table."""
     for name in SIMILARITIES:
         if name in results.neighbors:
             pairs = nearest_pairs(results.neighbors[name], *results.labels)
-            for first, last in windows(len(pairs)):
+            for first, last in rank_windows(len(pairs)):
                 yield name, first, last, rank_window(pairs, first, last)
     yield RANDOM, 0, 0, random_confident_pairs(results, max(TOPS))
 
 
 def describe_pairs(results: Results, pairs: pd.DataFrame) -> dict[str, float | int]:
-    """What `quality_table` says of these pairs, which have its columns of indices and labels; there is at least one."""
+    """Return the description of some pairs, at least one.
+
+    pairs: with columns query_index, query_label, database_index, database_label.
+    """
     query, database = pairs["query_index"].to_numpy(), pairs["database_index"].to_numpy()
-    images = (
+    correlation = best_correlations(
         results.examples[results.query].images[query],
         results.examples[results.database].images[database],
+        SHIFT,
     )
-    correlation = best_correlation(*images)
     return {
         "pairs": len(pairs),
         "pixel_correlation": float(np.median(correlation)),

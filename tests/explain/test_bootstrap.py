@@ -1,11 +1,12 @@
-"""The bootstrap over the runs against one written the slow way, and against what is known of made-up examples."""
+"""The bootstrap over runs against one written the slow way, and against what is known of made-up examples."""
 
 import numpy as np
 import pytest
 
 from kernel_core.explain import bootstrap
-from kernel_core.explain.bootstrap import exact_kernel, neighbor_stability, pair_interval, resamples
+from kernel_core.explain.bootstrap import neighbor_stability, pair_interval, resamples
 from kernel_core.explain.traces import Traces
+from kernel_core.explain.weighted_kernel import WeightedKernel, exact_kernel
 from kernel_core.spec import run_count_steps
 from tests.support import oracle
 from tests.support.planted import kept
@@ -149,7 +150,7 @@ def test_class_that_varies_in_some_resamples_alone_is_as_in_float64():
     values[4, :, 1] = rng.normal(size=30)
     rows = as_rows(values + 1e-12 * rng.normal(size=values.shape))
     weights = resamples(20)
-    fast = bootstrap._Operands.of(rows.raw(0), weights).kernel(rows.values)
+    fast = WeightedKernel.of(rows.raw(0), weights).with_traces(rows.values)
     exact = exact_kernel(rows.raw(0), rows.values.astype(np.float64), weights)
     np.testing.assert_allclose(fast, exact, atol=1e-4)
 
@@ -169,7 +170,7 @@ def test_weights_in_groups_change_nothing(monkeypatch):
     rng = np.random.default_rng(9)
     rows = as_rows(rng.normal(size=(20, 60, 3)))
     whole = neighbor_stability(rows.raw(0), rows, 5, exclude=0)
-    monkeypatch.setattr(bootstrap, "OPERANDS", 30_000)
+    monkeypatch.setattr(bootstrap, "OPERAND_BYTES", 30_000)
     grouped = neighbor_stability(rows.raw(0), rows, 5, exclude=0)
     np.testing.assert_allclose(grouped.low, whole.low, atol=1e-6)
     np.testing.assert_allclose(grouped.stay_shares, whole.stay_shares, atol=0.005)

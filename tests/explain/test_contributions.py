@@ -1,4 +1,4 @@
-"""What is kept of the runs, and a value taken apart by class and run: against np.corrcoef on the raw logits."""
+"""What is kept of the runs, and a value split by class and run, against np.corrcoef on the raw logits."""
 
 import logging
 

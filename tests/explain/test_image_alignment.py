@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import RequestError
-from kernel_core.explain.image_alignment import Alignment, align, compare_unaligned, overlapping
+from kernel_core.explain.image_alignment import Alignment, align, compare_unaligned, overlap
 
 rng = np.random.default_rng(3)
 
@@ -63,9 +63,10 @@ def test_as_they_are_counts_equal_pixels():
 
 
 def test_overlap_shrinks_by_the_shift():
-    ours, theirs = overlapping(np.arange(12).reshape(3, 4), np.arange(12).reshape(3, 4), 1, -1)
-    np.testing.assert_array_equal(ours, [[1, 2, 3], [5, 6, 7]])
-    np.testing.assert_array_equal(theirs, [[4, 5, 6], [8, 9, 10]])
+    image = np.arange(12).reshape(3, 4)
+    ours, theirs = overlap(3, 4, dx=1, dy=-1)
+    np.testing.assert_array_equal(image[ours], [[1, 2, 3], [5, 6, 7]])
+    np.testing.assert_array_equal(image[theirs], [[4, 5, 6], [8, 9, 10]])
 
 
 def test_sizes_and_reach_are_checked():

@@ -1,4 +1,4 @@
-"""One example's neighbors and ranks on demand, against float64 matrices and against neighbors that a build kept."""
+"""One example's neighbors and ranks on demand, against float64 matrices and neighbors that a build kept."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_vectors_without_length_are_similar_to_nothing():
     values[1] = 7  # constant: no correlation
     values[2] = rng.integers(0, 256, (2, 2, 3))
     vectors = on_demand.prepare_vectors("pixels", values)
-    np.testing.assert_allclose(on_demand.similarities(vectors, 2, vectors), [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(on_demand.approximate_similarities(vectors, 2, vectors), [0, 0, 1], atol=1e-6)
     assert on_demand.exact_similarities(vectors, 1, vectors, [0, 1, 2]).tolist() == [0, 0, 0]
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from kernel_core.cli import report as report_verb
 from kernel_core.cli.main import main
 from kernel_core.errors import RequestError
+from kernel_core.explain.image_alignment import best_correlations
 from kernel_core.report import pair_quality
 from kernel_core.report.report import run_counts
 from kernel_core.results.results import open_results
@@ -152,10 +153,9 @@ def test_moved_and_mirrored_images_correlate_wholly(move, mirrored):
     first = scene[:, 4:20, 4:18]
     second = scene[:, 4 + move[0] : 20 + move[0], 4 + move[1] : 18 + move[1]]
     second = second[:, :, ::-1] if mirrored else second
-    np.testing.assert_allclose(pair_quality.best_correlation(first, second // 2 + 40), 1, atol=1e-3)
-    assert (
-        pair_quality.best_correlation(first, scene[:, 7:23, 4:18]) < 0.5
-    ).all()  # moved further than is looked
+    np.testing.assert_allclose(best_correlations(first, second // 2 + 40, pair_quality.SHIFT), 1, atol=1e-3)
+    too_far = scene[:, 7:23, 4:18]
+    assert (best_correlations(first, too_far, pair_quality.SHIFT) < 0.5).all()
 
 
 def test_correlation_is_pearsons_and_0_for_one_color():
@@ -165,8 +165,8 @@ def test_correlation_is_pearsons_and_0_for_one_color():
         max(np.corrcoef(a.ravel(), c.ravel())[0, 1] for c in (b, b[:, ::-1]))
         for a, b in zip(first, second, strict=True)
     ]
-    np.testing.assert_allclose(pair_quality.best_correlation(first, second), expected, atol=1e-12)
-    assert (pair_quality.best_correlation(first, np.full_like(second, 7)) == 0).all()
+    np.testing.assert_allclose(best_correlations(first, second, pair_quality.SHIFT), expected, atol=1e-12)
+    assert (best_correlations(first, np.full_like(second, 7), pair_quality.SHIFT) == 0).all()
 
 
 def test_default_numbers_of_runs_reach_all():
