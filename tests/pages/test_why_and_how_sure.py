@@ -149,9 +149,7 @@ def test_results_of_an_older_cache_offer_to_prepare_what_is_missing(planted_sour
     assert "reads the logits once" in app.info[0].value
     (button,) = [b for b in app.button if b.key == "prepare_for_why"]
     button.click().run()
-    for _ in range(600):
-        if not jobs.jobs().is_running(planted_source):
-            break
+    while jobs.jobs().is_running(planted_source):
         time.sleep(0.1)
     app.run()
     app.run()
