@@ -1,8 +1,8 @@
 """Which training examples does the training process itself find similar? The kernel, its neighbors, its findings.
 
-`open` reads what has been built of a source into tables and images, for notebooks. `EnsembleWriter`, `write_checkpoints`
-and `outputs` save an ensemble from your own training loop. Importing this package loads nothing else: no torch, no file,
-no device.
+`open` reads what has been built of a source into tables and images, for notebooks. `EnsembleWriter`,
+`write_checkpoints` and `outputs` save an ensemble from your own training loop. Importing this package loads
+nothing else: no torch, no file, no device.
 """
 
 from __future__ import annotations

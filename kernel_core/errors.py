@@ -1,29 +1,32 @@
-"""What can go wrong, by kind. Every message says what was found, what was expected, and what to do."""
+"""What can go wrong, by kind. A message says what was found, what was expected, and what to do."""
 
 
 class KernelExplorerError(Exception):
-    """The base of every error a user can cause or meet; the edges (command line, app) show its message alone."""
+    """Base of every error that a user can cause or meet.
+
+    The command line and the app show its message alone, without a traceback.
+    """
 
 
 class SourceError(KernelExplorerError):
-    """Raised when a source cannot be found or its description cannot be understood."""
+    """A source does not exist, or its description makes no sense."""
 
 
 class DataError(KernelExplorerError):
-    """Raised when a file of a source is missing, unreadable, damaged, or disagrees with its neighbors."""
+    """A file of a source is missing, unreadable, damaged, or does not fit the others."""
 
 
 class DownloadError(KernelExplorerError):
-    """Raised when the Hub or a dataset's host did not deliver a file whole."""
+    """A download failed, or a file did not arrive complete."""
 
 
 class StoreError(KernelExplorerError):
-    """Raised when the cache folder cannot be written."""
+    """A cache or an ensemble cannot be written."""
 
 
 class RequestError(KernelExplorerError):
-    """Raised when what was asked for lies outside the data: an index, a rank, a k, a number of runs, a device."""
+    """A request does not fit the data or the machine: an index, a rank, k, a number of runs, a device."""
 
 
 class NotBuilt(KernelExplorerError):
-    """Raised when results are opened that have not been computed yet."""
+    """Results were opened that have not been computed yet."""

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and told apart by their content."""
+"""Files written completely or not at all, and recognized by their content; where the cache is."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-UNFINISHED = ".tmp"  # how the name of a file being written ends
+UNFINISHED = ".tmp"  # the ending of a file's name while it is being written
 
 
 def cache_root() -> Path:
-    """The folder named by KERNEL_EXPLORER_CACHE, else `cache/` of the checkout, else one in the user's cache."""
+    """Return the cache's folder.
+
+    It is the one that KERNEL_EXPLORER_CACHE names, else `cache/` in a checkout, else one in the user's cache
+    folder.
+    """
     named = os.environ.get("KERNEL_EXPLORER_CACHE")
     if named:
         return Path(named).expanduser()
@@ -28,9 +32,9 @@ def cache_root() -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A unique name beside `path` to write to; what is there at the end takes `path`'s place at once.
+    """Yield a unique path beside `path` to write to; on success, rename it to `path` in one step.
 
-    Whatever goes wrong, `path` stays as it was and nothing stays beside it. Raises what writing raises.
+    After an error, `path` is as it was before and no other file is left. Raises what the writing raises.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
     try:
@@ -43,20 +47,23 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class FileState:
-    """A file as it was at some moment: enough to see that it was written to since."""
+    """The state of a file at some moment: enough to see whether it was written to since.
+
+    size: in bytes. changed: time of the last change, in nanoseconds since the epoch.
+    """
 
     path: Path
-    size: int  # bytes
-    changed: int  # nanoseconds since the epoch
+    size: int
+    changed: int
 
     @classmethod
     def of(cls, path: Path) -> FileState:
-        """The file as it is now. Raises `OSError` if it cannot be looked at."""
+        """Return the present state of a file. Raises `OSError` if that is not possible."""
         status = path.stat()
         return cls(path, status.st_size, status.st_mtime_ns)
 
     def unchanged(self) -> bool:
-        """Whether the file still is as it was."""
+        """Return whether the file is still in this state."""
         try:
             return FileState.of(self.path) == self
         except OSError:
@@ -64,14 +71,14 @@ class FileState:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal. Raises `OSError` if it cannot be read."""
+    """Return the SHA-256 of a file's content, in hexadecimal. Raises `OSError` if it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes `path`'s place once it is whole and on the disk; its folder is made."""
+    """Yield a file that replaces `path` once it is complete and on the disk; make its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "xb") as file:
         yield file
@@ -80,6 +87,6 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Plain values as JSON to be read by people too."""
+    """Write plain values as JSON, indented for people to read."""
     with writing(path) as file:
         file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Where a search runs: the device, the bytes it may take, and what the processor offers."""
+"""The machine that a computation runs on: its device, its memory budget, its cores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kernel_core.errors import RequestError
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to compute, and in how many bytes."""
+    """Where to compute. budget: bytes of memory that may be used for it."""
 
     device: torch.device
     budget: int
@@ -27,31 +27,38 @@ CPU = Machine(torch.device("cpu"), 1_000_000_000)
 
 @functools.cache
 def piece_bytes(device_type: str) -> int:
-    """How much is normalised at a time: on a CPU, what its second level of cache holds; three times faster so."""
+    """Return how many bytes to normalize at a time.
+
+    On a CPU it is the size of the second-level cache: three times faster than large pieces.
+    """
     if device_type != "cpu":
         return 64_000_000
-    with suppress(AttributeError, ValueError, OSError):  # no sysconf, or none that knows this name
+    with suppress(AttributeError, ValueError, OSError):  # some systems lack sysconf, or this name
         return min(max(os.sysconf("SC_LEVEL2_CACHE_SIZE"), 250_000), 4_000_000)
     return 1_000_000
 
 
 def cores_allowed(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """How many cores this process may keep busy: those that torch sees, or a container's quota of their time."""
+    """Return how many cores this process may keep busy: those that torch sees, within a container's quota."""
     with suppress(OSError, ValueError):
-        quota, period = (cgroup / "cpu.max").read_text().split()  # "max 100000" without a quota
+        # Without a quota, the file says "max 100000", and int() raises ValueError.
+        quota, period = (cgroup / "cpu.max").read_text().split()
         return min(torch.get_num_threads(), max(1, round(int(quota) / int(period))))
     return torch.get_num_threads()
 
 
 def use_allowed_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Keep torch to the cores that it may keep busy, and return how many: more threads than that only wait."""
+    """Limit torch to as many threads as there are allowed cores: more would only wait. Return how many."""
     torch.set_num_threads(cores_allowed(cgroup))
     return torch.get_num_threads()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep torch to one thread meanwhile: many small steps are twice as quick so, and their bits the same anywhere."""
+    """Limit torch to one thread for the time being.
+
+    Many small steps are then twice as fast, and their results are the same to the bit on any number of cores.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -61,7 +68,10 @@ def one_thread() -> Iterator[None]:
 
 
 def choose_device(name: str) -> torch.device:
-    """auto → CUDA if there is one, else the CPU. Raises `RequestError` if cuda is asked for and absent."""
+    """Return the device that a name stands for: cpu, cuda, or auto for CUDA if there is any.
+
+    Raises `RequestError` if cuda is asked for and absent.
+    """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise RequestError(

@@ -5,9 +5,9 @@
     explorer = ke.open("digits", build=True)
     explorer.neighbors("test:123")
 
-An example is named by its split and index, as in `test:123`. Tables are DataFrames whose columns are those of the
-command line's CSV files, with class names beside labels. Nothing here computes a kernel: `open` reads the cache, and
-loads torch only to build what is missing.
+An example is named by its split and index, as in `test:123`. Tables are DataFrames whose columns are those of
+the command line's CSV files, with class names beside labels. Nothing here computes a kernel: `open` reads the
+cache, and loads torch only to build what is missing.
 """
 
 from __future__ import annotations
@@ -49,13 +49,15 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
 ) -> Explorer:
     """Open what has been built of a source: `digits`, `cifar10-multirun`, or the path of a `source.toml`.
 
-    runs: use only the first N runs. files: number of files of `cifar10-multirun`. build: compute what the cache lacks,
-    with a progress bar; device (auto, cpu, cuda) and memory (bytes) are as for `kernel-explorer build`.
+    runs: use only the first N runs. files: number of files of `cifar10-multirun`. build: compute what the
+    cache lacks, with a progress bar; device (auto, cpu, cuda) and memory (bytes) are as for `kernel-explorer
+    build`.
     Raises `NotBuilt` if something is missing and `build` is false, and any other `KernelExplorerError`.
 
     >>> import kernel_core as ke
     >>> ke.open("digits")
-    <digits, 256 runs: 1,297 train and 500 test examples, 10 classes; kernel, penultimate, penultimate-euclidean, pixels>
+    <digits, 256 runs: 1,297 train and 500 test examples, 10 classes; kernel, penultimate,
+    penultimate-euclidean, pixels>
     """
     request = SourceRequest(str(source), runs, files)
     try:
@@ -114,8 +116,8 @@ class Explorer:
     ) -> pd.DataFrame:
         """Return the k examples nearest to any example of either split, nearest first.
 
-        by: a similarity. database: the split whose examples are searched, by default the training set, or the only
-        split there is. An example is never its own neighbor.
+        by: a similarity. database: the split whose examples are searched, by default the training set, or the
+        only split there is. An example is never its own neighbor.
         Columns: rank (1 … k), example, similarity (larger is nearer), label (class number), class_name.
 
         >>> import kernel_core as ke
@@ -127,7 +129,8 @@ class Explorer:
         database = database or self.results.database
         if database not in self.results.examples:
             raise RequestError(
-                f"Found no {database} split in {self.results.name}; expected {' or '.join(self.results.examples)}."
+                f"Found no {database} split in {self.results.name}; expected "
+                f"{' or '.join(self.results.examples)}."
             )
         indices, similarities = self._nearest(split, index, k, by, database)
         labels = self.results.examples[database].labels[indices]
@@ -144,15 +147,16 @@ class Explorer:
     def pairs(self, first: int = 1, last: int | None = None, by: str = "kernel") -> pd.DataFrame:
         """Return each query example's nearest pair, most similar first: ranks first … last, or all from first on.
 
-        Columns: rank, query and database (the two examples), similarity, query_label, database_label (class numbers),
-        query_class, database_class (their names).
+        Columns: rank, query and database (the two examples), similarity, query_label, database_label (class
+        numbers), query_class, database_class (their names).
 
         >>> import kernel_core as ke
         >>> explorer = ke.open("digits")
         >>> explorer.pairs(1, 50).shape, len(explorer.pairs())
         ((50, 8), 500)
         >>> list(explorer.pairs(1, 1).columns)  # doctest: +NORMALIZE_WHITESPACE
-        ['rank', 'query', 'database', 'similarity', 'query_label', 'database_label', 'query_class', 'database_class']
+        ['rank', 'query', 'database', 'similarity', 'query_label', 'database_label', 'query_class',
+        'database_class']
         """
         pairs = nearest_pairs(self.results.neighbors_by(by), *self.results.labels)
         return self._readable(rank_window(pairs, first, len(pairs) if last is None else last))
@@ -182,9 +186,9 @@ class Explorer:
 
         k: neighbors compared for the overlap. vote: a key of `findings.disagreement.RULES`. order: one of
         `findings.disagreement.ORDERS`; the last two keep the examples on which exactly that vote is right.
-        Columns: query (the example), query_label, query_class, overlap (the share of the k nearest that both have,
-        0 … 1), and for first and second each: first_vote (a class number), first_share (its share of the votes' weight,
-        0 … 1), first_right.
+        Columns: query (the example), query_label, query_class, overlap (the share of the k nearest that both
+        have, 0 … 1), and for first and second each: first_vote (a class number), first_share (its share of
+        the votes' weight, 0 … 1), first_right.
 
         >>> import kernel_core as ke
         >>> table = ke.open("digits").disagreement("kernel", "pixels")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kernel_core.checks import alike, check_alignment, check_features, refuse_lonely
+from kernel_core.checks import check_alignment, check_features, refuse_single_example, with_common_classes
 from kernel_core.ensembles.log_file import load_features, open_ensemble
 from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import DataError, NotBuilt, StoreError
@@ -81,8 +81,8 @@ def build_map(
 ) -> map_layout.Map:
     """Compute what the cache lacks of the map of all examples by the kernel, neighbors included, and return it.
 
-    Of the request only name, runs, files and precision count. The other parameters and the errors are those of
-    `build`; in addition, raises `RequestError` if there are too few examples.
+    Of the request only name, runs, files and precision count. The other parameters and the errors are those
+    of `build`; in addition, raises `RequestError` if there are too few examples.
     """
     store = store or Store()
     whole = SourceRequest(request.name, request.run_count, request.files, precision=request.precision)
@@ -126,7 +126,7 @@ class _Build:
         """Write every entry that is missing."""
         self.examples = read_examples(self.keys, self.store) or self._load_examples()
         specs = self.keys.all_specs(len(next(iter(self.examples.values())).class_names))
-        refuse_lonely(specs, self.examples)
+        refuse_single_example(specs, self.examples)
         self.ensemble = self._open_ensemble()
         check_alignment(self.ensemble, self.examples)
         for split, key in self.keys.predictions.items():
@@ -159,7 +159,8 @@ class _Build:
         self.ensemble.check_unchanged()
         if top.budget < self.machine.budget:
             log.warning(
-                "the GPU ran out of memory; neighbors by %s were found in blocks of %.1f GB instead of %.1f GB",
+                "the GPU ran out of memory; neighbors by %s were found in blocks of %.1f GB instead of %.1f "
+                "GB",
                 spec.similarity,
                 top.budget / 1e9,
                 self.machine.budget / 1e9,
@@ -187,7 +188,9 @@ class _Build:
 
     def _load_examples(self) -> Mapping[Split, ExampleSet]:
         source = self.keys.source.images
-        examples = alike({s: images.load_examples(source, s, self.progress) for s in source.splits})
+        examples = with_common_classes(
+            {s: images.load_examples(source, s, self.progress) for s in source.splits}
+        )
         self.entries.write_examples(examples)
         return examples
 
@@ -226,8 +229,8 @@ class _Build:
         accuracy = predictions.single.mean()
         if accuracy < 1.5 / self.ensemble.class_count:
             log.warning(
-                "the runs of %s are right on only %.1f%% of the %s labels, no better than chance: are its images in "
-                "the order of its logits?",
+                "the runs of %s are right on only %.1f%% of the %s labels, no better than chance: are its "
+                "images in the order of its logits?",
                 self.keys.source.name,
                 100 * accuracy,
                 split,

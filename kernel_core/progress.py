@@ -1,4 +1,4 @@
-"""Progress told to a person, or to a process that watches."""
+"""Progress of a computation: reported by a function, and kept in a file for another process to read."""
 
 from __future__ import annotations
 
@@ -6,32 +6,47 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
-
-from tqdm import tqdm
 
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import replacing
 
-# What a step counts, by how its name begins.
+Progress = Callable[[str, int, int], None]
+"""`progress(step, done, total)`: the step's name in plain words, and how much of the step is done."""
+
 UNITS = {
-    "nearest neighbors": " pairs", "exact values": " pairs", "downloading": "B",
-    "checking train": " examples", "checking test": " examples",
-}  # fmt: skip
+    "nearest neighbors": " pairs",
+    "exact values": " pairs",
+    "downloading": "B",
+    "checking train": " examples",
+    "checking test": " examples",
+}
+"""Beginning of a step's name → what the step counts, as written after a number."""
+
+INTERVAL = 0.2  # seconds; the least time between two writes of a file of progress
 
 
-def unit_of(step: str) -> str:
-    """What a step counts, as written after a number; empty where the number alone would say little."""
-    return next((unit for begin, unit in UNITS.items() if step.startswith(begin)), "")
+def no_progress(step: str, done: int, total: int) -> None:
+    """Report nothing: the default `Progress`."""
 
 
 def renamed(progress: Progress, step: str) -> Progress:
-    """The same progress, told under another step's name."""
+    """Return a `Progress` that reports every step under one name."""
     return lambda _, done, total: progress(step, done, total)
 
 
+def unit_of(step: str) -> str:
+    """Return what a step counts, as written after a number; empty if the number alone would mean little."""
+    return next((unit for begin, unit in UNITS.items() if step.startswith(begin)), "")
+
+
 class ProgressFile:
-    """Progress as JSON in a file, replaced whole at most every fifth of a second, for a process that watches."""
+    """A `Progress` that writes JSON to a file, which another process watches.
+
+    The file is replaced as a whole. It says {"state": "running", "step", "done", "total", "pace"}, and after
+    the `with` block {"state": "done"} or {"state": "failed", "error"}.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.written = path, 0.0
@@ -40,7 +55,9 @@ class ProgressFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         if isinstance(error, KernelExplorerError):
             self._write({"state": "failed", "error": str(error)})
         elif error is not None:
@@ -52,12 +69,14 @@ class ProgressFile:
         now = time.monotonic()
         if step != self.step:
             self.step, self.started = step, now
-        if now - self.written > 0.2 or done == 0:
+        if now - self.written > INTERVAL or done == 0:
             pace = self._pace(done, total, now - self.started)
             self._write({"state": "running", "step": step, "done": done, "total": total, "pace": pace})
 
     def _pace(self, done: int, total: int, seconds: float) -> str:
-        """Rate and time left, as in "250M pairs/s, 00:12 left"; empty while too little is known."""
+        """Return rate and time left, as in "250M pairs/s, 00:12 left"; empty while too little is known."""
+        from tqdm import tqdm
+
         if seconds < 1 or not done or done >= total:
             return ""
         left = f"{tqdm.format_interval(seconds * (total - done) / done)} left"
@@ -68,11 +87,3 @@ class ProgressFile:
         with replacing(self.path) as temporary:
             temporary.write_text(json.dumps(content))
         self.written = time.monotonic()
-
-
-Progress = Callable[[str, int, int], None]
-"""`progress(step, done, total)`: the step's name in plain words, and how much of it is done."""
-
-
-def no_progress(step: str, done: int, total: int) -> None:
-    """The `Progress` that says nothing."""

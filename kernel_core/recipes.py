@@ -1,6 +1,7 @@
-"""How the networks of an ensemble are trained: descriptions alone, plain numbers that a JSON text can hold.
+"""How the networks of an ensemble are trained: plain numbers, which JSON can hold.
 
-One seed is one run: everything random in run r comes from `run_seed(seed, r)`, whatever other runs there are.
+A run depends on its seed alone: everything random in run r comes from `run_seed(seed, r)`, whatever other
+runs there are.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from kernel_core.spec import Split
 
 @dataclass(frozen=True)
 class MlpRecipe:
-    """Small fully connected networks on grey levels, many trained at once by batched matrix products."""
+    """Small fully connected networks on gray levels, many trained at once by batched matrix products.
 
-    hidden: tuple[int, ...]  # widths of the hidden layers; the last one gives the penultimate features
+    hidden: widths of the hidden layers; the last layer gives the penultimate features.
+    """
+
+    hidden: tuple[int, ...]
     epochs: int
     batch: int
     learning_rate: float
@@ -27,82 +31,113 @@ class MlpRecipe:
 
     @property
     def layer(self) -> str:
-        """Which activations are the penultimate features."""
+        """Description of the penultimate features."""
         return f"hidden layer {len(self.hidden)}, after ReLU"
 
 
 @dataclass(frozen=True)
 class CnnRecipe:
-    """A small convolutional network: a whitening layer, blocks that halve the image, a maximum over pixels, a head.
+    """A small convolutional network: whitening layer, blocks that halve the image, maximum over pixels, head.
 
-    After K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498; our own code. Learning rate
-    and weight decay are per 1,024 examples and momentum-free, as there (its section 2).
+    After K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498; our own code. As in
+    its section 2, learning rate and weight decay are per 1,024 examples and without the effect of momentum.
+
+    widths: channels of the blocks; the last block gives the penultimate features.
+    whitening: side in pixels of the patches that are whitened; these weights are not trained.
+    filters: number of the patches' strongest directions that are used, each with both signs.
+    stride: of the whitening layer for images of 32 pixels; it is larger for larger images.
+    activation: gelu or relu.
+    bias_learning_rate: a factor of the learning rate.
+    warm_up: fraction of the steps in which the learning rate rises.
+    translation: pixels by which an image is moved at most, in each direction.
+    orthogonal: learning rate of orthogonalized updates of the convolutions; 0 for plain SGD.
     """
 
-    widths: tuple[int, ...]  # channels of the blocks; the last gives the penultimate features
-    whitening: int  # patches of so many pixels a side are whitened, without weights to be trained
-    filters: int  # of their directions, the strongest so many, each with both signs
-    stride: int  # of the whitening layer, at 32 pixels; larger images are strided over more
-    activation: str  # gelu or relu
+    widths: tuple[int, ...]
+    whitening: int
+    filters: int
+    stride: int
+    activation: str
     epochs: float
     batch: int
     learning_rate: float
-    bias_learning_rate: float  # times the learning rate
+    bias_learning_rate: float
     momentum: float
     weight_decay: float
     label_smoothing: float
-    warm_up: float  # share of the steps in which the learning rate rises
-    translation: int  # pixels that an image is moved by at most, each way
-    orthogonal: float = (
-        0.0  # learning rate of orthogonalised updates of the convolutions; 0: plain SGD for them too
-    )
+    warm_up: float
+    translation: int
+    orthogonal: float = 0.0
 
     @property
     def layer(self) -> str:
-        """Which activations are the penultimate features."""
+        """Description of the penultimate features."""
         return "maximum over the pixels of the last block"
 
 
 Recipe = MlpRecipe | CnnRecipe
 
 CIFAR10 = CnnRecipe(
-    widths=(64, 256, 256), whitening=2, filters=12, stride=1, activation="gelu", epochs=9.9, batch=1024,
-    learning_rate=11.5, bias_learning_rate=64, momentum=0.85, weight_decay=0.0153, label_smoothing=0.2,
-    warm_up=0.23, translation=2,
-)  # fmt: skip
+    widths=(64, 256, 256),
+    whitening=2,
+    filters=12,
+    stride=1,
+    activation="gelu",
+    epochs=9.9,
+    batch=1024,
+    learning_rate=11.5,
+    bias_learning_rate=64,
+    momentum=0.85,
+    weight_decay=0.0153,
+    label_smoothing=0.2,
+    warm_up=0.23,
+    translation=2,
+)
 CIFAR10_SMALL = CnnRecipe(
-    widths=(32, 96, 128), whitening=3, filters=12, stride=2, activation="relu", epochs=4, batch=512,
-    learning_rate=11.5, bias_learning_rate=64, momentum=0.85, weight_decay=0.0153, label_smoothing=0.2,
-    warm_up=0.23, translation=2, orthogonal=0.24,
-)  # fmt: skip
+    widths=(32, 96, 128),
+    whitening=3,
+    filters=12,
+    stride=2,
+    activation="relu",
+    epochs=4,
+    batch=512,
+    learning_rate=11.5,
+    bias_learning_rate=64,
+    momentum=0.85,
+    weight_decay=0.0153,
+    label_smoothing=0.2,
+    warm_up=0.23,
+    translation=2,
+    orthogonal=0.24,
+)
 DIGITS = MlpRecipe(hidden=(96, 48), epochs=6, batch=64, learning_rate=3e-3, label_smoothing=0.1)
 
 RECIPES: dict[str, Recipe] = {"cifar10": CIFAR10, "cifar10-small": CIFAR10_SMALL, "digits": DIGITS}
-IMAGES = {"cifar10": "CIFAR10", "cifar10-small": "CIFAR10", "digits": "digits"}
-"""Recipe → the images that it is trained on where none are named, as `sources.find_images` takes them."""
+DEFAULT_IMAGES = {"cifar10": "CIFAR10", "cifar10-small": "CIFAR10", "digits": "digits"}
+"""Name of a recipe → the images to train on by default, as `sources.catalog.find_images` takes them."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """An ensemble to be trained: its recipe, how many runs, and the seed of all of them."""
+    """An ensemble to train. seed: that of the whole ensemble."""
 
     recipe: Recipe
     run_count: int
     seed: int
 
     def content(self) -> dict[str, Any]:
-        """Return the fields by the names that cache keys know them by."""
+        """Return the fields under the names that they have in cache keys."""
         return {"recipe": asdict(self.recipe), "runs": self.run_count, "seed": self.seed}
 
 
 def run_seed(seed: int, run: int) -> int:
-    """What the random generators of one run are seeded with: 0 … 2^63-1, unlike for any other seed or run."""
+    """Return the seed of one run's random generators, 0 … 2^63-1; seed: that of the whole ensemble."""
     words = np.random.SeedSequence([seed, run]).generate_state(2, np.uint32)
     return int(words[0]) << 31 | int(words[1]) >> 1
 
 
 def as_json(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain JSON values."""
+    """Return the recipe as plain JSON values."""
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in asdict(recipe).items()
     }
@@ -110,9 +145,10 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """One run trained here. logits[split]: float16 (N, C); features[split]: floating (N, D), penultimate.
+    """One run that was trained here.
 
-    accuracy: on the test split, a fraction.
+    run: its number. logits[split]: float16 (N, C). features[split]: floating (N, D), penultimate.
+    accuracy: on the test split, 0 … 1.
     """
 
     run: int
@@ -123,7 +159,7 @@ class TrainedRun:
 
 @dataclass(frozen=True)
 class Diverged:
-    """A run that came to nothing: its number, and why, in words that complete "run 3 was dropped: …"."""
+    """A run whose training failed. reason: words that complete "run 3 was dropped: …"."""
 
     run: int
-    why: str
+    reason: str

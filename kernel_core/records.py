@@ -1,4 +1,4 @@
-"""Frozen records that check themselves when built: what one floor hands to the next; NumPy, for pages to hold too."""
+"""Records that one package hands to the next: frozen, checked when made, NumPy arrays inside."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kernel_core.spec import KernelSpec, Split
 
 @dataclass(frozen=True, eq=False)
 class ExampleSet:
-    """The labelled images of one split; the index in its split is an example's identity everywhere.
+    """The labeled images of one split; everywhere, an example is known by its split and its index.
 
-    images: uint8 (N, H, W, 3), RGB. labels: int64 (N,), in 0 … len(class_names) - 1.
-    Raises `DataError` where these disagree.
+    images: uint8 (N, H, W, 3), RGB. labels: int64 (N,), 0 … len(class_names) - 1.
+    Raises `DataError` if these do not fit together.
     """
 
     split: Split
@@ -30,19 +30,21 @@ class ExampleSet:
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
             raise DataError(
-                f"{self.split} images are {self.images.dtype} {self.images.shape}; expected uint8 (N, H, W, 3)."
+                f"{self.split} images are {self.images.dtype} {self.images.shape}; expected uint8 (N, H, W, "
+                "3)."
             )
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
             raise DataError(
                 f"{self.split} has {len(self.images)} images but labels of shape {self.labels.shape}, "
-                f"{self.labels.dtype}; expected one int64 label an image."
+                f"{self.labels.dtype}; expected one int64 label per image."
             )
         wrong = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.class_names)))
         if wrong.size:
             i = int(wrong[0])
             raise DataError(
-                f"{self.split} example {i} has label {self.labels[i]}, and {wrong.size:,} example(s) are out of "
-                f"range; expected 0 … {len(self.class_names) - 1} for the {len(self.class_names)} class names."
+                f"{self.split} example {i} has label {self.labels[i]}, and {wrong.size:,} example(s) in all "
+                f"are out of range; expected 0 … {len(self.class_names) - 1} for the {len(self.class_names)} "
+                "class names."
             )
 
     def __len__(self) -> int:
@@ -51,11 +53,12 @@ class ExampleSet:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """The logits of M runs, file by file, the runs of all files in order.
+    """The logits of M runs in one or more files; the runs are those of the first file, then of the second, ….
 
+    names[f]: what to call file f in a message.
     parts[f][split]: floating (m, N, C), usually float16 and memory-mapped: m runs, N examples, C classes.
-    names[f]: what to call file f in a message. files: those the parts are mapped from, as they were when opened.
-    Raises `DataError` where files or splits disagree.
+    files: the files that the parts are mapped from, as they were when opened.
+    Raises `DataError` if files or splits do not fit together.
     """
 
     names: tuple[str, ...]
@@ -70,22 +73,23 @@ class Ensemble:
         for split, logits in part.items():
             if logits.ndim != 3 or logits.dtype.kind != "f" or 0 in logits.shape:
                 raise DataError(
-                    f"{name}: the {split} logits are {logits.dtype} {logits.shape}; expected a floating array "
-                    "(runs, examples, classes) with none of them 0."
+                    f"{name}: the {split} logits are {logits.dtype} {logits.shape}; expected a floating "
+                    "array (runs, examples, classes) with none of them 0. Save the logits again."
                 )
             expected = self.parts[0][split].shape[1:] if split in self.parts[0] else None
             if logits.shape[1:] != expected:
-                have = "{} examples × {} classes".format(*logits.shape[1:])
                 wanted = "no such split" if expected is None else "{} examples × {} classes".format(*expected)
                 raise DataError(
-                    f"{name}: its {split} logits have {have}, but {self.names[0]} has {wanted}. "
-                    "All files of an ensemble must describe the same examples and classes."
+                    f"{name}: its {split} logits have {logits.shape[1]} examples × {logits.shape[2]} "
+                    f"classes, but {self.names[0]} has {wanted}. Expected the same examples and classes in "
+                    "every file; leave one of the files out."
                 )
         for axis, what in ((0, "runs"), (2, "classes")):
-            seen = {split: logits.shape[axis] for split, logits in part.items()}
-            if len(set(seen.values())) != 1:
+            counts = {split: logits.shape[axis] for split, logits in part.items()}
+            if len(set(counts.values())) != 1:
                 raise DataError(
-                    f"{name}: {what} per split are {seen}; expected the same {what} in every split."
+                    f"{name}: {what} per split are {counts}; expected the same {what} in every split. Save "
+                    "the logits again."
                 )
         if set(part) != set(self.parts[0]):
             raise DataError(
@@ -95,33 +99,33 @@ class Ensemble:
 
     @property
     def run_count(self) -> int:
-        """M, the number of runs."""
+        """Number of runs, M."""
         return sum(len(next(iter(part.values()))) for part in self.parts)
 
     @property
     def class_count(self) -> int:
-        """C, the number of classes."""
+        """Number of classes, C."""
         return int(next(iter(self.parts[0].values())).shape[2])
 
     def check_unchanged(self) -> None:
-        """Raise `DataError` if a file is no longer what was opened: a map of it would show other runs, or nothing."""
+        """Raise `DataError` if a file was changed since it was opened: its memory map may show other runs."""
         for file in self.files:
             if not file.unchanged():
                 raise DataError(
-                    f"{file.path} changed while it was being read; nothing of it was kept. Leave the files of an "
-                    "ensemble alone during a build, and run the command again."
+                    f"{file.path} changed while it was being read; no result was kept. Leave an ensemble's "
+                    "files alone during a build, and run the command again."
                 )
 
     def example_count(self, split: Split) -> int:
-        """N, the number of examples of a split."""
+        """Return N, the number of examples in a split."""
         return int(self.parts[0][split].shape[1])
 
     def first(self, run_count: int) -> Ensemble:
-        """The same ensemble, its first `run_count` runs alone. Raises `RequestError` if it has fewer."""
+        """Return the ensemble of the first `run_count` runs. Raises `RequestError` if there are fewer."""
         if not 1 <= run_count <= self.run_count:
             raise RequestError(
-                f"{run_count:,} runs were asked for, but the {len(self.parts)} file(s) opened hold {self.run_count:,}: "
-                f"ask for 2 to {self.run_count:,}, or add files."
+                f"{run_count:,} runs were asked for, but the {len(self.parts)} file(s) opened hold "
+                f"{self.run_count:,}: ask for 2 to {self.run_count:,}, or add files."
             )
         kept, names, left = [], [], run_count
         for name, part in zip(self.names, self.parts, strict=True):
@@ -134,7 +138,11 @@ class Ensemble:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Penultimate features of one run. values[split]: floating (N, D), finite, D the same in every split."""
+    """Penultimate features of one run.
+
+    values[split]: floating (N, D), finite; D is the same in every split. layer: which activations they are.
+    run: the name of the run. Raises `DataError` if the values are not so.
+    """
 
     values: Mapping[Split, npt.NDArray[Any]]
     layer: str
@@ -143,12 +151,15 @@ class Features:
     def __post_init__(self) -> None:
         widths = {split: values.shape[1:] for split, values in self.values.items()}
         if any(len(width) != 1 for width in widths.values()) or len(set(widths.values())) != 1:
-            raise DataError(f"Feature widths per split are {widths}; expected (examples, D) with one D.")
+            raise DataError(
+                f"Feature widths per split are {widths}; expected one width and two axes, (examples, width)."
+            )
         for split, values in self.values.items():
             if not np.isfinite(values).all():
                 row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
                 raise DataError(
-                    f"The {split} features of example {row} are NaN or infinite; expected finite values."
+                    f"The {split} features of example {row} are NaN or infinite; expected finite values. "
+                    "Save the features again."
                 )
 
 
@@ -156,11 +167,13 @@ class Features:
 class Neighbors:
     """The k nearest database examples of every query example.
 
-    indices[i, j]: int32 (n_query, k), the database index of query i's j-th nearest example (j = 0 is nearest).
-    values[i, j]: float32 (n_query, k), its similarity, never increasing along a row; equal values stand in the
-    order of their indices. The kernel lies in [-1, 1), cosines in [-1, 1]; Euclidean is the negative distance.
-    certified: rows proved exact where float16 products proposed them; None where all products were float32.
-    redone: rows searched again in float32 for want of a proof.
+    indices[i, j]: int32 (n_query, k), the database index of query i's j-th nearest example (j = 0 is
+    nearest). values[i, j]: float32 (n_query, k), its similarity, which never increases along a row; ties are
+    in order of index. The kernel is in [-1, 1), a cosine in [-1, 1]; the Euclidean similarity is the negative
+    distance.
+    certified: number of rows that float16 products proposed and a proof certified; None if all products were
+    float32.
+    redone: number of rows that were searched again in float32 because the proof failed.
     """
 
     spec: KernelSpec
@@ -176,11 +189,11 @@ class Neighbors:
 
     @property
     def k(self) -> int:
-        """How many neighbors a row holds."""
+        """Number of neighbors per query example."""
         return int(self.indices.shape[1])
 
     def head(self, k: int) -> Neighbors:
-        """The k nearest of each row alone. Raises `RequestError` if fewer are kept."""
+        """Return only the k nearest of each query example. Raises `RequestError` if fewer are kept."""
         if not 1 <= k <= self.k:
             raise RequestError(f"{k} neighbors were asked for; {self.k} are kept, so ask for 1 to {self.k}.")
         return Neighbors(self.spec, self.indices[:, :k], self.values[:, :k])
@@ -188,12 +201,15 @@ class Neighbors:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What the ensemble says of one split.
+    """The predictions of an ensemble of M runs for one split of N examples, C classes.
 
-    single: float64 (M,), each run's accuracy. predicted: int64 (N,), the class of the largest averaged logit;
-    confidence: float32 (N,), its averaged probability. mean, spread: float32 (N, C), each class's probability averaged
-    over the runs, and its unbiased standard deviation. run_votes: unsigned (N, m), the class of each run's largest
-    logit, of the first m runs, all or those kept; votes: unsigned (N, C), how often each is that, over all M runs.
+    single: float64 (M,), accuracy of each run, 0 … 1.
+    predicted: int64 (N,), the class with the largest mean logit.
+    confidence: float32 (N,), the mean probability of that class.
+    mean: float32 (N, C), probability of each class, averaged over the runs.
+    spread: float32 (N, C), unbiased standard deviation of that probability over the runs.
+    votes: unsigned (N, C), the number of runs, of all M, whose largest logit is that class's.
+    run_votes: unsigned (N, m), the class of each run's largest logit, for the first m runs.
     """
 
     single: npt.NDArray[np.float64]

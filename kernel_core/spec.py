@@ -1,4 +1,4 @@
-"""Which neighbors are meant: the splits, the similarities and their variants, and what they are called."""
+"""The splits, the similarities and their variants, and the names of examples."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 ADJECTIVES: dict[Split, str] = {"train": "training", "test": "test"}  # in texts, as in "a training example"
 NEIGHBORS_KEPT = 50  # by every build; pages and verbs show the first of them
-PRECISIONS = ("auto", "exact", "certified", "fast")  # search/certified.py says what they mean
+PRECISIONS = ("auto", "exact", "certified", "fast")  # search/certified.py describes them
 TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
-"""What is done to the logits before they are standardized over the runs → its name shown to people."""
-
+"""Transform of the logits before they are standardized over the runs → the name that people see."""
 
 SIMILARITIES = {
     "kernel": "Kernel",
@@ -25,16 +24,19 @@ SIMILARITIES = {
     "penultimate-euclidean": "Features (Euclidean)",
     "pixels": "Pixels",
 }
-"""Name on the command line and in URLs → name shown to people. Larger is always nearer."""
+"""Name on the command line and in addresses → the name that people see. A larger similarity is nearer."""
 
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """Which neighbors: of every `query` example among all `database` examples, by one similarity.
+    """Which neighbors: those of every `query` example among all `database` examples, by one similarity.
 
-    Only the kernel depends on runs, the first so many runs of the ensemble, None for all; on transform, a key of
-    `TRANSFORMS`; and on classes, those that it is averaged over, each once in rising order, None for all.
-    log_softmax is over all classes whichever are averaged. Raises `RequestError` where these do not fit together.
+    similarity: a key of `SIMILARITIES`. k: neighbors per query example. The rest is for the kernel only:
+    run_count: use only the first N runs; None for all.
+    transform: a key of `TRANSFORMS`.
+    classes: the classes that the kernel is averaged over, each once, in rising order; None for all.
+    log_softmax is over all classes, whichever are averaged.
+    Raises `RequestError` if these do not fit together.
     """
 
     similarity: str
@@ -52,41 +54,41 @@ class KernelSpec:
             ("split", self.database, SPLITS),
             ("transform", self.transform, TRANSFORMS),
         )
-        for what, found, names in known:
-            if found not in names:
-                raise RequestError(f"No {what} is called {found!r}; known: {', '.join(names)}.")
+        for what, name, names in known:
+            if name not in names:
+                raise RequestError(f"No {what} is called {name!r}; known: {', '.join(names)}.")
         if self.k < 1:
             raise RequestError(f"k is {self.k}; expected at least 1 neighbor.")
-        if self.classes is not None and (
-            not self.classes or self.classes[0] < 0 or sorted(set(self.classes)) != list(self.classes)
-        ):
+        if self.classes is not None and not _valid_classes(self.classes):
             raise RequestError(
-                f"The classes asked for are {list(self.classes)}; expected class numbers from 0 on, each once and in "
-                "rising order, as in 0,3."
+                f"The classes asked for are {list(self.classes)}; expected class numbers from 0 on, each "
+                "once and in rising order, as in 0,3."
             )
-        given = self.run_count, self.transform, self.classes
-        if self.similarity != "kernel" and given != (None, "log_softmax", None):
+        kernel_only = self.run_count, self.transform, self.classes
+        if self.similarity != "kernel" and kernel_only != (None, "log_softmax", None):
             raise RequestError(
-                f"{self.variant or f'{self.run_count} runs'}: {self.similarity} does not depend on them. Runs, transform "
-                "and classes are choices of the kernel; leave them out, or ask for the kernel."
+                f"{self.variant or f'{self.run_count} runs'}: {self.similarity} does not depend on them. "
+                "Runs, transform and classes are choices of the kernel; leave them out, or ask for the "
+                "kernel."
             )
 
     @property
     def variant(self) -> str:
-        """In which way the kernel is not the default one, as in "raw logits, classes 0, 3"; else empty."""
+        """How the kernel differs from the default one, as in "raw logits, classes 0, 3"; else empty."""
         words = [TRANSFORMS[self.transform]] if self.transform != "log_softmax" else []
         if self.classes is not None:
-            words.append(f"class{'es' * (len(self.classes) > 1)} {', '.join(map(str, self.classes))}")
+            noun = "class" if len(self.classes) == 1 else "classes"
+            words.append(f"{noun} {', '.join(map(str, self.classes))}")
         return ", ".join(words)
 
     @property
     def direction(self) -> str:
-        """From which split to which, as in test→train."""
+        """The two splits, as in test→train."""
         return f"{self.query}→{self.database}"
 
     @property
     def database_example(self) -> str:
-        """What a neighbor is: a "training example", or within one split as an "other test example"."""
+        """What a neighbor is, as in "training example", or within one split "other test example"."""
         return f"{'other ' if self.excludes_self else ''}{ADJECTIVES[self.database]} example"
 
     @property
@@ -96,7 +98,7 @@ class KernelSpec:
 
     @property
     def excludes_self(self) -> bool:
-        """An example is never its own neighbor: true where query and database are the same split."""
+        """Whether query and database are the same split: then no example is its own neighbor."""
         return self.query == self.database
 
     def to_json(self) -> str:
@@ -104,14 +106,14 @@ class KernelSpec:
         return json.dumps(self.content(), sort_keys=True)
 
     def content(self) -> dict[str, Any]:
-        """Return the fields by the names that cache keys and entries know them by."""
+        """Return the fields under the names that they have in cache keys and entries."""
         fields = asdict(self)
         fields["runs"] = fields.pop("run_count")
         return fields
 
     @classmethod
     def from_json(cls, text: str) -> KernelSpec:
-        """The spec that `to_json` wrote."""
+        """Return the spec that `to_json` wrote."""
         fields = json.loads(text)
         fields["run_count"] = fields.pop("runs")
         if fields.get("classes") is not None:
@@ -119,8 +121,13 @@ class KernelSpec:
         return cls(**fields)
 
 
+def _valid_classes(classes: tuple[int, ...]) -> bool:
+    """Return whether there is at least one class, and each is there once, in rising order, from 0 on."""
+    return bool(classes) and classes[0] >= 0 and sorted(set(classes)) == list(classes)
+
+
 def run_count_steps(total: int) -> list[int]:
-    """Return the run counts at which results of fewer runs are compared: 10, 20, 50, 100, … below `total`, then it.
+    """Return the run counts at which results are compared: 10, 20, 50, 100, … below `total`, then `total`.
 
     >>> run_count_steps(59), run_count_steps(100), run_count_steps(4)
     ([10, 20, 50, 59], [10, 20, 50, 100], [4])
@@ -137,9 +144,9 @@ def example_name(split: Split, index: int) -> str:
 def parse_example(text: str, counts: Mapping[Split, int] | None = None) -> tuple[Split, int]:
     """Return the split and the index that a name such as test:123 or train:123 stands for.
 
-    A number alone is an example of the test split. counts: number of examples in each split that the source has;
-    without it, only the form of the name is checked. Raises `RequestError` if the text is not a name of an example,
-    or the index is out of range.
+    A number alone is an example of the test split. counts: number of examples in each split that the source
+    has; without it, only the form of the name is checked. Raises `RequestError` if the text is not a name of
+    an example, or the index is out of range.
 
     >>> parse_example("train:4", {"test": 3, "train": 9}), parse_example(" 2 ", {"test": 3, "train": 9})
     (('train', 4), ('test', 2))

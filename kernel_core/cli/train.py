@@ -12,7 +12,7 @@ import click
 from kernel_core.cli.options import device_option
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.errors import RequestError
-from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, IMAGES, RECIPES, Training
+from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, DEFAULT_IMAGES, RECIPES, Training
 from kernel_core.sources.catalog import find_images
 
 SIZES = ("32", "64")
@@ -67,7 +67,7 @@ def train(
     network = RECIPES.get(recipe, CIFAR10 if device_type == "cuda" else CIFAR10_SMALL)
     if epochs is not None:
         network = replace(network, epochs=epochs)
-    source = find_images(path or images or IMAGES[recipe], Path.cwd())
+    source = find_images(path or images or DEFAULT_IMAGES[recipe], Path.cwd())
     if size or path:
         source = replace(source, size=int(size or SIZES[0]))
     order = Order(recipe, Training(network, run_count, seed), source, out, device_type, workers)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.checks import alike
+from kernel_core.checks import with_common_classes
 from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
 from kernel_core.records import ExampleSet
@@ -64,7 +64,7 @@ class InputImages:
                 f"images is {_described(images)}; expected a mapping with train and test, or with test "
                 "alone, a path, or the name of a torchvision dataset."
             )
-        examples = alike(
+        examples = with_common_classes(
             {split: _example_set(split, images[split], names) for split in SPLITS if split in images}
         )
         return cls(next(iter(examples.values())).class_names, examples)
@@ -92,7 +92,7 @@ class InputImages:
         if self.examples is not None:
             return self.examples
         assert self.reference is not None
-        examples = alike({split: load_examples(self.reference, split) for split in SPLITS})
+        examples = with_common_classes({split: load_examples(self.reference, split) for split in SPLITS})
         names = examples["train"].class_names
         if self.class_names not in (None, names):
             raise DataError(

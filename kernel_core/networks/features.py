@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.checks import alike
+from kernel_core.checks import with_common_classes
 from kernel_core.errors import DataError, KernelExplorerError, RequestError
 from kernel_core.files import writing
 from kernel_core.networks.loading import LoadedNetwork
@@ -98,7 +98,7 @@ def _unwritable(destination: Destination, reason: str) -> str:
 
 def load_images(source: Source, progress: Progress = no_progress) -> dict[Split, ExampleSet]:
     """Load the splits of a source's images. Raises `DataError` as their reader."""
-    return alike(
+    return with_common_classes(
         {split: images.load_examples(source.images, split, progress) for split in source.images.splits}
     )
 

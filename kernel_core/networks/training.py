@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.checks import alike
+from kernel_core.checks import with_common_classes
 from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other_ensemble
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
@@ -49,8 +49,8 @@ def train_in_memory(
         for outcome in outcomes:
             if isinstance(outcome, Diverged):
                 raise DataError(
-                    f"Run {outcome.run} of {training.run_count}: {outcome.why}. Lower the recipe's learning "
-                    "rate."
+                    f"Run {outcome.run} of {training.run_count}: {outcome.reason}. Lower the recipe's "
+                    "learning rate."
                 )
             trained.append(outcome)
     logits: dict[Split, npt.NDArray[np.float16]] = {
@@ -75,7 +75,7 @@ def train_features(
     refuse_untrainable(examples)
     (run,) = train_group(recipe, examples, [0], seed, choose_device(device), progress)
     if isinstance(run, Diverged):
-        raise DataError(f"The network for the features failed: {run.why}. Try another --seed.")
+        raise DataError(f"The network for the features failed: {run.reason}. Try another --seed.")
     return Features(run.features, layer=recipe.layer, run=f"seed {seed}")
 
 
@@ -129,7 +129,9 @@ def train_folder(
         )
     if order.workers is not None and order.workers < 1:
         raise RequestError(f"{order.workers} workers were requested; ask for 1 or more.")
-    examples = alike({split: images.load_examples(order.images, split, progress) for split in SPLITS})
+    examples = with_common_classes(
+        {split: images.load_examples(order.images, split, progress) for split in SPLITS}
+    )
     refuse_untrainable(examples)
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
         missing = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)

@@ -40,8 +40,8 @@ class Work:
         writer, outcomes = EnsembleWriter(self.folder), list[Outcome]()
         for run in train_group(self.recipe, self.examples, group, self.seed, device, progress):
             if isinstance(run, Diverged):
-                writer.drop(run.run, run.why)
-                outcomes.append((run.run, run.why))
+                writer.drop(run.run, run.reason)
+                outcomes.append((run.run, run.reason))
             else:
                 features = run.features if run.run == 0 else None
                 writer.add(run.run, logits=run.logits, features=features, accuracy=run.accuracy)

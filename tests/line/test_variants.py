@@ -159,7 +159,7 @@ def test_figures_of_another_direction_are_drawn_without_features_or_pixels(ask, 
 def test_example_without_another_in_its_split_is_refused():
     lonely = ExampleSet("test", np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int64), ("a",))
     with pytest.raises(RequestError, match="The test split has 1 example"):
-        pipeline.refuse_lonely([KernelSpec("kernel", database="test")], {"test": lonely})
+        pipeline.refuse_single_example([KernelSpec("kernel", database="test")], {"test": lonely})
 
 
 def test_class_that_there_is_none_of_is_refused_before_anything_is_computed(ask):
