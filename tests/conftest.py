@@ -1,4 +1,4 @@
-"""What tests share: a planted ensemble, a source made of it, built caches, and what the machine can do.
+"""Fixtures of all tests: a planted ensemble, a source made of it, built caches, the machine's abilities.
 
 Torch is loaded only where it is used: pytest-xdist's main process reads this file too, before it starts the
 workers.

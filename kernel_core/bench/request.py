@@ -1,4 +1,4 @@
-"""What a benchmark measures: methods and sizes, checked before torch is loaded."""
+"""The methods and sizes of a benchmark, checked before torch is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TITLES = {
 """Method → its name shown to people."""
 
 METHOD_NAMES = ("ours", "original", "faiss", "sklearn")
-"""What a request may name; `faiss-skylakex` comes along with `faiss` where it can make a difference."""
+"""Methods that a request can name; `faiss-skylakex` is added to `faiss` where it can make a difference."""
 
 SYNTHETIC = {"queries": 1_000, "database": 10_000, "run_count": 500, "class_count": 10, "file_count": 1}
 SMALLEST = {
@@ -32,7 +32,7 @@ SMALLEST = {
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What to measure.
+    """A benchmark to run.
 
     source: a source's name or path; None for synthetic logits. queries, database, run_count, class_count,
     file_count: None for the sizes in `SYNTHETIC`, or for all that the source has. memory: budget of our own

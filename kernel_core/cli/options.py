@@ -1,4 +1,4 @@
-"""What the verbs share: options, the types of their values, and opening a source."""
+"""Options and their types that the verbs share, and how a verb opens its source."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def variant_options(*, each: bool) -> Callable[[F], F]:
         ),
         click.option(
             "--transform", type=click.Choice(list(TRANSFORMS)), default="log_softmax", show_default=True,
-            help="What the kernel correlates. none: raw logits.",
+            help="Function applied to the logits first. none: use raw logits.",
         ),
         click.option(
             "--classes", type=Classes(each=each), default="all", show_default=True,
