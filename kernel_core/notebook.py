@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
-from tqdm.auto import tqdm
 
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.explain import on_demand
@@ -77,6 +77,9 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
 @contextmanager
 def _progress_bar() -> Iterator[Progress]:
     """One bar for all steps, which tells the present one's name; a widget in Jupyter, text in a terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the missing package for widgets: a bar of text does as well
+        from tqdm.auto import tqdm
     with tqdm(bar_format="{desc} {percentage:3.0f}% |{bar}| {remaining} left") as bar:
 
         def progress(step: str, done: int, total: int) -> None:
