@@ -1,4 +1,4 @@
-"""Which training examples does the training process itself find similar? The kernel, its neighbors, its findings.
+"""Which training examples does the training process itself find similar?
 
 `open` reads what has been built of a source into tables and images, for notebooks. `EnsembleWriter`,
 `write_checkpoints` and `outputs` save an ensemble from your own training loop. Importing this package loads

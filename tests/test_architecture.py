@@ -28,12 +28,13 @@ MAY_IMPORT = {
     },
     "notebook": {"sources", "findings", "explain", "results", "pipeline"},
     "bench": {
-        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks", "pipeline",
+        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
+        "pipeline",
     },
     "pages": {"sources", "findings", "explain", "results", "report"},
     "cli": {
-        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks", "report",
-        "pipeline", "bench",
+        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
+        "report", "pipeline", "bench",
     },
 }  # fmt: skip
 TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline", "bench"}
@@ -58,7 +59,7 @@ def imports(path):
 
 
 def imports_at_load(path):
-    """Dotted names that importing a file imports: those outside its functions and outside `if TYPE_CHECKING`."""
+    """Dotted names that loading a file imports: those outside functions and `if TYPE_CHECKING`."""
     waiting, found = list(ast.parse(path.read_text()).body), []
     while waiting:
         node = waiting.pop()
@@ -114,8 +115,8 @@ def test_module_can_be_read_in_one_sitting(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):
             length = node.end_lineno - node.lineno + 1
-            assert length <= 45, f"{name(path)}: {node.name} is {length} lines long"
-    limit = 150 if path.parent.name == "pages" else 320
+            assert length <= 40, f"{name(path)}: {node.name} is {length} lines long"
+    limit = 150 if path.parent.name == "pages" else 300
     assert len(path.read_text().splitlines()) <= limit
 
 
@@ -131,7 +132,7 @@ def test_every_page_calls_the_guard_first():
 
 
 def test_no_page_shows_a_text_by_mistake():
-    """Streamlit writes a bare expression of a page's file onto the page, a text that explains a constant too."""
+    """Streamlit writes bare expressions of a page's file onto the page, a constant's explanation too."""
     for path in (ROOT / "pages").glob("*.py"):
         statements = ast.parse(path.read_text()).body[1:]
         shown = [n for n in statements if isinstance(n, ast.Expr) and not isinstance(n.value, ast.Call)]
@@ -140,7 +141,10 @@ def test_no_page_shows_a_text_by_mistake():
 
 def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
     heavy = "torch", "torchvision", "streamlit", "sklearn", "scipy", "umap", "numba", "huggingface_hub"
-    code = f"import sys, kernel_core.results.results, kernel_core.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    code = (
+        "import sys, kernel_core.results.results, kernel_core.cli.main;"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")},

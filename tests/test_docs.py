@@ -1,4 +1,4 @@
-"""The documents and the docstrings: examples run, and every command, option, link and path that is named exists."""
+"""The documents and docstrings: examples run; every command, option, link and path named exists."""
 
 import ast
 import doctest

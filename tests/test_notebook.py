@@ -1,4 +1,4 @@
-"""The door for notebooks: tables against the findings they come from, images, HTML, and no torch where all is built."""
+"""The door for notebooks: tables against the findings they come from, images, HTML, and no torch."""
 
 import doctest
 import subprocess
@@ -45,8 +45,8 @@ def test_what_is_not_built_is_built_only_when_asked(source_folder, cache, capsys
 
 def test_opening_what_is_built_loads_no_torch(digits_cache):
     code = (
-        "import sys, kernel_core as ke; e = ke.open('digits'); e.neighbors('train:3'); e.show(e.pairs(1, 3))._repr_html_();"
-        "e.failures(); e.evaluate(); print('torch' in sys.modules)"
+        "import sys, kernel_core as ke; e = ke.open('digits'); e.neighbors('train:3');"
+        "e.show(e.pairs(1, 3))._repr_html_(); e.failures(); e.evaluate(); print('torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,

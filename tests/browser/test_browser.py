@@ -1,4 +1,4 @@
-"""The app in a real browser: every page of the digits and of CIFAR-10, addresses, keys, a build from the page.
+"""The app in a real browser: every page of the digits and of CIFAR-10, addresses, keys, a build.
 
 Screenshots are left in test-screenshots/, which git ignores.
 """
@@ -39,7 +39,7 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def loaded(browser, request):
-    """Open a page of a source, in one tab for all of a width and scheme: a new one compiles all scripts anew."""
+    """Open a page of a source, in one tab per width and scheme: a new tab compiles all scripts again."""
     with ExitStack() as stack:
 
         @cache
@@ -69,7 +69,8 @@ LOOKS = [
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize(("source", "width", "scheme"), LOOKS)
 def test_page_loads_with_its_tiles(loaded, source, name, width, scheme):
-    expected = {"near_duplicates": 48, "failure_modes": 4 if source == "digits" else 8, "random_examples": 10, "example": 4}  # fmt: skip
+    mismatches = 4 if source == "digits" else 8
+    expected = {"near_duplicates": 48, "failure_modes": mismatches, "random_examples": 10, "example": 4}
     with loaded(source, name, width, scheme) as page:
         if name in CELLS:
             cells = page.locator(CELLS[name])
@@ -88,7 +89,8 @@ def test_page_loads_with_its_tiles(loaded, source, name, width, scheme):
         else:
             page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
         overflow = page.evaluate(
-            "(() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth })()"
+            "(() => { const m = document.querySelector('[data-testid=stMain]');"
+            " return m.scrollWidth - m.clientWidth })()"
         )
         assert overflow <= 0, "nothing may stick out sideways"
         shoot(page, f"{source}_{name}_{scheme}_{width}")
@@ -206,7 +208,7 @@ def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
 
 
 def at_example(page, name):
-    """Wait until the page of that example is drawn, its lists with it, and its buttons, which Streamlit loads apart."""
+    """Wait until that example's page is drawn, with its lists and its buttons, which load separately."""
     expect(page.locator("h3").first).to_have_text(name)
     expect(page.locator(".gallery.lists a.compare").first).to_have_attribute(
         "href", re.compile(rf"a={name}&")
@@ -316,7 +318,10 @@ def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url
         canvas = page.locator(".comparison canvas")
         expect(canvas).to_have_attribute("data-shows", "a")
         pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].join()"
-        plain = "i => { const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight; c.getContext('2d').drawImage(i, 0, 0); return (%s)(c) }"
+        plain = """i => {
+          const c = document.createElement('canvas');
+          c.width = i.naturalWidth; c.height = i.naturalHeight;
+          c.getContext('2d').drawImage(i, 0, 0); return (%s)(c) }"""
         a, b = (image.evaluate(plain % pixels) for image in page.locator(".comparison .side img").all())
         assert canvas.evaluate(pixels) == a != b
         press(page, "f")
@@ -347,7 +352,8 @@ def test_long_names_and_large_images_stay_inside(browser, tmp_path, classes, sid
     for split, order in (("test", slice(None)), ("train", slice(None, None, -1))):
         write_parquet(tmp_path / f"{split}.parquet", images[order], labels[order], names)
     (tmp_path / "source.toml").write_text(
-        'name = "planted"\n[images]\ntrain = "train.parquet"\ntest = "test.parquet"\n[ensemble]\nfiles = ["runs/*.pt"]\n'
+        'name = "planted"\n[images]\ntrain = "train.parquet"\ntest = "test.parquet"\n'
+        '[ensemble]\nfiles = ["runs/*.pt"]\n'
     )
     environment = dict(
         os.environ,

@@ -14,7 +14,7 @@ CELLS = "[data-testid=stVegaLiteChart] .mark-rect path[aria-label*='count: ']"
 
 
 def matrix(page):
-    """Each cell's labels (test example, neighbor) and count by the text a screen reader gets, and its frame's color."""
+    """Each cell's labels (test example, neighbor) and count, as a screen reader gets them, and its color."""
     page.wait_for_selector(CELLS)
     cells = []
     for cell in page.locator(CELLS).all():

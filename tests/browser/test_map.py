@@ -1,4 +1,4 @@
-"""The similarity page and the map in a real browser: the threshold is dragged, the map built, hovered and clicked."""
+"""The threshold page and the map in a real browser: dragged, built, hovered and clicked."""
 
 import re
 from pathlib import Path
@@ -66,16 +66,20 @@ def hover_a_point(page):
 
 BESIDE_A_POINT = """
 (root, away) => {
-  const m = root._state, box = m.box.getBoundingClientRect(), at = i => [m.x[i] * m.view.scale + m.view.x, m.y[i] * m.view.scale + m.view.y];
-  const distance = ([x, y], i) => Math.hypot(x - at(i)[0], y - at(i)[1]), all = Array.from({ length: m.count }, (_, i) => i);
+  const m = root._state, box = m.box.getBoundingClientRect();
+  const at = i => [m.x[i] * m.view.scale + m.view.x, m.y[i] * m.view.scale + m.view.y];
+  const distance = ([x, y], i) => Math.hypot(x - at(i)[0], y - at(i)[1]);
+  const all = Array.from({ length: m.count }, (_, i) => i);
   for (const i of all) for (let turn = 0; turn < 8; turn++) {
-    const [x, y] = at(i), spot = [x + away * Math.cos(turn * Math.PI / 4), y + away * Math.sin(turn * Math.PI / 4)];
-    if (spot[0] < 0 || spot[1] < 0 || spot[0] > m.width - 60 || spot[1] > m.height) continue;   // beside the zoom buttons
+    const [x, y] = at(i), angle = turn * Math.PI / 4;
+    const spot = [x + away * Math.cos(angle), y + away * Math.sin(angle)];
+    // 60 pixels on the right belong to the zoom buttons
+    if (spot[0] < 0 || spot[1] < 0 || spot[0] > m.width - 60 || spot[1] > m.height) continue;
     if (all.every(j => j === i || distance(spot, j) > away + 4))
       return [box.left + spot[0], box.top + spot[1], i < m.tests ? `test:${i}` : `train:${i - m.tests}`]; }
 }
 """
-"""A place so many pixels from a point of the map and farther from all others, and the name of that point's example."""
+"""A place some pixels from a point and farther from all others, and the name of the point's example."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The map's part in the browser without a server: two fingers, and the legend of one class and of a thousand."""
+"""The map's script without a server: two fingers, and the legend of one class and of a thousand."""
 
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -16,12 +16,14 @@ SHOW = """
 async ([script, data]) => {
   const component = await import(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })));
   globalThis.told = [];
-  component.default({ data, parentElement: document.body, setTriggerValue: (name, value) => told.push([name, value]) });
+  const setTriggerValue = (name, value) => told.push([name, value]);
+  component.default({ data, parentElement: document.body, setTriggerValue });
 }
 """
 SAY = """
 said => { const bus = globalThis.__kernelExplorerMap;
-  bus.message = { id: 'a map', choice: '', only: -1, show: 'both', selected: -1, ...said }; bus.dispatchEvent(new Event('message')); }
+  bus.message = { id: 'a map', choice: '', only: -1, show: 'both', selected: -1, ...said };
+  bus.dispatchEvent(new Event('message')); }
 """
 
 

@@ -1,4 +1,4 @@
-"""The ensemble's verdict on one example: each class's probability, its spread over the runs, and the runs' votes."""
+"""The ensemble's verdict on one example: each class's probability, its spread over runs, and votes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ RUNS_NAMED = 12  # runs that a caption names, of those that voted for one class
 
 
 def show_image(results: Results, example: Example, target: int = 256) -> None:
-    """Show the image alone, magnified a whole number of times to at most `target` pixels, or shrunk to that."""
+    """Show the image, magnified by a whole number to at most `target` pixels, or shrunk to that."""
     split, index = example
     height, width = results.examples[split].images.shape[1:3]
     shown_width, shown_height, rendering = tile_size((height, width), target)
     label = html.escape(results.class_names[results.examples[split].labels[index]])
     st.html(
-        f'{style("verdict")}<img class="verdict-image" style="--rendering:{rendering}" width="{shown_width}" height="{shown_height}" '
+        f'{style("verdict")}<img class="verdict-image" style="--rendering:{rendering}" '
+        f'width="{shown_width}" height="{shown_height}" '
         f'src="{load.tile(results.id, split, index)}" alt="{split} example {index}, label {label}">'
     )
 
@@ -46,7 +47,7 @@ def sentence(results: Results, example: Example) -> str:
 
 
 def show_classes(results: Results, example: Example) -> None:
-    """Show bars of the likeliest classes, always with the label among them: mean, spread over the runs, votes."""
+    """Show bars of the likeliest classes, the label among them: mean, spread over the runs, votes."""
     split, index = example
     predictions = results.predictions_of[split]
     mean, spread = predictions.mean[index], predictions.spread[index]
@@ -56,7 +57,10 @@ def show_classes(results: Results, example: Example) -> None:
     if label not in shown:
         shown[-1] = label
     rows = [
-        '<span class="title">class</span><span class="title">mean probability</span><span></span><span class="title number">votes</span>'
+        (
+            '<span class="title">class</span><span class="title">mean probability</span><span></span>'
+            '<span class="title number">votes</span>'
+        )
     ]
     for c in shown:
         rows.append(_row(results.class_names[c], mean[c], spread[c], int(votes[c]), is_label=c == label))
@@ -64,7 +68,8 @@ def show_classes(results: Results, example: Example) -> None:
     if others:
         rows.append(
             f'<span class="title">{len(others):,} more</span><span></span>'
-            f'<span class="title number">{mean[others].sum():.1%}</span><span class="title number">{votes[others].sum():,}</span>'
+            f'<span class="title number">{mean[others].sum():.1%}</span>'
+            f'<span class="title number">{votes[others].sum():,}</span>'
         )
     st.html(style("verdict") + f'<div class="verdict-classes">{"".join(rows)}</div>')
     st.caption(
@@ -77,8 +82,10 @@ def _row(name: str, mean: float, spread: float, votes: int, *, is_label: bool) -
     name = html.escape(name, quote=True)
     text = f'<b title="{name}, the label">✓ {name}</b>' if is_label else f'<span title="{name}">{name}</span>'
     low, high = max(0.0, mean - spread), min(1.0, mean + spread)
-    bar = f'<i><u class="mean" style="width:{mean:.2%}"></u><s class="spread" style="left:{low:.2%};width:{high - low:.2%}"></s></i>'
-    return f'<span>{text}</span>{bar}<span class="number">{mean:.1%} ± {spread:.1%}</span><span class="number">{votes:,}</span>'
+    mean_bar = f'<u class="mean" style="width:{mean:.2%}"></u>'
+    spread_bar = f'<s class="spread" style="left:{low:.2%};width:{high - low:.2%}"></s>'
+    numbers = f'<span class="number">{mean:.1%} ± {spread:.1%}</span><span class="number">{votes:,}</span>'
+    return f"<span>{text}</span><i>{mean_bar}{spread_bar}</i>{numbers}"
 
 
 def show_votes(results: Results, example: Example) -> None:
@@ -92,7 +99,8 @@ def show_votes(results: Results, example: Example) -> None:
         for run, vote in enumerate(votes.tolist())
     )
     st.html(
-        f'{style("verdict")}<div class="verdict-votes" role="img" aria-label="votes by run">{"".join(squares)}</div>'
+        f'{style("verdict")}<div class="verdict-votes" role="img" aria-label="votes by run">'
+        f"{''.join(squares)}</div>"
     )
     others = [
         f"{escape(results.class_names[c])} by {_runs(votes == c)}" for c in np.unique(votes) if c != label
@@ -102,7 +110,7 @@ def show_votes(results: Results, example: Example) -> None:
 
 
 def _runs(voted: npt.NDArray[np.bool_]) -> str:
-    """Return the numbers of the runs that voted, as in "runs 3, 17"; only the first of many. voted: bool (M,)."""
+    """Name the runs that voted, as in "runs 3, 17"; only the first of many. voted: bool (M,)."""
     numbers = np.flatnonzero(voted)
     noun = "run" if len(numbers) == 1 else "runs"
     more = ", …" if len(numbers) > RUNS_NAMED else ""
