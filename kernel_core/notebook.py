@@ -55,7 +55,7 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     Raises `NotBuilt` if something is missing and `build` is false, and any other `KernelExplorerError`.
 
     >>> import kernel_core as ke
-    >>> ke.open("digits")
+    >>> ke.open("digits")  # doctest: +NORMALIZE_WHITESPACE
     <digits, 256 runs: 1,297 train and 500 test examples, 10 classes; kernel, penultimate,
     penultimate-euclidean, pixels>
     """
