@@ -19,7 +19,7 @@ MOST = 20  # neighbors per list, at most
 ANY_CLASS = "any class"
 
 st.header("Disagreement: where two similarities pick different neighbors, and which is right")
-first_column, second_column, vote_column, class_column = st.columns([5, 5, 4, 2], gap="small")
+first_column, second_column, vote_column, class_column = st.columns([13, 11, 7, 4], gap="small")
 with first_column:
     first = choose_similarity(results, "First similarity", "one")
 with second_column:
@@ -142,7 +142,7 @@ else:
     st.success("There is no such example.", icon=":material/check:")
 st.caption(
     "Ties are ordered by how decisive the votes are (the sum of both shares, largest first), then by index. "
-    "✓ and ✗: whether the vote is the test example's label. Below each neighbor: its similarity "
-    f"({MINUS_DISTANCE}), and “both” if it is in both lists. {DIFFERENT_LABEL} The vote counts as many "
-    f"neighbors as its name says; the lists show {k}."
+    "✓ and ✗: whether the vote is the test example's label. Below each neighbor: its similarity, and “both” "
+    f"if it is in both lists. {MINUS_DISTANCE} {DIFFERENT_LABEL} The vote counts as many neighbors as its "
+    f"name says; the lists show {k}."
 )

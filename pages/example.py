@@ -5,7 +5,7 @@ import streamlit as st
 from kernel_core.spec import example_name
 from pages.ui import load, shell
 from pages.ui.panels import how_sure, neighbor_lists, verdict, walk
-from pages.ui.wording import MINUS_DISTANCE
+from pages.ui.wording import DIFFERENT_LABEL, MINUS_DISTANCE
 
 shell.guard()
 results = load.results()
@@ -46,10 +46,10 @@ settings = {"among": among if among != results.database else None, "neighbors": 
 carried = walk.carried([*trail, current], **settings)
 neighbor_lists.show_lists(results, example, among, k, lists, carried)
 st.caption(
-    "Click a neighbor to go to it; *compare* opens the pair. Below each neighbor: its similarity "
-    f"({MINUS_DISTANCE}), then its rank among the 50 nearest by the other similarities, with the number of "
-    "places it is nearer ▲ or farther ▼ there. Hover to highlight it in every list. ≠ and a dashed frame "
-    "mark a different label." + neighbor_lists.fewer_runs_note(results)
+    "Click a neighbor to go to it; *compare* opens the pair. Below each neighbor: its similarity, then its "
+    "rank among the 50 nearest by the other similarities, with the number of places it is nearer ▲ or "
+    f"farther ▼ there. Hover to highlight it in every list. {MINUS_DISTANCE} {DIFFERENT_LABEL}"
+    + neighbor_lists.fewer_runs_note(results)
 )
 
 neighbor_lists.offer(missing)

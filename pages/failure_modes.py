@@ -125,7 +125,7 @@ gallery(
     carried=lists.carried("failure_modes", by, "" if chosen == EVERY_PAIR else chosen),
 )
 st.caption(
-    f"#: the rank among all test examples, by similarity to the nearest {neighbor} ({SIMILARITIES[by]}). "
-    "Prediction: the class of the ensemble's largest averaged logit; its probability is averaged over the "
-    f"runs. {DIFFERENT_LABEL}"
+    f"#: the rank among all test examples, by the similarity to the nearest {neighbor}. Prediction: the "
+    "class of the ensemble's largest averaged logit; its probability is averaged over the runs. "
+    f"{DIFFERENT_LABEL}"
 )

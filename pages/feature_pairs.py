@@ -85,7 +85,7 @@ with left:
         rows.append(row | {"Pixel correlation": f"{numbers['pixel_correlation']:.2f}"})
     st.dataframe(pd.DataFrame(rows), hide_index=True)
 with right:
-    st.subheader("Do the pairs hold with fewer runs?")
+    st.subheader("Do they hold with fewer runs?")
     top = min(SHOWN, total)
     rows = []
     for run_count, ranking in kernel_rankings.items():

@@ -51,7 +51,7 @@ of_class = "" if class_name == ANY_CLASS else class_name
 kept = select_pairs(pairs, kind, results.class_names.index(of_class) if of_class else None)
 window = pairs[kept & pairs["rank"].between(first, last)]
 can_widen = not kept.all() and (first, last) != (1, total)
-text = f"**{len(window):,} pairs** of rank {first:,}–{last:,} (of {total:,})"
+text = f"**{len(window):,} pairs** at ranks {first:,}–{last:,} of {total:,}"
 if not kept.all():
     text += " pass the filter"
 if can_widen:

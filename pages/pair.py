@@ -44,7 +44,7 @@ with left:
             )
         st.dataframe(pd.DataFrame(rows), hide_index=True)
         st.caption(
-            "Larger is nearer; Features (Euclidean) shows minus the distance. An example is never its own "
+            "Larger is nearer. Features (Euclidean) shows minus the distance. An example is never its own "
             "neighbor." + neighbor_lists.fewer_runs_note(results)
         )
     neighbor_lists.offer(missing)
@@ -61,8 +61,8 @@ with right:
         hide_index=True,
     )
     st.caption(
-        f"Aligned: {compare.describe(best)}; the best of all shifts by up to {reach} pixels each way, with "
-        "and without mirroring. The correlation is of the pixels where the two overlap."
+        f"Aligned: the best of all shifts by up to {reach} pixels each way, with and without mirroring "
+        f"({compare.describe(best)}). The correlation is of the pixels where the two overlap."
     )
 for side, example in (("A", a), ("B", b)):
     st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}")

@@ -77,5 +77,5 @@ with st.container(horizontal=True, gap="large"):
 st.caption(
     "The dataset card claims that the kernel's neighbors look alike, while penultimate features of one "
     "network return nearly random images of the same label. Shared labels cannot show this; look at the "
-    f"images. Below each neighbor: its similarity ({MINUS_DISTANCE}). {DIFFERENT_LABEL}"
+    f"images. Below each neighbor: its similarity. {MINUS_DISTANCE} {DIFFERENT_LABEL}"
 )

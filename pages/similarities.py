@@ -62,8 +62,7 @@ counted_once = ""
 if results.spec.excludes_self:
     counted_once = " Two examples that are nearest to each other count as one."
 st.caption(
-    f"Each test example counts once, by its similarity to the nearest {neighbor} "
-    f"({MINUS_DISTANCE}).{counted_once} Pairs are ranked by it, as on the near-duplicates page. Equal labels "
-    "mean that a pair is of one class, not that it is a duplicate. Values of different similarities cannot "
-    "be compared."
+    f"Each test example counts once, by its similarity to the nearest {neighbor}.{counted_once} Pairs are "
+    f"ranked by it, as on the near-duplicates page. {MINUS_DISTANCE} Equal labels mean that a pair is of one "
+    "class, not that it is a duplicate. Values of different similarities cannot be compared."
 )

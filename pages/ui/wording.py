@@ -21,7 +21,7 @@ SHORT_NAMES = {
 """Similarity → its name where there is room for one word: below a thumbnail, beside the other three."""
 
 DIFFERENT_LABEL = "≠ and a dashed frame mark a different label."
-MINUS_DISTANCE = "for Features (Euclidean), minus the distance"
+MINUS_DISTANCE = "Features (Euclidean) shows minus the distance."
 
 
 def plural(count: int, noun: str) -> str:

@@ -191,7 +191,7 @@ def test_what_neighbors_on_demand_need_is_prepared_before_the_first_click(digits
 
 
 def test_what_is_prepared_later_comes_from_the_cache_of_the_results(source_folder, cache, monkeypatch):
-    """The thread that prepares it runs on after the page is drawn, and must not write to a cache named since."""
+    """Its thread runs on after the page is drawn, and must not write to a cache named since."""
     results = build(SourceRequest(str(source_folder)))
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
     open_page("overview")
@@ -205,7 +205,7 @@ def test_example_says_what_the_ensemble_says(digits):
     said = digits.predictions_of["train"]
     predicted = said.predicted[17]
     assert f"mean probability {said.confidence[17]:.0%}" in text_of(app)
-    assert f"{said.votes[17, predicted]} of 256 runs agree" in text_of(app)
+    assert f"{said.votes[17, predicted]} of 256 runs vote for it" in text_of(app)
     bars = next(element.value for element in app.html if 'class="verdict-classes"' in element.value)
     assert f"{said.mean[17].max():.1%} ± {said.spread[17, said.mean[17].argmax()]:.1%}" in bars
 
@@ -215,8 +215,10 @@ def test_trail_is_a_way_back(digits):
     crumbs = tiles(cells(app, "trail")[0])
     assert [tile["example"] for tile in crumbs] == ["test:3", "train:4", "test:9"]
     assert [tile["href"] for tile in crumbs] == [
-        "example?example=test:3", "example?example=train:4&trail=test:3", "example?example=test:9&trail=test:3,train:4",
-    ]  # fmt: skip
+        "example?example=test:3",
+        "example?example=train:4&trail=test:3",
+        "example?example=test:9&trail=test:3,train:4",
+    ]
     long = ",".join(f"train:{i}" for i in range(40))
     app = open_page("example", example="test:9", trail=long)
     assert len(tiles(cells(app, "trail")[0])) == 13

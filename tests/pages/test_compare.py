@@ -1,4 +1,4 @@
-"""The pages that compare similarities, run by Streamlit's own test driver on the digits and on planted sources."""
+"""The pages that compare similarities, run by Streamlit's test driver on digits and on planted sources."""
 
 import json
 
@@ -112,8 +112,16 @@ def test_scoreboard_has_every_similarity_and_the_ensemble(digits):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"among": 51}, {"among": "x"}, {"order": "best"}, {"vote": "all"}, {"one": "x"}, {"of_class": "cat"}, {"sheet": 9999}],
-)  # fmt: skip
+    [
+        {"among": 51},
+        {"among": "x"},
+        {"order": "best"},
+        {"vote": "all"},
+        {"one": "x"},
+        {"of_class": "cat"},
+        {"sheet": 9999},
+    ],
+)
 def test_disagreement_puts_up_with_wrong_addresses(digits, wrong):
     app = open_page("disagreement", **wrong)
     assert len(cells(app, "disagreement")) == 10

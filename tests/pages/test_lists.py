@@ -13,9 +13,11 @@ GOOD = "disagreement:kernel:pixels:majority of 3:5:lowest overlap"
 # A page as its address sets it, its grid, and the list that its tiles take along.
 SHOWN = [
     ("near_duplicates", {"by": "pixels", "first": 1, "last": 500}, "pairs", "near_duplicates:pixels"),
-    ("near_duplicates", {"labels": "different", "first": 1, "last": 500}, "pairs", "near_duplicates:kernel:different"),
+    ("near_duplicates", {"labels": "different", "first": 1, "last": 500}, "pairs",
+     "near_duplicates:kernel:different"),
     ("near_duplicates", {"class": "3", "first": 1, "last": 500}, "pairs", "near_duplicates:kernel::3"),
-    ("near_duplicates", {"labels": "same", "class": "8", "first": 1, "last": 500}, "pairs", "near_duplicates:kernel:same:8"),
+    ("near_duplicates", {"labels": "same", "class": "8", "first": 1, "last": 500}, "pairs",
+     "near_duplicates:kernel:same:8"),
     ("failure_modes", {"by": "penultimate"}, "failures", "failure_modes:penultimate"),
     ("disagreement", {}, "disagreement", "disagreement:kernel:penultimate:majority of 3:5:lowest overlap"),
     ("disagreement", {"one": "pixels", "other": "kernel", "vote": "weighted 20", "among": 9, "of_class": "9"},
@@ -65,7 +67,7 @@ def test_next_follows_a_pair_of_labels(digits):
 
 
 def test_list_goes_on_beyond_what_the_page_shows(digits):
-    """A window of ranks is a place in the ranking, not another list: the next of its last is the next rank."""
+    """A window of ranks is a place in the ranking, not another list: after its last comes the next rank."""
     ranking = pairs.nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)["query_index"]
     here = lists.place(digits, "test", ranking[77], "near_duplicates:kernel")
     assert (here.position, here.total, here.next) == (78, 500, f"test:{ranking[78]}")
@@ -86,13 +88,35 @@ def opened(digits):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", ":", "nonsense", "nonsense:kernel", "near_duplicates", "near_duplicates:", "near_duplicates:kernel:other",
-     "near_duplicates:kernel:same:cat", "near_duplicates:kernel:same:3:4", "failure_modes:kernel:3", "failure_modes:kernel:3 ≠ 3",
-     "disagreement", "disagreement:kernel", GOOD.replace("pixels", "x"), GOOD.replace("of 3", "of 4"), GOOD.replace("lowest", "x"),
-     *(GOOD.replace(":5:", f":{k}:") for k in ("", "x", "0", "-1", "51", "1.5", "²", "9" * 30, "9" * 5000)), GOOD + ":cat",
-     "disagreement:kernel:penultimate-euclidean:weighted 20:5:lowest overlap", "random_examples", "random_examples:-1",
-     "random_examples:x", "a\x00b:\u2028"],
-)  # fmt: skip
+    [
+        "",
+        ":",
+        "nonsense",
+        "nonsense:kernel",
+        "near_duplicates",
+        "near_duplicates:",
+        "near_duplicates:kernel:other",
+        "near_duplicates:kernel:same:cat",
+        "near_duplicates:kernel:same:3:4",
+        "failure_modes:kernel:3",
+        "failure_modes:kernel:3 ≠ 3",
+        "disagreement",
+        "disagreement:kernel",
+        GOOD.replace("pixels", "x"),
+        GOOD.replace("of 3", "of 4"),
+        GOOD.replace("lowest", "x"),
+        *(
+            GOOD.replace(":5:", f":{k}:")
+            for k in ("", "x", "0", "-1", "51", "1.5", "²", "9" * 30, "9" * 5000)
+        ),
+        GOOD + ":cat",
+        "disagreement:kernel:penultimate-euclidean:weighted 20:5:lowest overlap",
+        "random_examples",
+        "random_examples:-1",
+        "random_examples:x",
+        "a\x00b:\u2028",
+    ],
+)
 def test_list_that_names_none_is_the_split(digits, wrong):
     here = lists.place(digits, "test", 3, wrong)
     assert (here.position, here.title, here.by) == (4, "the test split", "")

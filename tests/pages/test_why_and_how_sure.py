@@ -1,4 +1,4 @@
-"""What pages show of why two examples are similar and how sure that is, run by Streamlit's own test driver."""
+"""The panels on why two examples are similar and how sure that is, run by Streamlit's test driver."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def planted_source(source_folder, cache, monkeypatch):
 
 
 def test_labels_of_runs_overlap_nothing():
-    """Labels are right of their dots or of lines up from there: as boxes, none meets another, a dot or a line."""
+    """Labels stand right of their dots or of lines up from them, and none meets a label, a dot or a line."""
     rng = np.random.default_rng(0)
     for case in range(500):
         x, y = rng.uniform(0, rng.choice([0.1, 0.8], 1), 3), rng.uniform(0, rng.choice([0, 20, 200], 1), 3)

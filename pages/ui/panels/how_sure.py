@@ -9,7 +9,7 @@ import streamlit as st
 from kernel_core.explain import bootstrap
 from kernel_core.explain.bootstrap import NeighborList, NeighborStability
 from kernel_core.results.results import Results
-from kernel_core.spec import Split
+from kernel_core.spec import ADJECTIVES, Split
 from pages.ui import load
 from pages.ui.charts import GREY, ORANGE, TEXT
 from pages.ui.components.gallery import Cell, gallery, tile
@@ -55,7 +55,7 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
         f"Dot: the kernel value. Line: its {bootstrap.LEVEL}% bootstrap interval, from "
         f"{stability.resample_count} resamples of the runs with replacement. Beside it: how often the "
         f"example stays among the {k} nearest, and the {bootstrap.LEVEL}% interval of its rank among "
-        f"{stability.pool_size:,} {database} examples. A resample lacks about a third of the "
+        f"{stability.pool_size:,} {ADJECTIVES[database]} examples. A resample lacks about a third of the "
         "runs, so it is less sure than all runs together."
     )
     st.markdown("**The list from fewer runs**")

@@ -42,7 +42,7 @@ def sentence(results: Results, example: Example) -> str:
     return (
         f"Label: **{escape(results.class_names[label])}**. The ensemble predicts "
         f"**{escape(results.class_names[predicted])}** with mean probability "
-        f"{predictions.confidence[index]:.0%}{conflict}; {votes:,} of {run_count:,} runs agree."
+        f"{predictions.confidence[index]:.0%}{conflict}; {votes:,} of {run_count:,} runs vote for it."
     )
 
 
