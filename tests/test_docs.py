@@ -170,3 +170,9 @@ def test_source_toml_in_the_documents_has_every_key_and_no_other():
 
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_bytes()) <= 9_000
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_lines_of_a_document_fit_a_screen(path):
+    prose = (line for line in path.read_text().splitlines() if not line.startswith(("|", "!")))
+    assert not [line for line in prose if len(line) > 110]

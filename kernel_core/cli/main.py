@@ -124,7 +124,7 @@ def sources() -> None:
         downloaded = ", already downloaded" if listing.local else ""
         for name, files in hub.configurations(listing).items():
             click.echo(f"cifar10-multirun/{name:<30} {len(files)} file(s) of about 500 runs{downloaded}")
-    click.echo("PATH/source.toml           your own images and logits; the README describes the format")
+    click.echo("PATH/source.toml           your own images and logits; docs/sources.md describes the format")
 
 
 @main.command()
