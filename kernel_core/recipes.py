@@ -7,7 +7,7 @@ runs there are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,21 +93,14 @@ CIFAR10 = CnnRecipe(
     warm_up=0.23,
     translation=2,
 )
-CIFAR10_SMALL = CnnRecipe(
+CIFAR10_SMALL = replace(
+    CIFAR10,
     widths=(32, 96, 128),
     whitening=3,
-    filters=12,
     stride=2,
     activation="relu",
     epochs=4,
     batch=512,
-    learning_rate=11.5,
-    bias_learning_rate=64,
-    momentum=0.85,
-    weight_decay=0.0153,
-    label_smoothing=0.2,
-    warm_up=0.23,
-    translation=2,
     orthogonal=0.24,
 )
 DIGITS = MlpRecipe(hidden=(96, 48), epochs=6, batch=64, learning_rate=3e-3, label_smoothing=0.1)

@@ -31,6 +31,7 @@ FAULTS = {
     "html": "answers the listing with an unrelated page, as a hotel's network does",
     "xet 404": "does not know the file in Xet storage",
 }
+CLOSED = "http://127.0.0.1:9"  # the discard service, which nobody runs
 CHUNK = 64 * 1024  # bytes per chunk in Xet storage
 
 

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from kernel_core.explain.traces import Traces
 from kernel_core.records import Ensemble
 
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CLASS_NAMES = ("ant", "bee", "cat", "dog", "elk")
 
 
