@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from safetensors.numpy import save
 
 from kernel_core.errors import DataError
 from kernel_core.files import writing
+
+ALIGNMENT = 64  # bytes; an array that is to be mapped begins at a multiple of these
 
 
 def read_names(path: Path) -> set[str]:
@@ -59,3 +62,36 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], metadata: M
     with writing(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.write(memoryview(data)[8 + size :])
+
+
+def float16_header(name: str, shape: tuple[int, ...], metadata: Mapping[str, str]) -> bytes:
+    """Return the beginning of a file that holds one float16 array, up to where the array begins.
+
+    It is padded to a multiple of `ALIGNMENT`. Metadata of equal length gives a header of equal length.
+    """
+    tensor = {"dtype": "F16", "shape": list(shape), "data_offsets": [0, 2 * math.prod(shape)]}
+    text = json.dumps({"__metadata__": dict(metadata), name: tensor}).encode()
+    text += b" " * (-(len(text) + 8) % ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def map_array(path: Path, name: str) -> tuple[npt.NDArray[Any], dict[str, str]]:
+    """Return one float16 or float32 array of a file as a read-only map, and the file's metadata.
+
+    The array's content is not read, which may be gigabytes: a file that is cut short is noticed, a flipped
+    bit is not. Raises `OSError` if the file cannot be read, `ValueError`, `KeyError` or `TypeError` if it is
+    damaged.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > size:
+            raise ValueError("it is cut short")
+        header = json.loads(file.read(length))
+    tensor = header[name]
+    start, stop = tensor["data_offsets"]
+    if size < 8 + length + stop:
+        raise ValueError("it is cut short")
+    dtype = {"F16": np.float16, "F32": np.float32}[tensor["dtype"]]
+    mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", 8 + length + start, tuple(tensor["shape"]))
+    return mapped, header["__metadata__"]

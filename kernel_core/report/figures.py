@@ -1,4 +1,4 @@
-"""The three figures of the dataset card, drawn for any source: whole-number magnification, labelled, for print."""
+"""The three figures of the dataset card, drawn for any source, labeled, for print."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from kernel_core.findings.pairs import (
     rank_window,
 )
 from kernel_core.results.results import Results
-from kernel_core.spec import ADJECTIVES
+from kernel_core.spec import ADJECTIVES, SIMILARITIES
 
-TILE = 128  # pixels a tile aims at; the magnification is a whole number
-GAP = 12
+TILE = 128  # about the side of a tile in pixels; images are magnified by a whole number
+GAP = 12  # pixels
 TEXT = 26  # pixels, the height of a line of text with its spacing
 DPI = 100
 MISMATCH = "#b3261e"
+MATCH = "#444444"
 
 
 class _Canvas:
-    """A figure measured in pixels from the top left, on which images land pixel by pixel."""
+    """A figure measured in pixels from the top left, with images drawn pixel by pixel."""
 
     def __init__(self, width: int, height: int) -> None:
         self.height = height
@@ -48,8 +49,8 @@ class _Canvas:
         self.figure.text(x / width, baseline, text, va="baseline", fontsize=0.68 * TEXT * 72 / DPI, **style)
 
     def label(self, x: float, y: float, name: str, *, differs: bool) -> None:
-        """A neighbor's label, marked where it is not the query example's."""
-        style = {"color": MISMATCH, "weight": "bold"} if differs else {"color": "#444444"}
+        """Write a neighbor's label, marked if it differs from the query example's."""
+        style = {"color": MISMATCH, "weight": "bold"} if differs else {"color": MATCH}
         self.text(x, y, f"≠ {_short(name)}" if differs else _short(name), **style)
 
     def save(self, path: Path) -> None:
@@ -63,24 +64,24 @@ def _short(name: str) -> str:
 
 
 def _tile(results: Results) -> tuple[int, int, int]:
-    """Magnification, tile width, tile height."""
+    """Return the magnification, and the width and height of a tile in pixels."""
     height, width = results.examples[results.query].images.shape[1:3]
     scale = max(1, TILE // max(height, width))
     return scale, width * scale, height * scale
 
 
 def draw_pairs(results: Results, pairs: pd.DataFrame, path: Path) -> None:
-    """A grid of pairs, query example left and its nearest database example right, with rank, value and labels."""
-    title = f"{results.name}: near-duplicates ranked {pairs['rank'].iloc[0]}–{pairs['rank'].iloc[-1]} "
-    left, right = results.query, ADJECTIVES[results.database]
-    title += f"(left: {left}, right: nearest {right} example; value of the kernel)"
+    """Draw a grid of pairs with rank, value and labels, the query example on the left."""
+    first, last = pairs["rank"].iloc[0], pairs["rank"].iloc[-1]
+    sides = f"left: {results.query}, right: nearest {ADJECTIVES[results.database]} example"
+    title = f"{results.name}: near-duplicates ranked {first}–{last} ({sides}; value of the kernel)"
     draw_pair_grids(results, {title: pairs}, path)
 
 
 def draw_pair_grids(
     results: Results, grids: Mapping[str, pd.DataFrame], path: Path, columns: int = 6
 ) -> None:
-    """Grids of pairs below each other in one figure, each under its title."""
+    """Draw grids of pairs below each other in one figure. grids: by title. columns: pairs per row."""
     _scale, width, height = _tile(results)
     cell_w, cell_h = 2 * width + 3 * GAP, height + 2 * TEXT + 2 * GAP
     heights = [-(-len(pairs) // columns) * cell_h + 3 * TEXT for pairs in grids.values()]
@@ -96,19 +97,22 @@ def draw_pair_grids(
 
 
 def _draw_pair(canvas: _Canvas, results: Results, pair: Any, x: int, y: int) -> None:
-    """One pair, a row of a ranking, its top left corner at (x, y)."""
+    """Draw one pair, a row of a ranking, with its top left corner at (x, y)."""
     scale, width, height = _tile(results)
     canvas.image(x, y, results.examples[results.query].images[pair.query_index], scale)
     canvas.image(x + width + 4, y, results.examples[results.database].images[pair.database_index], scale)
     a, b = (_short(results.class_names[label]) for label in (pair.query_label, pair.database_label))
     differ = pair.query_label != pair.database_label
     canvas.text(x, y + height + 3, f"{pair.rank}   {pair.similarity:.3f}")
-    labels, color = (f"{a} ≠ {b}", MISMATCH) if differ else (a, "#444444")
-    canvas.text(x, y + height + 3 + TEXT, labels, color=color, weight="bold" if differ else "normal")
+    labels, color, weight = (f"{a} ≠ {b}", MISMATCH, "bold") if differ else (a, MATCH, "normal")
+    canvas.text(x, y + height + 3 + TEXT, labels, color=color, weight=weight)
 
 
 def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
-    """A row a label mismatch: the query example, then its nearest database examples in order."""
+    """Draw one row per label mismatch: the query example, then its nearest database examples in order.
+
+    table: of `expand_neighbors`.
+    """
     scale, width, height = _tile(results)
     count = int(table["position"].max())
     cell_w, cell_h = width + GAP, height + 2 * TEXT + GAP
@@ -133,21 +137,21 @@ def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
 
 
 def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None:
-    """Ten random query examples in the first row; below, `depth` rows of neighbors by the kernel and as many by
-    penultimate features (by pixels where there are none by features, by none where there are none by either)."""
+    """Draw ten random query examples in a row, and below them their neighbors.
+
+    depth: rows of neighbors by the kernel, and as many by penultimate features; by pixels if there are no
+    features.
+    """
     scale, width, height = _tile(results)
     query, database = ADJECTIVES[results.query], ADJECTIVES[results.database]
     queries = random_queries(len(results.labels[0]), seed)
     others = [s for s in ("penultimate", "pixels") if s in results.neighbors]
     lines: list[tuple[str, str | None, int]] = [(f"{query} example", None, 0)]
-    lines += [(f"{s} {n + 1}", s, n) for s in ("kernel", *others[:1]) for n in range(depth)]
+    lines += [(f"{SIMILARITIES[s]} {n + 1}", s, n) for s in ("kernel", *others[:1]) for n in range(depth)]
     left, cell_w, cell_h = 210, width + GAP, height + TEXT + GAP
     canvas = _Canvas(left + len(queries) * cell_w + GAP, len(lines) * cell_h + 3 * TEXT)
-    canvas.text(
-        GAP,
-        GAP,
-        f"{results.name}: random {query} examples (seed {seed}) and their nearest {database} examples",
-    )
+    title = f"{results.name}: random {query} examples (seed {seed}) and their nearest {database} examples"
+    canvas.text(GAP, GAP, title)
     for row, (title, similarity, n) in enumerate(lines):
         y = 2 * TEXT + GAP + row * cell_h
         canvas.text(GAP, y + height / 2 - TEXT / 2, title)
@@ -164,10 +168,10 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
 
 
 def draw_all(results: Results, out: Path, *, seed: int = 0) -> list[Path]:
-    """Write the three figures into `out` (made if need be) and return their paths.
+    """Write the three figures to the folder `out`, created if needed, and return their paths.
 
-    failure_mode.png is left out where no query example's nearest database example has another label.
-    Raises `RequestError` if the folder cannot be written.
+    There is no failure_mode.png if every query example has the label of its nearest database example. Raises
+    `RequestError` if the folder cannot be written.
     """
     kernel = results.neighbors_by("kernel")
     pairs = nearest_pairs(kernel, *results.labels)
@@ -184,6 +188,6 @@ def draw_all(results: Results, out: Path, *, seed: int = 0) -> list[Path]:
             draw_failures(results, table, paths[2])
     except OSError as error:
         raise RequestError(
-            f"Cannot write figures to {out} ({error.strerror or error}); name another --out."
+            f"Cannot write figures to {out} ({error.strerror or error}). Choose another --out."
         ) from None
     return paths

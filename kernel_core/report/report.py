@@ -1,9 +1,9 @@
-"""The claims about the kernel, put to the test on a source: accuracy by number of runs, and what the pairs look like."""
+"""The claims about the kernel tested on a source: accuracy by number of runs, and how nearest pairs look."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -18,24 +18,31 @@ from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import ADJECTIVES, SIMILARITIES, Split, run_count_steps
 
 FIGURE_PAIRS = 24
-Opens = Callable[[SourceRequest], Results]
+BY_RUNS = ("runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20")  # accuracies by number of runs
+OpenResults = Callable[[SourceRequest], Results]
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What was found of a source; accuracies and shares are fractions of the test examples.
+    """What was found for a source. Accuracies and shares are fractions of the test examples.
 
-    by_runs: a row a number of runs, columns runs, single, ensemble, kernel_knn3, kernel_weighted20, raw_kernel_knn3
-    (logits without log_softmax), agreement (the share of test examples whose nearest by these runs is the one
-    by all). examples: how many each split has. neighbor: what it is, in words. fixed: penultimate_knn3, penultimate_euclidean_knn3 and pixels_knn3, which do not depend on
-    the number of runs; None without features. layer and run: of the features. pairs: as `likeness.quality_table` says.
+    run_count: number of runs of the ensemble.
+    examples: number of examples by split.
+    neighbor: what a neighbor is, in words.
+    by_runs: one row per number of runs. Columns: runs, single, ensemble, kernel_knn3, kernel_weighted20,
+    raw_kernel_knn3 (from logits without log_softmax), agreement (share of test examples whose nearest by
+    these runs is the nearest by all).
+    fixed: accuracies that do not depend on the number of runs: penultimate_knn3, penultimate_euclidean_knn3
+    and pixels_knn3; None without features.
+    layer, run: of the features.
+    pairs: of `pair_quality.quality_table`.
     """
 
     name: str
-    runs: int
+    run_count: int
     examples: dict[Split, int]
     neighbor: str
-    classes: int
+    class_count: int
     by_runs: pd.DataFrame
     fixed: dict[str, float | None]
     layer: str
@@ -43,95 +50,104 @@ class Report:
     pairs: pd.DataFrame
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
-        tables = {"by_runs": self.by_runs, "pairs": self.pairs}
-        rows = {name: table.to_dict("records") for name, table in tables.items()}
-        return {**{key: value for key, value in asdict(self).items() if key not in rows}, **rows}
+        """Return the report as plain JSON values."""
+        return {
+            "name": self.name,
+            "runs": self.run_count,
+            "examples": self.examples,
+            "neighbor": self.neighbor,
+            "classes": self.class_count,
+            "fixed": self.fixed,
+            "layer": self.layer,
+            "run": self.run,
+            "by_runs": self.by_runs.to_dict("records"),
+            "pairs": self.pairs.to_dict("records"),
+        }
 
 
-def run_counts(asked: Sequence[int | None] | None, total: int) -> list[int]:
-    """The numbers of runs reported on, rising, each once; asked: None in it for all, None for 10, 20, 50, 100, … all.
+def run_counts(requested: Sequence[int | None] | None, total: int) -> list[int]:
+    """Return the numbers of runs to report on, rising, each once.
 
-    Raises `RequestError` for fewer than 2 runs or more than the `total` there are.
+    requested: numbers of runs, where None means all; None alone for 10, 20, 50, 100, … and all.
+    Raises `RequestError` for a number below 2 or above the `total` there are.
 
     >>> run_counts(None, 256), run_counts([None, 50, 5], 59)
     ([10, 20, 50, 100, 200, 256], [5, 50, 59])
     """
-    if asked is None:
+    if requested is None:
         return run_count_steps(total)
-    counts = sorted({total if count is None else count for count in asked})
+    counts = sorted({total if count is None else count for count in requested})
     for count in counts:
         if not 2 <= count <= total:
             raise RequestError(
-                f"{count:,} run(s) were asked for, but the kernel takes 2 or more and the ensemble opened has "
-                f"{total:,}: expected numbers from 2 to {total:,}, or all."
+                f"{count:,} run(s) were asked for; the kernel needs 2 or more, and the ensemble has "
+                f"{total:,}. Choose numbers from 2 to {total:,}, or all."
             )
     return counts
 
 
 def make_report(
-    request: SourceRequest, asked: Sequence[int | None] | None, opens: Opens
+    request: SourceRequest, requested: Sequence[int | None] | None, open_results: OpenResults
 ) -> tuple[Report, Results]:
-    """The report on a source, and its results by all runs; opens: how results come about, built or read.
+    """Return the report on a source, and its results by all runs.
 
-    asked: as in `run_counts`. Every result is one that the cache keeps, so that a report that was stopped goes on.
+    requested: as of `run_counts`. open_results: returns the results of a request, built or read. The cache
+    keeps each of them, so a report that was stopped goes on where it was.
     """
-    whole = opens(request)
-    counts = run_counts(asked, len(whole.predictions.single))
+    by_all = open_results(request)
+    total = len(by_all.predictions.single)
+    counts = run_counts(requested, total)
     report = Report(
-        whole.name,
-        runs=len(whole.predictions.single),
-        examples={split: len(found) for split, found in whole.examples.items()},
-        neighbor=whole.spec.database_example,
-        classes=len(whole.class_names),
-        by_runs=pd.DataFrame(_rows(request, counts, whole, opens)),
-        fixed=_fixed(whole),
-        layer=whole.features_layer,
-        run=whole.features_run,
-        pairs=pair_quality.quality_table(whole),
+        by_all.name,
+        run_count=total,
+        examples=by_all.example_counts,
+        neighbor=by_all.spec.database_example,
+        class_count=len(by_all.class_names),
+        by_runs=pd.DataFrame(_rows_by_runs(request, counts, by_all, open_results)),
+        fixed=_fixed_accuracies(by_all),
+        layer=by_all.features_layer,
+        run=by_all.features_run,
+        pairs=pair_quality.quality_table(by_all),
     )
-    return report, whole
+    return report, by_all
 
 
-def _rows(
-    request: SourceRequest, counts: Sequence[int], whole: Results, opens: Opens
+def _rows_by_runs(
+    request: SourceRequest, counts: Sequence[int], by_all: Results, open_results: OpenResults
 ) -> Iterator[dict[str, float | int | None]]:
-    by_all = whole.neighbors_by("kernel").indices[:, 0]
+    nearest_by_all = by_all.neighbors_by("kernel").indices[:, 0]
     for count in counts:
-        runs = None if count == len(whole.predictions.single) else count
-        asked = replace(request, run_count=runs, similarities=("kernel",))
-        found = whole if runs is None else opens(asked)
-        accuracy = accuracies(found)
-        nearest = found.neighbors_by("kernel").indices[:, 0]
+        is_whole = count == len(by_all.predictions.single)
+        by_these = replace(request, run_count=None if is_whole else count, similarities=("kernel",))
+        results = by_all if is_whole else open_results(by_these)
+        accuracy = accuracies(results)
+        nearest = results.neighbors_by("kernel").indices[:, 0]
         yield {
-            **{
-                key: accuracy[key]
-                for key in ("runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20")
-            },
-            "raw_kernel_knn3": accuracies(opens(replace(asked, transform="none")))["kernel_knn3"],
-            "agreement": float((nearest == by_all).mean()),
+            **{name: accuracy[name] for name in BY_RUNS},
+            "raw_kernel_knn3": accuracies(open_results(replace(by_these, transform="none")))["kernel_knn3"],
+            "agreement": float((nearest == nearest_by_all).mean()),
         }
 
 
-def _fixed(whole: Results) -> dict[str, float | None]:
-    """Accuracies of the 3 nearest by what does not depend on the number of runs."""
-    return {
-        f"{name.replace('-', '_')}_knn3": knn_accuracy(whole.neighbors[name], *whole.labels)
-        if name in whole.neighbors
-        else None
-        for name in SIMILARITIES
-        if name != "kernel"
-    }
+def _fixed_accuracies(results: Results) -> dict[str, float | None]:
+    """Return the accuracies of the 3 nearest by similarities that do not depend on the number of runs."""
+    fixed: dict[str, float | None] = {}
+    for name in SIMILARITIES:
+        if name != "kernel":
+            neighbors = results.neighbors.get(name)
+            accuracy = knn_accuracy(neighbors, *results.labels) if neighbors else None
+            fixed[f"{name.replace('-', '_')}_knn3"] = accuracy
+    return fixed
 
 
-def first_pairs(whole: Results) -> dict[str, pd.DataFrame]:
-    """Title → the first pairs by the kernel and by penultimate features, for a figure."""
-    names = [name for name in SIMILARITIES if name in whole.neighbors and name != "pixels"]
+def first_pairs(results: Results) -> dict[str, pd.DataFrame]:
+    """Return, by a figure's title, the first pairs by the kernel and by penultimate features."""
     grids = {}
-    for name in names:
-        pairs = nearest_pairs(whole.neighbors[name], *whole.labels).head(FIGURE_PAIRS)
-        value = "value" if name != "penultimate-euclidean" else "minus the distance"
-        title = f"{whole.name}: the first {len(pairs)} pairs by {SIMILARITIES[name]}"
-        pair = f"left: {ADJECTIVES[whole.query]}, right: nearest {whole.spec.database_example}"
-        grids[f"{title} ({pair}; rank, {value}, labels)"] = pairs
+    for name in SIMILARITIES:
+        if name in results.neighbors and name != "pixels":
+            pairs = nearest_pairs(results.neighbors[name], *results.labels).head(FIGURE_PAIRS)
+            value = "minus the distance" if name == "penultimate-euclidean" else "value"
+            sides = f"left: {ADJECTIVES[results.query]}, right: nearest {results.spec.database_example}"
+            title = f"{results.name}: the first {len(pairs)} pairs by {SIMILARITIES[name]}"
+            grids[f"{title} ({sides}; rank, {value}, labels)"] = pairs
     return grids

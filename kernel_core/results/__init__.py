@@ -1,1 +1,1 @@
-"""The cache: keys, entries, and what has been built of a source."""
+"""The cache: its keys, its entries, and what has been built of a source."""

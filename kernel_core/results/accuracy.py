@@ -13,13 +13,14 @@ ACCURACY_TITLES = {
     "penultimate_knn3": "Features (cosine), 3 nearest",
     "pixels_knn3": "Pixels, 3 nearest",
 }
-"""Each accuracy of `accuracies` → its name shown to people."""
+"""Key in `accuracies` → name shown to people."""
 
 
 def accuracies(results: Results) -> dict[str, float | int | None]:
-    """The accuracies on the query split, as fractions; None where there are no neighbors by that similarity.
+    """Return the accuracies on the query split as fractions, by the keys of `ACCURACY_TITLES`.
 
-    Within one split an example is not its own neighbor: k-NN leaves it out.
+    One more key, runs, is the number of runs. An accuracy is None if these results have no neighbors by its
+    similarity. Within one split, an example is not its own neighbor.
     """
     predictions, labels = results.predictions, results.labels
     accuracy: dict[str, float | int | None] = {
@@ -37,5 +38,8 @@ def accuracies(results: Results) -> dict[str, float | int | None]:
 
 
 def class_accuracies(results: Results) -> dict[int, float]:
-    """Class → the accuracy of the 3 nearest by the kernel of that class alone; empty unless each was asked for."""
+    """Return, by class, the accuracy of the 3 nearest by the kernel of that class alone.
+
+    It is empty unless the kernel of each class was asked for.
+    """
     return {c: knn_accuracy(neighbors, *results.labels) for c, neighbors in results.class_neighbors.items()}

@@ -1,4 +1,4 @@
-"""What a source gives, named by content: the cache keys of everything that is computed of it."""
+"""The cache keys of everything computed from a source: each names its inputs and how it is computed."""
 
 from __future__ import annotations
 
@@ -17,158 +17,182 @@ from kernel_core.sources.hub import expected_sha256
 from kernel_core.sources.source import Source, SourceRequest
 from kernel_core.spec import KernelSpec, Split
 
-PREDICTED = "accuracy, mean, spread, votes, and votes run by run"  # what an entry of predictions holds
+# What an entry of predictions holds. It is part of the key, so entries of older versions are not mistaken for
+# it.
+PREDICTED = "accuracy, mean, spread, votes, and votes run by run"
+Content = dict[str, Any]  # plain JSON values that a key is made from
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The cache keys, by content, of everything that was asked for of a source.
+    """The cache keys of everything that was asked for from a source.
 
-    specs: one a similarity that was asked for. each_class: whether the kernel of each class was asked for too.
-    inputs: similarity → by content, what it is computed from; one for every similarity that the source gives.
-    traces: split → the key of what explains the kernel's values, which results can do without; empty for a variant.
+    run_count: number of the ensemble's first runs that are used; None for all.
+    examples, predictions: keys of the images with labels, and of each split's predictions.
+    specs: the neighbors that were asked for, one spec per similarity.
+    each_class: whether the kernel of each class was asked for too.
+    inputs: by similarity, the content that it is computed from; every similarity that the source offers.
+    trained: key of the ensemble, if it is trained here.
+    traces: by split, the key of the traces, without which results open too; empty for a variant.
+    unproved: whether rows that half precision left in doubt are kept as they are.
     """
 
     source: Source
-    run_count: int | None  # the first so many, None for all
+    run_count: int | None
     examples: str
     predictions: Mapping[Split, str]
     specs: tuple[KernelSpec, ...]
     each_class: bool
-    inputs: Mapping[str, Mapping[str, Any]]
-    trained: str | None  # the key of the ensemble, if it is trained here
+    inputs: Mapping[str, Content]
+    trained: str | None
     traces: Mapping[Split, str]
-    unproved: bool = False  # whether rows that half precision left in doubt are kept as they are
+    unproved: bool = False
 
     def key(self, spec: KernelSpec) -> str:
-        """The key of the neighbors that a spec describes, of this source."""
+        """Return the key of the neighbors that a spec describes."""
         content = {"kind": "neighbors", "spec": spec.content(), "input": self.inputs[spec.similarity]}
         return key_of({**content, "unproved": True} if self.unproved else content)
 
-    def all_specs(self, classes: int) -> tuple[KernelSpec, ...]:
-        """`specs`, then where each class was asked for, the kernel's of class 0, 1 … alone; classes: how many.
+    def all_specs(self, class_count: int) -> tuple[KernelSpec, ...]:
+        """Return `specs`, followed by the kernel of each class alone if that was asked for.
 
-        Raises `RequestError` for a class that there is none of.
+        Raises `RequestError` if a spec has a class that the source lacks.
         """
         for spec in self.specs:
-            if spec.classes is not None and spec.classes[-1] >= classes:
+            if spec.classes is not None and spec.classes[-1] >= class_count:
                 raise RequestError(
-                    f"Class {spec.classes[-1]} was asked for, but {self.source.name} has {classes} classes; "
-                    f"expected classes from 0 to {classes - 1}."
+                    f"Class {spec.classes[-1]} was asked for, but {self.source.name} has {class_count} "
+                    f"classes. Choose classes from 0 to {class_count - 1}."
                 )
         if not self.each_class:
             return self.specs
         (kernel,) = (spec for spec in self.specs if spec.similarity == "kernel")
-        return (*self.specs, *(replace(kernel, classes=(c,)) for c in range(classes)))
+        return (*self.specs, *(replace(kernel, classes=(c,)) for c in range(class_count)))
 
     @property
     def map(self) -> str:
-        """The key of the map of all examples by the kernel of these runs and all classes."""
-        order = [split for split in SPLIT_ORDER if split in self.source.images.splits]
-        specs = [KernelSpec("kernel", q, d, run_count=self.run_count) for q in order for d in order]
+        """Key of the map of all examples, by the kernel from these runs and all classes."""
+        splits = [split for split in SPLIT_ORDER if split in self.source.images.splits]
+        specs = [KernelSpec("kernel", q, d, run_count=self.run_count) for q in splits for d in splits]
         return key_of(
             {"kind": "map", "recipe": dict(RECIPE), "neighbors": [self.key(spec) for spec in specs]}
         )
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """Every similarity that the source gives."""
+        """Every similarity that the source offers."""
         return tuple(self.inputs)
 
     @property
     def entries(self) -> list[tuple[str, str]]:
-        """Kind and key of every entry that results are read from, but for those of each class."""
+        """Kind and key of every entry that results need, except neighbors by the kernel of each class."""
         neighbors = [("neighbors", key) for key in sorted(map(self.key, self.specs))]
         predictions = [("predictions", key) for key in self.predictions.values()]
         return [("examples", self.examples), *predictions, *neighbors]
 
     @property
     def id(self) -> str:
-        """Equal for equal content."""
+        """Name of the results; the same for the same content."""
         return key_of({"parts": [key for _, key in self.entries], "each_class": self.each_class})
 
 
 def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
-    """The cache keys of what was asked for of a source; hashes its files, or remembers their hashes.
+    """Return the keys of what is asked for from a source.
 
-    Raises `DataError` if a file is missing, unreadable, or not what the Hub promised, `RequestError` if a similarity
-    was asked for that the source does not give.
+    Hashes the source's files, unless the cache remembers their hashes.
+    Raises `DataError` if a file is missing, unreadable, or not what the Hub promised, and `RequestError` if
+    the source does not offer a similarity that is asked for.
     """
-    seen = {name: _hash(store, files) for name, files in images.image_units(source.images).items()}
-    image_part: dict[str, Any] = {"reader": source.images.reader, "files": seen}
-    if source.images.size is not None:
-        image_part["size"] = source.images.size
-    trained = None
-    logits_part: dict[str, Any]
-    features_part: dict[str, Any] = {}
-    if isinstance(source.logits, Training):
-        recipe = {"recipe": source.logits.content(), "images": image_part}
-        trained = key_of({"kind": "trained", **recipe})
-        logits_part, features_part = recipe, recipe
-    else:
-        hashes = [[_relative(path, source.root), _hash(store, [path])] for path in source.logits]
-        logits_part = {"files": hashes}
-        _refuse_twins(hashes)
-        if source.features:
-            name = _relative(source.features, source.root)
-            features_part = {"files": [[name, _hash(store, [source.features])]]}
-    inputs = {"kernel": logits_part}
-    if features_part:
-        inputs |= {"penultimate": features_part, "penultimate-euclidean": features_part}
-    inputs["pixels"] = image_part
-    predicted = {"kind": "predictions", "of": PREDICTED, "images": image_part, "logits": logits_part, "runs": request.run_count}  # fmt: skip
+    splits = source.images.splits
+    image_content = _image_content(source, store)
+    is_trained = isinstance(source.logits, Training)
+    logits, features = _ensemble_content(source, image_content, store)
+    inputs = {"kernel": logits}
+    if features:
+        inputs |= {"penultimate": features, "penultimate-euclidean": features}
+    inputs["pixels"] = image_content
+    predicted = {
+        "kind": "predictions",
+        "of": PREDICTED,
+        "images": image_content,
+        "logits": logits,
+        "runs": request.run_count,
+    }
     return Keys(
         source,
         request.run_count,
-        examples=key_of({"kind": "examples", **image_part}),
-        predictions={split: key_of({**predicted, "split": split}) for split in source.images.splits},
+        examples=key_of({"kind": "examples", **image_content}),
+        predictions={split: key_of({**predicted, "split": split}) for split in splits},
         specs=_specs(source, request, tuple(inputs)),
         each_class=request.classes == "each",
         inputs=inputs,
-        trained=trained,
-        traces=_trace_keys(source.images.splits, request, logits_part),
+        trained=key_of({"kind": "trained", **logits}) if is_trained else None,
+        traces=_trace_keys(splits, request, logits),
         unproved=request.precision == "fast",
     )
 
 
-def _trace_keys(
-    splits: tuple[Split, ...], request: SourceRequest, logits_part: Mapping[str, Any]
-) -> dict[Split, str]:
-    """The keys of the rows kept, the same for every number of runs beyond those kept."""
+def _image_content(source: Source, store: Store) -> Content:
+    hashes = {name: _hash(store, files) for name, files in images.image_units(source.images).items()}
+    content: Content = {"reader": source.images.reader, "files": hashes}
+    if source.images.size is not None:
+        content["size"] = source.images.size
+    return content
+
+
+def _ensemble_content(source: Source, image_content: Content, store: Store) -> tuple[Content, Content]:
+    """Return the content of the logits, and that of the features, which is empty if there are none."""
+    if isinstance(source.logits, Training):
+        content: Content = {"recipe": source.logits.content(), "images": image_content}
+        return content, content
+    hashes = [[_relative(path, source.root), _hash(store, [path])] for path in source.logits]
+    _refuse_duplicates(hashes)
+    features: Content = {}
+    if source.features:
+        name = _relative(source.features, source.root)
+        features = {"files": [[name, _hash(store, [source.features])]]}
+    return {"files": hashes}, features
+
+
+def _trace_keys(splits: tuple[Split, ...], request: SourceRequest, logits: Content) -> dict[Split, str]:
+    """Return the keys of the traces, which are the same for every number of runs beyond those kept."""
     if request.is_variant(splits) or request.similarities is not None:
         return {}
-    first = min(request.run_count or traces.RUN_LIMIT, traces.RUN_LIMIT)
-    content = {"kind": "rows", "input": logits_part, "runs": first, "bytes": traces.BYTE_LIMIT}
+    run_count = min(request.run_count or traces.RUN_LIMIT, traces.RUN_LIMIT)
+    # The words of this content are those that the cache has always known it by.
+    content = {"kind": "rows", "input": logits, "runs": run_count, "bytes": traces.BYTE_LIMIT}
     return {split: key_of({**content, "split": split}) for split in splits}
 
 
 def _specs(source: Source, request: SourceRequest, offered: tuple[str, ...]) -> tuple[KernelSpec, ...]:
-    """One spec a similarity: those asked for; if none was, the kernel, and all others where nothing else was either."""
+    """Return one spec per similarity that is asked for.
+
+    If none is, that is the kernel alone for a variant of it, and otherwise every similarity of the source.
+    """
     splits = source.images.splits
-    asked = request.similarities or (("kernel",) if request.is_variant(splits) else offered)
-    for similarity in asked:
+    requested = request.similarities or (("kernel",) if request.is_variant(splits) else offered)
+    for similarity in requested:
         refuse_unoffered(source.name, similarity, offered)
     kernel = request.kernel(splits)
     if not {kernel.query, kernel.database} <= set(splits):
         raise RequestError(
-            f"Neighbors {kernel.direction} were asked for, but {source.name} has logits of the {splits[0]} split alone, "
-            f"as its [ensemble] says; ask for {splits[0]}→{splits[0]}."
+            f"Neighbors {kernel.direction} were asked for, but {source.name} has logits of the {splits[0]} "
+            f"split alone, as its [ensemble] says. Ask for {splits[0]}→{splits[0]}."
         )
-    others = replace(kernel, run_count=None, transform="log_softmax", classes=None)
+    other = replace(kernel, run_count=None, transform="log_softmax", classes=None)
     return tuple(
-        kernel if similarity == "kernel" else replace(others, similarity=similarity)
+        kernel if similarity == "kernel" else replace(other, similarity=similarity)
         for similarity in offered
-        if similarity in asked
+        if similarity in requested
     )
 
 
 def refuse_unoffered(name: str, similarity: str, offered: tuple[str, ...]) -> None:
-    """Raise `RequestError` if the source of that name does not give a similarity."""
+    """Raise `RequestError` if the source called `name` does not offer a similarity."""
     if similarity not in offered:
         raise RequestError(
-            f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}. Penultimate features come with "
-            "the source: name their file under [features] in its source.toml, or let `kernel-explorer features` make "
-            "them."
+            f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}. To add features, "
+            "name their file under [features] in the source.toml, or run `kernel-explorer features`."
         )
 
 
@@ -177,6 +201,10 @@ def _relative(path: Path, root: Path | None) -> str:
 
 
 def _hash(store: Store, files: list[Path]) -> str:
+    """Return the SHA-256 of files.
+
+    Raises `DataError` if they cannot be read, or are not what the Hub promised.
+    """
     try:
         sha256 = hash_files(store, files)
     except OSError as error:
@@ -188,17 +216,20 @@ def _hash(store: Store, files: list[Path]) -> str:
     if promised and promised != sha256:
         raise DataError(
             f"{files[0]} is damaged: its SHA-256 is {sha256[:12]}…, the Hub promised {promised[:12]}…. "
-            "Delete it and run the command again, which downloads it anew."
+            "Delete it and run the command again to download it anew."
         )
     return sha256
 
 
-def _refuse_twins(hashes: list[list[str]]) -> None:
-    """The same runs twice would make every correlation look surer than it is."""
-    seen: dict[str, str] = {}
+def _refuse_duplicates(hashes: list[list[str]]) -> None:
+    """Raise `DataError` if a file is there twice, as its runs would make every correlation look surer.
+
+    hashes: name and SHA-256 of each file.
+    """
+    names: dict[str, str] = {}
     for name, sha256 in hashes:
-        if sha256 in seen:
+        if sha256 in names:
             raise DataError(
-                f"{name} and {seen[sha256]} are the same file twice; leave one out of [ensemble] files."
+                f"{name} and {names[sha256]} are the same file. Leave one of them out of [ensemble] files."
             )
-        seen[sha256] = name
+        names[sha256] = name

@@ -1,6 +1,6 @@
-"""What has been built of a source, read from the cache: no torch, no network, nothing computed but accuracies.
+"""What has been built of a source, read from the cache: no torch, no network, and nothing is computed.
 
-The web process and every verb that finds all it needs in the cache come this way.
+The web process reads results from here, and so does every verb that finds all it needs in the cache.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from kernel_core.spec import KernelSpec, Split
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What was asked for of a source, all in one direction: from the `query` split to the `database` split.
+    """What was asked for from a source, in one direction: from the `query` split to the `database` split.
 
-    predictions_of: split → what the ensemble says of it. neighbors: similarity's name → its neighbors, "kernel" being
-    the variant asked for. class_neighbors: class → neighbors by the kernel of that class alone, empty unless each class
-    was asked for. offered: every similarity that the source gives, asked for or not. Layer and run of the penultimate features are
-    empty where no neighbors by them were asked for. traces: what explains the kernel's values; empty where it was not
-    kept, by an older version or for want of space, or for a variant of the kernel.
+    predictions_of: by split, the ensemble's predictions.
+    neighbors: by similarity, the neighbors; "kernel" is the variant that was asked for.
+    class_neighbors: by class, the neighbors by the kernel of that class alone; empty unless asked for.
+    offered: every similarity that the source offers, asked for or not.
+    features_layer, features_run: of the penultimate features; empty unless neighbors by them were asked for.
+    traces: by split, what explains the kernel's values; empty for a variant of the kernel, and if they were
+    not kept, by an older version or for lack of space.
     """
 
     id: str
@@ -49,7 +51,7 @@ class Results:
 
     @property
     def spec(self) -> KernelSpec:
-        """The kernel's spec; where it was not asked for, that of the first similarity."""
+        """The kernel's spec; if the kernel was not asked for, that of the first similarity."""
         first = next(iter(self.neighbors.values()))
         return self.neighbors.get("kernel", first).spec
 
@@ -65,91 +67,130 @@ class Results:
 
     @property
     def predictions(self) -> Predictions:
-        """What the ensemble says of the query split."""
+        """The ensemble's predictions for the query split."""
         return self.predictions_of[self.query]
 
     @property
     def example_counts(self) -> dict[Split, int]:
-        """The number of examples in each split of the source."""
+        """Number of examples in each split of the source."""
         return {split: len(examples) for split, examples in self.examples.items()}
 
     @property
     def title(self) -> str:
-        """Name and number of runs, then how the kernel and the direction differ from the default ones."""
+        """The name, the number of runs, and how kernel and direction differ from the defaults."""
         direction = self.spec.direction if self.spec.direction != "test→train" else ""
         words = self.name, f"{len(self.predictions.single)} runs", self.spec.variant, direction
         return ", ".join(word for word in words if word)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes' names; a label is an index into them."""
+        """Names of the classes; a label is an index into them."""
         return self.examples[self.query].class_names
 
     @property
     def labels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Labels of the query split and of the database split, the order in which findings take them."""
+        """Labels of the query split and of the database split, in the order in which findings take them."""
         return self.examples[self.query].labels, self.examples[self.database].labels
 
     def neighbors_by(self, similarity: str) -> Neighbors:
-        """The neighbors by one similarity. Raises `RequestError` if they were not asked for, or cannot be."""
+        """Return the neighbors by one similarity.
+
+        Raises `RequestError` if they were not asked for, or if the source does not offer them.
+        """
         if similarity not in self.neighbors:
             refuse_unoffered(self.name, similarity, self.offered)
             raise RequestError(
-                f"Neighbors by {similarity!r} were not asked for with these results of {self.name}, which hold those "
-                f"by {', '.join(self.neighbors)}; ask for them with --similarity."
+                f"Neighbors by {similarity!r} were not asked for; these results of {self.name} hold those by "
+                f"{', '.join(self.neighbors)}. Ask for them with --similarity."
             )
         return self.neighbors[similarity]
 
 
-def open_results(request: SourceRequest, store: Store | None = None, *, complete: bool = False) -> Results:
-    """What has been built of a source; never computes or downloads.
+# Opening: from a request to what is in the cache.
 
-    Raises `NotBuilt` if anything is missing; if the rows are, which results can do without, only where they are to
-    be `complete`.
+
+def open_results(request: SourceRequest, store: Store | None = None, *, complete: bool = False) -> Results:
+    """Return what has been built of a source; never compute or download.
+
+    Raises `NotBuilt` if anything is missing. Traces, without which results open too, count only if
+    `complete`.
     """
     store = store or Store()
-    keys = plan_keys(open_source(request, offline=True), request, store)
-    found = read_results(keys, store)
-    if complete and keys.traces and not found.traces:
-        raise NotBuilt(f"The rows of {keys.source.name} are not in the cache {store.root}.")
-    return found
+    keys = _keys_offline(request, store)
+    results = read_results(keys, store)
+    if complete and keys.traces and not results.traces:
+        raise _not_built("traces", keys, store)
+    return results
 
 
 def open_kernel_neighbors(request: SourceRequest, store: Store | None = None) -> Neighbors:
-    """The neighbors by the kernel that was asked for, alone: without the images, and whatever else is built of it.
+    """Return the neighbors by the kernel alone, without images and whatever else has been built.
 
     Raises `NotBuilt` if they are not in the cache.
     """
     store = store or Store()
-    keys = plan_keys(open_source(request, offline=True), replace(request, similarities=("kernel",)), store)
-    found, _features = _read_neighbors(keys, keys.specs, store)
-    if not found:
-        raise NotBuilt(
-            f"The neighbors by {request.run_count or 'all'} runs of {keys.source.name} are not in the cache {store.root}."
-        )
-    return found[keys.specs[0]]
+    keys = _keys_offline(replace(request, similarities=("kernel",)), store)
+    by_spec, _features = _read_neighbors(keys, keys.specs, store)
+    if not by_spec:
+        raise _not_built(f"neighbors by {request.run_count or 'all'} runs", keys, store)
+    return by_spec[keys.specs[0]]
 
 
 def open_map(request: SourceRequest, store: Store | None = None) -> Map:
-    """The map of a source's examples by the kernel. Raises `NotBuilt` if there is none; never computes it."""
+    """Return the map of a source's examples by the kernel. Raises `NotBuilt` if it is not in the cache."""
     store = store or Store()
-    return read_map(plan_keys(open_source(request, offline=True), request, store), store)
+    return read_map(_keys_offline(request, store), store)
 
 
-def read_map(keys: Keys, store: Store) -> Map:
-    """The map under its key. Raises `NotBuilt` if it is missing or damaged."""
-    entry = store.read("map", keys.map)
-    if entry is None:
-        raise NotBuilt(f"There is no map of {keys.source.name} in the cache {store.root} yet.")
-    arrays, meta = entry
-    return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
+def read_vectors(
+    request: SourceRequest, results: Results, similarity: str, store: Store | None = None
+) -> dict[Split, npt.NDArray[Any]]:
+    """Return what a similarity compares, by split: features (N, D), images (N, H, W, 3), or traces (N, C, M).
+
+    It is for neighbors that no build keeps (`kernel_core.explain.on_demand`). Raises `NotBuilt` if the cache
+    lacks it, and `DataError` if the file of features cannot be read.
+    """
+    if similarity == "pixels":
+        return {split: examples.images for split, examples in results.examples.items()}
+    store = store or Store()
+    keys = _keys_offline(request, store)
+    refuse_unoffered(results.name, similarity, keys.offered)
+    if similarity == "kernel":
+        if not results.traces:
+            raise _not_built("traces", keys, store)
+        return {split: traces.values for split, traces in results.traces.items()}
+    if keys.trained is not None:
+        entry = store.read("trained", keys.trained)
+        if entry is None:
+            raise _not_built("features", keys, store)
+        return {split: entry[0][f"{split}_features"] for split in results.examples}
+    assert keys.source.features is not None
+    try:
+        arrays = load_file(keys.source.features)
+        return {split: arrays[split] for split in results.examples}
+    except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{keys.source.features} cannot be read without torch ({error}); expected the tensors "
+            f"{' and '.join(results.examples)} in float16 or float32. Save it again with those."
+        ) from None
+
+
+def _keys_offline(request: SourceRequest, store: Store) -> Keys:
+    return plan_keys(open_source(request, offline=True), request, store)
+
+
+def _not_built(what: str, keys: Keys, store: Store) -> NotBuilt:
+    return NotBuilt(f"The {what} of {keys.source.name} are not in the cache {store.root}.")
+
+
+# Reading: from keys to records.
 
 
 def read_results(keys: Keys, store: Store) -> Results:
-    """The results under these keys. Raises `NotBuilt` if one is missing or damaged."""
-    missing = NotBuilt(f"The results of {keys.source.name} are not in the cache {store.root}.")
+    """Return the results under these keys. Raises `NotBuilt` if any is missing or damaged."""
+    missing = _not_built("results", keys, store)
     if not all(store.has(kind, key) for kind, key in keys.entries):
-        raise missing  # found out before the images, the largest entry, are read
+        raise missing  # noticed before the images are read, the largest entry
     examples = read_examples(keys, store)
     predictions = {split: store.read("predictions", key) for split, key in keys.predictions.items()}
     if examples is None or None in predictions.values():
@@ -157,16 +198,16 @@ def read_results(keys: Keys, store: Store) -> Results:
     specs = keys.all_specs(len(next(iter(examples.values())).class_names))
     if not all(store.has("neighbors", keys.key(spec)) for spec in specs):
         raise missing
-    found, features = _read_neighbors(keys, specs, store)
-    if len(found) < len(specs):
+    by_spec, features = _read_neighbors(keys, specs, store)
+    if len(by_spec) < len(specs):
         raise missing
     return Results(
         keys.id,
         keys.source.name,
         examples,
         {split: Predictions(**entry[0]) for split, entry in predictions.items() if entry},
-        neighbors={spec.similarity: found[spec] for spec in keys.specs},
-        class_neighbors={(spec.classes or ())[0]: found[spec] for spec in specs[len(keys.specs) :]},
+        neighbors={spec.similarity: by_spec[spec] for spec in keys.specs},
+        class_neighbors={(spec.classes or ())[0]: by_spec[spec] for spec in specs[len(keys.specs) :]},
         offered=keys.offered,
         features_layer=features.get("layer", ""),
         features_run=features.get("run", ""),
@@ -174,35 +215,8 @@ def read_results(keys: Keys, store: Store) -> Results:
     )
 
 
-def _read_neighbors(
-    keys: Keys, specs: Iterable[KernelSpec], store: Store
-) -> tuple[dict[KernelSpec, Neighbors], dict[str, str]]:
-    """The neighbors of these specs that are in the cache, whole; and layer and run of the features."""
-    found: dict[KernelSpec, Neighbors] = {}
-    features: dict[str, str] = {}
-    for spec in specs:
-        entry = store.read("neighbors", keys.key(spec))
-        if entry is not None:
-            arrays, meta = entry
-            found[spec] = Neighbors(
-                KernelSpec.from_json(meta["spec"]), arrays["indices"], arrays["values"], **meta["how"]
-            )
-            features |= {name: meta[name] for name in ("layer", "run") if name in meta}
-    return found, features
-
-
-def _map_traces(keys: Keys, store: Store) -> dict[Split, Traces]:
-    """The rows of every split, mapped; empty unless all are there."""
-    found: dict[Split, Traces] = {}
-    for split, key in keys.traces.items():
-        mapped = store.map("rows", key, "rows")
-        if mapped is not None:
-            found[split] = Traces(split, mapped)
-    return found if len(found) == len(keys.traces) else {}
-
-
 def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:
-    """The images and labels of every split, or None if they are not in the cache."""
+    """Return the images and labels of every split, or None if they are not in the cache."""
     entry = store.read("examples", keys.examples)
     if entry is None:
         return None
@@ -212,34 +226,36 @@ def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:
     return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in splits}
 
 
-def read_vectors(
-    request: SourceRequest, results: Results, similarity: str, store: Store | None = None
-) -> dict[Split, npt.NDArray[Any]]:
-    """What a similarity compares, of every split: features (N, D), images (N, H, W, 3), or rows (N, C, M).
+def read_map(keys: Keys, store: Store) -> Map:
+    """Return the map under its key. Raises `NotBuilt` if it is missing or damaged."""
+    entry = store.read("map", keys.map)
+    if entry is None:
+        raise NotBuilt(f"There is no map of {keys.source.name} in the cache {store.root} yet.")
+    arrays, meta = entry
+    return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
 
-    For neighbors that no build keeps (kernel_core/explain/on_demand.py). Raises `NotBuilt` if the cache lacks them, `DataError`
-    if the file of the features cannot be read.
-    """
-    if similarity == "pixels":
-        return {split: examples.images for split, examples in results.examples.items()}
-    store = store or Store()
-    keys = plan_keys(open_source(request, offline=True), request, store)
-    refuse_unoffered(results.name, similarity, keys.offered)
-    if similarity == "kernel":
-        if not results.traces:
-            raise NotBuilt(f"The rows of {results.name} are not in the cache {store.root}.")
-        return {split: rows.values for split, rows in results.traces.items()}
-    if keys.trained is not None:
-        entry = store.read("trained", keys.trained)
-        if entry is None:
-            raise NotBuilt(f"The features of {results.name} are not in the cache {store.root}.")
-        return {split: entry[0][f"{split}_features"] for split in results.examples}
-    assert keys.source.features is not None
-    try:
-        arrays = load_file(keys.source.features)
-        return {split: arrays[split] for split in results.examples}
-    except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{keys.source.features} cannot be read without torch ({error}); expected the tensors "
-            f"{' and '.join(results.examples)} in float16 or float32, so save it again as such."
-        ) from None
+
+def _read_neighbors(
+    keys: Keys, specs: Iterable[KernelSpec], store: Store
+) -> tuple[dict[KernelSpec, Neighbors], dict[str, str]]:
+    """Return the neighbors that are in the cache, by spec, and the layer and run of the features."""
+    by_spec: dict[KernelSpec, Neighbors] = {}
+    features: dict[str, str] = {}
+    for spec in specs:
+        entry = store.read("neighbors", keys.key(spec))
+        if entry is not None:
+            arrays, meta = entry
+            written = KernelSpec.from_json(meta["spec"])
+            by_spec[spec] = Neighbors(written, arrays["indices"], arrays["values"], **meta["how"])
+            features |= {name: meta[name] for name in ("layer", "run") if name in meta}
+    return by_spec, features
+
+
+def _map_traces(keys: Keys, store: Store) -> dict[Split, Traces]:
+    """Return the traces of every split, memory-mapped; empty unless all are there."""
+    by_split: dict[Split, Traces] = {}
+    for split, key in keys.traces.items():
+        values = store.map("rows", key, "rows")
+        if values is not None:
+            by_split[split] = Traces(split, values)
+    return by_split if len(by_split) == len(keys.traces) else {}

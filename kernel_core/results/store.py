@@ -1,11 +1,12 @@
 """The cache folder: results keyed by content, safe to delete at any time, safe with several writers.
 
-    cache/<kind>/<key>.safetensors    one entry: named arrays; metadata "entry" = JSON of what the entry holds
-    cache/locks/<key>.lock            held while an entry is being built; only saves work, never needed for truth
+    cache/<kind>/<key>.safetensors    one entry: named arrays; its metadata "entry" is JSON that describes it
+    cache/locks/<key>.lock            held while an entry is built; saves work, but nothing depends on it
 
-A key is the SHA-256 of a canonical JSON text that names everything the entry depends on (hashes of files, spec,
-format number). An entry is written to a unique name beside its place, flushed, and renamed over it: a reader sees
-a whole entry or none. Each entry carries the SHA-256 of its arrays and is checked when read.
+A key is the SHA-256 of a canonical JSON text that names everything the entry depends on: hashes of files, the
+spec, the format number. An entry is written to a unique name beside its place, flushed, and renamed to it, so
+a reader sees a whole entry or none. Each entry holds the SHA-256 of its arrays, which is checked when it is
+read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,18 +31,19 @@ from safetensors.numpy import save
 from kernel_core.errors import StoreError
 from kernel_core.files import UNFINISHED, cache_root, replacing, sha256_of
 from kernel_core.progress import Progress, no_progress
+from kernel_core.tensor_files import float16_header, map_array
 
 FORMAT = 2
 SUFFIX = ".safetensors"
-ALIGNED = 64  # bytes; where an array that is to be mapped begins, a multiple of these
 CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Everything here can be computed again.\n"
+DAMAGE = (SafetensorError, OSError, ValueError, KeyError, TypeError)  # what reading a damaged entry raises
 log = logging.getLogger("kernel_core")
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def key_of(content: Mapping[str, Any]) -> str:
-    """The key of an entry that depends on `content` (plain JSON values) and on the format number.
+    """Return the key of an entry that depends on `content`, plain JSON values, and on the format number.
 
     >>> key_of({"a": 1}) == key_of({"a": 1}), key_of({"a": 1}) == key_of({"a": 2})
     (True, False)
@@ -51,67 +52,80 @@ def key_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _digest(arrays: Arrays) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class Entry:
-    """One entry as listed: its kind and key, a few words on what it holds, its size and when it was last used."""
+    """An entry as it is listed.
+
+    about: what it holds, in a few words; empty if it is damaged or of another format. used: when it was last
+    used, in seconds since the epoch.
+    """
 
     kind: str
     key: str
     about: str
     bytes: int
-    used: float  # seconds since the epoch
+    used: float
     path: Path
 
 
 class Store:
-    """The cache folder at `root`; the folder is made when something is first written."""
+    """The cache folder at `root`, created when something is first written."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root if root is not None else cache_root()
 
     def path(self, kind: str, key: str) -> Path:
-        """Where the entry is, or would be."""
+        """Return the place of an entry, whether or not it is there."""
         return self.root / kind / f"{key}{SUFFIX}"
 
-    def read(self, kind: str, key: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
-        """The arrays and the metadata of an entry, or None if there is none.
+    def has(self, kind: str, key: str) -> bool:
+        """Return whether an entry is there, damaged or not."""
+        return self.path(kind, key).exists()
 
-        A damaged entry counts as none: it is removed, with one warning, so that it is built again.
+    def read(self, kind: str, key: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
+        """Return the arrays and the metadata of an entry, or None if there is none.
+
+        A damaged entry is removed with a warning and counts as none, so that it is built again.
         """
         path = self.path(kind, key)
         try:
             with safe_open(path, framework="np") as file:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-                meta = json.loads(file.metadata()["entry"])
-            if meta["sha256"] != _digest(arrays) or meta["key"] != key:
+                entry = json.loads(file.metadata()["entry"])
+            if entry["sha256"] != _digest(arrays) or entry["key"] != key:
                 raise ValueError("its content does not match its checksum")
         except FileNotFoundError:
             return None
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        except DAMAGE as error:
             _discard(path, error)
             return None
-        with contextlib.suppress(OSError):  # a read-only cache can still be read
-            os.utime(path)
-        return arrays, meta["meta"]
+        _mark_used(path)
+        return arrays, entry["meta"]
 
-    def has(self, kind: str, key: str) -> bool:
-        """Whether an entry is there; says nothing of its health."""
-        return self.path(kind, key).exists()
+    def map(self, kind: str, key: str, name: str) -> npt.NDArray[Any] | None:
+        """Return one array of an entry as a read-only map of its file, or None if there is no such entry.
+
+        Unlike `read`, this does not check the array's content. An entry that is cut short is removed with a
+        warning and counts as none.
+        """
+        path = self.path(kind, key)
+        try:
+            mapped, metadata = map_array(path, name)
+            if json.loads(metadata["entry"])["key"] != key:
+                raise ValueError("it is another entry")
+        except FileNotFoundError:
+            return None
+        except DAMAGE as error:
+            _discard(path, error)
+            return None
+        _mark_used(path)
+        return mapped
 
     def write(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any], *, about: str) -> None:
-        """Write an entry whole or not at all. Raises `StoreError` on a full or read-only disk."""
-        entry = {"key": key, "about": about, "format": FORMAT, "sha256": _digest(arrays), "meta": dict(meta)}
+        """Write an entry whole or not at all. Raises `StoreError` if the disk is full or read-only."""
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         with self._writing(kind, key) as file:
-            file.write(save(contiguous, metadata={"entry": json.dumps(entry)}))
+            file.write(save(contiguous, metadata=_metadata(key, about, _digest(arrays), meta)))
 
     def write_blocks(
         self,
@@ -123,14 +137,14 @@ class Store:
         *,
         about: str,
     ) -> None:
-        """The same for one float16 array that comes in blocks along its first axis, of which one is held at a time.
+        """Write an entry of one float16 array from an iterator of blocks, holding one block in memory.
 
-        Together they must have `shape`. Raises what making a block raises, and `StoreError` as `write` does.
+        shape: of the whole array, which the blocks follow along the first axis. Raises what computing a block
+        raises, and `StoreError` as `write` does.
         """
-        entry = {"key": key, "about": about, "format": FORMAT, "sha256": "0" * 64, "meta": {}}
         digest, rows = hashlib.sha256(name.encode()), 0
         with self._writing(kind, key) as file:
-            file.write(_header(name, shape, entry))
+            file.write(float16_header(name, shape, _metadata(key, about, "0" * 64, {})))
             for block in blocks:
                 assert block.dtype == np.float16
                 assert block.shape[1:] == shape[1:]
@@ -139,41 +153,13 @@ class Store:
                 file.write(content)
                 rows += len(block)
             assert rows == shape[0], f"{rows} rows came, {shape[0]} were promised"
-            file.seek(0)  # what the checksum is, is known at the end; the header's length is the same
-            file.write(_header(name, shape, entry | {"sha256": digest.hexdigest()}))
-
-    def map(self, kind: str, key: str, name: str) -> npt.NDArray[Any] | None:
-        """One array of an entry as a read-only map of its file, or None if there is no such entry.
-
-        Unlike `read` it does not look at the content, which may be gigabytes: a file cut short is found out, a
-        flipped bit is not. A damaged entry counts as none and is removed, with one warning.
-        """
-        path = self.path(kind, key)
-        try:
-            with open(path, "rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                if length > path.stat().st_size:
-                    raise ValueError("it is cut short")
-                header = json.loads(file.read(length))
-            tensor, entry = header[name], json.loads(header["__metadata__"]["entry"])
-            start, stop = tensor["data_offsets"]
-            if entry["key"] != key or path.stat().st_size < 8 + length + stop:
-                raise ValueError("it is cut short, or another entry")
-            dtype = {"F16": np.float16, "F32": np.float32}[tensor["dtype"]]
-            shape, offset = tuple(tensor["shape"]), 8 + length + start
-            mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", offset, shape)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            _discard(path, error)
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(path)
-        return mapped
+            # Only now the checksum is known. The header keeps its length, as every checksum has 64 digits.
+            file.seek(0)
+            file.write(float16_header(name, shape, _metadata(key, about, digest.hexdigest(), {})))
 
     @contextlib.contextmanager
     def _writing(self, kind: str, key: str) -> Iterator[IO[bytes]]:
-        """The file of an entry being written; it takes its place at the end, or nothing changes."""
+        """Yield the file of an entry; it takes its place at the end, or nothing changes."""
         path = self.path(kind, key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,8 +170,8 @@ class Store:
                 os.fsync(file.fileno())
         except OSError as error:
             raise StoreError(
-                f"cannot write to the cache {self.root} ({error.strerror or error}); nothing there was changed. "
-                "Free some space, or name a folder that can be written in KERNEL_EXPLORER_CACHE."
+                f"Cannot write to the cache {self.root} ({error.strerror or error}); nothing there was "
+                "changed. Free some space, or set KERNEL_EXPLORER_CACHE to a folder that can be written."
             ) from None
 
     def _tag(self) -> None:
@@ -196,7 +182,7 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, key: str, progress: Progress = no_progress) -> Iterator[None]:
-        """Hold the right to build `key`; waits while another process holds it. The system frees it if we die."""
+        """Hold the right to build `key`, once no other process does. If this one dies, it is released."""
         folder = self.root / "locks"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -209,8 +195,8 @@ class Store:
                     progress("waiting for another build of the same results", 0, 1)
         except (OSError, NotImplementedError) as error:
             raise StoreError(
-                f"cannot lock the cache {self.root} ({error}). Name a folder that can be written in "
-                "KERNEL_EXPLORER_CACHE."
+                f"Cannot lock the cache {self.root} ({error}). "
+                "Set KERNEL_EXPLORER_CACHE to a folder that can be written."
             ) from None
         try:
             yield
@@ -218,28 +204,34 @@ class Store:
             lock.release()
 
     def entries(self) -> list[Entry]:
-        """Every entry, newest use first."""
-        found = []
+        """Return every entry, the last used first."""
+        entries = []
         for path in self.root.glob(f"*/*{SUFFIX}"):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 about = _read_about(path)
-                found.append(Entry(path.parent.name, path.stem, about, status.st_size, status.st_mtime, path))
-        return sorted(found, key=lambda entry: -entry.used)
+                entries.append(
+                    Entry(path.parent.name, path.stem, about, status.st_size, status.st_mtime, path)
+                )
+        return sorted(entries, key=lambda entry: -entry.used)
 
     def prune(self, days: float) -> list[Path]:
-        """Remove what is damaged, of another format, left by a killed build, or unused for `days` days."""
+        """Remove entries that are damaged, of another format, or unused for `days` days; return their paths.
+
+        Files older than an hour that a killed build left unfinished are removed too.
+        """
         now = time.time()
-        doomed = [e.path for e in self.entries() if not e.about or now - e.used > days * 86_400]
-        doomed += [p for p in self._unfinished() if now - p.stat().st_mtime > 3_600]
-        return self._remove(doomed)
+        paths = [
+            entry.path for entry in self.entries() if not entry.about or now - entry.used > days * 86_400
+        ]
+        paths += [path for path in self._unfinished() if now - path.stat().st_mtime > 3_600]
+        return self._remove(paths)
 
     def clear(self) -> list[Path]:
-        """Remove every entry; the folder and anything else in it stay."""
+        """Remove every entry, and return the removed paths; the folder and anything else in it stay."""
         return self._remove([*self.root.glob(f"*/*{SUFFIX}"), *self._unfinished()])
 
     def _unfinished(self) -> Iterator[Path]:
-        """What a killed build may have left."""
         return self.root.glob(f"*/*{SUFFIX}.*{UNFINISHED}")
 
     def _remove(self, paths: list[Path]) -> list[Path]:
@@ -248,18 +240,22 @@ class Store:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
-                f"cannot remove {error.filename} ({error.strerror}); check its permissions."
+                f"Cannot remove {error.filename} ({error.strerror}); check its permissions."
             ) from None
         return paths
 
 
-def _header(name: str, shape: tuple[int, ...], entry: Mapping[str, Any]) -> bytes:
-    """How a safetensors file begins that holds one float16 array, padded so that the array's place is `ALIGNED`."""
-    size = 2 * math.prod(shape)
-    tensor = {"dtype": "F16", "shape": list(shape), "data_offsets": [0, size]}
-    text = json.dumps({"__metadata__": {"entry": json.dumps(entry)}, name: tensor}).encode()
-    text += b" " * (-(len(text) + 8) % ALIGNED)
-    return len(text).to_bytes(8, "little") + text
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
+
+
+def _metadata(key: str, about: str, sha256: str, meta: Mapping[str, Any]) -> dict[str, str]:
+    entry = {"key": key, "about": about, "format": FORMAT, "sha256": sha256, "meta": dict(meta)}
+    return {"entry": json.dumps(entry)}
 
 
 def _discard(path: Path, error: Exception) -> None:
@@ -268,20 +264,26 @@ def _discard(path: Path, error: Exception) -> None:
         path.unlink()
 
 
+def _mark_used(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a read-only cache can still be read
+        os.utime(path)
+
+
 def _read_about(path: Path) -> str:
-    """What an entry says of itself; empty for a damaged entry or one of another format."""
+    """Return the description that an entry holds; empty if it is damaged or of another format."""
     try:
         with safe_open(path, framework="np") as file:
             entry = json.loads(file.metadata()["entry"])
         return str(entry["about"]) if entry["format"] == FORMAT else ""
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+    except DAMAGE:
         return ""
 
 
 def hash_files(store: Store, files: list[Path]) -> str:
-    """The SHA-256 of the files' names and contents, remembered in the cache by path, size and time of change.
+    """Return the SHA-256 of the files' names and contents.
 
-    Raises `OSError` if a file cannot be read.
+    The cache remembers it by the files' paths, sizes and times of change. Raises `OSError` if a file cannot
+    be read.
     """
     state = [[str(path), (status := path.stat()).st_size, status.st_mtime_ns] for path in files]
     key = key_of({"state": state})
@@ -293,6 +295,6 @@ def hash_files(store: Store, files: list[Path]) -> str:
     else:
         listing = "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
         sha256 = hashlib.sha256(listing.encode()).hexdigest()
-    with contextlib.suppress(StoreError):  # a read-only cache only costs the hashing again
+    with contextlib.suppress(StoreError):  # a read-only cache only costs hashing again
         store.write("hashes", key, {}, {"sha256": sha256}, about=f"hash of {files[0]}")
     return sha256

@@ -203,7 +203,7 @@ def test_full_disk_is_one_message_and_leaves_what_was_there(source_folder, cache
     before = {path: path.read_bytes() for path in cache.rglob("*.safetensors")}
     done = forked.run(on_a_full_disk, "build", str(source_folder), "--runs", "5")
     assert done.returncode == 1
-    assert "cannot write to the cache" in done.stderr
+    assert "Cannot write to the cache" in done.stderr
     assert "Traceback" not in done.stderr
     after = {path: path.read_bytes() for path in cache.rglob("*.safetensors")}
     assert before.items() <= after.items()

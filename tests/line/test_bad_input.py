@@ -104,7 +104,7 @@ WRONG = {
     ),
     "a file twice": (
         lambda f: shutil.copytree(f / "runs/a", f / "runs/c"),
-        "runs/c/log.pt and runs/a/log.pt are the same file twice",
+        "runs/c/log.pt and runs/a/log.pt are the same file",
     ),
 }
 

@@ -163,7 +163,7 @@ def test_example_without_another_in_its_split_is_refused():
 
 
 def test_class_that_there_is_none_of_is_refused_before_anything_is_computed(ask):
-    with pytest.raises(RequestError, match=r"planted has 5 classes; expected classes from 0 to 4"):
+    with pytest.raises(RequestError, match=r"planted has 5 classes\. Choose classes from 0 to 4"):
         build(ask(classes=(0, 5)))
     assert {entry.kind for entry in Store().entries()} <= {"hashes", "examples"}
 

@@ -27,7 +27,7 @@ def invoke(*words):
 
 @pytest.fixture(scope="module")
 def built(planted, tmp_path_factory):
-    """The planted source, a cache with it in it, what the command prints of it as JSON, and where it saved it."""
+    """The planted source, a cache that holds it, the JSON that the command prints, and what it wrote."""
     folder = tmp_path_factory.mktemp("report")
     source = write_source(folder / "source", planted)
     with pytest.MonkeyPatch.context() as patch:
@@ -174,15 +174,15 @@ def test_default_numbers_of_runs_reach_all():
     assert run_counts(None, 500) == [10, 20, 50, 100, 200, 500]
     assert run_counts(None, 2_000) == [10, 20, 50, 100, 200, 500, 1_000, 2_000]
     for count in (1, 60):
-        with pytest.raises(RequestError, match="expected numbers from 2 to 59"):
+        with pytest.raises(RequestError, match="Choose numbers from 2 to 59"):
             run_counts([count], 59)
 
 
 @pytest.mark.parametrize("runs", ["ten", "", "5,,9", "-4", "1.5"])
-def test_runs_that_are_no_numbers_are_wrong_usage(runs):
+def test_runs_that_are_not_numbers_are_wrong_usage(runs):
     done = invoke("digits", f"--runs={runs}")
     assert done.exit_code == 2
-    assert "names no numbers of runs" in done.stderr
+    assert "is not a list of numbers of runs" in done.stderr
 
 
 @pytest.mark.parametrize("runs", ["1", "25,all"])
@@ -197,7 +197,7 @@ def test_folder_that_cannot_be_written_is_refused_before_anything_is_computed(so
     monkeypatch.setattr(report_verb, "make_report", lambda *_: pytest.fail("computed"))
     done = invoke(source, "--out", source / "source.toml" / "below")
     assert done.exit_code == 1
-    assert "name another --out" in done.stderr
+    assert "Choose another --out" in done.stderr
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert "takes no files" in invoke(source, "--out", source / "new").stderr
 

@@ -87,7 +87,7 @@ def test_full_disk_leaves_what_was_there(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert "cannot write to the cache" in done.stdout
+    assert "Cannot write to the cache" in done.stdout
     assert "nothing there was changed" in done.stdout
     assert [p.name for p in (tmp_path / "neighbors").iterdir()] == ["k" * 32 + ".safetensors"]
     np.testing.assert_array_equal(
