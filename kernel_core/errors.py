@@ -1,4 +1,4 @@
-"""What can go wrong, by kind. A message says what was found, what was expected, and what to do."""
+"""Kinds of errors. A message says what was found, what was expected, and what to do."""
 
 
 class KernelExplorerError(Exception):
@@ -17,7 +17,7 @@ class DataError(KernelExplorerError):
 
 
 class DownloadError(KernelExplorerError):
-    """A download failed, or a file did not arrive complete."""
+    """A file could not be downloaded completely."""
 
 
 class StoreError(KernelExplorerError):

@@ -53,7 +53,7 @@ class ExampleSet:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """The logits of M runs in one or more files; the runs are those of the first file, then of the second, ….
+    """The logits of M runs in one or more files; the runs are in the order of the files.
 
     names[f]: what to call file f in a message.
     parts[f][split]: floating (m, N, C), usually float16 and memory-mapped: m runs, N examples, C classes.

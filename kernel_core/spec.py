@@ -88,7 +88,7 @@ class KernelSpec:
 
     @property
     def database_example(self) -> str:
-        """What a neighbor is, as in "training example", or within one split "other test example"."""
+        """Noun for a neighbor, as in "training example", or within one split "other test example"."""
         return f"{'other ' if self.excludes_self else ''}{ADJECTIVES[self.database]} example"
 
     @property

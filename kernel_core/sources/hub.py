@@ -42,7 +42,7 @@ class Listing:
 
     @property
     def where(self) -> str:
-        """What to add to an error about a file that is not listed."""
+        """Words that end the statement that a file is not listed."""
         return " among the files already downloaded" if self.local else ""
 
 
@@ -173,7 +173,7 @@ def download(repo: str, file: str, listing: Listing, *, step: str, progress: Pro
     """Download one file of a repository into the client's cache, and return its path.
 
     A file that is already here is only looked up: the client would send the Hub a request even then.
-    Raises `DownloadError` if the file does not arrive complete and undamaged.
+    Raises `DownloadError` if the file arrives incomplete or damaged.
     """
     from huggingface_hub import constants
 
@@ -211,8 +211,8 @@ def _fetch(repo: str, file: str, listing: Listing, bar_class: type[Any]) -> Path
     except _client_errors() as error:
         hint = " Set HF_HUB_DISABLE_XET=1 to avoid Xet storage." if isinstance(error, RuntimeError) else ""
         raise DownloadError(
-            f"{file} of {repo} did not arrive complete ({reason(error)}). Run the command again: complete "
-            f"files are kept. The Hub in use: {constants.ENDPOINT} (HF_ENDPOINT).{hint}"
+            f"{file} of {repo} was not downloaded completely ({reason(error)}). Run the command again: "
+            f"complete files are kept. The Hub in use: {constants.ENDPOINT} (HF_ENDPOINT).{hint}"
         ) from None
     return Path(path)
 

@@ -254,7 +254,7 @@ class Broken:
     advice: tuple = ()
 
 
-INCOMPLETE = "did not arrive complete"
+INCOMPLETE = "was not downloaded completely"
 BROKEN = [
     Broken("cut always", (INCOMPLETE, "peer closed connection")),
     Broken("size", (INCOMPLETE, "should be of size {more} but has size {size}")),
