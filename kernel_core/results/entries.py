@@ -17,7 +17,7 @@ from kernel_core.spec import SPLITS, Split
 
 
 class Entries:
-    """The entries of one source, named by its keys; every method writes one, or raises `StoreError`."""
+    """The cache entries of one source, under its keys. Writing raises `StoreError` if the disk refuses."""
 
     def __init__(self, keys: Keys, store: Store) -> None:
         self.keys, self.store = keys, store
@@ -53,17 +53,17 @@ class Entries:
         self._write("trained", self.keys.trained, arrays, meta, about)
 
     def write_predictions(self, split: Split, predictions: Predictions) -> None:
-        """Write what the ensemble predicts of a split."""
+        """Write the ensemble's predictions for a split."""
         about = f"{split} predictions of {len(predictions.single)} runs"
         self._write("predictions", self.keys.predictions[split], asdict(predictions), {}, about)
 
     def write_moments(self, key: str, arrays: Arrays, run_count: int, split: Split, file_name: str) -> None:
-        """Write mean and spread over the runs of one file."""
+        """Write the mean and spread over the runs of one file of logits, under `key`."""
         about = f"mean and spread of {run_count} runs, {split}, {file_name}"
         self._write("moments", key, arrays, {}, about)
 
     def write_neighbors(self, neighbors: Neighbors, features: Features | None) -> None:
-        """Write neighbors; features: those that they were found by, if they were."""
+        """Write neighbors. features: the features that they were found by; None for other similarities."""
         spec = neighbors.spec
         proof = {"certified": neighbors.certified, "redone": neighbors.redone}
         meta: dict[str, Any] = {
@@ -79,7 +79,7 @@ class Entries:
     def write_traces(
         self, split: Split, shape: tuple[int, int, int], blocks: Iterable[npt.NDArray[np.float16]]
     ) -> None:
-        """Write the traces of a split, of shape (N, C, M), that come in blocks of examples."""
+        """Write the traces of a split from blocks of examples. shape: (N, C, M) of the whole."""
         about = f"{self.keys.source.name}: {split} outputs of {shape[2]} runs"
         self.store.write_blocks("rows", self.keys.traces[split], "rows", shape, blocks, about=about)
 

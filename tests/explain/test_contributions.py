@@ -25,32 +25,32 @@ def test_classes_and_runs_add_up_to_the_value_of_the_cache(built):
     neighbors = built.neighbors_by("kernel")
     for i in range(40):
         for j, value in zip(neighbors.indices[i, :5], neighbors.values[i, :5], strict=True):
-            found = explain(built.traces["test"].standardized(i), built.traces["train"].standardized(int(j)))
-            assert found.value == pytest.approx(value, abs=3e-4)
-            assert found.by_class.sum() == pytest.approx(found.value, abs=1e-12)
-            assert found.by_run.sum() == pytest.approx(found.value, abs=1e-12)
+            pair = explain(built.traces["test"].standardized(i), built.traces["train"].standardized(int(j)))
+            assert pair.value == pytest.approx(value, abs=3e-4)
+            assert pair.by_class.sum() == pytest.approx(pair.value, abs=1e-12)
+            assert pair.by_run.sum() == pytest.approx(pair.value, abs=1e-12)
 
 
 def test_correlations_are_those_of_corrcoef_on_the_raw_logits(built, planted):
     test, train = oracle.log_softmax(planted.test), oracle.log_softmax(planted.train)
     for i, j in [(0, 100), (4, 64), (12, 33)]:
-        found = explain(built.traces["test"].standardized(i), built.traces["train"].standardized(j))
+        pair = explain(built.traces["test"].standardized(i), built.traces["train"].standardized(j))
         expected = [np.corrcoef(test[:, i, c], train[:, j, c])[0, 1] for c in range(5)]
-        np.testing.assert_allclose(found.correlations, np.array(expected, dtype=float), atol=1e-3)
+        np.testing.assert_allclose(pair.correlations, np.array(expected, dtype=float), atol=1e-3)
         M = len(test)
         z = [
             (x - x.mean(0)) / x.std(0, ddof=1) for x in (test[:, i].astype(float), train[:, j].astype(float))
         ]  # (M, C)
-        np.testing.assert_allclose(found.by_run, (z[0] * z[1]).sum(1) / (M * 5), atol=1e-3)
-        np.testing.assert_allclose(found.a, z[0].T, atol=3e-3)
+        np.testing.assert_allclose(pair.by_run, (z[0] * z[1]).sum(1) / (M * 5), atol=1e-3)
+        np.testing.assert_allclose(pair.a, z[0].T, atol=3e-3)
 
 
 def test_constant_class_adds_nothing():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(12, 3, 2))
     logits[:, 1] = [1.0, 2.0]  # example 1 says the same in every run
-    found = kept(logits.astype(np.float16))
-    pair = explain(found.standardized(0), found.standardized(1))
+    trace = kept(logits.astype(np.float16))
+    pair = explain(trace.standardized(0), trace.standardized(1))
     assert pair.value == 0
     assert np.isfinite(pair.a).all()
 
@@ -64,8 +64,8 @@ def test_sure_runs_beside_one_that_is_not_keep_their_order():
     logits[:, 0, 0] = margins
     exact = oracle.log_softmax(logits)[:, 0, 0].astype(float)
     sure = np.arange(40) != 7
-    found = kept(logits).raw(0)[0]
-    assert np.corrcoef(exact[sure], found[sure])[0, 1] > 0.999
+    trace = kept(logits).raw(0)[0]
+    assert np.corrcoef(exact[sure], trace[sure])[0, 1] > 0.999
     centered = ((exact - exact.mean()) / exact.std()).astype(np.float16)
     assert len(set(centered[sure])) <= 3
 
@@ -74,8 +74,8 @@ def test_run_that_matters_most_is_named():
     rng = np.random.default_rng(3)
     logits = rng.normal(size=(30, 2, 4))
     logits[11] += 8 * np.eye(4)[2]  # in run 11, both examples are surer of class 2
-    found = kept(logits.astype(np.float16))
-    pair = explain(found.standardized(0), found.standardized(1))
+    trace = kept(logits.astype(np.float16))
+    pair = explain(trace.standardized(0), trace.standardized(1))
     assert most_influential_runs(pair.by_run)[0] == 11
     assert most_influential_runs(np.array([1.0, -3.0, 3.0, 2.0]), 2).tolist() == [1, 2]
 
@@ -83,9 +83,9 @@ def test_run_that_matters_most_is_named():
 def test_float16_becomes_float32_exactly():
     every = np.arange(65_536, dtype=np.uint16).view(np.float16)
     finite = every[np.isfinite(every)]
-    found = traces.to_float32(finite, np.empty(finite.shape, np.float32))
-    np.testing.assert_array_equal(found, finite.astype(np.float32))
-    assert (np.signbit(found) == np.signbit(finite)).all()
+    converted = traces.to_float32(finite, np.empty(finite.shape, np.float32))
+    np.testing.assert_array_equal(converted, finite.astype(np.float32))
+    assert (np.signbit(converted) == np.signbit(finite)).all()
 
 
 def test_first_runs_alone_are_kept_where_there_are_more(source_folder, cache, planted, monkeypatch):
@@ -104,15 +104,15 @@ def test_few_runs_are_kept_of_a_large_source():
     assert traces.kept_run_count(500, 1_330_000 * 1_000) < 2
 
 
-def test_results_of_an_older_cache_open_without_rows_and_build_adds_them(source_folder, cache, built):
+def test_results_of_an_older_cache_open_without_traces_and_build_adds_them(source_folder, cache, built):
     old = {entry.kind: entry.path for entry in Store().entries()}
     for entry in Store().entries():
         if entry.kind == "rows":
             entry.path.unlink()
     request = SourceRequest(str(source_folder))
-    found = open_results(request)
-    assert found.traces == {}
-    assert found.id == built.id
+    results = open_results(request)
+    assert results.traces == {}
+    assert results.id == built.id
     with pytest.raises(NotBuilt):
         open_results(request, complete=True)
     steps = []
@@ -122,18 +122,18 @@ def test_results_of_an_older_cache_open_without_rows_and_build_adds_them(source_
     assert old["neighbors"].exists()
 
 
-def test_variants_keep_no_rows(source_folder, cache):
+def test_variants_keep_no_traces(source_folder, cache):
     assert build(SourceRequest(str(source_folder), query="train")).traces == {}
     assert not [entry for entry in Store().entries() if entry.kind == "rows"]
 
 
-def test_full_disk_leaves_results_without_rows(source_folder, cache, monkeypatch, caplog):
+def test_full_disk_leaves_results_without_traces(source_folder, cache, monkeypatch, caplog):
     def full(*_args, **_options):
         raise StoreError("cannot write to the cache (No space left on device)")
 
     monkeypatch.setattr(Store, "write_blocks", full)
     with caplog.at_level(logging.WARNING):
-        found = build(SourceRequest(str(source_folder)))
+        results = build(SourceRequest(str(source_folder)))
     assert "No space left" in caplog.text
-    assert found.traces == {}
-    assert len(found.neighbors) == 4
+    assert results.traces == {}
+    assert len(results.neighbors) == 4

@@ -20,10 +20,10 @@ def test_planted_shift_and_mirror_are_found(dx, dy, mirrored):
     a = image()
     moved = np.roll(a, (-dy, -dx), (0, 1))  # moving it by (dx, dy) brings it back
     b = moved[:, ::-1] if mirrored else moved
-    found = align(a, b, 3)
-    assert (found.dx, found.dy, found.mirrored) == (dx, dy, mirrored)
-    assert found.correlation == pytest.approx(1)
-    assert (found.difference, found.equal) == (0, 1)
+    alignment = align(a, b, 3)
+    assert (alignment.dx, alignment.dy, alignment.mirrored) == (dx, dy, mirrored)
+    assert alignment.correlation == pytest.approx(1)
+    assert (alignment.difference, alignment.equal) == (0, 1)
 
 
 def test_alignment_is_the_best_of_a_plain_search():
@@ -41,11 +41,11 @@ def test_alignment_is_the_best_of_a_plain_search():
                     best = value
                     expected = dx, dy, mirrored, np.abs(ours - theirs).mean()
                     equal = (ours == theirs).reshape(-1, 3).all(1).mean()
-    found = align(a, b, reach)
-    assert (found.dx, found.dy, found.mirrored) == expected[:3]
-    assert found.correlation == pytest.approx(best, abs=1e-12)
-    assert found.difference == pytest.approx(expected[3])
-    assert found.equal == pytest.approx(equal)
+    alignment = align(a, b, reach)
+    assert (alignment.dx, alignment.dy, alignment.mirrored) == expected[:3]
+    assert alignment.correlation == pytest.approx(best, abs=1e-12)
+    assert alignment.difference == pytest.approx(expected[3])
+    assert alignment.equal == pytest.approx(equal)
 
 
 def test_constant_images_are_left_where_they_are():
@@ -57,9 +57,9 @@ def test_as_they_are_counts_equal_pixels():
     a = image(4, 4)
     b = a.copy()
     b[0, 0, 1] ^= 8  # one channel of one of 16 pixels
-    found = compare_unaligned(a, b)
-    assert found.equal == pytest.approx(15 / 16)
-    assert found.difference == pytest.approx(8 / 48)
+    alignment = compare_unaligned(a, b)
+    assert alignment.equal == pytest.approx(15 / 16)
+    assert alignment.difference == pytest.approx(8 / 48)
 
 
 def test_overlap_shrinks_by_the_shift():

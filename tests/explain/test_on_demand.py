@@ -51,8 +51,10 @@ def test_neighbors_and_ranks_are_those_of_the_whole_matrix(similarity, block, mo
         np.testing.assert_allclose(whole[i, indices], whole[i, expected], atol=1e-6)
         assert len(set(indices.tolist())) == 12
         for rank in (1, 5, 12):
-            found, value = on_demand.rank_of(query, i, database, int(indices[rank - 1]), excludes_self=False)
-            assert found == rank
+            computed, value = on_demand.rank_of(
+                query, i, database, int(indices[rank - 1]), excludes_self=False
+            )
+            assert computed == rank
             assert value == pytest.approx(values[rank - 1], abs=1e-6)
     twins = [on_demand.rank_of(query, 0, database, other, excludes_self=False)[0] for other in (3, 40)]
     assert twins[1] == twins[0] + 1
