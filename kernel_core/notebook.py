@@ -148,7 +148,9 @@ class Explorer:
         )
 
     def pairs(self, first: int = 1, last: int | None = None, by: str = "kernel") -> pd.DataFrame:
-        """Return each query example's nearest pair, most similar first: ranks first … last, or all from first on.
+        """Return each query example's nearest pair, most similar first: ranks first … last.
+
+        last: None for all ranks from first on.
 
         Columns: rank, query and database (the two examples), similarity, query_label, database_label (class
         numbers), query_class, database_class (their names).
@@ -169,9 +171,9 @@ class Explorer:
         return self._readable(label_mismatches(self.results.neighbors_by(by), *self.results.labels))
 
     def evaluate(self) -> pd.Series[float]:
-        """Return accuracies on the query split, fractions from 0 to 1, by the names of `kernel-explorer evaluate --json`.
+        """Return accuracies on the query split, fractions from 0 to 1; NaN where the source offers none.
 
-        What the source does not offer is NaN.
+        The names are those of `kernel-explorer evaluate --json`.
 
         >>> import kernel_core as ke
         >>> accuracy = ke.open("digits").evaluate()

@@ -79,7 +79,7 @@ def build_map(
     progress: Progress = no_progress,
     store: Store | None = None,
 ) -> map_layout.Map:
-    """Compute what the cache lacks of the map of all examples by the kernel, neighbors included, and return it.
+    """Compute what the cache lacks of the map of all examples by the kernel, and return the map.
 
     Of the request only name, runs, files and precision count. The other parameters and the errors are those
     of `build`; in addition, raises `RequestError` if there are too few examples.
@@ -207,7 +207,7 @@ class _Build:
         return ensemble.first(self.keys.run_count) if self.keys.run_count else ensemble
 
     def _train(self, training: Training) -> tuple[Ensemble, Features]:
-        """Return the ensemble trained here and the features of its run 0, from the cache if they are there."""
+        """Return the ensemble trained here and its run 0's features, from the cache if they are there."""
         if self._trained is None:
             self._trained = self.entries.read_trained()
         if self._trained is None:

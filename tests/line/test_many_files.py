@@ -1,4 +1,4 @@
-"""Ensembles of many files: each is read once, memory does not grow with them, and none may change meanwhile."""
+"""Ensembles of many files: each is read once, memory does not grow with them, none may change meanwhile."""
 
 import os
 import shutil
@@ -96,7 +96,8 @@ def test_runs_taken_slice_by_slice_give_the_same_answer(
 
 def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, cache, reads):
     code = (
-        "import os, signal; from kernel_core import pipeline; from kernel_core.sources.catalog import SourceRequest\n"
+        "import os, signal; from kernel_core import pipeline\n"
+        "from kernel_core.sources.catalog import SourceRequest\n"
         "real, seen = pipeline.read_moments, []\n"
         "def read(*a):\n"
         "    if len(seen) == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -115,7 +116,8 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     """Interrupted during the search: no traceback, no half-written file, and the next build finishes."""
     marker = cache.parent / "searching"
     code = (
-        "import sys, time; from pathlib import Path; from kernel_core.search import topk; from kernel_core.cli.main import main\n"
+        "import sys, time; from pathlib import Path\n"
+        "from kernel_core.search import topk; from kernel_core.cli.main import main\n"
         f"def merge(*_): Path({str(marker)!r}).touch(); time.sleep(10**6)\n"
         "topk.RunningTopK.merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"

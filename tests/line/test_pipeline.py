@@ -109,7 +109,8 @@ def test_second_build_computes_nothing_and_opens_without_torch(source_folder, ca
     build(SourceRequest(str(source_folder)), progress=lambda step, *_: steps.append(step))
     assert set(steps) == {"checking the source's files"}
     code = (
-        "import sys; from kernel_core.results.results import open_results; from kernel_core.sources.catalog import SourceRequest\n"
+        "import sys; from kernel_core.results.results import open_results\n"
+        "from kernel_core.sources.catalog import SourceRequest\n"
         f"open_results(SourceRequest({str(source_folder)!r})); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -172,7 +173,7 @@ def test_two_builds_at_once_agree_and_share_the_work(source_folder, cache):
 
 
 def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_folder, cache):
-    """Killed while it computes the first neighbors: finished entries stay, and the next build makes the rest."""
+    """Killed while it computes the first neighbors: finished entries stay, the next build makes the rest."""
     code = (
         "import os, signal; from kernel_core.search import topk; from kernel_core.pipeline import build\n"
         "from kernel_core.sources.catalog import SourceRequest\n"

@@ -1,4 +1,4 @@
-"""A source whose runs' outputs for the training set were not saved: test examples, compared with one another."""
+"""A source without outputs for the training set: test examples, compared with one another."""
 
 import json
 

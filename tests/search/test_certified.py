@@ -51,7 +51,7 @@ def test_crowded_rows_are_not_certified_but_searched_again_exactly():
 
 @pytest.mark.parametrize("spread", [0.1, 0.15, 0.2, 0.3])
 def test_a_certificate_is_never_wrong(spread):
-    """Between ordinary and crowded data, only some rows are certified: those must be exact without a second search."""
+    """Between ordinary and crowded data, some rows are certified: they are exact without a second search."""
     in_doubt = 0
     for seed in range(3):
         q, d = crowded_rows(60, 200, seed, spread), crowded_rows(800, 200, 100 + seed, spread)

@@ -208,7 +208,7 @@ def test_progress_reaches_the_end_once():
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_search_that_fails_leaves_no_thread(device):
-    """On CUDA a thread reads ahead; it must have ended when the error leaves the search, however long that is held."""
+    """On CUDA a thread reads ahead; it must have ended when the error leaves the search."""
 
     def fail(_step, done, _total):
         if done:

@@ -84,8 +84,8 @@ def test_one_constant_class_among_varying_ones_contributes_zero():
 
 @pytest.mark.parametrize("margin", [10, 20, 30])
 def test_kernel_is_right_for_very_confident_runs(margin):
-    """At a margin of 20 the winner's log-probability is -1e-8, lost in float32; at 40 a plain log-softmax loses it in
-    float64, too."""
+    """At a margin of 20 the winner's log-probability is -1e-8, lost in float32; at 40 a plain log-softmax
+    loses it in float64, too."""
     rng = np.random.default_rng(4)
     test, train = rng.normal(size=(30, 8, 3)), rng.normal(size=(30, 20, 3))
     test[:, :, 0] += margin
