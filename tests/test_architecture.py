@@ -41,6 +41,7 @@ TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline",
 
 CORE = sorted((ROOT / "kernel_core").rglob("*.py"))
 WEB = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
+FRONT_END = [path for path in sorted((ROOT / "pages").rglob("*.*")) if path.suffix in {".js", ".css"}]
 
 
 def room(path):
@@ -151,6 +152,21 @@ def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", FRONT_END, ids=name)
+def test_script_or_style_can_be_read_in_one_sitting(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 300
+    assert not [line for line in lines if len(line) > 110]
+
+
+def test_scripts_use_every_function_and_constant():
+    """The linter sees one file at a time, but a script is several, one after the other."""
+    text = "".join(path.read_text() for path in FRONT_END if path.suffix == ".js")
+    defined = re.findall(r"^(?:function|const) (\w+)", text, re.MULTILINE)
+    assert len(defined) > 80
+    assert not [name for name in defined if len(re.findall(rf"\b{name}\b", text)) == 1]
 
 
 @pytest.mark.parametrize("path", WEB, ids=name)

@@ -15,8 +15,9 @@ FOLDER = Path(__file__).parent
 def component(name: str) -> ComponentRenderer:
     """Return Streamlit's renderer for the component in `name`.html, .css and .js; any of them may be missing.
 
-    `shared.js` is put before its script, `theme.css` before its style. The files are read once, when the
-    component is first drawn. Text with a newline counts as inline, so Streamlit needs no manifest of assets.
+    `theme.css` is put before its style, the prelude before its script (see `script`). The files are read
+    once, when the component is first drawn. Text with a newline counts as inline, so Streamlit needs no
+    manifest of assets.
     """
     return st.components.v2.component(
         f"kernel_explorer_{name}",
@@ -27,8 +28,9 @@ def component(name: str) -> ComponentRenderer:
 
 
 def script(name: str) -> str:
-    """Return a component's whole script: the shared prelude, then its own."""
-    return read("shared.js") + read(f"{name}.js")
+    """Return a component's whole script: the shared prelude, its parts `name`.*.js, then `name`.js itself."""
+    parts = sorted(path.name for path in FOLDER.glob(f"{name}.*.js"))
+    return "".join(map(read, ["shared.js", *parts, f"{name}.js"]))
 
 
 def style(name: str) -> str:

@@ -1,10 +1,11 @@
 // The keys of every page (keys.py); one history entry per action; Back to where a page was scrolled.
 
-// Streamlit makes the browser add a history entry for each single parameter that a run changes. So a step to the
-// next window of ranks added two entries, the first a window that nobody had asked for; and the menu added one of
-// the page being left, without its parameters, where Back then stopped. Here only the first entry after an action
-// of the user is added; the others replace it. A choice in a row of buttons adds none: Streamlit itself puts such a
-// choice into the address without one, and controls.py puts that of a similarity there.
+// Streamlit makes the browser add a history entry for each single parameter that a run changes. So a step
+// to the next window of ranks added two entries, the first a window that nobody had asked for; and the menu
+// added one of the page being left, without its parameters, where Back then stopped. Here only the first
+// entry after an action of the user is added; the others replace it. A choice in a row of buttons adds none:
+// Streamlit itself puts such a choice into the address without one, and controls.py puts that of a
+// similarity there.
 if (!globalThis.__kernelExplorerHistory) {
   const push = history.pushState.bind(history);
   history.pushState = (...entry) => {

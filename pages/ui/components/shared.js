@@ -1,4 +1,4 @@
-// deno-lint-ignore-file no-unused-vars -- what follows stands before each component's own script
+// deno-lint-ignore-file no-unused-vars -- each component's own script, which follows, uses what stands here
 // The prelude of every component's script.
 
 /** Follow an address in this session: one run of the page, one entry in the browser's history. */
@@ -12,7 +12,7 @@ function go(href) {
   dispatchEvent(new PopStateEvent("popstate", { state: {} }));
 }
 
-/** Click handler for anything with links inside: follow a plain click, leave a modified one to the browser. */
+/** Handle clicks on links inside: follow a plain click, leave a modified one to the browser. */
 function follow(event) {
   const link = event.target.closest && event.target.closest("a[href]");
   const modified = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;

@@ -1,0 +1,169 @@
+// deno-lint-ignore-file no-unused-vars -- map.js, which follows, uses what stands here
+// How the map is drawn (map.js): points into the pixels of one canvas, marks onto a second one above it.
+// Each point is a small stamp of pixels blended into an ImageData: 60,000 of them take a few milliseconds, so
+// panning and zooming redraw everything.
+
+const NEIGHBOR_RING = 6; // radius in pixels, as of the rings below
+const HOVER_RING = 9;
+const SELECTED_RING = 11;
+const MANY_CLASSES = 30; // more are neither named on the map nor listed without a field to find one
+
+/** A color as it stands in a canvas's memory: one number, red in the lowest byte. */
+function pixelOf([red, green, blue]) {
+  return (0xff000000 | blue << 16 | green << 8 | red) >>> 0;
+}
+
+/** The pixels of a disc, or of a ring around a hole: their offsets, and how far each is covered, 0 to 256. */
+function stampOf(radius, hole) {
+  const reach = Math.ceil(radius);
+  const stamp = { reach, dx: [], dy: [], cover: [] };
+  const clamp = (share) => Math.min(1, Math.max(0, share));
+  for (let y = -reach; y <= reach; y++) {
+    for (let x = -reach; x <= reach; x++) {
+      const distance = Math.hypot(x, y);
+      const cover = clamp(radius + 0.5 - distance) * (hole ? clamp(distance - hole + 0.5) : 1);
+      if (cover <= 0.06) continue;
+      stamp.dx.push(x);
+      stamp.dy.push(y);
+      stamp.cover.push(Math.round(256 * cover));
+    }
+  }
+  return stamp;
+}
+
+/** Paint all points; where one class is shown alone, the others faintly below it. */
+function paint(map) {
+  const { ratio, view } = map;
+  map.pixels.fill(map.paper);
+  const base = map.count > 20000 ? 1 : map.count > 5000 ? 1.6 : 2.6;
+  const size = Math.min(5.5, base * (view.scale / map.wholeScale) ** 0.4) * ratio;
+  const stamps = {
+    train: stampOf(size),
+    test: stampOf(size + 1.4 * ratio, Math.max(0.9, size + 0.1 * ratio)),
+  };
+  for (const strong of map.only < 0 ? [true] : [false, true]) paintPoints(map, stamps, strong);
+  map.points.getContext("2d").putImageData(map.image, 0, 0);
+}
+
+function paintPoints(map, stamps, strong) {
+  const { ratio, view, pixels } = map;
+  const { width, height } = map.points;
+  const scale = view.scale * ratio;
+  for (let n = 0; n < map.order.length; n++) {
+    const i = map.order[n];
+    const c = map.labels[i];
+    const isTest = i < map.tests;
+    if (map.only >= 0 && (c === map.only) !== strong) continue;
+    if (map.show !== "both" && isTest !== (map.show === "test")) continue;
+    const x = map.x[i] * scale + view.x * ratio | 0;
+    const y = map.y[i] * scale + view.y * ratio | 0;
+    const stamp = isTest ? stamps.test : stamps.train;
+    const { reach } = stamp;
+    if (x < reach || y < reach || x >= width - reach || y >= height - reach) continue;
+    blend(pixels, y * width + x, width, stamp, strong ? map.colors[c] : map.faint, strong ? 0 : 2);
+  }
+}
+
+/** Blend a stamp over pixels, fainter by a power of two (fade). Red and blue are blended in one number. */
+function blend(pixels, center, width, stamp, color, fade) {
+  const redBlue = color & 0xff00ff;
+  const green = color & 0xff00;
+  for (let k = 0; k < stamp.cover.length; k++) {
+    const place = center + stamp.dy[k] * width + stamp.dx[k];
+    const over = stamp.cover[k] >> fade;
+    const under = 256 - over;
+    const below = pixels[place];
+    const mixedRedBlue = (redBlue * over + (below & 0xff00ff) * under) >>> 8 & 0xff00ff;
+    const mixedGreen = (green * over + (below & 0xff00) * under) >>> 8 & 0xff00;
+    pixels[place] = (0xff000000 | mixedRedBlue | mixedGreen) >>> 0;
+  }
+}
+
+/** Draw above the points: names, the example of the address, the hovered point and its neighbors. */
+function drawOverlay(map) {
+  const context = map.overlay.getContext("2d");
+  context.setTransform(map.ratio, 0, 0, map.ratio, 0, 0);
+  context.clearRect(0, 0, map.width, map.height);
+  drawNames(map, context);
+  if (map.selected >= 0) {
+    ring(map, context, map.selected, SELECTED_RING, 5, map.paperColor);
+    ring(map, context, map.selected, SELECTED_RING, 2.5, map.ink);
+  }
+  if (map.usesKeys) drawCross(map, context);
+  if (map.hovered >= 0) drawHovered(map, context);
+}
+
+function ring(map, context, i, radius, lineWidth, color) {
+  context.beginPath();
+  context.arc(screenX(map, i), screenY(map, i), radius, 0, 7);
+  context.lineWidth = lineWidth;
+  context.strokeStyle = color;
+  context.stroke();
+}
+
+function drawNames(map, context) {
+  context.font = "600 13px " + map.font;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 4;
+  context.lineJoin = "round";
+  const all = map.names.length <= MANY_CLASSES ? map.names.keys() : [];
+  for (const c of map.only >= 0 ? [map.only] : all) {
+    const median = medianOf(map, c);
+    if (!median) continue;
+    // The name of one class alone stands above its points, which may be few.
+    const above = map.only < 0 ? 0 : 16;
+    const x = median[0] * map.view.scale + map.view.x;
+    const y = median[1] * map.view.scale + map.view.y - above;
+    context.strokeStyle = map.paperColor;
+    context.strokeText(map.names[c], x, y);
+    context.fillStyle = map.ink;
+    context.fillText(map.names[c], x, y);
+  }
+}
+
+/** The middle of the map, which keys point with. */
+function drawCross(map, context) {
+  const x = map.width / 2;
+  const y = map.height / 2;
+  context.strokeStyle = map.ink;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (const [from, to] of [[-9, -3], [3, 9]]) {
+    context.moveTo(x + from, y);
+    context.lineTo(x + to, y);
+    context.moveTo(x, y + from);
+    context.lineTo(x, y + to);
+  }
+  context.stroke();
+}
+
+function drawHovered(map, context) {
+  const answer = map.answers.get(map.hovered);
+  for (const neighbor of answer ? answer.near : []) {
+    for (const [lineWidth, color] of [[4, map.paperColor], [1.6, map.ink]]) {
+      context.beginPath();
+      context.moveTo(screenX(map, map.hovered), screenY(map, map.hovered));
+      context.lineTo(screenX(map, neighbor), screenY(map, neighbor));
+      context.lineWidth = lineWidth;
+      context.strokeStyle = color;
+      context.stroke();
+    }
+    ring(map, context, neighbor, NEIGHBOR_RING, 4, map.paperColor);
+    ring(map, context, neighbor, NEIGHBOR_RING, 1.6, map.ink);
+  }
+  ring(map, context, map.hovered, HOVER_RING, 4.5, map.paperColor);
+  ring(map, context, map.hovered, HOVER_RING, 2.2, map.ink);
+}
+
+function redraw(map) {
+  if (map.frame) return;
+  map.frame = requestAnimationFrame(() => {
+    map.frame = 0;
+    const start = performance.now();
+    paint(map);
+    drawOverlay(map);
+    placeCard(map);
+    map.points.dataset.ms = (performance.now() - start).toFixed(1);
+  });
+}
