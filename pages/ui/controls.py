@@ -22,38 +22,45 @@ def choose_similarity(
 ) -> str:
     """Show a control that picks one of the source's similarities, by default the first; return its name.
 
-    key: of the control, and of the parameter in the address. among: the identifiers offered where the source
-    has them. without: one that is not offered.
+    key: of the control, and of the parameter in the address. among: the names offered where the source has
+    them. without: a name that is not offered.
     """
     names = [name for name in SIMILARITIES if name in among and name in results.neighbors and name != without]
-    default = names[0]
-
-    def keep() -> None:
-        """Put the choice into the address, where the default is left out."""
-        chosen = st.session_state[key]
-        if chosen == default:
-            st.query_params.pop(key, None)
-        else:
-            st.query_params[key] = chosen
-
-    # Streamlit's own binding would write the names that people see into the address; identifiers stay there.
-    asked = st.query_params.get(key, default)
-    if asked not in names:
-        del st.query_params[key]
-        asked = default
-    if st.session_state.get(key) != asked:
-        st.session_state[key] = asked
+    chosen = _choice_of_address(key, names)
+    if st.session_state.get(key) != chosen:
+        st.session_state[key] = chosen
     st.segmented_control(
         label,
         names,
         format_func=SIMILARITIES.__getitem__,
         required=True,
         key=key,
-        on_change=keep,
+        on_change=_keep_in_address,
+        args=(key, names),
         wrap=True,
         help="  \n".join(f"**{SIMILARITIES[name]}**: {MEANINGS[name]}." for name in names),
     )
-    return asked
+    return chosen
+
+
+# Streamlit's own binding would write the names that people see into the address. These two keep identifiers
+# there and, like the binding, leave out the default, which is the first name.
+def _choice_of_address(key: str, names: list[str]) -> str:
+    """Return the name that a parameter of the address holds; where it is not offered, the default."""
+    chosen = st.query_params.get(key, names[0])
+    if chosen in names:
+        return chosen
+    del st.query_params[key]
+    return names[0]
+
+
+def _keep_in_address(key: str, names: list[str]) -> None:
+    """Put the choice of a control into the parameter of its name."""
+    chosen = st.session_state[key]
+    if chosen == names[0]:
+        st.query_params.pop(key, None)
+    else:
+        st.query_params[key] = chosen
 
 
 def choose_ranks(total: int) -> tuple[int, int]:
