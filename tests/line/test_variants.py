@@ -123,7 +123,7 @@ def test_only_the_similarities_asked_for_are_built(ask):
     assert results.spec.transform == "none"
     assert len(neighbor_entries()) == 2
     with pytest.raises(
-        RequestError, match=r"'penultimate' were not asked for .* hold those by kernel, pixels"
+        RequestError, match=r"'penultimate' were not asked for; .* hold those by kernel, pixels"
     ):
         results.neighbors_by("penultimate")
     alone = build(ask(similarities=("penultimate-euclidean",), query="train"))
