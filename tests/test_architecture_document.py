@@ -49,6 +49,15 @@ def test_rooms_that_load_torch_are_named():
     assert set(inline_code(sentence)) == TORCH
 
 
+def test_what_a_change_touches_is_there():
+    """As in "`READERS` in `kernel_core/sources/images.py`": the file has the name."""
+    touched = re.findall(r"((?:`\w+`(?: and )?)+) in\s+`([\w/]+\.(?:py|js))`", DOCUMENT)
+    assert len(touched) >= 12
+    for names, file in touched:
+        for name in inline_code(names):
+            assert re.search(rf"\b{name}\b", (ROOT / file).read_text()), f"{name} in {file}"
+
+
 def test_readme_has_every_page_of_the_menu():
     titles = [title for group in PAGES.values() for title, _icon in group.values()]
     (rows,) = re.findall(r"\| page \| question \|\n(.*?)\n\n", (ROOT / "README.md").read_text(), re.DOTALL)
