@@ -1,10 +1,10 @@
 """Exact neighbors from half-precision products: candidates, an exact re-rank, and a proof for every row.
 
-With x^ the row x rounded to float16, |<x, y> - <x^, y^>| <= |x - x^| |y| + |x^| |y - y^| (Cauchy-Schwarz). Summing D
-products in float32 adds at most D * 2^-23 |x^| |y^|, whichever way a GPU rounds; long rows are summed in pieces, so
-that D stays small. All norms are measured while rounding. If the exact value of the k-th candidate exceeds the
-product of every other row by more than that bound, no other row belongs among the k: the row is certified. The rest
-are searched again in float32.
+With x^ the row x rounded to float16, |<x, y> - <x^, y^>| <= |x - x^| |y| + |x^| |y - y^| (Cauchy-Schwarz).
+Summing D products in float32 adds at most D * 2^-23 |x^| |y^|, whichever way a GPU rounds; long rows are
+summed in pieces, so that D stays small. All norms are measured while rounding. If the exact value of the k-th
+candidate exceeds the product of every other row by more than that bound, no other row belongs among the k:
+the row is certified. The rest are searched again in float32.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from kernel_core.errors import RequestError
 from kernel_core.machine import CPU, Machine, piece_bytes
 from kernel_core.progress import Progress, no_progress
 from kernel_core.search.products import half, half_scale, summing_error
+from kernel_core.search.row_source import Range, RowSource, ranges, read_ahead
 from kernel_core.search.running_topk import in_order
-from kernel_core.search.topk import Range, RowSource, TopK, TopKSearch, ranges, read_ahead, top_k
+from kernel_core.search.topk import TopK, TopKSearch, top_k
 
 LEAST_BUDGET = 64_000_000  # bytes; a GPU that runs out of memory with less is not tried again
 
@@ -31,8 +32,8 @@ LEAST_BUDGET = 64_000_000  # bytes; a GPU that runs out of memory with less is n
 class CertifiedTopK(TopK):
     """A top-k, and how it was found.
 
-    certified: number of rows proved, None if every product was exact. redone: number of rows searched again in
-    float32. budget: bytes it was found in; fewer than given if a GPU ran out of memory.
+    certified: number of rows proved, None if every product was exact. redone: number of rows searched again
+    in float32. budget: bytes it was found in; fewer than given if a GPU ran out of memory.
     """
 
     certified: int | None = None
@@ -62,10 +63,11 @@ def nearest(
 ) -> CertifiedTopK:
     """Return the k nearest database rows of every query row, as `topk.top_k` does.
 
-    precision: exact (float32 products), certified (see the head of this module), or fast (as certified, but rows
-        without a proof are left as they are).
+    precision: exact (float32 products), certified (see the head of this module), or fast (as certified, but
+        rows without a proof are left as they are).
 
-    If a GPU runs out of memory, half the budget is tried. Raises `RequestError` as `top_k` does, and if that fails.
+    If a GPU runs out of memory, half the budget is tried. Raises `RequestError` as `top_k` does, and if that
+    fails.
     """
     while True:
         try:
@@ -78,7 +80,8 @@ def nearest(
             machine = replace(machine, budget=machine.budget // 2)
             if machine.budget < LEAST_BUDGET:
                 raise RequestError(
-                    f"The GPU ran out of memory even in blocks of {2 * machine.budget / 1e6:,.0f} MB; other programs "
+                    f"The GPU ran out of memory even in blocks of {2 * machine.budget / 1e6:,.0f} MB; "
+                    "other programs "
                     "may hold the rest. Stop them, or use --device cpu."
                 ) from None
             torch.cuda.empty_cache()
@@ -153,8 +156,8 @@ class _CertifiedSearch:
     def _rerank(self, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """Return exact products and the bound of each row.
 
-        candidates: int64 (n, m), database rows. Returns their products (n, m), and a bound (n,) on the error of any
-        rounded product of a row.
+        candidates: int64 (n, m), database rows. Returns their products (n, m), and a bound (n,) on the error
+        of any rounded product of a row.
         """
         device, run_count = self.machine.device, self.query.run_count
         n, m = candidates.shape

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from kernel_core.errors import RequestError
 
-# Most rows per block and per tile; larger ones gain nothing. On a CPU a tile of products (TILE x BLOCK) should stay
-# in the last level of cache.
+# Most rows per block and per tile; larger ones gain nothing. On a CPU a tile of products (TILE x BLOCK)
+# should stay in the last level of cache.
 BLOCK = {"cpu": 4_096, "cuda": 8_192}
 TILE = {"cpu": 1_024, "cuda": 4_096}
 # Bytes that embedding and selecting take beside those counted here: temporaries of pieces and of groups.
 WORKSPACE = {"cpu": 16_000_000, "cuda": 512_000_000}
-# Seconds per number multiplied, number embedded, product added to a sum, and tile; only the ratios matter. The CPU's
-# were measured on two cores with AVX-512. CUDA's come from data sheets; starting a tile's many small steps costs most.
+# Seconds per number multiplied, number embedded, product added to a sum, and tile; only the ratios matter.
+# The CPU's were measured on two cores with AVX-512. CUDA's come from data sheets; starting a tile's many
+# small steps costs most.
 SECONDS = {
     "cpu": {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "step": 2e-4},
     "cuda": {"product": 1e-14, "embed": 1e-11, "add": 1e-12, "step": 5e-4},
@@ -26,7 +27,8 @@ ENOUGH = 1.06  # times the fastest plan's time: slow enough for a plan that take
 class SearchSize:
     """The size of a search.
 
-    n_query, n_database: rows. run_count, width: a row has run_count * width numbers. k: neighbors per query row.
+    n_query, n_database: rows. run_count, width: a row has run_count * width numbers. k: neighbors per query
+    row.
     row_itemsize, operand_itemsize: bytes per number of a row, and of an operand of the product.
     raw_bytes: bytes of stored values per row and run.
     parts: number of equal parts per row, each with a top-k of its own.
@@ -50,11 +52,12 @@ class SearchSize:
 class MemoryPlan:
     """How many rows and runs are worked on at a time, and the bytes that takes.
 
-    chunk_rows: query rows of a chunk, each of which meets the whole database. block_rows: database rows per block.
+    chunk_rows: query rows of a chunk, each of which meets the whole database. block_rows: database rows per
+    block.
     tile_rows: query rows multiplied with a block at once. slice_runs: runs embedded at once.
 
-    If slice_runs is all runs, a chunk is held as operands. If it is fewer, rows are embedded slice by slice, and the
-    products of a whole chunk with a block are held while they are summed.
+    If slice_runs is all runs, a chunk is held as operands. If it is fewer, rows are embedded slice by slice,
+    and the products of a whole chunk with a block are held while they are summed.
     """
 
     chunk_rows: int
@@ -67,13 +70,15 @@ class MemoryPlan:
 def plan_memory(size: SearchSize, budget: int) -> MemoryPlan:
     """Return the smallest of the plans that fit the budget and are about as fast as the fastest of them.
 
-    budget: bytes for rows, tiles and results. Raises `RequestError`, saying how much is needed, if no plan fits.
+    budget: bytes for rows, tiles and results. Raises `RequestError`, saying how much is needed, if no plan
+    fits.
     """
     plans = [(_seconds(size, plan), plan) for plan in _plans(size, budget)]
     if not plans:
         least = min(_bytes(size, 1, 1, 1, slice_runs) for slice_runs in {1, size.run_count})
         raise RequestError(
-            f"The memory budget of {budget / 1e6:,.4g} MB is too small: one query row against one database row takes "
+            f"The memory budget of {budget / 1e6:,.4g} MB is too small: "
+            "one query row against one database row takes "
             f"{least / 1e6:,.0f} MB. Give at least that much."
         )
     enough = ENOUGH * min(seconds for seconds, _ in plans)

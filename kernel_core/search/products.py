@@ -1,4 +1,4 @@
-"""Inner products of blocks of rows: the fastest exact one here, and a half-precision one that proposes candidates.
+"""Inner products of blocks of rows: the fastest exact one here, and one in half precision for candidates.
 
 A product turns rows into operands once, and multiplies the operands many times.
 """
@@ -22,7 +22,8 @@ class Product:
     """One way to multiply blocks of rows.
 
     operand: turns rows (n, D), float32 or float64, into what `multiply` takes.
-    multiply: takes the operands of rows (q, D) and (b, D), returns their inner products (q, b), at least float32.
+    multiply: takes the operands of rows (q, D) and (b, D), returns their inner products (q, b), at least
+    float32.
     itemsize: bytes per number of an operand.
     """
 
@@ -65,7 +66,8 @@ def exact_product(device: torch.device, dim: int, dtype: torch.dtype = torch.flo
 def _fastest_on_cpu(dim: int) -> Product:
     """Return the faster of torch.mm and oneDNN on this processor.
 
-    torch.mm calls MKL, which leaves AVX-512 unused on AMD: there oneDNN is 2.4 times faster. On Intel they are equal.
+    torch.mm calls MKL, which leaves AVX-512 unused on AMD: there oneDNN is 2.4 times faster. On Intel they
+    are equal.
     """
     _keep_freed_memory()
     q, d = torch.ones(512, dim), torch.ones(1_024, dim)
@@ -80,8 +82,8 @@ def _fastest_on_cpu(dim: int) -> Product:
 def _keep_freed_memory() -> None:
     """Let the C library reuse the memory of tiles, which multiplies short rows up to 1.7 times faster.
 
-    glibc maps blocks above a threshold anew each time, with a page fault per 4 KB. It raises that threshold to the
-    size of the largest block freed so far, up to 32 MB. With other C libraries this does nothing.
+    glibc maps blocks above a threshold anew each time, with a page fault per 4 KB. It raises that threshold
+    to the size of the largest block freed so far, up to 32 MB. With other C libraries this does nothing.
     """
     torch.empty(31_000_000, dtype=torch.uint8)
 
@@ -97,7 +99,7 @@ SUMMED_AT_ONCE = 4_096
 
 
 def half_scale(dim: int) -> float:
-    """Return the power of two that brings the numbers of a row of unit length to about 1, well inside float16."""
+    """Return the power of two that brings the numbers of a row of unit length to about 1, inside float16."""
     return 2.0 ** round(math.log2(dim) / 2)
 
 
@@ -112,7 +114,8 @@ def summing_error(dim: int, slice_count: int) -> float:
 def half(dim: int) -> Product:
     """Return the product that rounds operands to float16, and sums and returns products in float32.
 
-    CUDA uses the tensor cores. Elsewhere the same rounding is followed by a float32 product: no faster, for tests.
+    CUDA uses the tensor cores. Elsewhere the same rounding is followed by a float32 product: no faster, for
+    tests.
     """
     scale = half_scale(dim)
     # Partial sums in float16 would break the bound; torch allows them unless told otherwise.

@@ -15,7 +15,8 @@ SORT_ROWS = 64  # rows sorted whole at a time, where values tie for the k-th pla
 class RunningTopK:
     """The k largest values seen so far of each of n rows, and their columns.
 
-    values: (n, k), descending; -inf in a place not yet taken. indices: int64 (n, k), ascending where values tie.
+    values: (n, k), descending; -inf in a place not yet taken. indices: int64 (n, k), ascending where values
+    tie.
     """
 
     def __init__(self, n: int, k: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -26,8 +27,8 @@ class RunningTopK:
     def merge(self, first_row: int, tile: Tensor, first_column: int) -> None:
         """Take in a tile of values (q, b): rows first_row …, columns first_column ….
 
-        Tiles must come in ascending order of their columns, so that what a row holds has smaller indices than what
-        is new.
+        Tiles must come in ascending order of their columns, so that what a row holds has smaller indices than
+        what is new.
         """
         rows = torch.arange(first_row, first_row + len(tile), device=tile.device)
         if torch.isinf(self.values[first_row, -1]):  # all rows of a tile fill up together
@@ -46,11 +47,11 @@ class RunningTopK:
 def _above(tile: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the values of a tile (q, b) that exceed the threshold (q,) of their row.
 
-    Returns the rows that have any (h,), and for each of them columns and values (h, w), in the order of the columns,
-    padded with -inf.
+    Returns the rows that have any (h,), and for each of them columns and values (h, w), in the order of the
+    columns, padded with -inf.
 
-    The maxima of groups of columns are compared first: one pass over the tile, then a look at the few groups that
-    matter. That is 20 times faster than `torch.topk` of the tile on two cores.
+    The maxima of groups of columns are compared first: one pass over the tile, then a look at the few groups
+    that matter. That is 20 times faster than `torch.topk` of the tile on two cores.
     """
     q, b = tile.shape
     if b % GROUP:
@@ -73,10 +74,12 @@ def _above(tile: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def top_k_of_tile(tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return indices and values (q, min(k, b)) of the k largest of each row of a tile (q, b), ties by smaller index.
+    """Return indices and values (q, min(k, b)) of the k largest of each row of a tile (q, b).
 
-    `torch.topk` returns equal values in no order, and any of those that tie for the k-th place. Rows with such a tie,
-    which one more value shows, are sorted whole.
+    Ties go to the smaller index.
+
+    `torch.topk` returns equal values in no order, and any of those that tie for the k-th place. Rows with
+    such a tie, which one more value shows, are sorted whole.
     """
     _q, b = tile.shape
     kept = min(k, b)

@@ -1,18 +1,16 @@
 """Streamed exact top-k: the k largest inner products of every query row with all database rows.
 
-The whole query × database matrix never exists. Query rows are held in memory, in chunks if the budget demands it;
-database rows come in blocks and are embedded on the fly; each tile of products is merged into a running top-k. This
-is the shape of faiss' `knn_ground_truth` (contrib/exhaustive_search.py). Rows too long to be held (thousands of runs)
-are embedded one slice of the runs at a time, and the products of the slices are added up.
+The whole query × database matrix never exists. Query rows are held in memory, in chunks if the budget demands
+it; database rows come in blocks and are embedded on the fly; each tile of products is merged into a running
+top-k. This is the shape of faiss' `knn_ground_truth` (contrib/exhaustive_search.py). Rows too long to be held
+(thousands of runs) are embedded one slice of the runs at a time, and the products of the slices are added up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,33 +22,8 @@ from kernel_core.machine import CPU, Machine
 from kernel_core.progress import Progress, no_progress
 from kernel_core.search.memory_plan import MemoryPlan, SearchSize, plan_memory
 from kernel_core.search.products import Operand, Product, exact_product
+from kernel_core.search.row_source import Range, RowSource, ranges, read_ahead
 from kernel_core.search.running_topk import RunningTopK
-
-Range = tuple[int, int]  # first, last + 1
-
-
-class RowSource(Protocol):
-    """Rows to search, as `kernel_core.similarity` makes them: run_count * width numbers each.
-
-    Any slice of the runs can be embedded alone; the inner product of two rows is the sum over the slices.
-
-    run_count: number of runs in a row. width: numbers per run.
-    raw_bytes: bytes that `read` returns per row and run.
-    dtype: dtype of the rows, float32 or float64.
-    """
-
-    run_count: int
-    width: int
-    raw_bytes: int
-    dtype: torch.dtype
-
-    def __len__(self) -> int: ...
-
-    def read(self, start: int, stop: int, run_slice: slice) -> npt.NDArray[Any]:
-        """Return the stored values of rows start … stop-1. May be called on any thread."""
-
-    def rows(self, raw: Tensor, start: int, run_slice: slice) -> Tensor:
-        """Return the rows (b, width * runs in the slice) made of what `read` returned, on its device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +48,8 @@ def top_k(
 ) -> TopK:
     """Return the k nearest database rows of every query row, exactly.
 
-    exclude_self: query and database are the same rows. Row i is never among its own neighbors, and each pair of rows
-        is multiplied once.
+    exclude_self: query and database are the same rows. Row i is never among its own neighbors, and each pair
+        of rows is multiplied once.
 
     Raises `RequestError` if k exceeds what the database offers, or if the budget is too small.
     """
@@ -106,12 +79,12 @@ def top_k_by_class(
 class TopKSearch:
     """One pass of all query rows over the database.
 
-    exclude_self: query and database are the same rows, and no row is its own neighbor. Only tiles on and above the
-        diagonal are computed; each serves both of its sides.
-    own: int64 (n,), where the query rows are some of the database rows: which one query row i is. It is never among
-        the neighbors of i.
-    parts: number of equal parts per row. With several, the top-k of the whole rows is followed by the top-k of each
-        part, whose products are multiplied by `parts`.
+    exclude_self: query and database are the same rows, and no row is its own neighbor. Only tiles on and
+        above the diagonal are computed; each serves both of its sides.
+    own: int64 (n,), where the query rows are some of the database rows: which one query row i is. It is never
+        among the neighbors of i.
+    parts: number of equal parts per row. With several, the top-k of the whole rows is followed by the top-k
+        of each part, whose products are multiplied by `parts`.
     product: how blocks are multiplied; by default the fastest exact product.
 
     Raises `RequestError` if k exceeds what the database offers, or if the budget is too small.
@@ -193,7 +166,7 @@ class TopKSearch:
         return ranges(self._first_column(start), len(self.database), self.plan.block_rows)
 
     def _search_held(self, start: int, stop: int) -> Iterator[int]:
-        """Search with query rows start … stop-1, embedded once and held; yield the columns that each block adds."""
+        """Search with query rows start … stop-1, embedded once; yield each block's number of columns."""
         (all_runs,) = self._run_slices
         tiles = self._tiles(start, stop)
         held = [operands for _, operands in self._operands(self.query, tiles, all_runs)]
@@ -204,7 +177,7 @@ class TopKSearch:
             yield block[1] - block[0]
 
     def _search_by_slices(self, start: int, stop: int) -> Iterator[int]:
-        """Search with query rows start … stop-1, too long to be held: add up the products of the slices of the runs.
+        """Search with query rows start … stop-1, too long to be held: add up the products of slices of runs.
 
         Yields the columns that each block adds, once per slice.
         """
@@ -242,7 +215,7 @@ class TopKSearch:
         return [self.product.multiply(of_tile, of_block) for of_tile, of_block in pairs]
 
     def _merge(self, tile: Range, block: Range, products: list[Tensor]) -> None:
-        """Merge the products of a tile of query rows with a block of database rows, one per part, into the top-k."""
+        """Merge the products of a tile of query rows with a block of database rows, one per part."""
         if self.parts > 1:
             whole = products[0].clone()
             for part in products[1:]:
@@ -256,48 +229,7 @@ class TopKSearch:
                 best.merge(block[0], values.T.contiguous(), tile[0])
 
 
-def ranges(start: int, stop: int, step: int) -> list[Range]:
-    """Cut start … stop into ranges of length `step`; the last may be shorter.
-
-    >>> ranges(0, 5, 2)
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    return [(first, min(first + step, stop)) for first in range(start, stop, step)]
-
-
 def _mask_own(tile: Tensor, own: Tensor) -> None:
-    """Write -inf where a query row meets itself: in row i of the tile (q, b), at column own[i] if it has that one."""
+    """Write -inf where a query row meets itself: in row i of the tile (q, b), at column own[i] if any."""
     inside = torch.nonzero((own >= 0) & (own < tile.shape[1])).flatten()
     tile[inside, own[inside]] = -torch.inf
-
-
-def read_ahead(
-    source: RowSource, row_ranges: list[Range], run_slice: slice, device: torch.device
-) -> Iterator[tuple[Range, Tensor]]:
-    """Yield each range of rows with its stored values, on the device.
-
-    With CUDA, a thread reads and copies the next range meanwhile. It ends with the iteration, whatever ends that.
-    """
-    if device.type != "cuda":
-        for row_range in row_ranges:
-            yield row_range, torch.from_numpy(source.read(*row_range, run_slice))
-        return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-    def fetch(row_range: Range) -> Tensor:
-        pinned = torch.from_numpy(source.read(*row_range, run_slice)).pin_memory()
-        with torch.cuda.stream(stream):
-            raw = pinned.to(device, non_blocking=True)
-        stream.synchronize()  # this thread waits, the other one computes
-        return raw
-
-    if not row_ranges:
-        return
-    with ThreadPoolExecutor(1) as reader:
-        upcoming = reader.submit(fetch, row_ranges[0])
-        for row_range, following in zip_longest(row_ranges, row_ranges[1:]):
-            raw = upcoming.result()
-            if following is not None:
-                upcoming = reader.submit(fetch, following)
-            raw.record_stream(torch.cuda.current_stream(device))
-            yield row_range, raw

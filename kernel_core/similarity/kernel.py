@@ -6,17 +6,17 @@ For logits L of shape (M, N, C), M runs, N examples, C classes:
     Z = (Z - Z.mean(0)) / Z.std(0)                                  unbiased standard deviation over the runs
     K[i, j] = 1/C * sum_c 1/M * sum_r Zq[r, i, c] * Zd[r, j, c]     query example i, database example j
 
-So K = (M-1)/M * the mean over the classes of the Pearson correlation across the runs, and K[x, x] = (M-1)/M is the
-largest value there is. A class whose output does not vary over the runs contributes 0.
+So K = (M-1)/M * the mean over the classes of the Pearson correlation across the runs, and K[x, x] = (M-1)/M
+is the largest value there is. A class whose output does not vary over the runs contributes 0.
 
-Source: the card of the Hub dataset `kjj0/cifar10-multirun-logits`. The author's script sums over the classes where
-this averages, so its values are C times larger.
+Source: the card of the Hub dataset `kjj0/cifar10-multirun-logits`. The author's script sums over the classes
+where this averages, so its values are C times larger.
 
-Variants: without log_softmax (`transform="none"`), and averaged over some of the classes alone (`classes`); the
-log_softmax is over all classes even then.
+Variants: without log_softmax (`transform="none"`), and averaged over some of the classes alone (`classes`);
+the log_softmax is over all classes even then.
 
-Below, the same, so that K is one matrix product: each example becomes a row of C * M numbers, and K[i, j] is the
-inner product of two rows.
+Below, the same, so that K is one matrix product: each example becomes a row of C * M numbers, and K[i, j] is
+the inner product of two rows.
 
 >>> logits = torch.randn(20, 5, 3, generator=torch.Generator().manual_seed(0))
 >>> Z = logits.log_softmax(-1)
@@ -56,15 +56,16 @@ def kernel_rows(
     if classes is not None:
         Z = Z[:, list(classes)]
     M, C = moments.run_count, Z.shape[1]
-    # From squares that sum to 1 over the runs to the kernel's factors 1/M and 1/C, half of each on either side.
+    # From squares that sum to 1 over the runs to the kernel's factors 1/M and 1/C, half of each on either
+    # side.
     return Z.mul_(((M - 1) / (M * C)) ** 0.5), moments
 
 
 def standardized(logits: Tensor, transform: str, moments: Moments | None = None) -> tuple[Tensor, Moments]:
     """Return deviations from the mean over the runs, divided by their norm, and the moments used.
 
-    Parameters are those of `kernel_rows`. The deviations are float32 (b, C, m). Over all runs, the squares of each
-    class sum to 1, or to 0 if it does not vary.
+    Parameters are those of `kernel_rows`. The deviations are float32 (b, C, m). Over all runs, the squares of
+    each class sum to 1, or to 0 if it does not vary.
     """
     Z = transformed(logits, transform)
     if moments is None:
@@ -93,8 +94,8 @@ def transformed(logits: Tensor, transform: str, at_least: torch.dtype = torch.fl
 def log_softmax(x: Tensor) -> Tensor:
     """Return the log-softmax over dim 1, exact for the winning class too.
 
-    log(sum of exp) loses that class's value when the others vanish beside 1 (at 6e-8 in float32). log1p of the sum
-    of the others keeps it, and with it the variation over runs that the kernel correlates.
+    log(sum of exp) loses that class's value when the others vanish beside 1 (at 6e-8 in float32). log1p of
+    the sum of the others keeps it, and with it the variation over runs that the kernel correlates.
     """
     x = x - x.amax(1, keepdim=True)
     exponentials = x.exp()  # 1 for the winner, and for any that tie with it
@@ -107,8 +108,8 @@ def log_softmax(x: Tensor) -> Tensor:
 def moments_of(logits: Tensor, transform: str) -> Moments:
     """Return mean and spread over the runs of what is standardized; logits: (b, C, m), any float.
 
-    Computed in float32 where that is enough (`moments.DELICATE`), else in float64. A NaN or infinite logit gives a
-    mean that is not finite.
+    Computed in float32 where that is enough (`moments.DELICATE`), else in float64. A NaN or infinite logit
+    gives a mean that is not finite.
     """
     return _refined(center(transformed(logits, transform)), logits, transform)
 

@@ -28,8 +28,8 @@ class KernelRows(SimilarityRows):
 
     transform: log_softmax, or none for the raw logits.
     classes: the classes averaged over, None for all.
-    moments: of the split, over all runs of the ensemble; read from the files when they are needed and not given.
-        Rows of all the runs at once need none.
+    moments: of the split, over all runs of the ensemble; read from the files when they are needed and not
+        given. Rows of all the runs at once need none.
 
     Raises `DataError` if there are fewer than two runs, and where a logit is NaN or infinite.
     """
@@ -45,7 +45,8 @@ class KernelRows(SimilarityRows):
     ) -> None:
         if ensemble.run_count < 2:
             raise DataError(
-                f"The ensemble has {ensemble.run_count} run; the kernel correlates over runs and needs at least 2."
+                f"The ensemble has {ensemble.run_count} run; the kernel correlates over runs and needs "
+                "at least 2."
             )
         self.ensemble, self.split, self.transform, self.classes = ensemble, split, transform, classes
         self.run_count = ensemble.run_count
@@ -101,7 +102,7 @@ class KernelRows(SimilarityRows):
 
 
 def _pieces(raw: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield logits as stored (m, b, C) a few examples at a time: the first one's place, and (p, C, m), contiguous."""
+    """Yield logits as stored (m, b, C) a few examples at a time: first place, and (p, C, m), contiguous."""
     m, b, C = raw.shape  # runs, examples, classes
     size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
     for first in range(0, b, size):

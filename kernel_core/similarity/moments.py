@@ -1,8 +1,8 @@
 """Mean and spread over the runs of each of an example's outputs, by which outputs are standardized.
 
 The runs may be spread over any number of files. The moments of the files are merged (Chan, Golub and LeVeque,
-"Updating formulae and a pairwise algorithm for computing sample variances", 1979), so that the standard deviation is
-that over all runs, and no more than one block of one file needs to be in memory.
+"Updating formulae and a pairwise algorithm for computing sample variances", 1979), so that the standard
+deviation is that over all runs, and no more than one block of one file needs to be in memory.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-# A class is constant if its spread over the runs, relative to its size, is what float64 rounding alone can make.
-# (`kernel.log_softmax` is exact to a relative 1e-15 in every class, so a very sure run's variation is not lost.)
+# A class is constant if its spread over the runs, relative to its size, is what float64 rounding alone can
+# make. (`kernel.log_softmax` is exact to a relative 1e-15 in every class, so a very sure run's variation is
+# not lost.)
 CONSTANT = 1e-12
-# Below this spread, relative to its size, float32's rounding (6e-8) would show in the kernel: then float64 is used.
+# Below this spread, relative to its size, float32's rounding (6e-8) would show in the kernel: then float64 is
+# used.
 DELICATE = 0.01
 
 

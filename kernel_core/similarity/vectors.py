@@ -1,4 +1,4 @@
-"""Similarities of vectors: the cosine, the correlation, and the Euclidean distance, as inner products of rows."""
+"""Similarities of vectors: cosine, correlation, and Euclidean distance, as inner products of rows."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class _VectorRows(SimilarityRows):
 class CosineRows(_VectorRows):
     """Vectors as rows of unit length: their inner product is the cosine. A zero vector stays zero.
 
-    values: (N, D). centered: subtract each vector's own mean first, which makes the cosine the Pearson correlation of
-        two vectors. For pixels, that is a similarity that brightness and contrast do not change.
+    values: (N, D). centered: subtract each vector's own mean first, which makes the cosine the Pearson
+        correlation of two vectors. For pixels, that is a similarity that brightness and contrast do not
+        change.
     """
 
     def __init__(self, values: npt.NDArray[Any], *, centered: bool = False) -> None:
@@ -62,8 +63,8 @@ class CosineRows(_VectorRows):
 class EuclideanRows(_VectorRows):
     """Vectors as rows whose inner product is minus the squared Euclidean distance.
 
-    -|q-d|^2 = 2 q·d - |q|^2 - |d|^2: a query row is (sqrt2 q, -|q|^2, 1), a database row (sqrt2 d, 1, -|d|^2). They
-    are float64, since the terms cancel for near examples.
+    -|q-d|^2 = 2 q·d - |q|^2 - |d|^2: a query row is (sqrt2 q, -|q|^2, 1), a database row (sqrt2 d, 1,
+    -|d|^2). They are float64, since the terms cancel for near examples.
 
     values: (N, D). center: (D,), subtracted on both sides to bring down the norms, and so the cancellation.
     """
@@ -84,5 +85,5 @@ class EuclideanRows(_VectorRows):
 
 
 def minus_distances(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Turn inner products of `EuclideanRows` into minus distances; values that rounding put above 0 become 0."""
+    """Turn inner products of `EuclideanRows` into minus distances; values rounded to above 0 become 0."""
     return -np.sqrt(np.maximum(-values, 0))
