@@ -347,7 +347,7 @@ def test_an_invalid_size_is_named(source_folder, wrong, cache):
     (source_folder / "source.toml").write_text(text)
     done = invoke("build", source_folder)
     assert done.exit_code == 1
-    assert "expected pixels a side from 4 to 512" in done.stderr
+    assert "expected a side of 4 to 512 pixels" in done.stderr
 
 
 def examples(labels, names):
