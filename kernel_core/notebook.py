@@ -32,6 +32,7 @@ from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_win
 from kernel_core.progress import Progress
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.results import Results, open_results, read_vectors
+from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split, example_name, parse_example
 
@@ -59,9 +60,9 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     <digits, 256 runs: 1,297 train and 500 test examples, 10 classes; kernel, penultimate,
     penultimate-euclidean, pixels>
     """
-    request = SourceRequest(str(source), runs, files)
+    request, store = SourceRequest(str(source), runs, files), Store()
     try:
-        return Explorer(request, open_results(request))
+        return Explorer(request, open_results(request, store), store)
     except NotBuilt as missing:
         if not build:
             raise NotBuilt(
@@ -70,8 +71,8 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     from kernel_core import pipeline  # torch takes seconds to load
 
     with _progress_bar() as progress:
-        results = pipeline.build(request, device=device, budget=memory, progress=progress)
-    return Explorer(request, results)
+        results = pipeline.build(request, device=device, budget=memory, progress=progress, store=store)
+    return Explorer(request, results, store)
 
 
 @contextmanager
@@ -98,8 +99,8 @@ class Explorer:
     results: the arrays behind the tables (`kernel_core.results.results.Results`).
     """
 
-    def __init__(self, request: SourceRequest, results: Results) -> None:
-        self.request, self.results = request, results
+    def __init__(self, request: SourceRequest, results: Results, store: Store) -> None:
+        self.request, self.results, self.store = request, results, store
         self._vectors: dict[str, dict[Split, on_demand.Vectors]] = {}
 
     def __repr__(self) -> str:
@@ -236,7 +237,7 @@ class Explorer:
         if k < 1:
             raise RequestError(f"Found k = {k}; expected at least 1 neighbor.")
         if by not in self._vectors:
-            values = read_vectors(self.request, self.results, by)
+            values = read_vectors(self.request, self.results, by, self.store)
             self._vectors[by] = {s: on_demand.prepare_vectors(by, of_split) for s, of_split in values.items()}
         vectors = self._vectors[by]
         return on_demand.nearest(vectors[split], index, vectors[database], k, excludes_self=split == database)

@@ -144,3 +144,9 @@ def test_disagreement_is_one_row_per_query_with_both_votes(explorer):
 def test_pairs_are_the_findings_own(digits):
     expected = nearest_pairs(digits.results.neighbors_by("pixels"), *digits.results.labels)
     assert digits.pairs(31, 40, by="pixels")["similarity"].tolist() == expected["similarity"].tolist()[30:40]
+
+
+def test_what_is_computed_comes_from_the_cache_of_the_results(explorer, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(tmp_path / "another"))
+    assert len(explorer.neighbors("train:3", k=4, by="penultimate")) == 4
+    assert not (tmp_path / "another").exists()
