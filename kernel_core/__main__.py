@@ -1,3 +1,40 @@
-from kernel_core.cli.main import main
+"""Where the command `kernel-explorer` starts, also as `python -m kernel_core`."""
 
-main()
+from __future__ import annotations
+
+import os
+import sys
+
+from kernel_core import crash
+
+
+def main() -> None:
+    """Run the command line; an error that nobody foresaw, or Ctrl-C, ends with one line and no traceback."""
+    _use_utf8_for_names()
+    try:
+        from kernel_core.cli.main import (
+            main as command_line,  # takes a second, and may fail for want of memory
+        )
+
+        command_line(prog_name="kernel-explorer")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 (the last net)
+        sys.exit(f"Error: {crash.last_words(error)}")
+
+
+def _use_utf8_for_names() -> None:
+    """Start over in Python's UTF-8 mode where names of files would be read as ASCII or Latin-1.
+
+    Torch and Arrow take names as UTF-8 whatever the locale says, and would not find the files. What is
+    printed keeps the locale's encoding.
+    """
+    is_utf8 = sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1"
+    if os.name == "posix" and not is_utf8:
+        output = os.environ.get("PYTHONIOENCODING") or str(getattr(sys.stdout, "encoding", "ascii"))
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": output}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+if __name__ == "__main__":
+    main()

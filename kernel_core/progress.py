@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from kernel_core.crash import last_words
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import replacing
 
@@ -58,12 +60,14 @@ class ProgressFile:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if isinstance(error, KernelExplorerError):
-            self._write({"state": "failed", "error": str(error)})
-        elif error is not None:
-            self._write({"state": "failed", "error": f"The build stopped: {type(error).__name__}: {error}"})
-        else:
+        if error is None:
             self._write({"state": "done"})
+        elif isinstance(error, KernelExplorerError):
+            self._write({"state": "failed", "error": str(error)})
+        elif isinstance(error, Exception):
+            self._write({"state": "failed", "error": last_words(error)})
+        else:
+            self._write({"state": "failed", "error": "The build was stopped."})
 
     def __call__(self, step: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -84,6 +88,7 @@ class ProgressFile:
         return f"{tqdm.format_sizeof(done / seconds)}{unit}/s, {left}" if unit else left
 
     def _write(self, content: dict[str, Any]) -> None:
-        with replacing(self.path) as temporary:
+        # A full disk must not end a build that only cannot say how far it is.
+        with contextlib.suppress(OSError), replacing(self.path) as temporary:
             temporary.write_text(json.dumps(content))
         self.written = time.monotonic()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from kernel_core.bench.request import METHOD_NAMES, BenchRequest
 from kernel_core.cli.options import Bytes, device_option
+from kernel_core.cli.output import say, say_json
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.spec import PRECISIONS
 
@@ -45,7 +45,10 @@ def bench(methods: str, as_json: bool, **options: Any) -> None:
 
     with ProgressBars() as bars:
         result = measure_all(request, bars)
-    click.echo(json.dumps(result) if as_json else bench_table(result))
+    if as_json:
+        say_json(result)
+    else:
+        say(*bench_table(result).splitlines())
 
 
 LAYOUT = "{:<37} {:>20} {:>6} {:>8} {:>5} {:>10} {:>5}   {}"

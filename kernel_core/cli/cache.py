@@ -6,6 +6,7 @@ import time
 
 import click
 
+from kernel_core.cli.output import say
 from kernel_core.results.store import Store
 
 
@@ -30,8 +31,8 @@ def list_entries() -> None:
     for entry in entries:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         size = f"{entry.bytes / 1e6:9.2f} MB"
-        click.echo(f"{entry.kind:<12} {entry.key[:12]}  {size}  {day}  {entry.about or 'damaged'}")
-    click.echo(f"{len(entries)} entries, {sum(e.bytes for e in entries) / 1e6:.2f} MB in {store.root}")
+        say(f"{entry.kind:<12} {entry.key[:12]}  {size}  {day}  {entry.about or 'damaged'}")
+    say(f"{len(entries)} entries, {sum(e.bytes for e in entries) / 1e6:.2f} MB in {store.root}")
 
 
 @cache.command()
@@ -45,7 +46,7 @@ def prune(days: float) -> None:
     Example:  kernel-explorer cache prune --days 7
     """
     store = Store()
-    click.echo(f"{len(store.prune(days))} removed from {store.root}")
+    say(f"{len(store.prune(days))} removed from {store.root}")
 
 
 @cache.command()
@@ -56,4 +57,4 @@ def clear() -> None:
     Example:  kernel-explorer cache clear
     """
     store = Store()
-    click.echo(f"{len(store.clear())} removed from {store.root}")
+    say(f"{len(store.clear())} removed from {store.root}")

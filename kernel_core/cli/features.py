@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kernel_core.cli.options import device_option
+from kernel_core.cli.output import say
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.errors import RequestError
 from kernel_core.progress import Progress
@@ -76,10 +77,9 @@ def features(
         store_features(computed, destination)
     width = computed.values["test"].shape[1]  # every source has a test split
     named_in = f", named in {destination.toml}" if destination.toml else ""
-    click.echo(
-        f"{computed.layer} of {origin}: {width:,} numbers per example\nstored in {destination.file}{named_in}"
-    )
-    click.echo(f"Compare them with the kernel:  kernel-explorer serve {source}")
+    say(f"{computed.layer} of {origin}: {width:,} numbers per example")
+    say(f"stored in {destination.file}{named_in}")
+    say(f"Compare them with the kernel:  kernel-explorer serve {source}")
 
 
 def _check_usage(options: dict[str, Path | str | None], seed: int | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from kernel_core.cli.options import (
     variant_options,
     with_results,
 )
+from kernel_core.cli.output import say, say_json
 from kernel_core.cli.tables import label_text, print_pairs, table_text
 from kernel_core.findings.pairs import (
     default_rank_window,
@@ -88,7 +88,7 @@ def failures(
     by_similarity = results.neighbors_by(similarity)
     mismatches = label_mismatches(by_similarity, *results.labels)
     if len(mismatches) < top:
-        click.echo(f"{len(mismatches)} label mismatch(es) in all", err=True)
+        say(f"{len(mismatches)} label mismatch(es) in all", err=True)
     table = expand_neighbors(mismatches.head(top), by_similarity, results.labels[1], neighbor_count)
     print_pairs(table, results.class_names, csv_file)
 
@@ -120,11 +120,11 @@ def neighbors(results: Results, similarity: str, example: str, k: int, as_json: 
             "query_split": spec.query, "query_index": index, "query_label": label, "query_class": names[label]
         }  # fmt: skip
         kernel = {"similarity": similarity, "transform": spec.transform, "classes": spec.classes}
-        click.echo(json.dumps({**query, **kernel, "neighbors": rows}))
+        say_json({**query, **kernel, "neighbors": rows})
         return
     by = f"{SIMILARITIES[similarity]} ({spec.variant})" if spec.variant else SIMILARITIES[similarity]
-    click.echo(f"{example_name(spec.query, index)}, label {label_text(label, names)}, by {by}")
-    click.echo(table_text(pd.DataFrame(rows)))
+    say(f"{example_name(spec.query, index)}, label {label_text(label, names)}, by {by}")
+    say(*table_text(pd.DataFrame(rows)).splitlines())
 
 
 def _neighbor_rows(results: Results, by_similarity: Neighbors, index: int) -> list[dict[str, Any]]:
@@ -161,4 +161,4 @@ def figures(results: Results, out: Path, seed: int) -> None:
     from kernel_core.report.figures import draw_all  # matplotlib takes a second to load
 
     for path in draw_all(results, out, seed=seed):
-        click.echo(path)
+        say(path)

@@ -1,30 +1,31 @@
 """The command `kernel-explorer`.
 
-Results go to stdout, progress to stderr. The exit status is 0, 1 (failed) or 2 (wrong usage).
+Results go to stdout, progress to stderr. The exit status is 0, 1 (failed), 2 (wrong usage) or 130 (Ctrl-C).
 """
 
 from __future__ import annotations
 
+import errno
 import functools
-import json
-import logging
 import sys
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from kernel_core import __version__
-from kernel_core.cli import findings, serving
+from kernel_core import __version__, crash
+from kernel_core.cli import findings, output, serving
 from kernel_core.cli.bench import bench
 from kernel_core.cli.cache import cache
 from kernel_core.cli.features import features
 from kernel_core.cli.map import lay_out_map
 from kernel_core.cli.options import query_option, similarities_option, variant_options, with_results
+from kernel_core.cli.output import say, say_json
 from kernel_core.cli.report import report_command
 from kernel_core.cli.tables import label_text, print_accuracy, print_evaluation
 from kernel_core.cli.train import train
 from kernel_core.errors import KernelExplorerError
+from kernel_core.printable import printable
 from kernel_core.results.accuracy import accuracies, class_accuracies
 from kernel_core.results.results import Results
 from kernel_core.sources import hub
@@ -33,13 +34,22 @@ from kernel_core.sources.source import SourceRequest
 
 
 class _Group(click.Group):
-    """A group that turns our errors into one message and exit status 1."""
+    """A group that turns every error of a verb into one line and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
         except KernelExplorerError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(printable(error)) from None
+        except KeyboardInterrupt:
+            say("Stopped. Run the same command again to continue; what was finished is kept.", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # who reads the output has seen enough; click ends without a word
+            raise click.ClickException(crash.last_words(error)) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -52,8 +62,7 @@ def main() -> None:
     \b
     Example:  kernel-explorer serve digits
     """
-    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
+    output.prepare()
 
 
 @main.command()
@@ -72,10 +81,10 @@ def build(results: Results) -> None:
     by = ", ".join(results.neighbors)
     if results.class_neighbors:
         by += f", and by the kernel of each of {len(results.class_neighbors)} classes"
-    click.echo(f"{name}: {details}, {counts} examples, neighbors by {by}")
+    say(f"{name}: {details}, {counts} examples, neighbors by {by}")
     for similarity, neighbors in results.neighbors.items():
         if neighbors.certified is not None:
-            click.echo(
+            say(
                 f"{similarity}: {neighbors.certified:,} of {len(neighbors.indices):,} rows certified, "
                 f"{neighbors.redone:,} searched again in float32"
             )
@@ -100,7 +109,7 @@ def serve(request: SourceRequest, results: Results, port: int) -> None:
     \b
     Example:  kernel-explorer serve path/to/source.toml --port 8600
     """
-    click.echo(f"{results.name} is at http://127.0.0.1:{port}   (stop with Ctrl-C)")
+    say(f"{results.name} is at http://127.0.0.1:{port}   (stop with Ctrl-C)")
     sys.stdout.flush()
     sys.exit(serving.serve(request, port))
 
@@ -112,19 +121,17 @@ def sources() -> None:
     \b
     Example:  kernel-explorer sources
     """
-    click.echo(
-        "digits                     scikit-learn's 1,797 handwritten digits; an ensemble is trained here"
-    )
-    click.echo("cifar10-multirun           CIFAR-10 and the published ensemble (downloads about 650 MB)")
+    say("digits                     scikit-learn's 1,797 handwritten digits; an ensemble is trained here")
+    say("cifar10-multirun           CIFAR-10 and the published ensemble (downloads about 650 MB)")
     try:
         listing = hub.list_files(hub.LOGITS_REPO)
     except KernelExplorerError as error:
-        click.echo(f"  its configurations cannot be listed: {error}", err=True)
+        say(f"  its configurations cannot be listed: {error}", err=True)
     else:
         downloaded = ", already downloaded" if listing.local else ""
         for name, files in hub.configurations(listing).items():
-            click.echo(f"cifar10-multirun/{name:<30} {len(files)} file(s) of about 500 runs{downloaded}")
-    click.echo("PATH/source.toml           your own images and logits; docs/sources.md describes the format")
+            say(f"cifar10-multirun/{name:<30} {len(files)} file(s) of about 500 runs{downloaded}")
+    say("PATH/source.toml           your own images and logits; docs/sources.md describes the format")
 
 
 @main.command()
@@ -146,9 +153,9 @@ def evaluate(results: Results, as_json: bool) -> None:
         spec = asdict(results.spec)
         variant = {name: spec[name] for name in ("query", "database", "transform", "classes")}
         by_class_or_none = list(by_class.values()) or None
-        click.echo(json.dumps({**variant, **accuracy, "kernel_class_knn3": by_class_or_none}))
+        say_json({**variant, **accuracy, "kernel_class_knn3": by_class_or_none})
         return
-    click.echo(results.title)
+    say(results.title)
     print_evaluation(accuracy, results.offered)
     for c, value in by_class.items():
         print_accuracy(f"Kernel of class {label_text(c, results.class_names)}, 3 nearest", value)

@@ -7,6 +7,8 @@ from typing import Self
 
 from tqdm import tqdm
 
+from kernel_core.cli.output import say
+from kernel_core.printable import CELL, printable
 from kernel_core.progress import unit_of
 
 
@@ -26,7 +28,7 @@ class ProgressBars:
 
     def say(self, text: str) -> None:
         """Print a line on stderr, above the bar."""
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
 
     def __call__(self, step: str, done: int, total: int) -> None:
         if step != self.step:
@@ -37,14 +39,14 @@ class ProgressBars:
 
     def _begin(self, step: str, total: int) -> None:
         self.__exit__()
-        self.step = step
+        self.step, shown = step, printable(step, CELL)
         in_terminal = sys.stderr.isatty()
         if not in_terminal:
-            print(f"{step} …", file=sys.stderr, flush=True)
+            say(f"{shown} …", err=True)
         unit = unit_of(step)
         rate = ", {rate_fmt}" if unit else ""
         self.bar = tqdm(
-            desc=step,
+            desc=shown,
             total=total,
             bar_format="{desc:<36} {percentage:3.0f}% |{bar}| {remaining} left" + rate,
             unit=unit,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from kernel_core.cli.options import open_or_build, open_progress, source_options
+from kernel_core.cli.output import say, say_json
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.report.markdown import markdown
@@ -77,8 +77,11 @@ def report_command(
         report, results = make_report(request, run_counts, open_results)
     if out is not None:
         for path in _write_report(report, results, out):
-            click.echo(f"written: {path}", err=True)
-    click.echo(json.dumps(report.to_json()) if as_json else markdown(report), nl=as_json)
+            say(f"written: {path}", err=True)
+    if as_json:
+        say_json(report.to_json())
+    else:
+        say(*markdown(report).splitlines())
 
 
 def _refuse_unwritable(out: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import click
 import pandas as pd
 
+from kernel_core.cli.output import say
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
+from kernel_core.printable import CELL, printable
 from kernel_core.results.accuracy import ACCURACY_TITLES
 
 
@@ -22,7 +23,7 @@ def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
         raise RequestError(
             f"Cannot write {csv_file} ({error.strerror or error}); choose another file with --csv."
         ) from None
-    click.echo(f"{len(table)} rows written to {csv_file}")
+    say(f"{len(table)} rows written to {csv_file}")
 
 
 def print_pairs(table: pd.DataFrame, class_names: tuple[str, ...], csv_file: Path | None) -> None:
@@ -33,12 +34,13 @@ def print_pairs(table: pd.DataFrame, class_names: tuple[str, ...], csv_file: Pat
     named = table.copy()
     for column in ("query_label", "database_label"):
         named[column] = [label_text(label, class_names) for label in table[column]]
-    click.echo(table_text(named))
+    say(*table_text(named).splitlines())
 
 
 def table_text(table: pd.DataFrame) -> str:
-    """Return a table as aligned text, floats with four decimals."""
-    return str(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    """Return a table as aligned text, floats with four decimals; no cell breaks the line or fills it."""
+    cells = table.map(lambda cell: printable(cell, CELL) if isinstance(cell, str) else cell)
+    return str(cells.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
 
 def print_evaluation(accuracy: Mapping[str, float | None], offered: Collection[str]) -> None:
@@ -55,7 +57,7 @@ def print_evaluation(accuracy: Mapping[str, float | None], offered: Collection[s
 
 def print_accuracy(title: str, value: float | str) -> None:
     """Print one line of the table of accuracies. value: a fraction, or the reason why it is missing."""
-    click.echo(f"{title:<46} {value if isinstance(value, str) else f'{value:7.2%}'}")
+    say(f"{printable(title, CELL):<46} {value if isinstance(value, str) else f'{value:7.2%}'}")
 
 
 def label_text(label: int, class_names: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from kernel_core.cli.options import device_option
+from kernel_core.cli.output import say
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.errors import RequestError
 from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, DEFAULT_IMAGES, RECIPES, Training
@@ -78,8 +79,8 @@ def train(
             bars.say("stopped; the finished runs are kept. Run the same command again to continue")
             sys.exit(130)
     dropped = "".join(f"; run {run} was dropped: {reason}" for run, reason in sorted(trained.dropped.items()))
-    click.echo(f"{len(trained.run_numbers):,} runs are in {out}{dropped}")
-    click.echo(f"next:  kernel-explorer serve {trained.source}")
+    say(f"{len(trained.run_numbers):,} runs are in {out}{dropped}")
+    say(f"next:  kernel-explorer serve {trained.source}")
 
 
 def _reporter(bars: ProgressBars) -> Callable[[tuple[int, float | str]], None]:

@@ -1,0 +1,40 @@
+"""What the verbs print. Every text passes here to be cleaned and cut: files of a source wrote parts of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from kernel_core.printable import printable
+
+
+def say(*lines: object, err: bool = False) -> None:
+    """Print each argument as one line. err: on stderr."""
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
+def say_json(content: Any) -> None:
+    """Print plain values as one line of JSON, which escapes what a terminal would obey."""
+    click.echo(json.dumps(content))
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Print each record as one line on what is stderr at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"warning: {record.getMessage()}", err=True)
+
+
+def prepare() -> None:
+    """Make stdout and stderr take every character, and warnings one line each, those of libraries too."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None if it is closed
+        stream.reconfigure(errors="replace")
+    logging.basicConfig(handlers=[_Handler()], level=logging.WARNING)
+    logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
+    warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {message}"
+    logging.captureWarnings(True)
