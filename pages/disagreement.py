@@ -55,7 +55,7 @@ order = order_column.segmented_control(
 )
 most = min(MOST, results.neighbors_by(first).k)
 k = count_column.number_input(
-    "Neighbors each (k)", 1, most, min(5, most), key="among", bind="query-params", width=150
+    "Neighbors each (k)", 1, most, min(5, most), key="nearest", bind="query-params", width=150
 )
 
 table = load.votes(results.id, first, second, rule_name, k)

@@ -33,6 +33,8 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
 
 WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
 """Pages whose old addresses could name an example, which has a page of its own now."""
+RENAMED = {"disagreement": {"among": "nearest"}}
+"""Page → a parameter of its old addresses → its name now, so that shared addresses still work."""
 
 
 def pages() -> dict[str, list[StreamlitPage]]:
@@ -53,6 +55,9 @@ def run() -> None:
     page = st.navigation(pages(), position="top")
     if "example" in st.query_params and page.url_path in WITH_EXAMPLE:
         st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
+    parameters, renamed = st.query_params.to_dict(), RENAMED.get(page.url_path, {})
+    if renamed.keys() & parameters.keys():
+        st.switch_page(page, query_params={renamed.get(name, name): parameters[name] for name in parameters})
     st.html(style("page"))
     keys.listen()
     st.session_state["_shell"] = True

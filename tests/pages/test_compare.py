@@ -45,7 +45,7 @@ def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):
 
 
 def test_disagreement_marks_the_neighbors_that_both_lists_have(digits):
-    app = open_page("disagreement", among=3, sheet=40)
+    app = open_page("disagreement", nearest=3, sheet=40)
     marked = 0
     for cell in cells(app, "disagreement"):
         lists = [digits.neighbors_by(n).indices[cell["id"], :3].tolist() for n in ("kernel", "penultimate")]
@@ -113,8 +113,8 @@ def test_scoreboard_has_every_similarity_and_the_ensemble(digits):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"among": 51},
-        {"among": "x"},
+        {"nearest": 51},
+        {"nearest": "x"},
         {"order": "best"},
         {"vote": "all"},
         {"one": "x"},
