@@ -11,6 +11,7 @@ from pages.ui.components import keys
 from pages.ui.components.component import style
 
 FOLDER = Path(__file__).parent.parent
+ICON = FOLDER / "ui" / "components" / "icon.svg"  # the browser asks Google for one of Streamlit's
 # Menu group → its pages: file name, which is the address, → title and icon. The very first is the front page.
 PAGES: dict[str, dict[str, tuple[str, str]]] = {
     "": {
@@ -51,7 +52,7 @@ def pages() -> dict[str, list[StreamlitPage]]:
 
 def run() -> None:
     """Draw the page that the address names, within the shell."""
-    st.set_page_config(page_title="Kernel Explorer", page_icon=":material/hub:", layout="wide")
+    st.set_page_config(page_title="Kernel Explorer", page_icon=ICON, layout="wide")
     page = st.navigation(pages(), position="top")
     if "example" in st.query_params and page.url_path in WITH_EXAMPLE:
         st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
