@@ -6,6 +6,7 @@ Screenshots are left in test-screenshots/, which git ignores.
 import subprocess
 import sys
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from tests.support.command import ROOT, assert_no_torch, process_of, reserved_port, wait_until_healthy
 
@@ -44,16 +45,28 @@ def server(environment, log):
 
 @contextmanager
 def tab(browser, url, width=1400, scheme="light"):
-    """Open a tab in a fresh profile; fail on any error in the page's scripts."""
+    """Open a tab in a fresh profile; fail on whatever `watch` notes."""
     context = browser.new_context(
         viewport={"width": width, "height": 1000}, color_scheme=scheme, base_url=url
     )
     page, errors = context.new_page(), []
     page.set_default_timeout(PATIENCE)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    watch(page, url, errors.append)
     yield page
     context.close()
     assert not errors, errors
+
+
+def watch(page, url, note):
+    """Have errors in the page's scripts noted, and every request that goes to another server than `url`."""
+
+    def check(request):
+        address = urlsplit(request.url)
+        if address.scheme not in {"data", "blob"} and address.netloc != urlsplit(url).netloc:
+            note(f"asks for {request.url}")
+
+    page.on("pageerror", lambda error: note(f"script error: {error}"))
+    page.on("request", check)
 
 
 def settle(page):
