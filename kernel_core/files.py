@@ -6,13 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-UNFINISHED = ".tmp"  # the ending of a file's name while it is being written
+from kernel_core.held import temporary_beside
 
 
 def cache_root() -> Path:
@@ -32,17 +31,14 @@ def cache_root() -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a unique path beside `path` to write to; on success, rename it to `path` in one step.
+    """Yield a new file beside `path` to write to in place; on success, rename it to `path` in one step.
 
-    After an error, `path` is as it was before and no other file is left. Raises what the writing raises.
+    After an error, `path` is as it was before and no other file is left. What a killed process left is
+    removed by the next that writes `path`. Raises what the writing raises.
     """
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
-    try:
+    with temporary_beside(path) as temporary:
         yield temporary
         os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def sha256_of(path: Path) -> str:
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that replaces `path` once it is complete and on the disk; make its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, open(temporary, "xb") as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())

@@ -21,9 +21,10 @@ from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors
 from kernel_core.results.entries import Entries
+from kernel_core.results.hashes import hash_files
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.results import Results, read_examples, read_map, read_results
-from kernel_core.results.store import Store, hash_files, key_of
+from kernel_core.results.store import Store, key_of
 from kernel_core.search import certified, topk
 from kernel_core.similarity.embed import embed
 from kernel_core.similarity.kernel_rows import read_moments, trace_blocks

@@ -10,7 +10,7 @@ import pytest
 from tests.support.command import ROOT
 
 GROUND = (
-    "errors", "printable", "files", "crash", "progress", "spec", "machine", "tensor_files", "records",
+    "errors", "printable", "held", "files", "crash", "progress", "spec", "machine", "tensor_files", "records",
     "recipes", "checks",
 )  # fmt: skip
 # A package of kernel_core → what it may import beside the ground and itself. Nothing else, so no circles.

@@ -7,6 +7,7 @@ import time
 import click
 
 from kernel_core.cli.output import say
+from kernel_core.results import upkeep
 from kernel_core.results.store import Store
 
 
@@ -27,7 +28,7 @@ def list_entries() -> None:
     Example:  kernel-explorer cache list
     """
     store = Store()
-    entries = store.entries()
+    entries = upkeep.list_entries(store)
     for entry in entries:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         size = f"{entry.bytes / 1e6:9.2f} MB"
@@ -46,7 +47,7 @@ def prune(days: float) -> None:
     Example:  kernel-explorer cache prune --days 7
     """
     store = Store()
-    say(f"{len(store.prune(days))} removed from {store.root}")
+    say(f"{len(upkeep.prune(store, days))} removed from {store.root}")
 
 
 @cache.command()
@@ -57,4 +58,4 @@ def clear() -> None:
     Example:  kernel-explorer cache clear
     """
     store = Store()
-    say(f"{len(store.clear())} removed from {store.root}")
+    say(f"{len(upkeep.clear(store))} removed from {store.root}")

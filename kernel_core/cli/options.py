@@ -12,8 +12,10 @@ import click
 
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.errors import NotBuilt
+from kernel_core.held import remove_abandoned
 from kernel_core.progress import Progress, ProgressFile
 from kernel_core.results.results import Results, open_results
+from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, parse_example
 
@@ -210,6 +212,7 @@ def open_or_build(
 
     memory: budget in bytes. complete: as in `open_results`. Raises any `KernelExplorerError`.
     """
+    remove_abandoned(Store().unfinished())  # of builds that were killed
     # Asking for CUDA where there is none is an error even if nothing is left to build.
     if device != "cuda":
         try:

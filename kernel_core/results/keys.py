@@ -11,7 +11,8 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.explain import traces
 from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER
 from kernel_core.recipes import Training
-from kernel_core.results.store import Store, hash_files, key_of
+from kernel_core.results.hashes import hash_files
+from kernel_core.results.store import Store, key_of
 from kernel_core.sources import images
 from kernel_core.sources.hub import expected_sha256
 from kernel_core.sources.source import Source, SourceRequest

@@ -6,7 +6,8 @@
 A key is the SHA-256 of a canonical JSON text that names everything the entry depends on: hashes of files, the
 spec, the format number. An entry is written to a unique name beside its place, flushed, and renamed to it, so
 a reader sees a whole entry or none. Each entry holds the SHA-256 of its arrays, which is checked when it is
-read.
+read, and again after a file's time or size changed if it is mapped. Whatever else stands in the place of an
+entry, a folder or a dead link, is damage like any other: it is removed, and the entry computed again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,7 +29,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from kernel_core.errors import StoreError
-from kernel_core.files import UNFINISHED, cache_root, replacing, sha256_of
+from kernel_core.files import FileState, cache_root, replacing
+from kernel_core.held import UNFINISHED, remove, remove_abandoned
 from kernel_core.progress import Progress, no_progress
 from kernel_core.tensor_files import float16_header, map_array
 
@@ -52,22 +53,6 @@ def key_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An entry as it is listed.
-
-    about: what it holds, in a few words; empty if it is damaged or of another format. used: when it was last
-    used, in seconds since the epoch.
-    """
-
-    kind: str
-    key: str
-    about: str
-    bytes: int
-    used: float
-    path: Path
-
-
 class Store:
     """The cache folder at `root`, created when something is first written."""
 
@@ -79,8 +64,8 @@ class Store:
         return self.root / kind / f"{key}{SUFFIX}"
 
     def has(self, kind: str, key: str) -> bool:
-        """Return whether an entry is there, damaged or not."""
-        return self.path(kind, key).exists()
+        """Return whether an entry is there, damaged or not; a folder in its place is none."""
+        return os.path.isfile(self.path(kind, key))
 
     def read(self, kind: str, key: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
         """Return the arrays and the metadata of an entry, or None if there is none.
@@ -88,6 +73,8 @@ class Store:
         A damaged entry is removed with a warning and counts as none, so that it is built again.
         """
         path = self.path(kind, key)
+        if not _is_file(path):
+            return None
         try:
             with safe_open(path, framework="np") as file:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -105,14 +92,24 @@ class Store:
     def map(self, kind: str, key: str, name: str) -> npt.NDArray[Any] | None:
         """Return one array of an entry as a read-only map of its file, or None if there is no such entry.
 
-        Unlike `read`, this does not check the array's content. An entry that is cut short is removed with a
+        The array may be gigabytes. It is compared with its checksum only if the file's size or time of change
+        is not that of the last comparison or of its writing. That notices a file that a program changed or a
+        copy damaged, but not a bit that the disk lost without a trace. A damaged entry is removed with a
         warning and counts as none.
         """
         path = self.path(kind, key)
+        if not _is_file(path):
+            return None
         try:
+            state = FileState.of(path)
             mapped, metadata = map_array(path, name)
-            if json.loads(metadata["entry"])["key"] != key:
+            entry = json.loads(metadata["entry"])
+            if entry["key"] != key:
                 raise ValueError("it is another entry")
+            if not self.has("hashes", _state_key(state)):
+                if entry["sha256"] != _digest({name: mapped}):
+                    raise ValueError("its content does not match its checksum")
+                self._remember_checked(state)
         except FileNotFoundError:
             return None
         except DAMAGE as error:
@@ -156,6 +153,12 @@ class Store:
             # Only now the checksum is known. The header keeps its length, as every checksum has 64 digits.
             file.seek(0)
             file.write(float16_header(name, shape, _metadata(key, about, digest.hexdigest(), {})))
+        with contextlib.suppress(OSError):  # it was removed already
+            self._remember_checked(FileState.of(self.path(kind, key)))
+
+    def _remember_checked(self, state: FileState) -> None:
+        with contextlib.suppress(StoreError):  # a read-only cache only costs another comparison
+            self.write("hashes", _state_key(state), {}, {}, about=f"checksum compared: {state.path.name}")
 
     @contextlib.contextmanager
     def _writing(self, kind: str, key: str) -> Iterator[IO[bytes]]:
@@ -164,7 +167,9 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._tag()
-            with replacing(path) as temporary, open(temporary, "xb") as file:
+            if path.is_dir():
+                remove(path)
+            with replacing(path) as temporary, open(temporary, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -182,7 +187,10 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, key: str, progress: Progress = no_progress) -> Iterator[None]:
-        """Hold the right to build `key`, once no other process does. If this one dies, it is released."""
+        """Hold the right to build `key`, once no other process does. If this one dies, it is released.
+
+        What killed builds left unfinished in the cache is removed first.
+        """
         folder = self.root / "locks"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -199,50 +207,16 @@ class Store:
                 "Set KERNEL_EXPLORER_CACHE to a folder that can be written."
             ) from None
         try:
+            remove_abandoned(self.unfinished())
             yield
         finally:
+            with contextlib.suppress(OSError):  # those who wait notice, and make it anew
+                os.unlink(lock.lock_file)
             lock.release()
 
-    def entries(self) -> list[Entry]:
-        """Return every entry, the last used first."""
-        entries = []
-        for path in self.root.glob(f"*/*{SUFFIX}"):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                about = _read_about(path)
-                entries.append(
-                    Entry(path.parent.name, path.stem, about, status.st_size, status.st_mtime, path)
-                )
-        return sorted(entries, key=lambda entry: -entry.used)
-
-    def prune(self, days: float) -> list[Path]:
-        """Remove entries that are damaged, of another format, or unused for `days` days; return their paths.
-
-        Files older than an hour that a killed build left unfinished are removed too.
-        """
-        now = time.time()
-        paths = [
-            entry.path for entry in self.entries() if not entry.about or now - entry.used > days * 86_400
-        ]
-        paths += [path for path in self._unfinished() if now - path.stat().st_mtime > 3_600]
-        return self._remove(paths)
-
-    def clear(self) -> list[Path]:
-        """Remove every entry, and return the removed paths; the folder and anything else in it stay."""
-        return self._remove([*self.root.glob(f"*/*{SUFFIX}"), *self._unfinished()])
-
-    def _unfinished(self) -> Iterator[Path]:
+    def unfinished(self) -> Iterator[Path]:
+        """Yield every file that is being written to, or was when its process was killed."""
         return self.root.glob(f"*/*{SUFFIX}.*{UNFINISHED}")
-
-    def _remove(self, paths: list[Path]) -> list[Path]:
-        try:
-            for path in paths:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"Cannot remove {error.filename} ({error.strerror}); check its permissions."
-            ) from None
-        return paths
 
 
 def _digest(arrays: Arrays) -> str:
@@ -258,43 +232,28 @@ def _metadata(key: str, about: str, sha256: str, meta: Mapping[str, Any]) -> dic
     return {"entry": json.dumps(entry)}
 
 
-def _discard(path: Path, error: Exception) -> None:
-    log.warning("the cache entry %s is damaged (%s); it is computed again", path, error)
+def _state_key(state: FileState) -> str:
+    """Return the key under which it is remembered that a file in this state matches its checksum."""
+    path = state.path
+    return key_of({"checked": [path.parent.name, path.name], "size": state.size, "changed": state.changed})
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether an entry is a file; remove with a warning what else is in its place."""
+    if os.path.isfile(path):
+        return True
+    if os.path.lexists(path):
+        _discard(path, "it is not a file")
+    return False
+
+
+def _discard(path: Path, reason: object) -> None:
+    log.warning("the cache entry %s is damaged (%s); it is computed again", path, reason)
     with contextlib.suppress(OSError):
-        path.unlink()
+        remove(path)
 
 
 def _mark_used(path: Path) -> None:
+    """Note the time as that of the last access; the time of change tells whether the content did."""
     with contextlib.suppress(OSError):  # a read-only cache can still be read
-        os.utime(path)
-
-
-def _read_about(path: Path) -> str:
-    """Return the description that an entry holds; empty if it is damaged or of another format."""
-    try:
-        with safe_open(path, framework="np") as file:
-            entry = json.loads(file.metadata()["entry"])
-        return str(entry["about"]) if entry["format"] == FORMAT else ""
-    except DAMAGE:
-        return ""
-
-
-def hash_files(store: Store, files: list[Path]) -> str:
-    """Return the SHA-256 of the files' names and contents.
-
-    The cache remembers it by the files' paths, sizes and times of change. Raises `OSError` if a file cannot
-    be read.
-    """
-    state = [[str(path), (status := path.stat()).st_size, status.st_mtime_ns] for path in files]
-    key = key_of({"state": state})
-    known = store.read("hashes", key)
-    if known is not None:
-        return str(known[1]["sha256"])
-    if len(files) == 1:
-        sha256 = sha256_of(files[0])
-    else:
-        listing = "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
-        sha256 = hashlib.sha256(listing.encode()).hexdigest()
-    with contextlib.suppress(StoreError):  # a read-only cache only costs hashing again
-        store.write("hashes", key, {}, {"sha256": sha256}, about=f"hash of {files[0]}")
-    return sha256
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))

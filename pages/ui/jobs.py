@@ -6,13 +6,13 @@ import json
 import shlex
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 import streamlit as st
 
+from kernel_core.held import temporary_folder
 from kernel_core.sources.source import SourceRequest
 
 
@@ -48,7 +48,7 @@ class Jobs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started: dict[tuple[str, SourceRequest], tuple[subprocess.Popen[bytes], Path]] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="kernel-explorer-"))
+        self._folder = temporary_folder("builds")
 
     def start(self, request: SourceRequest, verb: str = "build") -> None:
         """Start a build, unless it is running. verb: another one with the same options."""

@@ -11,6 +11,7 @@ from kernel_core.explain.contributions import explain, most_influential_runs
 from kernel_core.pipeline import build
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
+from kernel_core.results.upkeep import list_entries
 from kernel_core.sources.source import SourceRequest
 from tests.support import oracle
 from tests.support.planted import kept
@@ -105,8 +106,8 @@ def test_few_runs_are_kept_of_a_large_source():
 
 
 def test_results_of_an_older_cache_open_without_traces_and_build_adds_them(source_folder, cache, built):
-    old = {entry.kind: entry.path for entry in Store().entries()}
-    for entry in Store().entries():
+    old = {entry.kind: entry.path for entry in list_entries(Store())}
+    for entry in list_entries(Store()):
         if entry.kind == "rows":
             entry.path.unlink()
     request = SourceRequest(str(source_folder))
@@ -124,7 +125,7 @@ def test_results_of_an_older_cache_open_without_traces_and_build_adds_them(sourc
 
 def test_variants_keep_no_traces(source_folder, cache):
     assert build(SourceRequest(str(source_folder), query="train")).traces == {}
-    assert not [entry for entry in Store().entries() if entry.kind == "rows"]
+    assert not [entry for entry in list_entries(Store()) if entry.kind == "rows"]
 
 
 def test_full_disk_leaves_results_without_traces(source_folder, cache, monkeypatch, caplog):

@@ -14,6 +14,7 @@ from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
 from kernel_core.results.store import Store
+from kernel_core.results.upkeep import list_entries
 from kernel_core.search import topk
 from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.sources.source import SourceRequest
@@ -107,7 +108,7 @@ def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, c
         f"pipeline.build(SourceRequest({str(source_folder)!r}))"
     )
     assert forked.run(forked.code, code).returncode == -9
-    assert len([e for e in Store().entries() if e.kind == "moments"]) == 3
+    assert len([e for e in list_entries(Store()) if e.kind == "moments"]) == 3
     build(request(source_folder))
     assert len(reads) == 1
 

@@ -15,6 +15,7 @@ from kernel_core.pipeline import build
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
+from kernel_core.results.upkeep import clear, list_entries
 from kernel_core.search import topk
 from kernel_core.sources.source import SourceRequest
 from tests.support import forked, oracle
@@ -52,7 +53,7 @@ def test_file_split_does_not_change_the_answer(source_folder, cache, planted):
 
 def test_memory_budget_does_not_change_the_answer(source_folder, cache, planted, monkeypatch):
     roomy = build(SourceRequest(str(source_folder)))
-    Store().clear()
+    clear(Store())
     plans = []
     real = topk.plan_memory
     monkeypatch.setattr(topk, "plan_memory", lambda *a, **k: plans.append(real(*a, **k)) or plans[-1])
@@ -131,7 +132,7 @@ def test_changed_file_is_another_source(source_folder, cache, planted):
 
 def test_damaged_entry_is_rebuilt_with_one_warning(source_folder, cache, caplog):
     first = build(SourceRequest(str(source_folder)))
-    (entry,) = (e for e in Store().entries() if e.about.endswith("neighbors by kernel"))
+    (entry,) = (e for e in list_entries(Store()) if e.about.endswith("neighbors by kernel"))
     content = bytearray(entry.path.read_bytes())
     content[-1] ^= 1
     entry.path.write_bytes(content)
@@ -168,7 +169,7 @@ def test_two_builds_at_once_agree_and_share_the_work(source_folder, cache):
     assert [output.returncode for output in outputs] == [0, 0], outputs
     alone = forked.cli("evaluate", source_folder, "--json")
     assert outputs[0].stdout == outputs[1].stdout == alone.stdout != ""
-    assert len([e for e in Store().entries() if e.kind == "neighbors"]) == 4
+    assert len([e for e in list_entries(Store()) if e.kind == "neighbors"]) == 4
     assert not list(cache.rglob("*.tmp"))
 
 
@@ -181,7 +182,7 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
         f"build(SourceRequest({str(source_folder)!r}))"
     )
     assert forked.run(forked.code, code).returncode == -9
-    assert {e.kind for e in Store().entries()} == {"hashes", "examples", "predictions", "moments"}
+    assert {e.kind for e in list_entries(Store())} == {"hashes", "examples", "predictions", "moments"}
     assert len(build(SourceRequest(str(source_folder))).neighbors) == 4
 
 

@@ -14,6 +14,7 @@ from kernel_core.records import ExampleSet
 from kernel_core.report import figures
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
+from kernel_core.results.upkeep import list_entries
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec
 from tests.support import oracle
@@ -51,7 +52,7 @@ def spec_of(entry):
 
 
 def neighbor_entries():
-    return {entry.key for entry in Store().entries() if entry.kind == "neighbors"}
+    return {entry.key for entry in list_entries(Store()) if entry.kind == "neighbors"}
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
@@ -82,8 +83,8 @@ def test_lost_table_of_one_class_is_built_again_alone(ask):
     build(ask(classes="each"))
     before = neighbor_entries()
     one = open_results(ask(classes=(2,)))
-    (path,) = (e.path for e in Store().entries() if e.kind == "neighbors" and spec_of(e) == one.spec)
-    written = {e.path: e.path.stat().st_ino for e in Store().entries() if e.path != path}
+    (path,) = (e.path for e in list_entries(Store()) if e.kind == "neighbors" and spec_of(e) == one.spec)
+    written = {e.path: e.path.stat().st_ino for e in list_entries(Store()) if e.path != path}
     path.unlink()
     with pytest.raises(NotBuilt):
         open_results(ask(classes="each"))
@@ -165,7 +166,7 @@ def test_example_without_another_in_its_split_is_refused():
 def test_class_that_there_is_none_of_is_refused_before_anything_is_computed(ask):
     with pytest.raises(RequestError, match=r"planted has 5 classes\. Choose classes from 0 to 4"):
         build(ask(classes=(0, 5)))
-    assert {entry.kind for entry in Store().entries()} <= {"hashes", "examples"}
+    assert {entry.kind for entry in list_entries(Store())} <= {"hashes", "examples"}
 
 
 def test_request_for_each_class_needs_the_kernel(ask):
@@ -291,4 +292,4 @@ def test_similarity_that_the_source_lacks_is_refused_before_anything_is_built(ve
     assert (done.exit_code, done.stdout) == (1, "")
     assert "it has kernel, pixels" in done.stderr
     assert "name their file under [features]" in done.stderr
-    assert {entry.kind for entry in Store().entries()} <= {"hashes"}
+    assert {entry.kind for entry in list_entries(Store())} <= {"hashes"}

@@ -15,6 +15,7 @@ from kernel_core.explain.bootstrap import neighbor_stability
 from kernel_core.explain.contributions import explain, most_influential_runs
 from kernel_core.pipeline import build
 from kernel_core.results.store import Store
+from kernel_core.results.upkeep import list_entries
 from kernel_core.sources.source import SourceRequest
 from pages.ui import jobs
 from pages.ui.panels import why
@@ -142,7 +143,7 @@ def test_more_neighbors_than_there_are_shows_all(planted_source):
 
 def test_results_of_an_older_cache_offer_to_prepare_what_is_missing(planted_source):
     build(planted_source)
-    for entry in Store().entries():
+    for entry in list_entries(Store()):
         if entry.kind == "rows":
             entry.path.unlink()
     app = show("test", 0, 100)

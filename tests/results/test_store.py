@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import StoreError
-from kernel_core.results.store import Store, hash_files, key_of
+from kernel_core.results import store as store_module
+from kernel_core.results.hashes import hash_files
+from kernel_core.results.store import Store, key_of
+from kernel_core.results.upkeep import clear, list_entries, prune
 
 ARRAYS = {"indices": np.arange(12, dtype=np.int32).reshape(3, 4), "values": np.ones((3, 4), np.float32)}
 
@@ -121,7 +124,7 @@ def test_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     file.write_bytes(b"one")
     first = hash_files(store, [file])
     reads = []
-    monkeypatch.setattr("kernel_core.results.store.sha256_of", lambda path: reads.append(path) or "0" * 64)
+    monkeypatch.setattr("kernel_core.results.hashes.sha256_of", lambda path: reads.append(path) or "0" * 64)
     assert hash_files(store, [file]) == first
     assert not reads
     file.write_bytes(b"another")
@@ -134,19 +137,87 @@ def test_prune_removes_damaged_unused_and_abandoned(tmp_path):
     kept, damaged, old = (write(store, letter * 32) for letter in "abc")
     damaged.write_bytes(b"x")
     os.utime(old, (0, 0))
-    abandoned = kept.with_name(kept.name + ".123.tmp")
+    abandoned = kept.with_name(f"{kept.name}.{'0' * 32}.tmp")
     abandoned.write_bytes(b"half")
     os.utime(abandoned, (0, 0))
-    assert set(store.prune(days=30)) == {damaged, old, abandoned}
-    assert [entry.path for entry in store.entries()] == [kept]
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "old.lock").touch()
+    assert set(prune(store, 30)) == {damaged, old, abandoned}
+    assert [entry.path for entry in list_entries(store)] == [kept]
+    assert not list((tmp_path / "locks").iterdir())
+
+
+def test_listing_is_no_use_and_reading_is(tmp_path):
+    store = Store(tmp_path)
+    path = write(store)
+    os.utime(path, (0, 0))
+    for _ in range(2):
+        assert [entry.used for entry in list_entries(store)] == [0]
+    store.read("neighbors", "k" * 32)
+    assert list_entries(store)[0].used > 0
+    assert path.stat().st_mtime == 0
+
+
+def test_a_lock_leaves_no_file_and_a_held_one_stays(tmp_path):
+    store = Store(tmp_path)
+    with store.lock("key"):
+        (file,) = (tmp_path / "locks").iterdir()
+        clear(store)
+        assert file.exists()
+    assert not file.exists()
+
+
+def test_a_cache_that_is_no_folder_is_said(tmp_path):
+    (tmp_path / "file").touch()
+    for command in (list_entries, clear, lambda store: prune(store, 1)):
+        with pytest.raises(StoreError, match=r"is not a folder. Set KERNEL_EXPLORER_CACHE"):
+            command(Store(tmp_path / "file"))
+
+
+def folder(path):
+    path.mkdir()
+    (path / "x").write_text("x")
+
+
+IN_THE_WAY = {
+    "folder": folder,
+    "loop": lambda path: path.symlink_to(path),
+    "dangling": lambda path: path.symlink_to(path.parent / "nothing"),
+    "fifo": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("harm", IN_THE_WAY.values(), ids=IN_THE_WAY)
+def test_anything_in_the_place_of_an_entry_is_damage_that_heals(tmp_path, caplog, harm):
+    store = Store(tmp_path)
+    path = write(store)
+    read = {
+        "read": lambda: store.read("neighbors", "k" * 32),
+        "map": lambda: store.map("neighbors", "k" * 32, "values"),
+    }
+    for look in read.values():
+        path.unlink()
+        harm(path)
+        assert not store.has("neighbors", "k" * 32)
+        assert look() is None
+        assert look() is None
+        assert not os.path.lexists(path)
+        write(store)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    for remedy in (lambda: prune(store, 1), lambda: clear(store), lambda: write(store)):
+        path.unlink(missing_ok=True)
+        harm(path)
+        assert [entry.about for entry in list_entries(store)] == [""]
+        remedy()
+        assert store.has("neighbors", "k" * 32) or not os.path.lexists(path)
 
 
 def test_clear_removes_entries_and_nothing_else(tmp_path):
     store = Store(tmp_path)
     write(store)
     (tmp_path / "README.md").write_text("stays")
-    assert len(store.clear()) == 1
-    assert store.entries() == []
+    assert len(clear(store)) == 1
+    assert list_entries(store) == []
     assert (tmp_path / "README.md").exists()
 
 
@@ -181,7 +252,7 @@ def test_entry_written_in_blocks_is_mapped_and_read_like_any_other(tmp_path):
     np.testing.assert_array_equal(mapped, np.concatenate(BLOCKS))
     arrays, _meta = store.read("rows", "k" * 32)  # checks the SHA-256
     np.testing.assert_array_equal(arrays["rows"], mapped)
-    assert [(entry.about, entry.path) for entry in store.entries()] == [("in blocks", path)]
+    assert ("in blocks", path) in [(entry.about, entry.path) for entry in list_entries(store)]
     assert store.map("rows", "x" * 32, "rows") is None
 
 
@@ -192,6 +263,34 @@ def test_map_of_a_file_cut_short_counts_as_none_with_one_warning(tmp_path, caplo
     path.write_bytes(path.read_bytes()[:size])
     assert store.map("rows", "k" * 32, "rows") is None
     assert len(caplog.records) == 1
+    assert not path.exists()
+
+
+def flip(path, byte=-3):
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
+
+
+def test_mapped_entry_is_compared_with_its_checksum_when_its_file_changed(tmp_path, caplog, monkeypatch):
+    store = Store(tmp_path)
+    path = write_blocks(store)
+    compared = []
+    digest = store_module._digest
+    monkeypatch.setattr(store_module, "_digest", lambda arrays: compared.extend(arrays) or digest(arrays))
+
+    def look():
+        compared.clear()
+        return store.map("rows", "k" * 32, "rows") is not None, compared
+
+    assert look() == (True, []), "known from its writing"
+    assert look() == (True, []), "not changed by being used"
+    os.utime(path, (1, 1))
+    assert look() == (True, ["rows"])
+    assert look() == (True, [])
+    flip(path)
+    assert look() == (False, ["rows"])
+    assert "does not match its checksum" in caplog.text
     assert not path.exists()
 
 
