@@ -23,7 +23,7 @@ from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors
 from kernel_core.results.entries import Entries
 from kernel_core.results.hashes import hash_files
 from kernel_core.results.keys import Keys, plan_keys
-from kernel_core.results.results import Results, read_examples, read_map, read_results
+from kernel_core.results.results import Results, read_back, read_examples, read_map, read_results
 from kernel_core.results.store import Store, key_of
 from kernel_core.search import certified, topk
 from kernel_core.similarity.embed import embed
@@ -69,7 +69,7 @@ def build(
         machine = Machine(torch_device, budget or BUDGET[torch_device.type])
         precision = certified.choose_precision(request.precision, torch_device)
         _Build(keys, store, machine, precision, progress).compute()
-        return read_results(keys, store)
+        return read_back(read_results, keys, store)
 
 
 def build_map(
@@ -107,7 +107,7 @@ def build_map(
             kept = map_layout.share_kept(xy, nearest)
             shown = nearest[:, : map_layout.LINE_COUNT]
             Entries(keys, store).write_map(map_layout.Map(xy, shown, counts, kept))
-    return read_map(keys, store)
+        return read_back(read_map, keys, store)
 
 
 class _Build:

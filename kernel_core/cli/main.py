@@ -90,6 +90,12 @@ def build(results: Results) -> None:
             )
 
 
+def _claimed(context: click.Context, port: int) -> int:
+    """Return a port that is claimed until the verb ends. Raises `RequestError` if it is taken."""
+    context.call_on_close(serving.claim_port(port).close)
+    return port
+
+
 @main.command()
 @with_results
 @click.option(
@@ -98,7 +104,7 @@ def build(results: Results) -> None:
     default=8501,
     show_default=True,
     is_eager=True,  # a port that is taken is refused before anything is built
-    callback=lambda _context, _option, port: serving.check_port(port),
+    callback=lambda context, _option, port: _claimed(context, port),
 )
 @click.pass_obj
 def serve(request: SourceRequest, results: Results, port: int) -> None:

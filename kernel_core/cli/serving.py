@@ -19,18 +19,27 @@ def app_folder() -> Path:
     return package.parent if (package.parent / "app.py").is_file() else package / "app"
 
 
-def check_port(port: int) -> int:
-    """Return the port if it can be listened on. Raises `RequestError` if not."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+def claim_port(port: int) -> socket.socket:
+    """Return a socket that keeps other servers of this command off a port while it is open, on Linux only.
+
+    The server that replaces this process inherits it: of two that are started at once, the second is refused
+    here. Raises `RequestError` if the port cannot be listened on, or is claimed already.
+    """
+    claim = socket.socket(socket.AF_UNIX if sys.platform == "linux" else socket.AF_INET)
+    try:
+        if sys.platform == "linux":
+            claim.bind(f"\0kernel-explorer on port {port}")  # no file: it ends with the process
+            claim.set_inheritable(True)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise RequestError(
-                f"Cannot use port {port} on 127.0.0.1 ({error.strerror}). Stop the program that uses it, or "
-                "choose another port: --port 8502, or make run PORT=8502."
-            ) from None
-    return port
+    except OSError as error:
+        claim.close()
+        raise RequestError(
+            f"Cannot use port {port} on 127.0.0.1 ({error.strerror}). Stop the program that uses it, or "
+            "choose another port: --port 8502, or make run PORT=8502."
+        ) from None
+    return claim
 
 
 def serve(request: SourceRequest, port: int) -> int:

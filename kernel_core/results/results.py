@@ -5,16 +5,16 @@ The web process reads results from here, and so does every verb that finds all i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from kernel_core.errors import DataError, NotBuilt, RequestError
+from kernel_core.errors import DataError, NotBuilt, RequestError, StoreError
 from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
 from kernel_core.records import ExampleSet, Neighbors, Predictions
@@ -23,6 +23,8 @@ from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec, Split
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +215,17 @@ def read_results(keys: Keys, store: Store) -> Results:
         features_run=features.get("run", ""),
         traces=_map_traces(keys, store),
     )
+
+
+def read_back(read: Callable[[Keys, Store], T], keys: Keys, store: Store) -> T:
+    """Return what was just built. Raises `StoreError` if it is gone already."""
+    try:
+        return read(keys, store)
+    except NotBuilt:
+        raise StoreError(
+            f"The cache {store.root} was emptied while {keys.source.name} was built, by `cache clear` or "
+            "another program. Run the command again."
+        ) from None
 
 
 def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:

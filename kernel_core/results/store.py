@@ -167,8 +167,7 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._tag()
-            if path.is_dir():
-                remove(path)
+            _is_file(path)  # a folder cannot be replaced
             with replacing(path) as temporary, open(temporary, "wb") as file:
                 yield file
                 file.flush()

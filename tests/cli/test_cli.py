@@ -1,6 +1,7 @@
 """The command as a user types it: results on stdout, progress on stderr, exit status 0, 1 or 2."""
 
 import json
+import os
 import re
 import resource
 import signal
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kernel_core.cli import serving
 from kernel_core.cli.main import main
 from tests.support import forked
 from tests.support.command import (
@@ -225,6 +227,21 @@ def test_serve_refuses_a_port_in_use_before_it_builds(cache):
     assert done.exit_code == 1
     assert "Address already in use" in done.stderr
     assert not cache.exists()
+
+
+def test_serve_refuses_a_port_that_another_serve_is_about_to_use(cache):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if sys.platform != "linux":
+        pytest.skip("only Linux has sockets with names that are no files")
+    with serving.claim_port(port) as claim:
+        done = invoke("serve", "digits", "--port", port)
+        assert os.get_inheritable(claim.fileno()), "the server that replaces the process holds it"
+    assert done.exit_code == 1
+    assert f"Cannot use port {port} on 127.0.0.1 (Address already in use)" in done.stderr
+    assert not cache.exists()
+    serving.claim_port(port).close()
 
 
 def test_serve_prints_its_address_answers_and_stops(digits_cache, tmp_path):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.errors import NotBuilt, RequestError
-from kernel_core.pipeline import build
+from kernel_core.errors import NotBuilt, RequestError, StoreError
+from kernel_core.pipeline import build, build_map
 from kernel_core.results.accuracy import accuracies
+from kernel_core.results.entries import Entries
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import clear, list_entries
@@ -184,6 +185,24 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
     assert forked.run(forked.code, code).returncode == -9
     assert {e.kind for e in list_entries(Store())} == {"hashes", "examples", "predictions", "moments"}
     assert len(build(SourceRequest(str(source_folder))).neighbors) == 4
+
+
+def test_cache_emptied_during_a_build_says_to_run_it_again(source_folder, cache, no_umap):
+    def empty(step, done, total):
+        if done == total:
+            clear(Store())
+
+    for make in (build, build_map):
+        with pytest.raises(StoreError, match=r"emptied while planted was built.*Run the command again"):
+            make(SourceRequest(str(source_folder)), progress=empty)
+    assert len(build(SourceRequest(str(source_folder))).neighbors) == 4
+
+
+def test_a_map_removed_at_the_last_moment_says_so_too(source_folder, cache, no_umap, monkeypatch):
+    write = Entries.write_map
+    monkeypatch.setattr(Entries, "write_map", lambda *what: (write(*what), clear(Store())))
+    with pytest.raises(StoreError, match="Run the command again"):
+        build_map(SourceRequest(str(source_folder)))
 
 
 STEPS = [
