@@ -41,7 +41,7 @@ MAY_IMPORT = {
 TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline", "bench"}
 
 CORE = sorted((ROOT / "kernel_core").rglob("*.py"))
-WEB = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
+WEB = [ROOT / "app.py", ROOT / "server.py", *sorted((ROOT / "pages").rglob("*.py"))]
 FRONT_END = [path for path in sorted((ROOT / "pages").rglob("*.*")) if path.suffix in {".js", ".css"}]
 
 

@@ -44,7 +44,7 @@ def claim_port(port: int) -> socket.socket:
 
 def serve(request: SourceRequest, port: int) -> int:
     """Serve a built source until stopped. Returns the server's exit status, on Windows only."""
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.port", str(port)]
     command += ["--logger.hideWelcomeMessage", "true"]
     environment = {**os.environ, **_environment(request)}
     folder = app_folder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -50,10 +51,15 @@ def pages() -> dict[str, list[StreamlitPage]]:
     }
 
 
+def _navigate(position: Literal["top", "hidden"]) -> StreamlitPage:
+    """Set the window's title and icon, show the menu, and return the page that the address names."""
+    st.set_page_config(page_title="Kernel Explorer", page_icon=ICON, layout="wide")
+    return st.navigation(pages(), position=position)
+
+
 def run() -> None:
     """Draw the page that the address names, within the shell."""
-    st.set_page_config(page_title="Kernel Explorer", page_icon=ICON, layout="wide")
-    page = st.navigation(pages(), position="top")
+    page = _navigate("top")
     if "example" in st.query_params and page.url_path in WITH_EXAMPLE:
         st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
     parameters, renamed = st.query_params.to_dict(), RENAMED.get(page.url_path, {})
@@ -75,5 +81,5 @@ def guard() -> None:
     called once.
     """
     if not st.session_state.get("_shell"):
-        st.navigation(pages(), position="hidden")
+        _navigate("hidden")
         st.rerun()

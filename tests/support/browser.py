@@ -26,7 +26,7 @@ CLICKED_BY = {
 @contextmanager
 def server(environment, log):
     """Serve the app as `kernel-explorer serve` does once everything is built; yield its address."""
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port"]
+    command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.port"]
     options = {"cwd": ROOT, "env": environment, "stderr": subprocess.STDOUT}
     with (
         reserved_port() as port,
@@ -58,15 +58,23 @@ def tab(browser, url, width=1400, scheme="light"):
 
 
 def watch(page, url, note):
-    """Have errors in the page's scripts noted, and every request that goes to another server than `url`."""
+    """Have errors in the page's scripts noted, and what it asks of another server or in vain of its own.
+
+    url: the address of its own server. In vain: its Content-Security-Policy forbids it.
+    """
 
     def check(request):
         address = urlsplit(request.url)
         if address.scheme not in {"data", "blob"} and address.netloc != urlsplit(url).netloc:
             note(f"asks for {request.url}")
 
+    def read(said):
+        if "Content Security Policy" in said.text:
+            note(f"refused: {said.text}")
+
     page.on("pageerror", lambda error: note(f"script error: {error}"))
     page.on("request", check)
+    page.on("console", read)
 
 
 def settle(page):

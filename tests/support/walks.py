@@ -111,6 +111,8 @@ class Walk:
         except Error:  # it went away meanwhile, or a list that dropped down lies over it
             self.page.keyboard.press("Escape")
             return False
+        if not self.page.url.startswith(self.url):  # one step further back than the first page
+            self.page.goto("/", timeout=WHOLE)
         if self.rng.random() < 0.7:  # else the next click comes before the page is whole
             self.check()
         return True

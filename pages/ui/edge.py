@@ -1,0 +1,48 @@
+"""The edge to the browser: which hosts are answered, and what a page may load."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config
+
+# What Streamlit's front end needs, and no more: inline styles, the scripts of components from blobs, and
+# the one line of script in its index.html, by its hash. No page may be shown inside another site's page.
+POLICY = (
+    "default-src 'self'; script-src 'self' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class _Headers:
+    """Add `HEADERS` to every answer over HTTP."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+def middleware() -> list[Middleware]:
+    """Return what stands before Streamlit's server: headers, and a refusal of hosts that are not allowed.
+
+    Streamlit itself refuses strange hosts for websockets alone.
+    """
+    allowed = config.get_option("server.allowedHosts") or ["*"]
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=allowed, www_redirect=False)
+    return [Middleware(_Headers), hosts]
