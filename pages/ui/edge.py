@@ -1,12 +1,19 @@
-"""The edge to the browser: which hosts are answered, and what a page may load."""
+"""The edge to the browser: which hosts are answered, what a page may load, and what is shown of a failure."""
 
 from __future__ import annotations
 
+import logging
+
+import streamlit as st
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
+
+from kernel_core import crash
+from kernel_core.errors import KernelExplorerError
+from kernel_core.printable import printable
 
 # What Streamlit's front end needs, and no more: inline styles, the scripts of components from blobs, and
 # the one line of script in its index.html, by its hash. No page may be shown inside another site's page.
@@ -46,3 +53,15 @@ def middleware() -> list[Middleware]:
     allowed = config.get_option("server.allowedHosts") or ["*"]
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=allowed, www_redirect=False)
     return [Middleware(_Headers), hosts]
+
+
+def show_failure(error: Exception) -> bool:
+    """Show one line where a page, a callback or a fragment failed, and log it; details go to a file.
+
+    A foreseen error shows its own message. Returns True, so that Streamlit shows no traceback.
+    """
+    foreseen = isinstance(error, KernelExplorerError)
+    words = printable(error) if foreseen else f"This page failed. {crash.last_words(error)}"
+    logging.getLogger(__name__).error(words)
+    st.error(words, icon=":material/error:")
+    return True

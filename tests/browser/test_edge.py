@@ -1,9 +1,15 @@
-"""The edge of the server: strange hosts and headers."""
+"""The edge of the server: strange hosts, headers, and what is shown where a page fails."""
 
 import http.client
+import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import server, tab
+from tests.support.command import ROOT
 
 pytestmark = pytest.mark.browser
 UPGRADE = {
@@ -12,6 +18,15 @@ UPGRADE = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
+FAILING = """
+from kernel_core.explain import bootstrap
+from kernel_core.findings import pairs
+
+def fail(*_, **__):
+    raise ZeroDivisionError("a fault of ours")
+
+pairs.random_queries = bootstrap.pair_interval = fail
+"""
 
 
 def answer(url, path, **headers):
@@ -42,3 +57,22 @@ def test_every_answer_says_what_a_page_may_load(digits_url, path):
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_unexpected_error_is_one_line_with_a_file_of_details(browser, digits_cache, tmp_path):
+    """On a page and in a part that runs alone; `server` finds no traceback in its log."""
+    (tmp_path / "sitecustomize.py").write_text(FAILING)
+    environment = dict(
+        digits_cache, KERNEL_EXPLORER_SOURCE="digits", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"
+    )
+    with server(environment, tmp_path / "log") as url, tab(browser, url) as page:
+        for address in ("/random_examples", "/pair?a=test:3&b=train:4"):
+            page.goto(address)
+            alert = page.get_by_test_id("stAlert")
+            expect(alert).to_contain_text(
+                "This page failed. Unexpected error: ZeroDivisionError: a fault of ours"
+            )
+            expect(page.get_by_test_id("stException")).to_have_count(0)
+            details = Path(alert.inner_text().rpartition(" ")[2].rstrip(".")).read_text()
+            assert "Traceback" in details
+            assert "in fail" in details
