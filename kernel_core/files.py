@@ -82,6 +82,19 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(file.fileno())
 
 
+def write_new_json(path: Path, content: Any) -> None:
+    """Write plain values as JSON unless there is a file already, which stays: the first writer's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_beside(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        try:
+            os.link(temporary, path)  # unlike a rename, it replaces nothing
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without such links
+            os.replace(temporary, path)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write plain values as JSON, indented for people to read."""
     with writing(path) as file:

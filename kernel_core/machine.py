@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,10 +17,15 @@ from kernel_core.errors import RequestError
 
 @dataclass(frozen=True)
 class Machine:
-    """Where to compute. budget: bytes of memory that may be used for it."""
+    """Where to compute.
+
+    budget: bytes of memory that may be used for it. choices: folder that keeps which ways of computing were
+    found fastest here, so that they are found once; None to find them in every process.
+    """
 
     device: torch.device
     budget: int
+    choices: Path | None = None
 
 
 CPU = Machine(torch.device("cpu"), 1_000_000_000)
@@ -36,6 +42,17 @@ def piece_bytes(device_type: str) -> int:
     with suppress(AttributeError, ValueError, OSError):  # some systems lack sysconf, or this name
         return min(max(os.sysconf("SC_LEVEL2_CACHE_SIZE"), 250_000), 4_000_000)
     return 1_000_000
+
+
+def cpu_info() -> dict[str, str]:
+    """Return Linux's description of the first processor, such as {"model name": …, "flags": …}.
+
+    On other systems it holds the model name only.
+    """
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return {"model name": platform.processor() or platform.machine()}
 
 
 def cores_allowed(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -66,7 +66,7 @@ def build(
             return results
     with store.lock(keys.id, progress):
         use_allowed_cores()
-        machine = Machine(torch_device, budget or BUDGET[torch_device.type])
+        machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
         precision = certified.choose_precision(request.precision, torch_device)
         _Build(keys, store, machine, precision, progress).compute()
         return read_back(read_results, keys, store)

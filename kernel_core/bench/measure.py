@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from kernel_core.bench.competitors import Job, agreement
-from kernel_core.bench.processes import Failure, Measurement, cpu_info, describe_machine, take_turns
+from kernel_core.bench.processes import Failure, Measurement, describe_machine, take_turns
 from kernel_core.bench.request import TITLES, BenchRequest
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import RequestError
-from kernel_core.machine import choose_device
+from kernel_core.machine import choose_device, cpu_info
 from kernel_core.networks.training import train_in_memory
 from kernel_core.pipeline import BUDGET
 from kernel_core.progress import Progress

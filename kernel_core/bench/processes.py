@@ -22,7 +22,7 @@ import torch
 
 from kernel_core.bench.competitors import METHODS, Job, Laps, product_peak
 from kernel_core.errors import KernelExplorerError
-from kernel_core.machine import use_allowed_cores
+from kernel_core.machine import cpu_info, use_allowed_cores
 from kernel_core.progress import Progress
 from kernel_core.search.topk import TopK
 
@@ -219,17 +219,6 @@ def take_turns(
             earlier.append(measure_apart(method, job))
     progress(step, len(turns), len(turns))
     return outcomes
-
-
-def cpu_info() -> dict[str, str]:
-    """Return Linux's description of the first processor, such as {"model name": …, "flags": …}.
-
-    On other systems it holds the model name only.
-    """
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-        return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return {"model name": platform.processor() or platform.machine()}
 
 
 def describe_machine(device: str) -> dict[str, str | int]:

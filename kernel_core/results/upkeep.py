@@ -50,11 +50,13 @@ def prune(store: Store, days: float) -> list[Path]:
 
 
 def clear(store: Store) -> list[Path]:
-    """Remove every entry, and return the removed paths; the folder and anything else in it stay.
+    """Remove every entry, and which products were found fastest here; return the removed paths.
 
-    So do files that builds are writing. Raises `StoreError` if a file cannot be removed.
+    The folder and anything else in it stay, so do files that builds are writing. Raises `StoreError` if a
+    file cannot be removed.
     """
-    return [*_remove([e.path for e in list_entries(store)]), *_remove_leftovers(store)]
+    paths = [entry.path for entry in list_entries(store)]
+    return [*_remove([*paths, *store.root.glob("products/*.json")]), *_remove_leftovers(store)]
 
 
 def _entries(store: Store) -> Iterator[Entry]:

@@ -6,13 +6,21 @@ A product turns rows into operands once, and multiplies the operands many times.
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import math
+import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from kernel_core.files import write_new_json
+from kernel_core.machine import cpu_info
 
 Operand = Tensor  # rows in the form that a product multiplies: another dtype or memory layout
 
@@ -50,16 +58,55 @@ DOUBLE = Product("float64", lambda rows: rows.contiguous(), _plain, 8)
 ONEDNN = Product("float32 by oneDNN", _onednn_operand, _onednn, 4)
 
 
-def exact_product(device: torch.device, dim: int, dtype: torch.dtype = torch.float32) -> Product:
+BY_NAME = {product.name: product for product in (PLAIN, ONEDNN)}
+
+
+def exact_product(
+    device: torch.device, dim: int, dtype: torch.dtype = torch.float32, choices: Path | None = None
+) -> Product:
     """Return the fastest product that does not round its operands, found by trying.
 
-    dim: numbers per row.
+    dim: numbers per row. choices: folder in which it is recorded what was found, if anywhere. The products
+    differ in the last digit of their sums: with a record, the same search gives the same bytes again.
     """
     if dtype == torch.float64:
         return DOUBLE
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return PLAIN
-    return _fastest_on_cpu(min(dim, 1_024))
+    dim = min(dim, 1_024)
+    return _fastest_on_cpu(dim) if choices is None else _recorded_on_cpu(dim, choices)
+
+
+def _recorded_on_cpu(dim: int, choices: Path) -> Product:
+    """Return the product recorded for this processor, torch and number of threads; find it if there is none.
+
+    Of several processes that find one at once, all take that of the first.
+    """
+    here = {
+        "cpu": cpu_info().get("model name", platform.machine()),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "dtype": "float32",
+        "dim": dim,
+    }
+    name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:32]
+    path = choices / f"{name}.json"
+    known = _read_choice(path)
+    if known is None:
+        with suppress(OSError):
+            path.unlink()  # it is damaged
+        found = _fastest_on_cpu(dim)
+        with suppress(OSError):  # a cache that cannot be written: found anew each time
+            write_new_json(path, {**here, "product": found.name})
+        known = _read_choice(path) or found
+    return known
+
+
+def _read_choice(path: Path) -> Product | None:
+    try:
+        return BY_NAME[json.loads(path.read_text(encoding="utf-8"))["product"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @functools.cache

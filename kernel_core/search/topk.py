@@ -112,7 +112,9 @@ class TopKSearch:
         self.query, self.database, self.parts = query, database, parts
         self.device, self.progress = machine.device, progress
         row_length = query.run_count * query.width
-        self.product = product or exact_product(self.device, row_length // parts, query.dtype)
+        self.product = product or exact_product(
+            self.device, row_length // parts, query.dtype, machine.choices
+        )
         self.own = None if own is None else own.to(self.device)
         self.symmetric = exclude_self
         self.plan: MemoryPlan = plan_memory(self._size(k), machine.budget)

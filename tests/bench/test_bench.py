@@ -156,7 +156,7 @@ def test_ctrl_c_leaves_no_files(tmp_path):
         assert list(tmp_path.glob("kernel-explorer-bench-*/runs/part-00/log.pt"))
         os.killpg(process.pid, signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait() == 1
+        assert process.wait() == 130
         assert "Traceback" not in rest
         assert list(tmp_path.iterdir()) == []
 

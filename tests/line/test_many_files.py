@@ -127,7 +127,7 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
         forked.wait_until(marker.exists, process)
         os.kill(process.pid, signal.SIGINT)
         process.join()
-        assert process.exitcode == 1
+        assert process.exitcode == 130
     assert "Traceback" not in (cache.parent / "stderr").read_text()
     assert not list(cache.rglob("*.tmp"))
     assert kernel(build(request(source_folder))).k == 50

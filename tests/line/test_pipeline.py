@@ -17,7 +17,7 @@ from kernel_core.results.entries import Entries
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import clear, list_entries
-from kernel_core.search import topk
+from kernel_core.search import products, topk
 from kernel_core.sources.source import SourceRequest
 from tests.support import forked, oracle
 from tests.support.command import ROOT
@@ -185,6 +185,21 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
     assert forked.run(forked.code, code).returncode == -9
     assert {e.kind for e in list_entries(Store())} == {"hashes", "examples", "predictions", "moments"}
     assert len(build(SourceRequest(str(source_folder))).neighbors) == 4
+
+
+def test_deleted_neighbors_are_built_to_the_same_bytes(source_folder, cache, monkeypatch):
+    """Which product is found fastest changes from build to build, and the last digit of its sums with it."""
+    build(SourceRequest(str(source_folder)))
+    before = {e.path: e.path.read_bytes() for e in list_entries(Store()) if e.kind == "neighbors"}
+    for path in before:
+        path.unlink()
+
+    def find_anew(dim):
+        pytest.fail(f"the product of rows of {dim} numbers was chosen anew")
+
+    monkeypatch.setattr(products, "_fastest_on_cpu", find_anew)
+    build(SourceRequest(str(source_folder)))
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_cache_emptied_during_a_build_says_to_run_it_again(source_folder, cache, no_umap):

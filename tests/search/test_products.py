@@ -41,6 +41,49 @@ def test_the_quickest_exact_product_is_one_that_rounds_nothing():
     assert products.exact_product(CPU, 100, torch.float64) is products.DOUBLE
 
 
+@pytest.fixture
+def found(monkeypatch):
+    """Make a function that makes one product win every trial, in a new process as it were."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch is built without oneDNN, so there is nothing to choose")
+
+    def wins(winner):
+        products._fastest_on_cpu.cache_clear()
+        monkeypatch.setattr(products, "_timed", lambda product, *_: product is not winner)
+
+    yield wins
+    products._fastest_on_cpu.cache_clear()
+
+
+def test_the_choice_is_made_once_per_machine_and_threads(tmp_path, found, one_thread):
+    def choose(winner):
+        found(winner)
+        return products.exact_product(CPU, 100, choices=tmp_path / "products")
+
+    assert choose(products.ONEDNN) is products.ONEDNN
+    assert choose(products.PLAIN) is products.ONEDNN, "recorded"
+    (file,) = (tmp_path / "products").iterdir()
+    file.write_text("{")
+    assert choose(products.PLAIN) is products.PLAIN, "a damaged record is made anew"
+    torch.set_num_threads(2)
+    assert choose(products.ONEDNN) is products.ONEDNN, "another number of threads, another choice"
+    file.unlink()
+    (tmp_path / "file").touch()
+    found(products.PLAIN)
+    assert products.exact_product(CPU, 100, choices=tmp_path / "file") is products.PLAIN
+
+
+def test_of_two_that_choose_at_once_both_take_the_choice_of_the_first(tmp_path, found, monkeypatch):
+    def choose_slowly(dim):
+        patch.setattr(products, "_fastest_on_cpu", lambda dim: products.PLAIN)
+        products.exact_product(CPU, dim, choices=tmp_path)
+        return products.ONEDNN
+
+    with monkeypatch.context() as patch:
+        patch.setattr(products, "_fastest_on_cpu", choose_slowly)
+        assert products.exact_product(CPU, 100, choices=tmp_path) is products.PLAIN
+
+
 @pytest.mark.parametrize(
     ("quota", "threads"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)]
 )
