@@ -150,12 +150,14 @@ def read_vectors(
     """Return what a similarity compares, by split: features (N, D), images (N, H, W, 3), or traces (N, C, M).
 
     It is for neighbors that no build keeps (`kernel_core.explain.on_demand`). Raises `NotBuilt` if the cache
-    lacks it, and `DataError` if the file of features cannot be read.
+    lacks it or the source's files are others by now, and `DataError` if the file of features cannot be read.
     """
     if similarity == "pixels":
         return {split: examples.images for split, examples in results.examples.items()}
     store = store or Store()
     keys = _keys_offline(request, store)
+    if keys.id != results.id:
+        raise NotBuilt(f"The files of {keys.source.name} changed since these results were built.")
     refuse_unoffered(results.name, similarity, keys.offered)
     if similarity == "kernel":
         if not results.traces:

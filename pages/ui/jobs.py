@@ -108,8 +108,8 @@ def offer(
     _watch(request, running, verb)
 
 
-def offer_part(request: SourceRequest, why: str, key: str) -> bool:
-    """Offer, in a few lines of a page, to prepare a part that the page can do without.
+def offer_part(request: SourceRequest, why: str, key: str, *, label: str = "Prepare it now") -> bool:
+    """Offer, in a few lines of a page, to build what the page can do without.
 
     why: what is missing, and what for. key: tells this offer from others on the page.
     Returns True once, when a build that was asked for here has ended.
@@ -126,7 +126,7 @@ def offer_part(request: SourceRequest, why: str, key: str) -> bool:
         return True
     if not running:
         st.info(why, icon=":material/info:")
-        st.button("Prepare it now", on_click=start, key=key)
+        st.button(label, on_click=start, key=key)
     _watch(request, running)
     return False
 

@@ -9,7 +9,7 @@ import gc
 import io
 import os
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,13 @@ from kernel_core.findings import disagreement
 from kernel_core.findings.map_layout import Map
 from kernel_core.findings.pairs import count_label_pairs, label_mismatches, nearest_pairs, rank_window
 from kernel_core.report import pair_quality
+from kernel_core.results.changes import States, changed_files, file_states
 from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import NEIGHBORS_KEPT, Split
 from pages.ui import charts, jobs
+from pages.ui.wording import escape
 
 
 def request() -> SourceRequest:
@@ -50,9 +52,21 @@ def request_by_runs(run_count: int) -> SourceRequest:
     return replace(request(), run_count=run_count, similarities=("kernel",))
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """Results, what opened them, and the states of the source's files just before."""
+
+    results: Results
+    request: SourceRequest
+    store: Store
+    files: States
+
+
 @st.cache_resource(max_entries=2, show_spinner="Opening the results")
-def _open(name: str, run_count: int | None, files: int | None, precision: str) -> Results:
-    opened = open_results(SourceRequest(name, run_count, files, precision=precision))
+def _open(name: str, run_count: int | None, files: int | None, precision: str) -> _Opened:
+    wanted, store = SourceRequest(name, run_count, files, precision=precision), Store()
+    states = file_states(wanted)
+    opened = _Opened(open_results(wanted, store), wanted, store, states)
     gc.collect()
     gc.freeze()  # Streamlit collects garbage after every rerun; frozen objects cost it nothing (40 → 10 ms)
     return opened
@@ -60,7 +74,7 @@ def _open(name: str, run_count: int | None, files: int | None, precision: str) -
 
 by_id: dict[str, Results] = {}
 """The id of results → the results, so that cached functions can take the id, which is quick to hash."""
-_opened_by: dict[str, tuple[SourceRequest, Store]] = {}
+_opened_by: dict[str, _Opened] = {}
 
 
 def results() -> Results:
@@ -74,9 +88,30 @@ def results() -> Results:
     except (KernelExplorerError, ValueError) as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
-    by_id[opened.id], _opened_by[opened.id] = opened, (wanted, Store())
-    _prepare_soon(opened.id)
-    return opened
+    shown = opened.results
+    by_id[shown.id], _opened_by[shown.id] = shown, opened
+    _prepare_soon(shown.id)
+    _say_what_changed(shown.id)
+    return shown
+
+
+def _say_what_changed(results_id: str) -> None:
+    """Say so if the source's files changed since these results were opened, and offer to build them again."""
+    if not (changed := _changed(results_id)):
+        return
+    more = f" and {len(changed) - 3:,} more" if changed[3:] else ""
+    why = f"Built from other files: {escape(', '.join(changed[:3]))}{more} changed since."
+    if jobs.offer_part(request(), why, "build_again", label="Build again"):
+        _open.clear()
+        _changed.clear()
+        st.rerun()
+
+
+@st.cache_data(ttl="5s", max_entries=2, show_spinner=False)
+def _changed(results_id: str) -> list[str]:
+    """Return the names of the source's files that changed; looked up every few seconds (1 ms)."""
+    opened = _opened_by[results_id]
+    return changed_files(opened.files, file_states(opened.request))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -211,8 +246,8 @@ def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
     """Return the vectors that a similarity compares, by split. Raises `NotBuilt` if the cache lacks them."""
     # From the cache that the results came from: the thread of `_prepare_soon` asks a second later, when the
     # environment may name another one.
-    opened_by, store = _opened_by[results_id]
-    by_split = read_vectors(opened_by, by_id[results_id], similarity, store)
+    opened = _opened_by[results_id]
+    by_split = read_vectors(opened.request, opened.results, similarity, opened.store)
     return {split: prepare_vectors(similarity, values) for split, values in by_split.items()}
 
 
