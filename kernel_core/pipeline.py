@@ -23,6 +23,7 @@ from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors
 from kernel_core.results.entries import Entries
 from kernel_core.results.hashes import hash_files
 from kernel_core.results.keys import Keys, plan_keys
+from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.results import Results, read_back, read_examples, read_map, read_results
 from kernel_core.results.store import Store, key_of
 from kernel_core.search import certified, topk
@@ -60,15 +61,18 @@ def build(
     progress("checking the source's files", 0, 1)
     keys = plan_keys(source, request, store)
     progress("checking the source's files", 1, 1)
+    warn_of_missing_files(request, source, store)
     with contextlib.suppress(NotBuilt):
         results = read_results(keys, store)
         if results.traces or not keys.traces:
+            remember_files(request, source, store)
             return results
     with store.lock(keys.id, progress):
         use_allowed_cores()
         machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
         precision = certified.choose_precision(request.precision, torch_device)
         _Build(keys, store, machine, precision, progress).compute()
+        remember_files(request, source, store)
         return read_back(read_results, keys, store)
 
 

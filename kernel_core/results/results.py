@@ -19,6 +19,7 @@ from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
 from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import Keys, plan_keys, refuse_unoffered
+from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
@@ -114,14 +115,17 @@ class Results:
 def open_results(request: SourceRequest, store: Store | None = None, *, complete: bool = False) -> Results:
     """Return what has been built of a source; never compute or download.
 
-    Raises `NotBuilt` if anything is missing. Traces, without which results open too, count only if
-    `complete`.
+    Raises `NotBuilt` if anything is missing. complete: as a build does, count traces, without which results
+    open too, and compare the source's files with those of the last build.
     """
     store = store or Store()
     keys = _keys_offline(request, store)
     results = read_results(keys, store)
     if complete and keys.traces and not results.traces:
         raise _not_built("traces", keys, store)
+    if complete:
+        warn_of_missing_files(request, keys.source, store)
+        remember_files(request, keys.source, store)
     return results
 
 

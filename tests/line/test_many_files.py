@@ -13,6 +13,7 @@ from kernel_core import pipeline
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
+from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
 from kernel_core.search import topk
@@ -131,6 +132,26 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     assert "Traceback" not in (cache.parent / "stderr").read_text()
     assert not list(cache.rglob("*.tmp"))
     assert kernel(build(request(source_folder))).k == 50
+
+
+def test_a_log_fewer_than_at_the_last_build_is_said_once(source_folder, cache, caplog):
+    here, away = source_folder / "runs/a/log.pt", source_folder / "log.pt"
+
+    def said(make, **options):
+        caplog.clear()
+        make(request(source_folder), **options)
+        return [r.getMessage().partition("matched ")[2] for r in caplog.records if "matched" in r.msg]
+
+    warning = "2 files at the last build, 1 now: missing runs/a/log.pt"
+    assert said(build) == []
+    here.rename(away)
+    assert said(build) == [warning]
+    assert said(build) == [], "this is the last build now"
+    away.rename(here)
+    assert said(build) == []
+    here.rename(away)
+    assert said(open_results) == [], "a page only reads"
+    assert said(open_results, complete=True) == [warning]
 
 
 @pytest.mark.parametrize("change", ["shrinks", "is replaced", "disappears"])
