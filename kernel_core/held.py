@@ -9,7 +9,6 @@ do.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import hashlib
@@ -54,18 +53,27 @@ def temporary_beside(path: Path) -> Iterator[Path]:
             os.close(holder)
 
 
-def temporary_folder(purpose: str) -> Path:
-    """Return a new folder for temporary files, held until this process ends and removed then.
+@contextlib.contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """Yield a new folder in the system's temporary folder, held until the end and removed then.
 
-    Those that dead processes left for the same purpose, a word for their names, are removed first.
+    purpose: a word for its name. Those that dead processes left for the same purpose are removed first.
     """
     place = Path(tempfile.gettempdir())
     remove_abandoned(place.glob(f"kernel-explorer-{purpose}-{'[0-9a-f]' * MARK}-*"))
-    while True:
+    holder, held = -1, False
+    while not held:
         folder = Path(tempfile.mkdtemp(prefix=f"kernel-explorer-{purpose}-{_mark()}-"))
-        if sys.platform == "win32" or _lock(os.open(folder, os.O_RDONLY), folder):
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            return folder
+        if sys.platform == "win32":  # a folder cannot be opened there
+            break
+        holder = os.open(folder, os.O_RDONLY)
+        held = _lock(holder, folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if held:
+            os.close(holder)
 
 
 def remove_abandoned(paths: Iterable[Path]) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import shutil
 import statistics
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from kernel_core.bench.request import TITLES, BenchRequest
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import RequestError
+from kernel_core.held import temporary_folder
 from kernel_core.machine import choose_device, cpu_info
 from kernel_core.networks.training import train_in_memory
 from kernel_core.pipeline import BUDGET
@@ -51,11 +51,11 @@ def measure_all(request: BenchRequest, progress: Progress) -> dict[str, Any]:
     """
     device = choose_device(request.device).type
     methods = _find_methods(request.methods)
-    with tempfile.TemporaryDirectory(prefix="kernel-explorer-bench-") as folder:
+    with temporary_folder("bench") as folder:
         if request.source is None:
-            logits = _write_synthetic(request, Path(folder), progress)
+            logits = _write_synthetic(request, folder, progress)
         else:
-            logits = _open_source(request, request.source, Path(folder), progress)
+            logits = _open_source(request, request.source, folder, progress)
         job, class_count = _plan_job(request, device, logits.files)
         measurable = [method for method, reason in methods.items() if reason is None]
         outcomes = take_turns(job, measurable, request.repeats, progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import json
 import shlex
 import subprocess
@@ -48,7 +50,9 @@ class Jobs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started: dict[tuple[str, SourceRequest], tuple[subprocess.Popen[bytes], Path]] = {}
-        self._folder = temporary_folder("builds")
+        kept = contextlib.ExitStack()
+        self._folder = kept.enter_context(temporary_folder("builds"))
+        atexit.register(kept.close)
 
     def start(self, request: SourceRequest, verb: str = "build") -> None:
         """Start a build, unless it is running. verb: another one with the same options."""

@@ -20,8 +20,8 @@ WRITER = """
     from pathlib import Path
     from kernel_core.files import replacing
     from kernel_core.held import temporary_folder
-    with replacing(Path(sys.argv[1])) as temporary:
-        print(temporary, temporary_folder("test"), flush=True)
+    with replacing(Path(sys.argv[1])) as temporary, temporary_folder("test") as folder:
+        print(temporary, folder, flush=True)
         sys.stdin.read()
 """
 
@@ -43,8 +43,10 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_file(
     with replacing(tmp_path / "file") as temporary:
         assert file.exists(), "its writer lives"
         temporary.write_text("done")
-    held.temporary_folder("test")
-    assert folder.is_dir()
+    with held.temporary_folder("test") as other:
+        assert folder.is_dir()
+        assert other.is_dir()
+    assert not other.exists()
     process.send_signal(signal.SIGKILL)
     process.wait()
     with replacing(tmp_path / "other"):
@@ -52,8 +54,8 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_file(
     with replacing(tmp_path / "file") as temporary:
         assert not file.exists()
         temporary.write_text("again")
-    held.temporary_folder("test")
-    assert not folder.exists()
+    with held.temporary_folder("test"):
+        assert not folder.exists()
     assert (tmp_path / "file").read_text() == "again"
 
 
