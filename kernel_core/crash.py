@@ -17,6 +17,7 @@ from kernel_core.printable import printable
 
 KEPT = 20  # files of details; older ones are removed
 LONGEST = 200_000  # characters of details; messages may quote a whole file
+NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")  # in messages of torch
 NAME, SUFFIX = "kernel-explorer-crash-", ".txt"
 _PATH = "_kernel_explorer_details"  # attribute of an error whose details have been written
 
@@ -102,7 +103,7 @@ def _is_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"  # torch's, which may not be loaded here
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or (isinstance(error, ImportError) and "failed to map segment" in str(error))
     )

@@ -70,8 +70,8 @@ def _entries(store: Store) -> Iterator[Entry]:
             status = path.lstat()
             used = max(status.st_atime, status.st_mtime)
             about = _read_about(path)
-            if about:  # looking at it is no use
-                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+            with contextlib.suppress(OSError):  # looking at it is no use; a read-only cache is listed too
+                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
             yield Entry(path.parent.name, path.stem, about, status.st_size, used, path)
 
 

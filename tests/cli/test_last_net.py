@@ -62,6 +62,7 @@ def test_unexpected_error_is_one_line_that_names_the_file_of_details(failing, ca
     [
         MemoryError("Unable to allocate 9 GiB"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GiB"),
+        RuntimeError("std::bad_alloc"),
         OSError(12, "Cannot allocate memory"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
     ],

@@ -147,6 +147,16 @@ def test_prune_removes_damaged_unused_and_abandoned(tmp_path):
     assert not list((tmp_path / "locks").iterdir())
 
 
+def test_a_cache_that_cannot_be_written_is_listed(tmp_path, monkeypatch):
+    path = write(Store(tmp_path))
+
+    def refuse(*_args, **_options):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert [entry.path for entry in list_entries(Store(tmp_path))] == [path]
+
+
 def test_listing_is_no_use_and_reading_is(tmp_path):
     store = Store(tmp_path)
     path = write(store)
