@@ -32,6 +32,7 @@ def _use_utf8_for_names() -> None:
     is_utf8 = sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1"
     if os.name == "posix" and not is_utf8:
         output = os.environ.get("PYTHONIOENCODING") or str(getattr(sys.stdout, "encoding", "ascii"))
+        output += "" if ":" in output else ":replace"
         environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": output}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kernel_core import held
 from kernel_core.cli import serving
 from kernel_core.cli.main import main
 from tests.support import forked
@@ -133,6 +134,17 @@ def test_cache_is_listed_and_cleared(source_folder, cache):
     assert invoke("cache", "prune", "--days", 1).stdout.startswith("0 removed")
     assert re.match(r"\d\d removed", invoke("cache", "clear").stdout)
     assert "0 entries" in invoke("cache", "list").stdout
+
+
+def test_the_next_build_removes_what_a_killed_one_left_and_nothing_else(source_folder, cache):
+    assert invoke("build", source_folder).exit_code == 0
+    with held.temporary_beside(cache / "rows" / "key.safetensors") as living:
+        left = living.with_name(living.name.replace("key", "other"))
+        for again in ([], ["--runs", "5"]):  # all of it in the cache, then not
+            left.write_bytes(b"half")
+            assert invoke("build", source_folder, *again).exit_code == 0
+            assert not left.exists()
+            assert living.exists()
 
 
 def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):

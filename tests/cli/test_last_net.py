@@ -126,6 +126,7 @@ def test_names_of_files_are_read_as_utf8_whatever_the_locale(monkeypatch):
     start._use_utf8_for_names()
     ((_program, _words, environment),) = started
     assert environment["PYTHONUTF8"] == "1"
+    assert environment["PYTHONIOENCODING"].endswith(":replace")
     monkeypatch.setenv("PYTHONUTF8", "1")  # where that does not help, it does not start over for ever
     start._use_utf8_for_names()
     assert len(started) == 1
