@@ -1,5 +1,8 @@
 """Kinds of errors. A message says what was found, what was expected, and what to do."""
 
+import reprlib
+from typing import Any
+
 
 class KernelExplorerError(Exception):
     """Base of every error that a user can cause or meet.
@@ -30,3 +33,17 @@ class RequestError(KernelExplorerError):
 
 class NotBuilt(KernelExplorerError):
     """Results were opened that have not been computed yet."""
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 200  # characters
+_short.maxlist = _short.maxtuple = _short.maxdict = 12  # items
+
+
+def shown(value: Any) -> str:
+    """Return a value from a file as a message shows it: its `repr`, cut where it is long or deep.
+
+    >>> shown("a" * 10**6)[-3:], shown([[[[[[[[1]]]]]]]])
+    ("aa'", '[[[[[[[...]]]]]]]')
+    """
+    return _short.repr(value)

@@ -1,4 +1,7 @@
-"""Files written completely or not at all, and recognized by their content; where the cache is."""
+"""Files written completely or not at all, recognized by their content, and read only if they are files.
+
+Also: where the cache is.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,23 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from kernel_core.errors import DataError
 from kernel_core.held import temporary_beside
+
+TEXT_LIMIT = 10_000_000  # bytes; a description in TOML or JSON has a few thousand
+KINDS = (  # of what is no regular file: test of its mode, and what to call it
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def cache_root() -> Path:
@@ -22,11 +36,11 @@ def cache_root() -> Path:
     """
     named = os.environ.get("KERNEL_EXPLORER_CACHE")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     checkout = Path(__file__).parent.parent
     if (checkout / "pyproject.toml").exists():
         return checkout / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "kernel-explorer"
+    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache"))) / "kernel-explorer"
 
 
 @contextlib.contextmanager
@@ -39,6 +53,53 @@ def replacing(path: Path) -> Iterator[Path]:
     with temporary_beside(path) as temporary:
         yield temporary
         os.replace(temporary, path)
+
+
+def regular_file(path: Path) -> Path:
+    """Return the path of a regular file, or of a link to one. Whatever a source names passes here first.
+
+    Raises `DataError` for anything else. Reading a pipe or a device might never end.
+    """
+    try:
+        found = _kind_unless_regular(path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({reason})"
+        raise DataError(f"{path} {problem}; expected a file. Put it there, or correct the path.") from None
+    if found:
+        raise DataError(f"{path} is {found}; expected a file. Put one there, or correct the path.")
+    return path
+
+
+def _kind_unless_regular(path: Path) -> str:
+    """Return what a path leads to, or an empty text for a regular file. Raises `OSError` or `ValueError`."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    return next((name for test, name in KINDS if test(mode)), "no file")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a small UTF-8 file.
+
+    Raises `OSError` if it cannot be read, and `ValueError` if it is no regular file, larger than
+    `TEXT_LIMIT`, or not UTF-8.
+    """
+    found = _kind_unless_regular(path)
+    if found:
+        raise ValueError(f"it is {found}; expected a file")
+    size = path.stat().st_size
+    if size > TEXT_LIMIT:
+        raise ValueError(f"it has {size / 1e6:,.0f} MB; expected at most {TEXT_LIMIT / 1e6:.0f}")
+    return path.read_bytes().decode()  # line ends as they are
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a small JSON file. Raises `OSError`, or `ValueError` if it is malformed."""
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 @dataclass(frozen=True)

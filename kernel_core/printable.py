@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CELL, LINE = 80, 2_000  # characters shown of a name in a table, and of a message
+NAME = 200  # characters kept of a name that a file gives to a class, a source or a layer
 
 
 def printable(text: object, limit: int = LINE) -> str:

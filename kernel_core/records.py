@@ -13,6 +13,8 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.files import FileState
 from kernel_core.spec import KernelSpec, Split
 
+CLASS_LIMIT = 100_000  # more classes than any image data set has; ImageNet-21k has 21,841
+
 
 @dataclass(frozen=True, eq=False)
 class ExampleSet:
@@ -49,6 +51,20 @@ class ExampleSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def numbered_classes(labels: npt.NDArray[np.int64], split: Split) -> tuple[str, ...]:
+    """Return names for classes that have none: the numbers from 0 to the largest label.
+
+    labels: (N,). Raises `DataError` if a label is not below `CLASS_LIMIT`.
+    """
+    largest = int(labels.max(initial=0))
+    if largest >= CLASS_LIMIT:
+        raise DataError(
+            f"{split} example {int(labels.argmax())} has label {largest}; expected 0 … {CLASS_LIMIT - 1:,} "
+            "where the classes have no names. Number the classes from 0."
+        )
+    return tuple(str(c) for c in range(largest + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +166,10 @@ class Features:
 
     def __post_init__(self) -> None:
         widths = {split: values.shape[1:] for split, values in self.values.items()}
-        if any(len(width) != 1 for width in widths.values()) or len(set(widths.values())) != 1:
+        if any(len(width) != 1 or 0 in width for width in widths.values()) or len(set(widths.values())) != 1:
             raise DataError(
-                f"Feature widths per split are {widths}; expected one width and two axes, (examples, width)."
+                f"Feature widths per split are {widths}; expected one width of at least 1, and two axes, "
+                "(examples, width)."
             )
         for split, values in self.values.items():
             if not np.isfinite(values).all():

@@ -24,7 +24,7 @@ import torch
 from kernel_core.ensembles.log_file import LOGIT_KEYS, load_tensors, write_log
 from kernel_core.ensembles.manifest import Identity
 from kernel_core.errors import DataError
-from kernel_core.files import write_json
+from kernel_core.files import read_json, write_json
 from kernel_core.held import UNFINISHED
 from kernel_core.sources.source_toml import FEATURES
 from kernel_core.spec import SPLITS, Split
@@ -44,22 +44,27 @@ class RunFiles:
     def run_numbers(self) -> tuple[int, ...]:
         """The runs that are complete, packed or not, in ascending order."""
         pending = self.pending  # read first: a run that is packed meanwhile is then seen twice, not never
-        parts = (int(path.parent.name[5:]) for path in self.folder.glob(PACKED))
+        parts = _numbers(path.parent.name for path in self.folder.glob(PACKED))
         return tuple(sorted({*pending, *(run for part in parts for run in self._packed(part)[0])}))
 
     @property
     def pending(self) -> list[int]:
         """The runs that are not packed yet, in ascending order."""
-        return sorted(int(path.stem[4:]) for path in self.folder.glob("runs/pending/run-*.safetensors"))
+        return sorted(_numbers(path.stem for path in self.folder.glob("runs/pending/run-*.safetensors")))
 
     @property
     def dropped(self) -> dict[int, str]:
-        """The runs that failed, each with the reason."""
+        """The runs that failed, each with the reason. Raises `DataError` if their file is damaged."""
+        path = self.folder / "runs/dropped.json"
         try:
-            content = json.loads((self.folder / "runs/dropped.json").read_text(encoding="utf-8"))
+            return {int(run): str(why) for run, why in read_json(path).items()}
         except FileNotFoundError:
             return {}
-        return {int(run): str(why) for run, why in content.items()}
+        except (OSError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{path} is damaged ({error}); expected the runs that failed, each with the reason. "
+                "Delete it."
+            ) from None
 
     def __contains__(self, run: int) -> bool:
         return self._pending_path(run).exists() or run in self._packed(run // RUNS_PER_PART)[0]
@@ -185,3 +190,9 @@ class RunFiles:
 
     def _part_path(self, part: int) -> Path:
         return self.folder / f"runs/part-{part:03d}/log.pt"
+
+
+def _numbers(names: Iterable[str]) -> list[int]:
+    """Return the numbers in names such as run-000007 and part-000; other names are not ours."""
+    digits = (name.partition("-")[2] for name in names)
+    return [int(text) for text in digits if text.isdecimal()]

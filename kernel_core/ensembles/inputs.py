@@ -14,7 +14,8 @@ import torch
 from kernel_core.checks import with_common_classes
 from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
-from kernel_core.records import ExampleSet
+from kernel_core.printable import NAME, printable
+from kernel_core.records import ExampleSet, numbered_classes
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.images import load_examples
 from kernel_core.sources.source import ImagesFrom
@@ -50,7 +51,7 @@ class InputImages:
 
         Raises `DataError` or `RequestError` for anything that it does not take.
         """
-        names = None if class_names is None else tuple(str(name) for name in class_names)
+        names = None if class_names is None else tuple(printable(str(name), NAME) for name in class_names)
         if images is None:
             return None
         if isinstance(images, str | Path):
@@ -126,8 +127,8 @@ def _example_set(split: Split, labeled: LabeledImages, class_names: tuple[str, .
         raise DataError(
             f"{split} labels are {labels.dtype} {labels.shape}; expected integers (N,), at least one."
         )
-    names = class_names or tuple(str(c) for c in range(int(labels.max()) + 1))
-    return ExampleSet(split, images, labels.astype(np.int64), names)
+    labels = labels.astype(np.int64)
+    return ExampleSet(split, images, labels, class_names or numbered_classes(labels, split))
 
 
 def run_number(run: int) -> int:

@@ -7,7 +7,6 @@ A `log.pt` is a dict saved by torch.save with `logits` (runs, test examples, cla
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 
-from kernel_core.errors import DataError
-from kernel_core.files import FileState, writing
+from kernel_core.ensembles.torch_file import load_torch_file, to_array
+from kernel_core.errors import DataError, shown
+from kernel_core.files import FileState, regular_file, writing
+from kernel_core.printable import NAME, printable
 from kernel_core.records import Ensemble, Features
 from kernel_core.spec import SPLITS, Split
 
 LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
-FIX = "Download or write it again."
 TEST_ALONE = (
     ' If no logits of the training set were saved, write splits = ["test"] under [ensemble] in the '
     "source.toml; test examples are then compared with one another."
@@ -58,14 +58,11 @@ def _open_logits(path: Path, splits: tuple[Split, ...]) -> dict[Split, npt.NDArr
             problem = "is missing" if tensor is None else f"is a {type(tensor).__name__}"
             hint = TEST_ALONE if split == "train" and "logits" in content else ""
             raise DataError(
-                f"{path}: {key!r} {problem} (found: {', '.join(map(str, sorted(content))) or 'nothing'}); "
+                f"{path}: {key!r} {problem} (found: {shown(sorted(map(str, content)))}); "
                 "expected the tensors 'logits' (test) and 'logits_train', each of shape (runs, examples, "
                 "classes)." + hint
             )
-        if not tensor.is_floating_point():
-            raise DataError(f"{path}: {key!r} holds {tensor.dtype}; expected float16 or float32.")
-        # NumPy has no bfloat16; float32 represents every value of it.
-        logits[split] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+        logits[split] = to_array(tensor, f"{path}: {key!r}")
     return logits
 
 
@@ -74,24 +71,7 @@ def load_tensors(path: Path) -> Mapping[str, Any]:
 
     Raises `DataError` if the file is missing, damaged, or holds anything else.
     """
-    if not path.is_file():
-        raise DataError(
-            f"{path} does not exist or is not a file; expected a log.pt. Correct [ensemble] in the "
-            "source.toml."
-        )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
-        raise DataError(
-            f"{path} is refused: it is not a torch file of tensors and plain values ({reason}). Nothing in "
-            f"it was run. Expected a dict of tensors, saved by torch.save. {FIX}"
-        ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{path} is damaged or not a torch file ({reason}); expected a log.pt. {FIX}"
-        ) from None
+    content = load_torch_file(path, "a log.pt, a dict of tensors", mmap=True)
     if not isinstance(content, Mapping):
         raise DataError(
             f"{path} holds a {type(content).__name__}; expected a dict with 'logits' and 'logits_train'."
@@ -104,13 +84,9 @@ def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
 
     Raises `DataError` if the file is missing, damaged, or lacks a tensor.
     """
-    if not path.is_file():
-        raise DataError(
-            f"{path} does not exist, but [features] in the source.toml names it. Restore the file, or remove "
-            "[features]."
-        )
     try:
-        with safe_open(path, framework="pt") as file:  # torch reads bfloat16 too, which NumPy cannot
+        # torch reads bfloat16 too, which NumPy cannot.
+        with safe_open(regular_file(path), framework="pt") as file:
             metadata = file.metadata() or {}
             missing = set(splits) - set(file.keys())
             if missing:
@@ -120,11 +96,12 @@ def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
                 )
             tensors = {split: file.get_tensor(split) for split in splits}
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged or not a safetensors file ({error}). {FIX}") from None
+        raise DataError(f"{path} is damaged or not a safetensors file ({error}). Save it again.") from None
     values = {
         split: tensor.float().numpy().astype(np.float32, copy=False) for split, tensor in tensors.items()
     }
-    return Features(values, layer=metadata.get("layer", "not named"), run=metadata.get("run", "not named"))
+    layer, run = (printable(metadata.get(name, "not named"), NAME) for name in ("layer", "run"))
+    return Features(values, layer, run)
 
 
 def write_log(

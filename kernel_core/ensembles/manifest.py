@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kernel_core.errors import RequestError
+from kernel_core.files import read_json
 from kernel_core.records import ExampleSet
 from kernel_core.spec import SPLITS, Split
 
@@ -77,7 +78,7 @@ def read_identity(folder: Path) -> Identity | None:
     """
     path = folder / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -77,7 +78,7 @@ class EnsembleWriter:
         layer: str = "",
         made_by: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder = Path(folder).expanduser().absolute()
+        self.folder = Path(os.path.expanduser(folder)).absolute()
         self._files = RunFiles(self.folder)
         inputs = InputImages.of(images, class_names)
         of_images = inputs.identity(self.folder) if inputs else Identity(class_names=list(class_names or ()))

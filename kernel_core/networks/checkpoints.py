@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kernel_core.ensembles.inputs import InputImages, LabeledImages
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, StoreError
-from kernel_core.files import sha256_of, write_json
+from kernel_core.files import read_json, regular_file, sha256_of, write_json
 from kernel_core.networks.loading import load_weights
 from kernel_core.networks.outputs import outputs
 from kernel_core.progress import Progress, no_progress, renamed
@@ -50,7 +50,7 @@ def write_checkpoints(
     and a longer list adds what is new. Raises `RequestError` if one is listed twice, `DataError` if one is
     missing or does not fit, and what `EnsembleWriter` and `outputs` raise.
     """
-    by_hash = _by_hash([Path(path).expanduser() for path in checkpoints])
+    by_hash = _by_hash([Path(os.path.expanduser(path)) for path in checkpoints])
     inputs = InputImages.of(images, class_names)
     if inputs is None:
         raise RequestError("There are no images; pass those that the networks were trained on as images=….")
@@ -81,23 +81,27 @@ def _by_hash(paths: Sequence[Path]) -> dict[str, Path]:
     """Compute each file's SHA-256. Raises `DataError` or `RequestError` if one is missing or repeated."""
     by_hash: dict[str, Path] = {}
     for path in paths:
-        if not path.is_file():
-            raise DataError(
-                f"{path} does not exist or is not a file; expected a checkpoint. Correct the list."
-            )
-        twin = by_hash.setdefault(sha256_of(path), path)
+        twin = by_hash.setdefault(sha256_of(regular_file(path)), path)
         if twin is not path:
             raise RequestError(f"{path} and {twin} are the same checkpoint. List it once.")
     return by_hash
 
 
 def _run_paths(known_path: Path, by_hash: Mapping[str, Path]) -> dict[int, Path]:
-    """Return run number → checkpoint. A new one gets the next free number, which is saved."""
+    """Return run number → checkpoint. A new one gets the next free number, which is saved.
+
+    Raises `DataError` if the file that keeps the numbers is damaged.
+    """
     try:
-        known = json.loads(known_path.read_text(encoding="utf-8"))
+        known = read_json(known_path)
+        numbers = {str(entry["sha256"]): int(run) for run, entry in known.items()}
     except FileNotFoundError:
-        known = {}
-    numbers = {entry["sha256"]: int(run) for run, entry in known.items()}
+        known, numbers = {}, {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{known_path} is damaged ({error}); expected the run number of each checkpoint. Restore it, or "
+            "begin a new folder."
+        ) from None
     for sha256, path in by_hash.items():
         if sha256 not in numbers:
             run = numbers[sha256] = len(numbers)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from kernel_core.ensembles.torch_file import load_torch_file
 from kernel_core.errors import DataError, DownloadError, RequestError
+from kernel_core.files import regular_file
 from kernel_core.networks.outputs import INPUT, LISTED, layer_names
 
 Transform = Callable[[Tensor], Tensor]
@@ -199,24 +199,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a state_dict, by name, on the CPU. Raises `DataError` as `load_weights`."""
-    if not path.is_file():
-        raise DataError(
-            f"{path} does not exist or is not a file; expected a network's weights. Correct the path."
-        )
+    if path.suffix != ".safetensors":
+        return _state_dict(path, load_torch_file(path, "a network's model.state_dict()", mmap=False))
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
-        raise DataError(
-            f"{path} is refused: it holds more than tensors and plain values ({reason}). Nothing in it was "
-            "run. Save model.state_dict() alone."
-        ) from None
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path} is damaged or not a file of weights ({reason}). Save it again.") from None
-    return _state_dict(path, content)
+        return load_file(regular_file(path))
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is damaged or not a file of weights ({error}). Save it again.") from None
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:

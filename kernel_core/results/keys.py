@@ -9,6 +9,7 @@ from typing import Any
 
 from kernel_core.errors import DataError, RequestError
 from kernel_core.explain import traces
+from kernel_core.files import regular_file
 from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER
 from kernel_core.recipes import Training
 from kernel_core.results.hashes import hash_files
@@ -206,6 +207,8 @@ def _hash(store: Store, files: list[Path]) -> str:
 
     Raises `DataError` if they cannot be read, or are not what the Hub promised.
     """
+    for path in files:
+        regular_file(path)
     try:
         sha256 = hash_files(store, files)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,9 +34,9 @@ def open_source(request: SourceRequest, *, offline: bool = False, progress: Prog
         if configuration and family != "cifar10-multirun":
             raise SourceError(f"{family} has no configurations; found {request.name!r}, expected {family!r}.")
         return BUILT_IN[family](request, configuration or None, offline, progress)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / source_toml.FILE
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SourceError(
             f"No source is called {request.name!r}, and no such file exists. Known: {', '.join(BUILT_IN)}, "
             "cifar10-multirun/<configuration>, or the path of a source.toml."
@@ -116,7 +117,7 @@ def find_images(text: str, base: Path) -> ImagesFrom:
         return ImagesFrom("digits")
     if text in torchvision_images.FOLDERS:
         return fetched(from_torchvision(text), offline=False)
-    path = base / Path(text).expanduser()
+    path = base / os.path.expanduser(text)
     if path.suffix == ".toml":
         images = read_images_table(path)
         return fetched(images, offline=False) if images.reader == "torchvision" else images

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from kernel_core.errors import DataError
 from kernel_core.progress import Progress
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that runs a program, as EPS does
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -28,14 +31,14 @@ def decode_image(data: bytes | Path, name: str, size: int | None = None) -> Pixe
         with warnings.catch_warnings():
             # Pillow only warns of such an image; 600 KB of PNG can take 800 MB of memory.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS) as image:
                 return np.asarray(resized(image, size))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{name} is too large to be an example ({error}); expected a small image.") from None
+    except Exception as error:  # noqa: BLE001 (a malformed image can raise anything)
         raise DataError(
             f"{name} cannot be read as an image ({error}); replace it with a complete image file."
         ) from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{name} is too large to be an example ({error}); expected a small image.") from None
 
 
 def resized(image: Image.Image, size: int | None) -> Image.Image:
@@ -60,6 +63,7 @@ def stack_images(
     for i, (name, data) in enumerate(images):
         image = decode_image(data, name, size)
         if stacked is None:
+            _refuse_too_many(total, image)
             stacked = np.empty((total, *image.shape), np.uint8)
         if image.shape != stacked.shape[1:]:
             height, width = stacked.shape[1:3]
@@ -73,3 +77,17 @@ def stack_images(
     if stacked is None:
         raise DataError(f"{step}: found no images; expected at least one.")
     return stacked
+
+
+def _refuse_too_many(count: int, image: Pixels) -> None:
+    """Raise `DataError` if that many images of this size do not fit into the machine's memory."""
+    if not hasattr(os, "sysconf"):
+        return  # Windows
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if count * image.nbytes > memory:
+        height, width = image.shape[:2]
+        raise DataError(
+            f"{count:,} images of {width}×{height} pixels take {count * image.nbytes / 1e9:,.0f} GB, more "
+            f"than the {memory / 1e9:,.0f} GB of memory here. Set a smaller size in the source's [images], "
+            "as in size = 32."
+        )

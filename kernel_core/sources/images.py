@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from kernel_core.errors import DataError
+from kernel_core.files import regular_file
+from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
 from kernel_core.sources.decode import stack_images
@@ -41,7 +44,10 @@ def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_prog
 
     Raises `DataError` if something is missing or unreadable, or if the sizes of the images differ.
     """
-    return READERS[source.reader].load(source, split, progress)
+    reader = READERS[source.reader]
+    for path in chain.from_iterable(reader.units(source).values()):
+        regular_file(path)
+    return reader.load(source, split, progress)
 
 
 def image_units(source: ImagesFrom) -> Units:
@@ -104,7 +110,8 @@ def _load_folder(source: ImagesFrom, split: Split, progress: Progress) -> Exampl
     files = [(path, names.index(name)) for name, paths in classes.items() for path in paths]
     named = ((str(path), path) for path, _ in files)
     images = stack_images(named, len(files), f"reading {split} images", source.size, progress)
-    return ExampleSet(split, images, np.array([label for _, label in files], np.int64), names)
+    labels = np.array([label for _, label in files], np.int64)
+    return ExampleSet(split, images, labels, tuple(printable(name, NAME) for name in names))
 
 
 def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -124,13 +125,13 @@ class SourceRequest:
     @property
     def path(self) -> Path | None:
         """The file or folder that the name stands for; None for a built-in source."""
-        path = Path(self.name).expanduser()
+        path = Path(os.path.expanduser(self.name))  # `Path.expanduser` fails for an unknown user
         built_in = self.name.partition("/")[0] in BUILT_IN_NAMES
-        return path if self.name.endswith(".toml") or path.is_dir() or not built_in else None
+        return path if self.name.endswith(".toml") or os.path.isdir(path) or not built_in else None
 
 
 def existing(path: Path) -> Path:
     """Return a path that a source names. Raises `DataError` if nothing is there."""
-    if not path.exists():
+    if not os.path.exists(path):  # unlike `Path.exists`, this is False for a name that is too long
         raise DataError(f"{path} does not exist; the source names it. Put it there, or correct the source.")
     return path

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import json
+import os
 import tomllib
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kernel_core.errors import SourceError
-from kernel_core.files import writing
+from kernel_core.errors import SourceError, shown
+from kernel_core.files import read_text, writing
+from kernel_core.printable import NAME, printable
 from kernel_core.sources import torchvision_images
 from kernel_core.sources.source import ImagesFrom, Source
 from kernel_core.sources.torchvision_images import from_torchvision
@@ -27,6 +30,9 @@ SCHEMA = {
     "features": {"file"},
 }
 
+TOML_FAULTS = (OSError, ValueError, RecursionError)
+"""What reading a file as TOML raises: syntax errors are `ValueError`s too."""
+
 ImagesTable = dict[str, str | int]
 """The section [images]: keys of `SCHEMA["images"]` → values."""
 
@@ -41,7 +47,7 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
     content = _read_toml(path)
     _check_keys(path, content)
     folder = path.parent
-    name = _text(path, content, "name") if "name" in content else folder.name
+    name = printable(_text(path, content, "name") if "name" in content else folder.name, NAME)
     splits = _splits(path, content["ensemble"])
     images = _images_from(path, content["images"], splits)
     if images.reader == "torchvision":
@@ -61,13 +67,14 @@ def read_images_table(path: Path) -> ImagesFrom:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        return tomllib.loads(read_text(path))
+    except TOML_FAULTS as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
-    return SourceError(f"{path} cannot be read as TOML ({error}). Correct the file.")
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+    return SourceError(f"{path} cannot be read as TOML ({reason}). Correct the file.")
 
 
 def _check_keys(path: Path, content: dict[str, Any]) -> None:
@@ -79,19 +86,19 @@ def _check_keys(path: Path, content: dict[str, Any]) -> None:
     for section, known in SCHEMA.items():
         table = content.get(section, {}) if section else content
         if not isinstance(table, dict):
-            raise SourceError(f"{path}: {section} is {table!r}; expected a section [{section}].")
+            raise SourceError(f"{path}: {section} is {shown(table)}; expected a section [{section}].")
         unknown = sorted(set(table) - known)
         if unknown:
             where = f"[{section}]" if section else "the top level"
             raise SourceError(
-                f"{path}: {where} has the key {unknown[0]!r}; known: {', '.join(sorted(known))}."
+                f"{path}: {where} has the key {shown(unknown[0])}; known: {', '.join(sorted(known))}."
             )
 
 
 def _text(path: Path, table: dict[str, Any], key: str) -> str:
     value = table.get(key)
     if not isinstance(value, str) or not value:
-        raise SourceError(f'{path}: {key} is {value!r}; expected a text in quotes, as in {key} = "…".')
+        raise SourceError(f'{path}: {key} is {shown(value)}; expected a text in quotes, as in {key} = "…".')
     return value
 
 
@@ -102,8 +109,8 @@ def _splits(path: Path, table: dict[str, Any]) -> tuple[Split, ...]:
         return ("test",)
     if not isinstance(splits, list) or sorted(map(str, splits)) != sorted(SPLITS):
         raise SourceError(
-            f'{path}: [ensemble] splits is {splits!r}; expected ["train", "test"], which is the default, '
-            'or ["test"] for logits of test examples alone.'
+            f'{path}: [ensemble] splits is {shown(splits)}; expected ["train", "test"], which is the '
+            'default, or ["test"] for logits of test examples alone.'
         )
     return SPLITS
 
@@ -112,7 +119,7 @@ def _images_from(path: Path, table: dict[str, Any], splits: tuple[Split, ...] = 
     size = table.get("size")
     if size is not None and (type(size) is not int or not SIZES[0] <= size <= SIZES[1]):
         raise SourceError(
-            f"{path}: [images] size is {size!r}; expected a side of {SIZES[0]} to {SIZES[1]} pixels."
+            f"{path}: [images] size is {shown(size)}; expected a side of {SIZES[0]} to {SIZES[1]} pixels."
         )
     return replace(_reader_of(path, table, splits), size=size, splits=splits)
 
@@ -131,7 +138,7 @@ def _reader_of(path: Path, table: dict[str, Any], splits: tuple[Split, ...]) -> 
         dataset = _text(path, table, "torchvision")
         if dataset not in torchvision_images.FOLDERS:
             known = ", ".join(sorted(torchvision_images.FOLDERS))
-            raise SourceError(f"{path}: torchvision = {dataset!r}; known: {known}.")
+            raise SourceError(f"{path}: torchvision = {shown(dataset)}; known: {known}.")
         return from_torchvision(dataset, folder / _text(path, table, "root") if "root" in table else None)
     if readers == ["folder"]:
         return ImagesFrom("folder", {"folder": folder / _text(path, table, "folder")})
@@ -161,17 +168,32 @@ def _logit_files(path: Path, table: dict[str, Any]) -> tuple[Path, ...]:
         patterns = [patterns]
     if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) for p in patterns):
         raise SourceError(
-            f'{path}: [ensemble] files is {patterns!r}; expected a list as in files = ["runs/*/log.pt"].'
+            f'{path}: [ensemble] files is {shown(patterns)}; expected a list as in files = ["runs/*/log.pt"].'
         )
     files: set[Path] = set()
     for pattern in patterns:
+        _refuse_whole_disk(path, pattern)
         matches = glob.glob(str(path.parent / pattern), recursive=True)
         if not matches:
             raise SourceError(
-                f"{path}: no file matches {pattern!r} in {path.parent}; correct [ensemble] files."
+                f"{path}: no file matches {shown(pattern)} in {path.parent}; correct [ensemble] files."
             )
         files.update(Path(match) for match in matches)
     return tuple(sorted(files))
+
+
+def _refuse_whole_disk(path: Path, pattern: str) -> None:
+    """Raise `SourceError` for a pattern that searches every folder of the machine, which can take hours."""
+    parts = (path.parent / pattern).parts
+    if "**" not in parts:
+        return
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
+    start = os.path.realpath(os.path.join(*fixed))
+    if start == os.path.dirname(start):
+        raise SourceError(
+            f"{path}: [ensemble] files has {shown(pattern)}, which searches the whole of {start}; expected a "
+            "folder before **, as in runs/**/log.pt."
+        )
 
 
 def write_source_file(
@@ -207,8 +229,8 @@ def _quoted(text: str) -> str:
 def features_named_in(path: Path) -> str | None:
     """Return the file that [features] of a `source.toml` names; None if it names none or is malformed."""
     try:
-        name = tomllib.loads(path.read_text(encoding="utf-8")).get("features", {}).get("file")
-    except (FileNotFoundError, tomllib.TOMLDecodeError, AttributeError):
+        name = tomllib.loads(read_text(path)).get("features", {}).get("file")
+    except (*TOML_FAULTS, AttributeError):
         return None
     return str(name) if name else None
 
@@ -222,8 +244,8 @@ def with_features(path: Path, name: str) -> bytes:
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        document = tomlkit.parse(path.read_bytes().decode())
-    except (TOMLKitError, UnicodeDecodeError, OSError) as error:
+        document = tomlkit.parse(read_text(path))
+    except (TOMLKitError, *TOML_FAULTS) as error:
         raise _unreadable(path, error) from None
     section = document.get("features")
     if isinstance(section, MutableMapping):

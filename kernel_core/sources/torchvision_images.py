@@ -54,7 +54,7 @@ def default_root() -> Path:
     home = os.environ.get("TORCH_HOME")
     if home:
         return Path(home) / "datasets"
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "torch" / "datasets"
+    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME", "~/.cache"))) / "torch" / "datasets"
 
 
 def _folder(source: ImagesFrom) -> Path:
@@ -104,9 +104,15 @@ def load_torchvision(source: ImagesFrom, split: Split, progress: Progress) -> Ex
     import torchvision
 
     progress(f"reading {split} images", 0, 1)
+    processed = _folder(source).parent / "processed"
+    if processed.is_dir():
+        raise DataError(
+            f"{processed} was made by an old torchvision, whose files would be read instead of those in "
+            f"{_folder(source)}. Delete it."
+        )
     try:
         dataset = getattr(torchvision.datasets, source.dataset)(source.paths["root"], train=split == "train")
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 (malformed pickles and bytes can raise anything)
         raise DataError(
             f"torchvision cannot read {source.dataset} ({error}); delete {_folder(source)} and run again, "
             "which downloads it anew."

@@ -96,7 +96,10 @@ WRONG = {
         "row 11, is 8×9 pixels, the images before it 8×8",
     ),
     "features of another length": (shorten_features, "features of 39 test examples, but there are 40"),
-    "missing features": (lambda f: (f / "penultimate.safetensors").unlink(), "cannot be read .No such file"),
+    "missing features": (
+        lambda f: (f / "penultimate.safetensors").unlink(),
+        "does not exist; expected a file",
+    ),
     "missing images": (lambda f: (f / "test.parquet").unlink(), "does not exist; the source names it"),
     "truncated images": (
         lambda f: (f / "test.parquet").write_bytes((f / "test.parquet").read_bytes()[:900]),

@@ -164,7 +164,7 @@ def test_weights_that_do_not_fit_name_the_first_one(tmp_path, case):
 @pytest.mark.parametrize("content", [network(), [1, 2], Bomb("code-was-run"), 3])
 def test_file_of_more_than_tensors_is_refused_and_not_run(tmp_path, content):
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(DataError, match=r"a\.pt (is refused: it holds more than tensors|holds a)"):
+    with pytest.raises(DataError, match=r"a\.pt (is refused: .* of tensors and plain values|holds a)"):
         load_weights(network(), tmp_path / "a.pt")
     assert not os.path.exists("code-was-run")
 

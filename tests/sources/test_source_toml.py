@@ -31,6 +31,50 @@ def test_malformed_source_file_is_refused(source_folder, text, message):
         open_source(SourceRequest(str(source_folder / "source.toml")))
 
 
+def nested(depth):
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"a = {nested(20_000)}", "nested too deeply"),
+        (f"[{'.'.join('a' * 20_000)}]", "no section"),
+        (
+            "[images]\nfolder='x'\n[ensemble]\nfiles" + ".a" * 20_000 + " = 1",
+            r"files is \{'a': \{'a'.*\.\.\.",
+        ),
+        ("[images]\nfolder='x'\n[ensemble]\nfiles='/**/a.pt'", "searches the whole of /; expected"),
+        ("[images]\nfolder='x'\n[ensemble]\nfiles='" + "../" * 50 + "**/a.pt'", "searches the whole of /"),
+        (f"a = {'9' * 100_000}", "cannot be read as TOML"),
+        (
+            "[images]\nfolder='x'\n[ensemble]\nfiles=['runs/*/log.pt', \"a\\u0000*\"]",
+            "no file matches 'a.x00",
+        ),
+        ("\xff", "cannot be read as TOML"),
+    ],
+)
+def test_hostile_source_file_is_refused(source_folder, text, message):
+    (source_folder / "source.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(SourceError, match=message) as refused:
+        open_source(SourceRequest(str(source_folder / "source.toml")))
+    assert len(str(refused.value)) < 1_000
+
+
+def test_name_is_one_short_line(source_folder):
+    text = (source_folder / "source.toml").read_text()
+    (source_folder / "source.toml").write_text(text.replace("planted", "a\\u001b[31m\\n" + "n" * 10**6))
+    name = open_source(SourceRequest(str(source_folder))).name
+    assert name.startswith(r"a\x1b[31m\nnnn")
+    assert len(name) == 200
+
+
+@pytest.mark.parametrize("name", ["a" * 5_000, "~nobody-here/source.toml", "a\0b", "/dev/zero"])
+def test_impossible_path_is_no_source(name):
+    with pytest.raises(SourceError, match="no such file exists"):
+        open_source(SourceRequest(name))
+
+
 def test_unknown_source_lists_the_known_ones():
     with pytest.raises(SourceError, match=r"Known: digits, cifar10-multirun, .*source\.toml"):
         open_source(SourceRequest("cifar100"))
