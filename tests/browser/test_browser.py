@@ -29,6 +29,11 @@ PAGES = {
     "example": "/example?example=train:45&trail=test:3,train:9",
     "pair": "/pair?a=test:3",
 }
+SCROLLED_TO = """y => new Promise((resolve) => {
+  const main = document.querySelector("[data-testid=stMain]");
+  const look = () => main.scrollTop === y ? resolve() : requestAnimationFrame(look);
+  look();
+})"""
 CELLS = {
     "near_duplicates": ".gallery.pairs .cell",
     "failure_modes": ".gallery.rows .cell",
@@ -182,7 +187,7 @@ def test_filters_and_seed_are_in_the_address(browser, cifar10_url):
         assert page.locator(".gallery.columns .cell").first.locator("img").count() == 7
         shown = page.locator(".gallery.columns img").first.get_attribute("alt")
         page.get_by_role("button", name="Another ten").click()
-        page.wait_for_function("old => !location.search.includes('seed=7&')", arg=shown)
+        page.wait_for_url(lambda url: "seed=7&" not in url)
         settle(page)
         assert page.locator(".gallery.columns img").first.get_attribute("alt") != shown
 
@@ -250,7 +255,7 @@ def test_walk_is_one_step_each_way(browser, digits_url):
         at_example(page, first)
         page.go_back()
         expect(page.locator(".gallery.pairs .head").first).to_contain_text("#11 ")
-        page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 200")
+        page.evaluate(SCROLLED_TO, 200)
         assert page.evaluate("window.sameDocument"), "the document was never loaded anew"
 
 

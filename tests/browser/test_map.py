@@ -115,7 +115,7 @@ def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
         page.locator(".map .legend button", has_text=re.compile("^3")).click()
         page.wait_for_url(re.compile("only=3"))
         page.locator(".map .legend button", has_text="All classes").click()
-        page.wait_for_function("!location.search.includes('only')")
+        page.wait_for_url(lambda url: "only" not in url)
         x, y, name = page.locator(".map").evaluate(BESIDE_A_POINT, 12)
         page.mouse.move(x, y)
         expect(card).to_be_visible()

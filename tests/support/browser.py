@@ -13,6 +13,8 @@ from tests.support.command import ROOT, assert_no_torch, process_of, reserved_po
 # Milliseconds. A wait ends as soon as it can; only a busy machine takes this long.
 PATIENCE = 45_000
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+WHOLE = "[data-testid=stApp][data-test-script-state=notRunning]:not(:has([data-stale=true]))"
+"""The app once its script has run and nothing is stale. The policy of pages forbids waits for expressions."""
 SHOTS = ROOT / "test-screenshots"
 CLICKED_BY = {
     "n": ".st-key-next button:enabled",
@@ -79,8 +81,7 @@ def watch(page, url, note):
 
 def settle(page):
     """Wait until the script has run and nothing is stale; check that no exception is shown."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    page.wait_for_selector(WHOLE)
     assert page.locator("[data-testid=stException]").count() == 0
 
 

@@ -4,7 +4,7 @@ import random
 
 from playwright.sync_api import Error
 
-from tests.support.browser import watch
+from tests.support.browser import WHOLE, watch
 
 MAIN = "[data-testid=stMain] "
 BUTTON = "button:enabled:not([data-testid$=elementToolbar])"  # a chart's tools are shown on hover only
@@ -14,9 +14,7 @@ KEYS = ["n", "p", "o", "f", "b", "ArrowRight", "ArrowLeft", "ArrowDown", "Tab", 
 REACH = (
     1_000  # milliseconds in which a click reaches its target; else the target is gone, and another is tried
 )
-WHOLE = 60_000  # milliseconds in which a page is whole; only a busy machine takes this long
-WHOLE_NOW = """document.querySelector('[data-testid=stApp][data-test-script-state=notRunning]')
-  && !document.querySelector('[data-stale=true]')"""
+PATIENCE = 60_000  # milliseconds in which a page is whole; only a busy machine takes this long
 
 
 def _any(page, rng, selector):
@@ -75,7 +73,7 @@ def _key(page, rng):
 
 
 def _back(page, rng):
-    page.evaluate(rng.choice(["history.back()", "history.back()", "history.forward()", "location.reload()"]))
+    rng.choice([page.go_back, page.go_back, page.go_forward, page.reload])(wait_until="commit")
 
 
 ACTIONS = {
@@ -111,8 +109,8 @@ class Walk:
         except Error:  # it went away meanwhile, or a list that dropped down lies over it
             self.page.keyboard.press("Escape")
             return False
-        if not self.page.url.startswith(self.url):  # one step further back than the first page
-            self.page.goto("/", timeout=WHOLE)
+        if not self.page.url.startswith(self.url):  # a step back from the first page
+            self.page.goto("/", timeout=PATIENCE)
         if self.rng.random() < 0.7:  # else the next click comes before the page is whole
             self.check()
         return True
@@ -120,7 +118,7 @@ class Walk:
     def check(self):
         """Wait until the page is whole; note an exception on it."""
         try:
-            self.page.wait_for_function(WHOLE_NOW, timeout=WHOLE)
+            self.page.wait_for_selector(WHOLE, timeout=PATIENCE)
         except Error as error:
             self.fail(f"never whole: {error}")
         for text in self.page.locator("[data-testid=stException]").all_inner_texts():
@@ -135,7 +133,7 @@ def walk(browser, url, *, seed, clicks):
     """
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, base_url=url)
     walker = Walk(context.new_page(), url, seed)
-    walker.page.goto("/", timeout=WHOLE)
+    walker.page.goto("/", timeout=PATIENCE)
     walker.check()
     done = tried = 0
     while done < clicks and tried < 20 * clicks:
