@@ -6,7 +6,7 @@ import streamlit as st
 from kernel_core.findings import disagreement
 from kernel_core.findings.disagreement import ORDERS, RULES
 from kernel_core.spec import SIMILARITIES
-from pages.ui import lists, load, shell
+from pages.ui import drawn, lists, load, shell
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.controls import choose_similarity
 from pages.ui.wording import DIFFERENT_LABEL, MINUS_DISTANCE, escape
@@ -82,11 +82,11 @@ with left:
 with right:
     st.subheader("How often is the vote right, by number of neighbors?")
     st.vega_lite_chart(
-        load.accuracy_chart(results.id, first, second),
+        drawn.accuracy_chart(results.id, first, second),
         alt="Accuracy by number of neighbors; the table below has the same numbers",
     )
 with st.expander("All similarities as a table"):
-    st.dataframe(load.accuracy_table(results.id), hide_index=True)
+    st.dataframe(drawn.accuracy_table(results.id), hide_index=True)
     st.caption(
         "Each cell: the share of test examples on which the vote is the label, with its 95% interval "
         "(Wilson). The interval covers the choice of test examples, not the choice of runs. Weighted: by "

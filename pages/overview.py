@@ -1,17 +1,14 @@
 """What is loaded, and how good the kernel is."""
 
-import pandas as pd
 import streamlit as st
 
 from kernel_core.findings.pairs import default_rank_window
-from kernel_core.results.accuracy import ACCURACY_TITLES, accuracies
 from kernel_core.spec import ADJECTIVES
-from pages.ui import charts, load, shell
+from pages.ui import drawn, load, shell
 
 shell.guard()
 results = load.results()
 pairs = load.ranking(results.id, "kernel")
-accuracy = accuracies(results)
 
 st.header(f"{results.name}: which examples does the training process find similar?")
 neighbor = results.spec.database_example
@@ -28,11 +25,8 @@ if results.features_layer:
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Accuracy on the test set")
-    shown = {name: title for name, title in ACCURACY_TITLES.items() if accuracy[name] is not None}
-    table = pd.DataFrame({"title": list(shown.values()), "accuracy": [accuracy[name] for name in shown]})
-    table["text"] = [f"{value:.2%}" for value in table["accuracy"]]
-    table["is_kernel"] = [name.startswith("kernel") for name in shown]
-    st.altair_chart(charts.accuracies(table), alt="Accuracies; the table below has the same numbers")
+    table, chart = drawn.accuracies(results.id)
+    st.vega_lite_chart(chart, alt="Accuracies; the table below has the same numbers")
     with st.expander("As a table"):
         columns = {"title": "Prediction by", "text": "Accuracy"}
         st.dataframe(table[list(columns)].rename(columns=columns), hide_index=True)
@@ -44,8 +38,8 @@ with right:
     st.subheader(f"How near is the nearest {neighbor}?")
     first, last = default_rank_window(len(pairs))
     high, low = (float(pairs["similarity"].iloc[rank - 1]) for rank in (first, last))
-    chart = charts.histogram(pairs["similarity"], low, high, f"kernel value of the nearest {neighbor}")
-    st.altair_chart(chart, alt=f"Histogram of the similarity to the nearest {neighbor}")
+    chart = drawn.histogram(results.id, low, high, f"kernel value of the nearest {neighbor}")
+    st.vega_lite_chart(chart, alt=f"Histogram of the similarity to the nearest {neighbor}")
     st.caption(f"Orange: the pairs of ranks {first}–{last}, with kernel values from {low:.3f} to {high:.3f}.")
     st.page_link("pages/near_duplicates.py", label="Open them →")
 

@@ -23,14 +23,14 @@ from kernel_core.explain.image_alignment import Alignment
 from kernel_core.explain.on_demand import Vectors, prepare_vectors
 from kernel_core.findings import disagreement
 from kernel_core.findings.map_layout import Map
-from kernel_core.findings.pairs import count_label_pairs, label_mismatches, nearest_pairs, rank_window
+from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
 from kernel_core.report import pair_quality
 from kernel_core.results.changes import States, changed_files, file_states
 from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import NEIGHBORS_KEPT, Split
-from pages.ui import charts, jobs
+from pages.ui import jobs
 from pages.ui.wording import escape
 
 
@@ -180,27 +180,6 @@ def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
     """Return the nearest pairs whose labels differ, with the columns of `label_mismatches`."""
     shown = by_id[results_id]
     return label_mismatches(shown.neighbors_by(similarity), *shown.labels)
-
-
-@st.cache_data(max_entries=50)
-def confusion_chart(
-    results_id: str, similarity: str, start: charts.Labels | None, dark: bool
-) -> charts.Specification:
-    """Return the matrix of label conflicts. start: the pair of labels selected at first. dark: the theme."""
-    counts = count_label_pairs(mismatches(results_id, similarity))
-    return charts.confusion(counts, by_id[results_id].class_names, start, dark=dark).to_dict()
-
-
-@st.cache_data(max_entries=20)
-def accuracy_chart(results_id: str, first: str, second: str) -> charts.Specification:
-    """Return the chart of two similarities' accuracies. Altair takes 0.1 s to make one."""
-    return charts.accuracy_by_k(scoreboard(results_id), [first, second]).to_dict()
-
-
-@st.cache_data(max_entries=2)
-def accuracy_table(results_id: str) -> pd.DataFrame:
-    """Return the scoreboard as people read it."""
-    return charts.accuracy_table(scoreboard(results_id))
 
 
 @st.cache_data(max_entries=200)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.results.results import Results
-from pages.ui import load
+from pages.ui import drawn
 from pages.ui.charts import LIMIT, Labels
 
 
@@ -42,7 +42,7 @@ def confusion_matrix(
         state["shown"] = conflicts, pair
         choose(pair)
 
-    chart = load.confusion_chart(results.id, by, state["start"], st.context.theme.type == "dark")
+    chart = drawn.confusion_chart(results.id, by, state["start"], st.context.theme.type == "dark")
     st.vega_lite_chart(
         chart,
         width=chart["height"],  # as wide as high, where there is room

@@ -1,0 +1,48 @@
+"""Charts and their tables as pages show them, each made once: Altair takes 0.1 s to make a chart."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from kernel_core.findings.pairs import count_label_pairs
+from kernel_core.results import accuracy
+from pages.ui import charts, load
+
+
+@st.cache_data(max_entries=2)
+def accuracies(results_id: str) -> tuple[pd.DataFrame, charts.Specification]:
+    """Return the accuracies as people read them, with the columns of `charts.accuracies`, and their chart."""
+    values = accuracy.accuracies(load.by_id[results_id])
+    shown = {name: title for name, title in accuracy.ACCURACY_TITLES.items() if values[name] is not None}
+    table = pd.DataFrame({"title": list(shown.values()), "accuracy": [values[name] for name in shown]})
+    table["text"] = [f"{value:.2%}" for value in table["accuracy"]]
+    table["is_kernel"] = [name.startswith("kernel") for name in shown]
+    return table, charts.accuracies(table).to_dict()
+
+
+@st.cache_data(max_entries=2)
+def histogram(results_id: str, low: float, high: float, title: str) -> charts.Specification:
+    """Return the histogram of the kernel's values of the nearest pairs, with low to high as a band."""
+    return charts.histogram(load.ranking(results_id, "kernel")["similarity"], low, high, title).to_dict()
+
+
+@st.cache_data(max_entries=50)
+def confusion_chart(
+    results_id: str, similarity: str, start: charts.Labels | None, dark: bool
+) -> charts.Specification:
+    """Return the matrix of label conflicts. start: the pair of labels selected at first. dark: the theme."""
+    counts = count_label_pairs(load.mismatches(results_id, similarity))
+    return charts.confusion(counts, load.by_id[results_id].class_names, start, dark=dark).to_dict()
+
+
+@st.cache_data(max_entries=20)
+def accuracy_chart(results_id: str, first: str, second: str) -> charts.Specification:
+    """Return the chart of two similarities' accuracies."""
+    return charts.accuracy_by_k(load.scoreboard(results_id), [first, second]).to_dict()
+
+
+@st.cache_data(max_entries=2)
+def accuracy_table(results_id: str) -> pd.DataFrame:
+    """Return the scoreboard as people read it."""
+    return charts.accuracy_table(load.scoreboard(results_id))
