@@ -1,6 +1,7 @@
 # make run  [SOURCE=digits] [PORT=8501]   set up, build whatever the cache lacks, serve the app
 # make test                               set up, lint, type-check, run the default tests
 # make test-all                           like make test, with the tests marked slow
+# make trials [TRIALS="kills hostile"] [SECONDS=120] [SEED=3]   the long reliability trials, and their table
 SOURCE ?= digits
 PORT   ?= 8501
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN     = $(VENV)/bin
 DENO    = DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 FRONT_END = pages/ui/components
 
-.PHONY: run test test-all lint fix lock clean
+.PHONY: run test test-all trials lint fix lock clean
 
 run: $(VENV)/.ready-run
 	$(BIN)/kernel-explorer serve "$(SOURCE)" --port $(PORT)
@@ -19,6 +20,10 @@ test: $(VENV)/.ready-test lint
 
 test-all: $(VENV)/.ready-test lint
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m ""
+
+trials: $(VENV)/.ready-test
+	$(BIN)/python -m tests.trials $(TRIALS) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ONLY),--only "$(ONLY)") $(if $(CASES),--cases $(CASES))
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check .

@@ -18,9 +18,8 @@ from pathlib import Path
 from unittest import mock
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    ["torch._dynamo", "pandas", "pyarrow.parquet", "safetensors.torch", "scipy.sparse"]
-)
+PRELOADED = ["torch._dynamo", "pandas", "pyarrow.parquet", "safetensors.torch", "scipy.sparse"]
+CONTEXT.set_forkserver_preload(PRELOADED)
 
 # multiprocessing polls all children whenever a process starts or ends; two threads must not do so at once.
 _lock = threading.Lock()
