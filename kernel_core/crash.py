@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from kernel_core import __version__
@@ -44,12 +45,14 @@ def write_details(error: BaseException) -> Path | None:
     known: Path | None = getattr(error, _PATH, None)
     if known is not None:
         return known
-    text = _details(error)
-    # Nothing may be raised here: RuntimeError is what `expanduser` raises for a user without a home.
-    with contextlib.suppress(OSError, RuntimeError):
-        return _remember(error, _write(cache_root() / "crashes", text))
-    with contextlib.suppress(OSError):
-        return _remember(error, _write(Path(tempfile.gettempdir()), text))
+    folders: tuple[Callable[[], Path], ...] = (
+        lambda: cache_root() / "crashes",
+        lambda: Path(tempfile.gettempdir()),
+    )
+    for folder in folders:
+        # Nothing may be raised here. RuntimeError is what `expanduser` raises for a user without a home.
+        with contextlib.suppress(OSError, RuntimeError, MemoryError):
+            return _remember(error, _write(folder(), _details(error)))
     return None
 
 

@@ -110,6 +110,14 @@ def test_details_go_to_the_temporary_folder_if_the_cache_takes_none(cache, tmp_p
     assert crash.last_words(ZeroDivisionError()) == "Unexpected error: ZeroDivisionError."
 
 
+def test_details_that_take_too_much_memory_are_left_out(cache, monkeypatch):
+    def too_much(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(crash, "_details", too_much)
+    assert crash.last_words(ZeroDivisionError("x")) == "Unexpected error: ZeroDivisionError: x."
+
+
 def test_an_error_before_the_command_line_is_loaded_is_one_line_too(cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "kernel_core.cli.main", None)  # importing it raises ImportError
     with pytest.raises(SystemExit, match=r"Error: Unexpected error: ModuleNotFoundError: .* Details"):
