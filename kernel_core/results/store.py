@@ -165,7 +165,7 @@ class Store:
         """Yield the file of an entry; it takes its place at the end, or nothing changes."""
         path = self.path(kind, key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
             self._tag()
             _is_file(path)  # a folder cannot be replaced
             with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -192,8 +192,11 @@ class Store:
         """
         folder = self.root / "locks"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(folder / f"{key}.lock")
+            _make_folder(folder)
+            path = folder / f"{key}.lock"
+            if path.is_dir():
+                remove(path)
+            lock = filelock.FileLock(path)
             while True:
                 try:
                     lock.acquire(timeout=2)
@@ -210,7 +213,7 @@ class Store:
             yield
         finally:
             with contextlib.suppress(OSError):  # those who wait notice, and make it anew
-                os.unlink(lock.lock_file)
+                path.unlink()
             lock.release()
 
     def unfinished(self) -> Iterator[Path]:
@@ -235,6 +238,13 @@ def _state_key(state: FileState) -> str:
     """Return the key under which it is remembered that a file in this state matches its checksum."""
     path = state.path
     return key_of({"checked": [path.parent.name, path.name], "size": state.size, "changed": state.changed})
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder of the cache; whatever else is in its place goes, as anything damaged."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        _discard(folder, "it is not a folder")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _is_file(path: Path) -> bool:

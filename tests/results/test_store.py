@@ -177,6 +177,19 @@ def test_a_lock_leaves_no_file_and_a_held_one_stays(tmp_path):
     assert not file.exists()
 
 
+def test_a_file_where_a_folder_belongs_and_a_folder_where_a_lock_does_heal(tmp_path):
+    store = Store(tmp_path)
+    for name in ("neighbors", "locks"):
+        (tmp_path / name).write_text("in the way")
+    write(store)
+    with store.lock("key"):
+        pass
+    (tmp_path / "locks" / "key.lock").mkdir()
+    with store.lock("key"):
+        assert (tmp_path / "locks" / "key.lock").is_file()
+    assert store.read("neighbors", "k" * 32) is not None
+
+
 def test_a_cache_that_is_no_folder_is_said(tmp_path):
     (tmp_path / "file").touch()
     for command in (list_entries, clear, lambda store: prune(store, 1)):
