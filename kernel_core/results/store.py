@@ -13,6 +13,7 @@ entry, a folder or a dead link, is damage like any other: it is removed, and the
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -38,6 +39,7 @@ FORMAT = 2
 SUFFIX = ".safetensors"
 CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Everything here can be computed again.\n"
 DAMAGE = (SafetensorError, OSError, ValueError, KeyError, TypeError)  # what reading a damaged entry raises
+LACKING = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # memory or free file numbers: no fault of an entry
 log = logging.getLogger("kernel_core")
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -257,6 +259,9 @@ def _is_file(path: Path) -> bool:
 
 
 def _discard(path: Path, reason: object) -> None:
+    """Remove a damaged entry with a warning. Raises `reason` if it says nothing of the entry."""
+    if isinstance(reason, OSError) and reason.errno in LACKING:
+        raise reason
     log.warning("the cache entry %s is damaged (%s); it is computed again", path, reason)
     with contextlib.suppress(OSError):
         remove(path)

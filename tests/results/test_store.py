@@ -1,5 +1,6 @@
 """The cache: atomic, content-keyed, safe to damage, to fill, to delete, and to share."""
 
+import errno
 import logging
 import os
 import re
@@ -60,6 +61,19 @@ def test_damaged_entry_is_none_with_one_warning_and_can_be_written_again(tmp_pat
     assert str(path) in caplog.text
     write(store)
     assert store.read("neighbors", "k" * 32) is not None
+
+
+def test_an_entry_is_not_blamed_for_a_lack_of_memory(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    path = write(store)
+
+    def lack(*_args, **_options):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(store_module, "safe_open", lack)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        store.read("neighbors", "k" * 32)
+    assert path.exists()
 
 
 def test_key_depends_on_content_and_format(monkeypatch):
