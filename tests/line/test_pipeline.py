@@ -53,12 +53,12 @@ def test_file_split_does_not_change_the_answer(source_folder, cache, planted):
 
 
 def test_memory_budget_does_not_change_the_answer(source_folder, cache, planted, monkeypatch):
-    roomy = build(SourceRequest(str(source_folder)))
+    roomy = build(SourceRequest(str(source_folder)), device="cpu")
     clear(Store())
     plans = []
     real = topk.plan_memory
     monkeypatch.setattr(topk, "plan_memory", lambda *a, **k: plans.append(real(*a, **k)) or plans[-1])
-    tight = build(SourceRequest(str(source_folder)), budget=16_100_000)
+    tight = build(SourceRequest(str(source_folder)), device="cpu", budget=16_100_000)
     assert min(plan.block_rows for plan in plans) < 130, "the budget must bite"
     for name, neighbors in tight.neighbors.items():
         np.testing.assert_allclose(neighbors.values, roomy.neighbors[name].values, atol=1e-6)
