@@ -26,8 +26,8 @@ CLICKED_BY = {
 
 
 @contextmanager
-def server(environment, log):
-    """Serve the app as `kernel-explorer serve` does once everything is built; yield its address."""
+def served(environment, log):
+    """Serve the app as `kernel-explorer serve` does once everything is built; yield address and process."""
     command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.port"]
     options = {"cwd": ROOT, "env": environment, "stderr": subprocess.STDOUT}
     with (
@@ -36,13 +36,20 @@ def server(environment, log):
         process_of([*command, str(port)], stdout=output, **options) as process,
     ):
         wait_until_healthy(process, port)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process
         assert_no_torch(process)
         process.terminate()
         process.wait()
     written = log.read_text()
     assert "Traceback" not in written, written[-3000:]
     assert "Session State API" not in written, written[-3000:]
+
+
+@contextmanager
+def server(environment, log):
+    """Serve the app; yield its address."""
+    with served(environment, log) as (url, _):
+        yield url
 
 
 @contextmanager

@@ -10,7 +10,15 @@ import click
 from tests.support import forked
 from tests.trials.trial import Trial, markdown_table, plain_table
 
-TRIALS = {"kills": 1200, "damage": 900, "hostile": 900}
+TRIALS = {
+    "kills": 1200,
+    "damage": 900,
+    "hostile": 900,
+    "walks": 1200,
+    "load": 360,
+    "surroundings": 900,
+    "races": 900,
+}
 """Name of a trial, which is the module with its function `run` → the seconds that it may begin cases in."""
 
 

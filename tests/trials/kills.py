@@ -37,7 +37,7 @@ def _write_runs(folder):
     add_all(folder, range(12))
 
 
-def _entries(folder):
+def entries(folder):
     """Return the arrays of every entry of the cache."""
     found = {}
     for path in sorted((folder / "cache").glob("*/*.safetensors")):
@@ -77,8 +77,8 @@ class Kind:
 
 
 KINDS = {
-    "build": Kind(command, lambda f: ("build", str(f / "source")), _entries),
-    "map": Kind(lay_out_map, lambda f: (str(f / "source"),), _entries),
+    "build": Kind(command, lambda f: ("build", str(f / "source")), entries),
+    "map": Kind(lay_out_map, lambda f: (str(f / "source"),), entries),
     "writer": Kind(_write_runs, lambda f: (str(f / "ensemble"),), _files("ensemble")),
     "train": Kind(
         command,
@@ -95,12 +95,11 @@ KINDS = {
 
 
 def differences(found, expected):
-    """Return the names of results that are missing, too many, or others than expected."""
-    return sorted(
-        name
-        for name in found.keys() | expected.keys()
-        if name not in found or name not in expected or not _same(found[name], expected[name])
-    )
+    """Return the names of results that are missing, too many, or other than expected; each with its fault."""
+    missing = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    more = [f"{name} is too many" for name in found.keys() - expected.keys()]
+    common = found.keys() & expected.keys()
+    return sorted(missing + more + [f"{n} differs" for n in common if not _same(found[n], expected[n])])
 
 
 def _same(a, b):

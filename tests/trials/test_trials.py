@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.trials import __main__ as trials
-from tests.trials import damage, hostile, kills
+from tests.trials import damage, hostile, kills, load, sessions, surroundings
 from tests.trials.processes import Outcome, faults_of
 from tests.trials.trial import Trial
 
@@ -35,6 +35,33 @@ def test_hostile_tries_a_few(tmp_path):
 def test_kills_tries_a_few(tmp_path):
     trial = few("kills", tmp_path, 2, only="writer")
     assert (trial.tried, trial.failures) == (2, [])
+
+
+def test_races_tries_a_few(tmp_path):
+    trial = few("races", tmp_path, 2, only="two builds|two writers")
+    assert (trial.tried, trial.failures) == (2, [])
+
+
+def test_load_answers_a_few_clicks(tmp_path, monkeypatch):
+    monkeypatch.setattr(load, "CROWDS", {2: 60.0})
+    monkeypatch.setattr(load, "GROWTH", 10.0)
+    monkeypatch.setattr(sessions, "THINK", (0.0, 0.1))
+    trial = trials.run_one(Trial("load", tmp_path, seconds=1, seed=1))
+    assert trial.failures == []
+    assert trial.tried >= 2
+
+
+@pytest.mark.slow
+def test_surroundings_tries_a_few(tmp_path):
+    trial = few("surroundings", tmp_path, 2, only="umask|files of 16 kB")
+    assert (trial.tried, trial.failures) == (2, [])
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_walks_tries_a_few(tmp_path, chromium):
+    trial = few("walks", tmp_path, 3)
+    assert (trial.tried, trial.failures) == (3, [])
 
 
 def test_hostile_cases_are_many():
@@ -90,7 +117,26 @@ def test_other_results_after_a_kill_are_a_fault(tmp_path):
     assert kills.judge(kind, FINE, tmp_path, expected)
     (tmp_path / "ensemble/more").rename(tmp_path / "x.tmp")
     assert kills.judge(kind, FINE, tmp_path, expected)
-    assert kills.differences({"a": np.zeros(2)}, {"a": np.ones(2)}) == ["a"]
+    assert kills.differences({"a": np.zeros(2)}, {"a": np.ones(2)}) == ["a differs"]
+
+
+def test_slow_or_growing_server_is_a_fault():
+    fast, slow = sessions.Seen([0.1] * 100), sessions.Seen([0.1] * 90 + [0.9] * 10)
+    assert not load.judge(20, fast)
+    assert load.judge(20, slow)
+    assert load.judge(20, sessions.Seen([0.1], ["KeyError on a page"]))
+    assert load.judge(20, sessions.Seen())
+    assert not load.judge_memory(100, 105)
+    assert load.judge_memory(100, 120)
+
+
+def test_another_answer_in_odd_surroundings_is_a_fault(tmp_path):
+    case = surroundings.Case()
+    assert not surroundings.judge("umask 077", case, FINE, tmp_path, FINE.stdout)
+    assert surroundings.judge("umask 077", case, FINE, tmp_path, "another answer\n")
+    assert surroundings.judge("umask 077", case, REFUSED, tmp_path, FINE.stdout)
+    (tmp_path / "x.tmp").touch()
+    assert surroundings.judge("umask 077", case, FINE, tmp_path, FINE.stdout)
 
 
 def _table(monkeypatch, run):

@@ -13,9 +13,9 @@ NOTED = 400  # characters of a failure that are printed
 class Trial:
     """A trial with its limits.
 
-    folder: to work in. seconds: after these, no new case begins. most: number of cases after which none
-    begins. only: pattern that the names of cases match. failures: what went wrong, pairs of a case and a
-    text. measured: what the trial tells of itself.
+    folder: to work in. seconds: from the first case; after these, no other begins. most: number of cases
+    after which none begins. only: pattern that the names of cases match. failures: what went wrong, pairs of
+    a case and a text. measured: what the trial tells of itself.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Trial:
     measured: list = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
+    over: float = 0.0
 
     def __post_init__(self):
         self.rng = random.Random(self.seed)
@@ -41,10 +42,11 @@ class Trial:
     @property
     def is_over(self):
         """Whether no new case may begin."""
-        return self.taken > self.seconds or (self.most is not None and self.tried >= self.most)
+        return time.monotonic() > self.over or (self.most is not None and self.tried >= self.most)
 
     def each(self, cases):
-        """Yield the cases for as long as the trial may go on, and count them."""
+        """Yield the cases for as long as the trial may go on, and count them; its time begins here."""
+        self.over = time.monotonic() + self.seconds
         for case in cases:
             if self.is_over:
                 return
