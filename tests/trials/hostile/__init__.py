@@ -62,7 +62,9 @@ def try_one(name, good, folder):
     source, marker, secret = folder / "source", folder / "marker", folder / "secret"
     secret.write_text(SECRET)
     surroundings = environment(folder / "cache", HF_ENDPOINT=CLOSED, HF_HUB_OFFLINE="1")
-    made = forked_work(make, name, *map(str, (source, marker, secret)), env=surroundings, megabytes=8_000)
+    made = forked_work(
+        make, name, *map(str, (source, marker, secret)), env=surroundings, seconds=120, megabytes=8_000
+    )
     if made.status or marker.exists():
         raise RuntimeError(f"it cannot be made: {made.broken or made.last}")
     arguments = json.loads(made.stdout.splitlines()[-1]) or [str(source)]

@@ -70,7 +70,7 @@ CELLS = {
     "lists": lambda _: pa.array([[1, 2]] * ROWS),
     "nulls": lambda _: pa.nulls(ROWS, CELL),
     "maps": lambda _: pa.array([[("bytes", b"x")]] * ROWS, pa.map_(pa.string(), pa.binary())),
-    "structs of fifty levels": lambda _: pa.array([deep(lambda x: {"bytes": x}, 50)] * ROWS),
+    "structs of fifty levels": lambda _: pa.array([deep(lambda x: {"bytes": x or 1}, 50)] * ROWS),
     "images of another size in each row": lambda _: cells_of(
         [png(np.zeros((n + 1, 8, 3), np.uint8)) for n in range(ROWS)]
     ),
