@@ -28,5 +28,7 @@ def hash_files(store: Store, files: list[Path]) -> str:
         listing = "\n".join(f"{path.name} {sha256_of(path)}" for path in files)
         sha256 = hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
     with contextlib.suppress(StoreError):  # a read-only cache only costs hashing again
-        store.write("hashes", key, {}, {"sha256": sha256}, about=f"hash of {files[0]}")
+        store.write(
+            "hashes", key, {}, {"sha256": sha256}, about=f"hash of {files[0] if files else 'no file'}"
+        )
     return sha256

@@ -133,6 +133,11 @@ def test_interrupted_write_leaves_no_entry(tmp_path, monkeypatch):
     assert list((tmp_path / "neighbors").iterdir()) == []
 
 
+def test_folder_without_files_has_a_hash_too(tmp_path):
+    store = Store(tmp_path / "cache")
+    assert hash_files(store, []) == hash_files(store, [])
+
+
 def test_hash_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     store, file = Store(tmp_path / "cache"), tmp_path / "log.pt"
     file.write_bytes(b"one")
