@@ -6,6 +6,7 @@ import glob
 import itertools
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
@@ -173,7 +174,10 @@ def _logit_files(path: Path, table: dict[str, Any]) -> tuple[Path, ...]:
     files: set[Path] = set()
     for pattern in patterns:
         _refuse_whole_disk(path, pattern)
-        matches = glob.glob(str(path.parent / pattern), recursive=True)
+        once = re.sub(
+            r"(?<![^/])(\*\*/+)+", "**/", pattern
+        )  # each ** more would search the same folders again
+        matches = glob.glob(os.path.join(glob.escape(str(path.parent)), once), recursive=True)
         if not matches:
             raise SourceError(
                 f"{path}: no file matches {shown(pattern)} in {path.parent}; correct [ensemble] files."

@@ -61,6 +61,15 @@ def test_hostile_source_file_is_refused(source_folder, text, message):
     assert len(str(refused.value)) < 1_000
 
 
+@pytest.mark.parametrize("pattern", ["runs/*/log.pt", "**/" * 100 + "log.pt"])
+def test_patterns_match_below_a_folder_of_any_name(source_folder, pattern):
+    odd = source_folder.rename(source_folder.with_name("source [1] *"))
+    description = odd / "source.toml"
+    description.write_text(description.read_text().replace("runs/*/log.pt", pattern))
+    logits = open_source(SourceRequest(str(odd))).logits
+    assert [path.relative_to(odd).as_posix() for path in logits] == ["runs/a/log.pt", "runs/b/log.pt"]
+
+
 def test_name_is_one_short_line(source_folder):
     text = (source_folder / "source.toml").read_text()
     (source_folder / "source.toml").write_text(text.replace("planted", "a\\u001b[31m\\n" + "n" * 10**6))
