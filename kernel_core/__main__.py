@@ -12,6 +12,10 @@ def main() -> None:
     """Run the command line; an error that nobody foresaw, or Ctrl-C, ends with one line and no traceback."""
     _use_utf8_for_names()
     try:
+        os.getcwd()
+    except FileNotFoundError:  # torch's libraries would end the process in words of their own
+        sys.exit("Error: the working directory was removed; change to one that exists, as with cd ~.")
+    try:
         from kernel_core.cli.main import (
             main as command_line,  # takes a second, and may fail for want of memory
         )

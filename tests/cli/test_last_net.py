@@ -124,6 +124,14 @@ def test_an_error_before_the_command_line_is_loaded_is_one_line_too(cache, monke
         start.main()
 
 
+def test_removed_working_directory_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit, match=r"^Error: the working directory was removed"):
+        start.main()
+
+
 def test_names_of_files_are_read_as_utf8_whatever_the_locale(monkeypatch):
     started = []
     monkeypatch.setattr(os, "execve", lambda *call: started.append(call))
