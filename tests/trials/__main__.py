@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import pytest
 
 from tests.support import forked
 from tests.trials.trial import Trial, markdown_table, plain_table
@@ -20,8 +21,6 @@ TRIALS = {
     "races": 900,
 }
 """Name of a trial, which is the module with its function `run` → the seconds that it may begin cases in."""
-
-
 LOADED = ("kernel_core.cli.main", "kernel_core.pipeline", "tests.trials.hostile")
 """What forked processes have loaded beside third-party modules, so that a case takes half a second."""
 
@@ -49,7 +48,7 @@ def run_one(trial):
     """Run a trial; an error of its own, or nothing tried, is a failure. Returns the trial."""
     try:
         importlib.import_module(f"tests.trials.{trial.name}").run(trial)
-    except Exception as error:  # noqa: BLE001 (the other trials go on)
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 (the other trials go on)
         trial.fail("the trial itself", f"{type(error).__name__}: {error}")
     if not trial.tried:
         trial.fail("the trial itself", "nothing was tried")

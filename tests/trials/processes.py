@@ -111,13 +111,12 @@ def started(work, *arguments, **options):
             end_group(process.pid)
 
 
-def fresh_cli(*arguments, seconds=2 * SECONDS, before=None, python=(), **options):
+def fresh_cli(*arguments, seconds=2 * SECONDS, before=None, **options):
     """Run the command in a process of its own, as a user does; return its `Outcome`.
 
-    before: called in the process before it becomes the command. python: options of the interpreter. options:
-    as in `subprocess.Popen`; env is needed.
+    before: called in the process before it becomes the command. options: as in `subprocess.Popen`, with env.
     """
-    command = [sys.executable, *python, "-m", "kernel_core", *map(str, arguments)]
+    command = [sys.executable, "-m", "kernel_core", *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         files = [open(Path(folder, name), "wb") for name in ("stdout", "stderr")]  # noqa: SIM115
         options = {"stdout": files[0], "stderr": files[1], "cwd": ROOT, "preexec_fn": before, **options}
