@@ -31,7 +31,9 @@ st.session_state["_threshold_by"] = by
 
 def keep_threshold() -> None:
     """Put the threshold that was dragged into the control, and so into the address."""
-    st.session_state["threshold"] = float(st.session_state["threshold_chart"].threshold)
+    chart = st.session_state.get("threshold_chart")  # none if the page was left meanwhile
+    if chart is not None:
+        st.session_state["threshold"] = float(chart.threshold)
 
 
 span = float(pairs["similarity"].iloc[0] - pairs["similarity"].iloc[-1])

@@ -7,6 +7,8 @@ two kinds of controls, the second would start with a value of the first.
 import ast
 from collections import defaultdict
 
+from pages.ui.components import map as map_
+from pages.ui.panels import why
 from pages.ui.shell import RENAMED
 from tests.support.app import open_page
 from tests.support.command import ROOT
@@ -70,3 +72,12 @@ def test_an_old_address_means_what_it_meant(digits):
             app = open_page(page, **{old: 3, "sheet": 2})
             assert app.get_by_key(new).value == 3
             assert dict(app.query_params) == {new: "3", "sheet": "2"}
+
+
+def test_word_of_a_chart_whose_page_was_left_changes_nothing(monkeypatch):
+    """A class chosen on the map just before another page is opened: its session has no map any more."""
+    monkeypatch.setattr(map_.st, "session_state", {})
+    assert map_._keep_choice(None) is None
+    monkeypatch.setattr(why.st, "session_state", {})
+    why._choose_bar()
+    assert why.st.session_state == {}

@@ -121,8 +121,10 @@ class Walk:
             self.page.wait_for_selector(WHOLE, timeout=PATIENCE)
         except Error as error:
             self.fail(f"never whole: {error}")
-        for text in self.page.locator("[data-testid=stException]").all_inner_texts():
-            self.fail(" ".join(text.split())[:300])
+        shown = self.page.locator("[data-testid=stException], [data-testid=stAlert]").all_inner_texts()
+        for text in shown:
+            if "Unexpected error" in text or "encountered an error" in text:
+                self.fail(" ".join(text.split())[:400])
 
 
 def walk(browser, url, *, seed, clicks):

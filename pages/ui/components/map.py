@@ -125,7 +125,10 @@ def _choice(results: Results) -> dict[str, Any]:
 
 def _keep_choice(results: Results) -> None:
     """Put the legend's choice into the address."""
-    chosen = st.session_state["map"].choice
+    drawn = st.session_state.get("map")
+    if drawn is None:  # the page was left meanwhile
+        return
+    chosen = drawn.choice
     only, show = int(chosen["only"]), str(chosen["show"])
     parameters = {
         "only": results.class_names[only] if 0 <= only < len(results.class_names) else None,

@@ -37,7 +37,10 @@ def confusion_matrix(
     key = f"confusion_{state['drawn']}"
 
     def clicked() -> None:
-        points = st.session_state[key]["selection"]["cell"]
+        chart = st.session_state.get(key)
+        if chart is None:  # the page was left meanwhile
+            return
+        points = chart["selection"]["cell"]
         pair = (int(points[0]["query_label"]), int(points[0]["database_label"])) if points else None
         state["shown"] = conflicts, pair
         choose(pair)

@@ -68,7 +68,8 @@ def show_why(results: Results, a: Example, b: Example) -> None:
 
 def _choose_bar() -> None:
     """Choose the class of the bar that was clicked."""
-    picked = st.session_state["bars_of_pair"]["selection"].get("bar") or []
+    bars = st.session_state.get("bars_of_pair")  # none if the page was left meanwhile
+    picked = bars["selection"].get("bar") if bars else None
     if picked and picked[0]["class"] != REST:
         st.session_state["class_of_pair"], st.session_state["whole_of_pair"] = picked[0]["class"], False
 
