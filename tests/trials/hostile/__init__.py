@@ -23,8 +23,9 @@ CASES = {
 
 
 def make(name, source, marker, secret):
-    """Spoil the source; print the arguments to run, if they are not its path. Work for a process."""
-    print(json.dumps(CASES[name].make(Place(Path(source), Path(marker), Path(secret)))))
+    """Spoil the source; print the arguments to run: those that the maker returns, or the source."""
+    made = CASES[name].make(Place(Path(source), Path(marker), Path(secret)))
+    print(json.dumps(made if isinstance(made, list) else [source]))
 
 
 def with_folder_of_images(source):
@@ -67,7 +68,7 @@ def try_one(name, good, folder):
     )
     if made.status or marker.exists():
         raise RuntimeError(f"it cannot be made: {made.broken or made.last}")
-    arguments = json.loads(made.stdout.splitlines()[-1]) or [str(source)]
+    arguments = json.loads(made.stdout.splitlines()[-1])
     outcome = forked_cli("evaluate", *arguments, env=surroundings)
     return judge(case, outcome, folder)
 

@@ -58,7 +58,7 @@ VALUES = {
     "no width": lambda n: np.zeros((n, 0), np.float32),
     "one dimension": lambda n: np.zeros(n, np.float32),
     "three dimensions": lambda n: np.zeros((n, 2, 2), np.float32),
-    "a scalar": lambda n: np.float32(n).reshape(()),
+    "a scalar": lambda n: np.array(n, np.float32),
     "NaN": lambda n: np.full((n, 3), np.nan, np.float32),
     "infinite values": lambda n: np.full((n, 3), np.inf, np.float32),
     "values of 1e300": lambda n: np.full((n, 3), 1e300),
