@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_prog
     Raises `DataError` if something is missing or unreadable, or if the sizes of the images differ.
     """
     reader = READERS[source.reader]
-    for path in chain.from_iterable(reader.units(source).values()):
+    for path in chain.from_iterable(reader.units(replace(source, splits=(split,))).values()):
         regular_file(path)
     return reader.load(source, split, progress)
 

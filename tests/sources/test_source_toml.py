@@ -39,9 +39,10 @@ def nested(depth):
     ("text", "message"),
     [
         (f"a = {nested(20_000)}", "nested too deeply"),
-        (f"[{'.'.join('a' * 20_000)}]", "no section"),
+        (f"[{'.'.join('a' * 900)}]", "no section"),
+        (f"[{'.'.join('a' * 20_000)}]", "a key has more than 1,000 parts"),
         (
-            "[images]\nfolder='x'\n[ensemble]\nfiles" + ".a" * 20_000 + " = 1",
+            "[images]\nfolder='x'\n[ensemble]\nfiles" + ".a" * 900 + " = 1",
             r"files is \{'a': \{'a'.*\.\.\.",
         ),
         ("[images]\nfolder='x'\n[ensemble]\nfiles='/**/a.pt'", "searches the whole of /; expected"),
