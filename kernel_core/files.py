@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from kernel_core.errors import DataError
 from kernel_core.held import temporary_beside
 
 TEXT_LIMIT = 10_000_000  # bytes; a description in TOML or JSON has a few thousand
+HUGE = 1 << 30  # bytes; smaller files are not compared with the size of their disk
 KINDS = (  # of what is no regular file: test of its mode, and what to call it
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -72,11 +74,16 @@ def regular_file(path: Path) -> Path:
 
 
 def _kind_unless_regular(path: Path) -> str:
-    """Return what a path leads to, or an empty text for a regular file. Raises `OSError` or `ValueError`."""
-    mode = path.stat().st_mode
-    if stat.S_ISREG(mode):
-        return ""
-    return next((name for test, name in KINDS if test(mode)), "no file")
+    """Return what a path leads to, or an empty text for a regular file. Raises `OSError` or `ValueError`.
+
+    A file larger than its disk has content that is not stored; reading it might take hours.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return next((name for test, name in KINDS if test(status.st_mode)), "no file")
+    if status.st_size > HUGE and 0 < (disk := shutil.disk_usage(path).total) < status.st_size:
+        return f"{status.st_size / 1e9:,.0f} GB on a disk of {disk / 1e9:,.0f} GB"
+    return ""
 
 
 def read_text(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,6 +65,16 @@ def test_source_with_a_pipe_or_a_device_is_refused(source_folder, cache, place, 
         path.mkdir()
     with pytest.raises(KernelExplorerError, match=f"is a {kind}|no such file exists|cannot be read"):
         build(SourceRequest(str(source_folder / "source.toml")))
+
+
+def test_file_larger_than_its_disk_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "log.pt"
+    path.touch()
+    os.truncate(path, 3_000_000_000)
+    assert regular_file(path) == path
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=2_000_000_000))
+    with pytest.raises(DataError, match=r"log\.pt is 3 GB on a disk of 2 GB; expected a file"):
+        regular_file(path)
 
 
 def test_large_or_deep_text_is_refused(tmp_path):
