@@ -70,7 +70,7 @@ CODE = {
     "by exec": lambda _, marker: {"logits": Calls(builtins.exec, f"import os; os.mkdir({str(marker)!r})")},
     "by a shell": lambda _, marker: {"logits": Calls(os.system, f"mkdir '{marker}'")},
     "by open": lambda _, marker: {"logits": Calls(open, str(marker), "w")},
-    "by getattr": lambda _, marker: {"logits": Calls(getattr, torch, "load"), "m": Bomb(marker)},
+    "by getattr": lambda _, marker: {"logits": Calls(getattr, "logits", "upper"), "m": Bomb(marker)},
     "in a plain pickle": lambda bomb, _: pickle.dumps(bomb),
     "in protocol 0": lambda bomb, _: pickle.dumps(bomb, protocol=0),
     "in the legacy format": _legacy,
