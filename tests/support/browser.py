@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from kernel_core.cli.serving import ALLOCATOR
 from tests.support.command import ROOT, assert_no_torch, process_of, reserved_port, wait_until_healthy
 
 # Milliseconds. A wait ends as soon as it can; only a busy machine takes this long.
@@ -29,7 +30,7 @@ CLICKED_BY = {
 def served(environment, log):
     """Serve the app as `kernel-explorer serve` does once everything is built; yield address and process."""
     command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.port"]
-    options = {"cwd": ROOT, "env": environment, "stderr": subprocess.STDOUT}
+    options = {"cwd": ROOT, "env": {**ALLOCATOR, **environment}, "stderr": subprocess.STDOUT}
     with (
         reserved_port() as port,
         log.open("w") as output,
