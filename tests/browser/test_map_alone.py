@@ -28,8 +28,11 @@ said => { const bus = globalThis.__kernelExplorerMap;
 
 
 @contextmanager
-def shown(browser, classes, width=1000):
-    """A page that shows a map of 200 test and 400 training examples and nothing else."""
+def shown(browser, classes, width=1000, display="block"):
+    """A page that shows a map of 200 test and 400 training examples and nothing else.
+
+    display: of the page at first; with "none" the map has no size, and example 7 is selected before it has.
+    """
     rng = np.random.default_rng(0)
     names = [f"class number {c}" for c in range(classes)]
     labels = rng.integers(0, classes, 600)
@@ -42,8 +45,14 @@ def shown(browser, classes, width=1000):
     page, errors = context.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
     style = component.read("theme.css") + component.read("map.css")
-    page.set_content(f"<style>{style}</style><body>{component.read('map.html')}</body>")
+    page.set_content(
+        f"<style>{style}</style><body style='display: {display}'>{component.read('map.html')}</body>"
+    )
     page.evaluate(SHOW, [component.script("map"), data])
+    if display == "none":
+        page.evaluate(SAY, {"selected": 7})
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.evaluate("document.body.style.display = 'block'")
     page.wait_for_selector(".map canvas.points[data-ms]")
     yield page, labels
     context.close()
@@ -58,6 +67,16 @@ def at(page, x, y):
     """What lies at a place of the window, in the map's own measure."""
     seen, box = view(page), page.locator(".map .view").bounding_box()
     return np.array([x - box["x"] - seen["x"], y - box["y"] - seen["y"]]) / seen["scale"]
+
+
+def test_map_without_a_size_waits_until_it_has_one(browser):
+    """A page that is being left has none; painting it then ended in an error."""
+    with shown(browser, 10, display="none") as (page, _):
+        page.wait_for_function("document.querySelector('.map')._state.selected === 7")
+        place = page.locator(".map").evaluate(
+            "m => [m._state.x[7] * m._state.view.scale + m._state.view.x, m._state.width / 2]"
+        )
+        assert place[0] == pytest.approx(place[1])
 
 
 def test_two_fingers_zoom_and_move_what_lies_under_them(browser):

@@ -3,7 +3,7 @@
 /** Take in the choices of the address and the card of a point. */
 function receive(map) {
   const { message } = bus;
-  if (!message || message.id !== map.id) return;
+  if (!message || message.id !== map.id || !map.pixels) return; // no size yet: `measure` comes again
   if (message.choice !== map.choice) {
     map.choice = message.choice;
     map.only = message.only;
@@ -100,7 +100,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   redraw(map);
 
   const onMessage = () => receive(map);
-  const watch = new ResizeObserver(() => measure(map));
+  const watch = new ResizeObserver(() => {
+    measure(map);
+    receive(map);
+  });
   if (map.stop) map.stop();
   bus.addEventListener("message", onMessage);
   watch.observe(map.box);

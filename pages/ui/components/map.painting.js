@@ -156,8 +156,9 @@ function drawHovered(map, context) {
   ring(map, context, map.hovered, HOVER_RING, 2.2, map.ink);
 }
 
+/** Draw the map in the next frame. A page that is being left has no size, and nothing is drawn. */
 function redraw(map) {
-  if (map.frame) return;
+  if (map.frame || !map.pixels) return;
   map.frame = requestAnimationFrame(() => {
     map.frame = 0;
     const start = performance.now();
