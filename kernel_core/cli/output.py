@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -10,17 +11,29 @@ from typing import Any
 
 import click
 
+from kernel_core.errors import RequestError
 from kernel_core.printable import printable
 
 
 def say(*lines: object, err: bool = False) -> None:
-    """Print each argument as one line. err: on stderr."""
-    click.echo("\n".join(map(printable, lines)), err=err)
+    """Print each argument as one line. err: on stderr. Raises `RequestError` if stdout cannot be written."""
+    _echo("\n".join(map(printable, lines)), err=err)
 
 
 def say_json(content: Any) -> None:
-    """Print plain values as one line of JSON, which escapes what a terminal would obey."""
-    click.echo(json.dumps(content))
+    """Print plain values as one line of JSON, which escapes what a terminal would obey. Raises as `say`."""
+    _echo(json.dumps(content))
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    try:
+        click.echo(text, err=err)
+    except OSError as error:
+        if err or error.errno == errno.EPIPE:  # nobody is there to be told
+            raise
+        raise RequestError(
+            f"Cannot write the results to stdout ({error.strerror}). Free some space, or send them elsewhere."
+        ) from None
 
 
 class _Handler(logging.StreamHandler[Any]):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 
 import pandas as pd
@@ -194,3 +195,14 @@ def test_verbs_print_through_one_door():
     for path in (ROOT / "kernel_core" / "cli").glob("*.py"):
         if path.name != "output.py":
             assert not re.search(r"\bclick\.s?echo\(|\bprint\(", path.read_text()), path.name
+
+
+def test_full_stdout_is_said_in_one_line(cache):
+    command = [sys.executable, "-m", "kernel_core", "cache", "list"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert done.stderr == (
+        "Error: Cannot write the results to stdout (No space left on device). Free some space, or send them "
+        "elsewhere.\n"
+    )
+    assert done.returncode == 1
