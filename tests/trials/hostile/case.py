@@ -1,5 +1,6 @@
 """A hostile case: how it is made, and how the program may end."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,3 +39,24 @@ def several(title, make, values, expected=REFUSED, images="parquet"):
         f"{title}: {name}": Case(lambda place, value=value: make(place, value), expected, images)
         for name, value in values.items()
     }
+
+
+INSTEAD = {
+    "a FIFO": lambda path, _: os.mkfifo(path),
+    "a link to /dev/zero": lambda path, _: path.symlink_to("/dev/zero"),
+    "a link to another's file": lambda path, place: path.symlink_to(place.secret),
+}
+"""What stands in the place of any file: name → function that makes it, of a path and a `Place`."""
+FOLDER = {"a folder": lambda path, _: path.mkdir()}
+LOOP = {"a link to itself": lambda path, _: path.symlink_to(path)}
+
+
+def instead_of(find):
+    """Return a maker, of a `Place` and a value of `INSTEAD`, that replaces a file. find: place → its path."""
+
+    def replaced(place, make):
+        path = find(place)
+        path.unlink()
+        make(path, place)
+
+    return replaced

@@ -2,7 +2,7 @@
 
 import os
 
-from tests.trials.hostile.case import ANY, Case, several
+from tests.trials.hostile.case import ANY, FOLDER, INSTEAD, LOOP, Case, instead_of, several
 
 IMAGES = '[images]\ntrain = "train.parquet"\ntest = "test.parquet"\n'
 LOGS = '[ensemble]\nfiles = ["runs/*/log.pt"]\n'
@@ -79,18 +79,10 @@ ALLOWED = {
 }
 
 
-def instead(place, make):
-    path = place.source / "source.toml"
-    path.unlink()
-    make(path, place)
-
-
-INSTEAD = {
-    "a FIFO": lambda path, _: os.mkfifo(path),
-    "a link to /dev/zero": lambda path, _: path.symlink_to("/dev/zero"),
-    "a link to another's file": lambda path, place: path.symlink_to(place.secret),
-    "a link to itself": lambda path, _: path.symlink_to(path),
-    "a folder": lambda path, _: path.mkdir(),
+IN_ITS_PLACE = {
+    **INSTEAD,
+    **FOLDER,
+    **LOOP,
     "missing": lambda *_: None,
 }
 SOURCES = {
@@ -111,7 +103,7 @@ SOURCES = {
 CASES = {
     **several("source.toml with", text_of, TEXTS),
     **several("source.toml with", text_of, ALLOWED, ANY),
-    **several("source.toml is", instead, INSTEAD),
+    **several("source.toml is", instead_of(lambda place: place.source / "source.toml"), IN_ITS_PLACE),
     **several("source named by", lambda _, name: [name], SOURCES),
     "source beside a file that has its name": Case(
         lambda place: [str(place.source / "test.parquet" / "source.toml")]

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from tests.support.planted import Bomb
-from tests.trials.hostile.case import ANY, Case, several
+from tests.trials.hostile.case import ANY, FOLDER, INSTEAD, Case, instead_of, several
 
 FILE = "penultimate.safetensors"
 TEST, TRAIN = 40, 130  # examples
@@ -77,17 +77,9 @@ def with_metadata(place, metadata):
     of_values(place, lambda n: np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32), **metadata)
 
 
-def instead(place, make):
-    path = place.source / FILE
-    path.unlink()
-    make(path, place)
-
-
-INSTEAD = {
-    "a FIFO": lambda path, _: os.mkfifo(path),
-    "a link to /dev/zero": lambda path, _: path.symlink_to("/dev/zero"),
-    "a link to another's file": lambda path, place: path.symlink_to(place.secret),
-    "a folder": lambda path, _: path.mkdir(),
+IN_ITS_PLACE = {
+    **INSTEAD,
+    **FOLDER,
     "a pickle": lambda path, place: path.write_bytes(pickle.dumps(Bomb(place.marker))),
     "empty": lambda path, _: path.write_bytes(b""),
     "a length of 2^62": lambda path, _: path.write_bytes(struct.pack("<Q", 1 << 62) + b"{}"),
@@ -104,6 +96,6 @@ CASES = {
     ),
     **several("features with", of_values, VALUES, ANY),
     **several("features name", with_metadata, METADATA, ANY),
-    **several("features are", instead, INSTEAD),
+    **several("features are", instead_of(lambda place: place.source / FILE), IN_ITS_PLACE),
     "features larger than the disk": Case(lambda place: os.truncate(place.source / FILE, 1 << 40)),
 }

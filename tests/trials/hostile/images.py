@@ -7,7 +7,7 @@ import zlib
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.trials.hostile.case import ANY, SECRET, Case, several
+from tests.trials.hostile.case import ANY, INSTEAD, LOOP, SECRET, Case, instead_of, several
 
 DEFLATED = 400 << 20  # bytes of pixels that a bomb unpacks to, at most
 
@@ -51,20 +51,6 @@ CONTENT = {
 
 def replaced(place, make):
     first(place).write_bytes(make())
-
-
-def instead(place, make):
-    path = first(place)
-    path.unlink()
-    make(path, place)
-
-
-INSTEAD = {
-    "a FIFO": lambda path, _: os.mkfifo(path),
-    "a link to /dev/zero": lambda path, _: path.symlink_to("/dev/zero"),
-    "a link to another's file": lambda path, place: path.symlink_to(place.secret),
-    "a link to itself": lambda path, _: path.symlink_to(path),
-}
 
 
 def long_text(place):
@@ -134,7 +120,7 @@ def case(make, expected=ANY):
 
 CASES = {
     **several("image is", replaced, CONTENT, images="folder"),
-    **several("image is", instead, INSTEAD, images="folder"),
+    **several("image is", instead_of(first), {**INSTEAD, **LOOP}, images="folder"),
     **several("class", class_named, NAMES, ANY, images="folder"),
     "image with 200 MB of text": case(long_text),
     "images of 9,000 pixels to be made small": case(all_large),

@@ -10,7 +10,7 @@ import zipfile
 import torch
 
 from tests.support.planted import Bomb
-from tests.trials.hostile.case import ANY, Case, several
+from tests.trials.hostile.case import ANY, FOLDER, INSTEAD, LOOP, Case, instead_of, several
 
 LOG = "runs/a/log.pt"
 M, N1, N2, C = 14, 40, 130, 5  # runs in the file, test examples, training examples, classes
@@ -257,20 +257,11 @@ ALLOWED_ARCHIVES = {
 }
 
 
-def instead(place, make):
-    """Put something else in the log's place."""
-    path = place.source / LOG
-    path.unlink()
-    make(path, place)
-
-
-INSTEAD = {
-    "a FIFO": lambda path, _: os.mkfifo(path),
-    "a link to /dev/zero": lambda path, _: path.symlink_to("/dev/zero"),
+IN_ITS_PLACE = {
+    **INSTEAD,
+    **FOLDER,
+    **LOOP,
     "a link to /dev/null": lambda path, _: path.symlink_to("/dev/null"),
-    "a link to another's file": lambda path, place: path.symlink_to(place.secret),
-    "a folder": lambda path, _: path.mkdir(),
-    "a link to itself": lambda path, _: path.symlink_to(path),
 }
 
 CASES = {
@@ -284,6 +275,6 @@ CASES = {
     **several("pickle with", with_pickle, PICKLES),
     **several("archive with", lambda place, make: make(place), ARCHIVES),
     **several("archive with", lambda place, make: make(place), ALLOWED_ARCHIVES, expected=ANY),
-    **several("log is", instead, INSTEAD),
+    **several("log is", instead_of(lambda place: place.source / LOG), IN_ITS_PLACE),
     "log larger than the disk": Case(lambda place: os.truncate(place.source / LOG, 1 << 40)),
 }

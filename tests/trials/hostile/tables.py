@@ -1,7 +1,6 @@
 """Hostile Parquet files: bombs, odd columns, labels and class names; torchvision's files that are pickles."""
 
 import json
-import os
 import pickle
 
 import numpy as np
@@ -9,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.support.planted import Bomb, png
-from tests.trials.hostile.case import ANY, Case, several
+from tests.trials.hostile.case import ANY, FOLDER, INSTEAD, Case, instead_of, several
 from tests.trials.hostile.logs import deep
 
 FILE = "test.parquet"
@@ -123,17 +122,9 @@ FOOTERS = {
 }
 
 
-def instead(place, make):
-    path = place.source / FILE
-    path.unlink()
-    make(path, place)
-
-
-INSTEAD = {
-    "a FIFO": lambda path, _: os.mkfifo(path),
-    "a link to /dev/zero": lambda path, _: path.symlink_to("/dev/zero"),
-    "a link to another's file": lambda path, place: path.symlink_to(place.secret),
-    "a folder": lambda path, _: path.mkdir(),
+IN_ITS_PLACE = {
+    **INSTEAD,
+    **FOLDER,
     "empty": lambda path, _: path.write_bytes(b""),
     "a CSV file": lambda path, _: path.write_text("img,label\n1,2\n"),
 }
@@ -165,7 +156,7 @@ CASES = {
     **several("class names", named, NAMES, ANY),
     **several("Parquet metadata", about, ABOUT, ANY),
     **several("Parquet footer", footer, FOOTERS),
-    **several("Parquet file is", instead, INSTEAD),
+    **several("Parquet file is", instead_of(lambda place: place.source / FILE), IN_ITS_PLACE),
     "Parquet of twenty thousand parts": Case(many_groups),
     "torchvision's files with code": Case(torchvision_pickles),
 }
