@@ -87,7 +87,7 @@ def _kind_unless_regular(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a small UTF-8 file.
+    """Return the text of a small UTF-8 file, without its byte order mark if there is one.
 
     Raises `OSError` if it cannot be read, and `ValueError` if it is no regular file, larger than
     `TEXT_LIMIT`, or not UTF-8.
@@ -98,7 +98,7 @@ def read_text(path: Path) -> str:
     size = path.stat().st_size
     if size > TEXT_LIMIT:
         raise ValueError(f"it has {size / 1e6:,.0f} MB; expected at most {TEXT_LIMIT / 1e6:.0f}")
-    return path.read_bytes().decode()  # line ends as they are
+    return path.read_bytes().decode("utf-8-sig")  # line ends as they are; a byte order mark is left out
 
 
 def read_json(path: Path) -> Any:

@@ -18,8 +18,8 @@ from kernel_core.printable import NAME, printable
 from kernel_core.records import ExampleSet, numbered_classes
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.images import load_examples
+from kernel_core.sources.images_table import images_table
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.sources.source_toml import images_table
 from kernel_core.spec import SPLITS, Split
 
 COPIES = {split: f"images/{split}.parquet" for split in SPLITS}  # where images given as arrays are written

@@ -1,0 +1,59 @@
+"""The section [ensemble] of a `source.toml`: which files hold the logits, and of which splits."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import re
+from pathlib import Path
+
+from kernel_core.errors import SourceError, shown
+from kernel_core.sources.toml_file import Table
+from kernel_core.spec import SPLITS, Split
+
+KEYS = {"files", "splits"}
+
+
+def read_splits(table: Table) -> tuple[Split, ...]:
+    """Return the splits that there are logits of, by default both."""
+    table.refuse_unknown(KEYS)
+    splits = table.values.get("splits", list(SPLITS))
+    if splits == ["test"]:
+        return ("test",)
+    if not isinstance(splits, list) or sorted(map(str, splits)) != sorted(SPLITS):
+        raise table.wrong(
+            "splits", '["train", "test"], which is the default, or ["test"] for logits of test examples alone'
+        )
+    return SPLITS
+
+
+def find_logits(table: Table) -> tuple[Path, ...]:
+    """Return the files that the patterns in `files` match, sorted by path, each once."""
+    path, files = table.path, set[Path]()
+    for pattern in table.texts("files", '["runs/*/log.pt"]'):
+        pattern = os.path.expanduser(pattern)
+        _refuse_whole_disk(path, pattern)
+        # Each ** more would search the same folders again.
+        once = re.sub(r"(?<![^/])(\*\*/+)+", "**/", pattern)
+        matches = glob.glob(os.path.join(glob.escape(str(path.parent)), once), recursive=True)
+        if not matches:
+            raise SourceError(
+                f"{path}: no file matches {shown(pattern)} in {path.parent}; correct [ensemble] files."
+            )
+        files.update(Path(match) for match in matches)
+    return tuple(sorted(files))
+
+
+def _refuse_whole_disk(path: Path, pattern: str) -> None:
+    """Raise `SourceError` for a pattern that searches every folder of the machine, which can take hours."""
+    parts = (path.parent / pattern).parts
+    if "**" not in parts:
+        return
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
+    start = os.path.realpath(os.path.join(*fixed))
+    if start == os.path.dirname(start):
+        raise SourceError(
+            f"{path}: [ensemble] files has {shown(pattern)}, which searches the whole of {start}; expected a "
+            "folder before **, as in runs/**/log.pt."
+        )
