@@ -82,16 +82,23 @@ def map_array(path: Path, name: str) -> tuple[npt.NDArray[Any], dict[str, str]]:
     bit is not. Raises `OSError` if the file cannot be read, `ValueError`, `KeyError` or `TypeError` if it is
     damaged.
     """
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > size:
-            raise ValueError("it is cut short")
-        header = json.loads(file.read(length))
+    header, first = read_header(path)
     tensor = header[name]
     start, stop = tensor["data_offsets"]
-    if size < 8 + length + stop:
+    if path.stat().st_size < first + stop:
         raise ValueError("it is cut short")
     dtype = {"F16": np.float16, "F32": np.float32}[tensor["dtype"]]
-    mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", 8 + length + start, tuple(tensor["shape"]))
+    mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", first + start, tuple(tensor["shape"]))
     return mapped, header["__metadata__"]
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the header of a file, and the byte at which its arrays begin.
+
+    Raises `OSError` if the file cannot be read, `ValueError` if it is damaged.
+    """
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            raise ValueError("it is cut short")
+        return json.loads(file.read(length)), 8 + length

@@ -1,0 +1,228 @@
+"""Arrays of `.npy`, `.npz` and `.safetensors` files, opened by their first bytes; no code in them is run.
+
+Opening reads the header alone. An array is mapped or read when it is asked for, so that a file of gigabytes
+may hold others too.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from kernel_core.errors import DataError, shown
+from kernel_core.files import regular_file
+from kernel_core.tensor_files import read_header
+
+UNPACKED, RATIO = 64_000_000, 100  # bytes of an array, and how many times its size in the file are too many
+DTYPES = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_,
+    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
+    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
+}  # fmt: skip
+LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first bytes that torch wrote before 1.6
+DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, SyntaxError, MemoryError,
+          OverflowError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError)  # fmt: skip
+
+Array = npt.NDArray[Any]
+_Read = Callable[[], Array]
+
+
+class _Arrays(Mapping[str, Array]):
+    """Arrays by name, each read when it is asked for."""
+
+    def __init__(self, path: Path, expected: str, readers: Mapping[str, _Read]) -> None:
+        self._path, self._expected, self._readers = path, expected, readers
+
+    def __getitem__(self, name: str) -> Array:
+        read = self._readers[name]
+        try:
+            return read()
+        except DAMAGE as error:
+            raise _damaged(self._path, f"{shown(name)}: {_reason(error)}", self._expected) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFile:
+    """The content of a file of arrays.
+
+    form: npy, npz or safetensors.
+    arrays: by name; the one array of a `.npy` is called "". Each is read when it is asked for, which raises
+    `DataError` if it is damaged, an array of Python objects, or of a kind that NumPy lacks. It is a read-only
+    map of the file, except compressed members of a `.npz`, which are unpacked, and bfloat16, which becomes
+    float32.
+    metadata: that of a `.safetensors`; empty for others.
+    """
+
+    form: str
+    arrays: Mapping[str, Array]
+    metadata: Mapping[str, str]
+
+
+def open_arrays(path: Path, expected: str) -> ArrayFile:
+    """Open a file of arrays, reading only its header; what it is, its first bytes say, not its ending.
+
+    expected: what the file should be, as in "features (N, D)". Raises `DataError` if it is missing, damaged
+    or of another form.
+    """
+    form = form_of(path)
+    metadata: Mapping[str, str] = {}
+    try:
+        if form == "npy":
+            readers: Mapping[str, _Read] = {"": lambda: _mapped_npy(path, 0, path.stat().st_size)}
+        elif form == "npz":
+            readers = _npz_readers(path)
+        elif form == "safetensors":
+            readers, metadata = _safetensors_readers(path)
+        else:
+            found = "is a file of torch" if form == "torch" else "is none of .npy, .npz and .safetensors"
+            raise DataError(f"{path} {found}; expected {expected}. Save it with numpy.save or safetensors.")
+    except DAMAGE as error:
+        raise _damaged(path, _reason(error), expected) from None
+    return ArrayFile(form, _Arrays(path, expected, readers), metadata)
+
+
+def form_of(path: Path) -> str:
+    """Return npy, npz, safetensors or torch, by the first bytes of a file; an empty text for another form.
+
+    Raises `DataError` if there is no such file, or it cannot be read.
+    """
+    try:
+        with open(regular_file(path), "rb") as file:
+            first = file.read(16)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}). Correct its permissions."
+        ) from None
+    if first.startswith(b"\x93NUMPY"):
+        return "npy"
+    if first.startswith(b"PK\x03\x04"):
+        return _form_of_archive(path)
+    if first.startswith(LEGACY_TORCH):
+        return "torch"
+    return "safetensors" if first[8:9] == b"{" and first[4:8] == bytes(4) else ""
+
+
+def _form_of_archive(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # noqa: BLE001 (a malformed archive can raise anything)
+        return "npz" if path.suffix.lower() == ".npz" else "torch"  # damaged: its reader says so
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        return "torch"
+    return "npz" if all(name.endswith(".npy") for name in names) else ""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "it does not fit into the memory"
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _damaged(path: Path, reason: str, expected: str) -> DataError:
+    return DataError(
+        f"{path} is damaged, or holds what is not read ({reason}); expected {expected}. Save it again."
+    )
+
+
+def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Read the header of an array in NumPy's format: shape, Fortran order, dtype, and bytes of the header.
+
+    size: number of bytes that header and array have together, at least. Raises `ValueError` if they have
+    fewer, or if the array holds Python objects, which only code could read.
+    """
+    start = file.tell()
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError("its arrays have fields; expected plain numbers")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are never read; expected numbers")
+    length = file.tell() - start
+    if any(n < 0 for n in shape) or length + math.prod(shape) * dtype.itemsize > size:
+        raise ValueError("it is cut short")
+    return shape, fortran, dtype, length
+
+
+def _mapped_npy(path: Path, start: int, size: int) -> Array:
+    """Return the array in NumPy's format that begins at a byte of a file, as a read-only map."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        shape, fortran, dtype, length = _npy_header(file, size)
+    return _mapped(path, dtype, start + length, shape, order="F" if fortran else "C")
+
+
+def _mapped(path: Path, dtype: npt.DTypeLike, start: int, shape: tuple[int, ...], order: Any = "C") -> Array:
+    if 0 in shape:
+        return np.empty(shape, dtype)  # nothing to map
+    return np.memmap(path, dtype, "r", start, shape, order)
+
+
+def _npz_readers(path: Path) -> dict[str, _Read]:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    return {member.filename.removesuffix(".npy"): _npz_reader(path, member) for member in members}
+
+
+def _npz_reader(path: Path, member: zipfile.ZipInfo) -> _Read:
+    def read() -> Array:
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            return _unpacked(path, member)
+        with open(path, "rb") as file:  # the name and the extra field of the entry have any length
+            file.seek(member.header_offset + 26)
+            lengths = file.read(4)
+        start = member.header_offset + 30 + int.from_bytes(lengths[:2], "little")
+        return _mapped_npy(path, start + int.from_bytes(lengths[2:], "little"), member.file_size)
+
+    return read
+
+
+def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:
+    packed, unpacked = member.compress_size, member.file_size
+    if unpacked > max(UNPACKED, RATIO * packed):
+        raise ValueError(
+            f"it unpacks from {packed:,} to {unpacked:,} bytes; expected no more than {RATIO} times"
+        )
+    with zipfile.ZipFile(path) as archive:
+        with archive.open(member) as file:
+            _npy_header(file, unpacked)  # read_array would make room for whatever the header claims
+        with archive.open(member) as file:
+            array: Array = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _safetensors_readers(path: Path) -> tuple[dict[str, _Read], dict[str, str]]:
+    with safe_open(path, framework="np"):
+        pass  # it checks the header, and that the arrays fill the file
+    header, start = read_header(path)
+    metadata = header.pop("__metadata__", None) or {}
+    return {name: _tensor_reader(path, tensor, start) for name, tensor in header.items()}, metadata
+
+
+def _tensor_reader(path: Path, tensor: Mapping[str, Any], start: int) -> _Read:
+    def read() -> Array:
+        kind, shape, first = tensor["dtype"], tuple(tensor["shape"]), start + tensor["data_offsets"][0]
+        if kind == "BF16":
+            bits = _mapped(path, np.uint16, first, shape).astype(np.uint32)
+            return np.left_shift(bits, 16, out=bits).view(np.float32)
+        if kind not in DTYPES:
+            raise ValueError(f"it holds {kind}; expected one of {', '.join(DTYPES)} and BF16")
+        return _mapped(path, DTYPES[kind], first, shape)
+
+    return read
