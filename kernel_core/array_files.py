@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
+from kernel_core.looks_like import foreign
 from kernel_core.tensor_files import read_header
 
 UNPACKED, RATIO = 64_000_000, 100  # bytes of an array, and how many times its size in the file are too many
@@ -90,7 +91,10 @@ def open_arrays(path: Path, expected: str) -> ArrayFile:
             readers, metadata = _safetensors_readers(path)
         else:
             found = "is a file of torch" if form == "torch" else "is none of .npy, .npz and .safetensors"
-            raise DataError(f"{path} {found}; expected {expected}. Save it with numpy.save or safetensors.")
+            raise DataError(
+                foreign(path, str(path), expected)
+                or f"{path} {found}; expected {expected}. Save it with numpy.save or safetensors."
+            )
     except DAMAGE as error:
         raise _damaged(path, _reason(error), expected) from None
     return ArrayFile(form, _Arrays(path, expected, readers), metadata)

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from kernel_core.ensembles.torch_file import load_torch_file, to_array
 from kernel_core.errors import DataError, shown
 from kernel_core.files import FileState, regular_file, writing
+from kernel_core.looks_like import foreign
 from kernel_core.printable import NAME, printable
 from kernel_core.records import Ensemble, Features
 from kernel_core.spec import SPLITS, Split
@@ -96,7 +97,10 @@ def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
                 )
             tensors = {split: file.get_tensor(split) for split in splits}
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged or not a safetensors file ({error}). Save it again.") from None
+        raise DataError(
+            foreign(path, str(path), "a safetensors file of features", "safetensors")
+            or f"{path} is damaged or not a safetensors file ({error}). Save it again."
+        ) from None
     values = {
         split: tensor.float().numpy().astype(np.float32, copy=False) for split, tensor in tensors.items()
     }

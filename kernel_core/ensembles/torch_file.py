@@ -13,8 +13,10 @@ import torch
 
 from kernel_core.errors import DataError
 from kernel_core.files import regular_file
+from kernel_core.looks_like import foreign
 
 PICKLE_LIMIT = 16_000_000  # bytes; a log's pickle has a few hundred, a large network's some 100,000
+FORMS = ("torch", "old torch", "pickle", "damaged zip")  # what a file that torch wrote may look like
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -29,7 +31,8 @@ def load_torch_file(path: Path, expected: str, *, mmap: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{path} is refused: it is not a torch file of tensors and plain values ({_reason(error)}). "
+            foreign(path, str(path), expected, *FORMS)
+            or f"{path} is refused: it is not a torch file of tensors and plain values ({_reason(error)}). "
             f"Nothing in it was run. Expected {expected}, saved by torch.save. Save it again."
         ) from None
     except Exception as error:  # noqa: BLE001 (a malformed pickle can raise anything)
@@ -73,7 +76,9 @@ def _reason(error: Exception) -> str:
 
 def _damaged(path: Path, reason: str, expected: str) -> DataError:
     return DataError(
-        f"{path} is damaged or not a torch file ({reason}); expected {expected}. Download or save it again."
+        foreign(path, str(path), expected, *FORMS)
+        or f"{path} is damaged or not a torch file ({reason}); expected {expected}. Download or save it "
+        "again."
     )
 
 

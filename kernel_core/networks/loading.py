@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from kernel_core.ensembles.torch_file import load_torch_file
 from kernel_core.errors import DataError, DownloadError, RequestError
 from kernel_core.files import regular_file
+from kernel_core.looks_like import foreign
 from kernel_core.networks.outputs import INPUT, LISTED, layer_names
 
 Transform = Callable[[Tensor], Tensor]
@@ -204,7 +205,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(regular_file(path))
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged or not a file of weights ({error}). Save it again.") from None
+        raise DataError(
+            foreign(path, str(path), "a safetensors file of weights", "safetensors")
+            or f"{path} is damaged or not a file of weights ({error}). Save it again."
+        ) from None
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:

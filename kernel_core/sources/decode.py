@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from kernel_core.errors import DataError
+from kernel_core.looks_like import foreign
 from kernel_core.progress import Progress
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that runs a program, as EPS does
@@ -37,7 +38,8 @@ def decode_image(data: bytes | Path, name: str, size: int | None = None) -> Pixe
         raise DataError(f"{name} is too large to be an example ({error}); expected a small image.") from None
     except Exception as error:  # noqa: BLE001 (a malformed image can raise anything)
         raise DataError(
-            f"{name} cannot be read as an image ({error}); replace it with a complete image file."
+            foreign(data, name, "an image file", "image")
+            or f"{name} cannot be read as an image ({error}); replace it with a complete image file."
         ) from None
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file, writing
+from kernel_core.looks_like import foreign
 from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet, numbered_classes
@@ -65,7 +66,10 @@ def _opened(path: Path) -> Any:
         # With a buffer size, a group of rows is read as its rows are asked for, not all at once.
         return pq.ParquetFile(path, buffer_size=BUFFER)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as Parquet ({error}); download or write it again.") from None
+        raise DataError(
+            foreign(path, str(path), "a Parquet file", "parquet")
+            or f"{path} cannot be read as Parquet ({error}); download or write it again."
+        ) from None
 
 
 def _refuse_packed(path: Path, metadata: Any) -> None:

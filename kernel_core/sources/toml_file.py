@@ -12,6 +12,7 @@ from typing import Any
 
 from kernel_core.errors import SourceError, shown
 from kernel_core.files import read_text
+from kernel_core.looks_like import foreign
 
 KEY_PARTS = 1_000
 
@@ -103,7 +104,10 @@ def read_toml(path: Path) -> Table:
 def unreadable(path: Path, error: Exception) -> SourceError:
     """Return the error for a file that is no TOML."""
     reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-    return SourceError(f"{path} cannot be read as TOML ({reason}). Correct the file.")
+    return SourceError(
+        foreign(path, str(path), "a description in TOML", "text", "json")
+        or f"{path} cannot be read as TOML ({reason}). Correct the file."
+    )
 
 
 def quoted(text: str) -> str:

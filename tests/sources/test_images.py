@@ -62,7 +62,7 @@ def test_class_folder_of_any_name_becomes_a_name_that_can_be_shown(tmp_path):
 
 def test_file_of_a_program_is_no_image(tmp_path):
     """Pillow would hand EPS to Ghostscript, which runs what is in it."""
-    with pytest.raises(DataError, match="cannot be read as an image"):
+    with pytest.raises(DataError, match="is a PostScript file; expected an image"):
         decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n", "x.png")
 
 
