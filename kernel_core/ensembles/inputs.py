@@ -83,7 +83,7 @@ class InputImages:
         if self.reference is None:
             return set()
         home = folder.resolve()
-        paths = [path.resolve() for path in self.reference.paths.values()]
+        paths = [path.resolve() for path in self.reference.files]
         inside = [path.relative_to(home).parts for path in paths if path.is_relative_to(home)]
         entries = {parts[0] for parts in inside if parts}
         return entries | {"train", "test"} if () in inside else entries

@@ -14,6 +14,7 @@ import numpy as np
 from kernel_core.errors import RequestError
 from kernel_core.files import read_json
 from kernel_core.records import ExampleSet
+from kernel_core.sources.images_table import ImagesTable
 from kernel_core.spec import SPLITS, Split
 
 FILE = "ensemble.json"
@@ -31,7 +32,7 @@ class Identity:
     made_by: how the runs were made, as described by whoever made them.
     """
 
-    images: dict[str, str | int] = field(default_factory=dict)
+    images: ImagesTable = field(default_factory=dict)
     examples: dict[str, dict[str, Any]] = field(default_factory=dict)
     class_names: list[str] = field(default_factory=list)
     name: str | None = None
@@ -49,7 +50,7 @@ class Identity:
 
     def completed(self, examples: Mapping[Split, ExampleSet], copies: Mapping[Split, str]) -> Identity:
         """Fill in what these examples determine. copies: files of images that are copied, not referred to."""
-        images: dict[str, str | int] = self.images or {str(split): copies[split] for split in examples}
+        images: ImagesTable = self.images or {str(split): copies[split] for split in examples}
         names = list(next(iter(examples.values())).class_names)
         return Identity(images, fingerprints(examples), names, self.name, self.layer, self.made_by or {})
 

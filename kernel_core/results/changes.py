@@ -50,5 +50,6 @@ def _files_of(source: Source) -> Iterator[Path]:
     if source.images.reader == "folder":
         yield from source.images.paths["folder"].glob("*/")
         yield from source.images.paths["folder"].glob("*/*/")
+        yield from {paths[0].parent for paths in images.image_units(source.images).values()}
     else:
         yield from (path for paths in images.image_units(source.images).values() for path in paths)

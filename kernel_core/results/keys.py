@@ -139,7 +139,7 @@ def _image_content(source: Source, store: Store) -> Content:
     content: Content = {"reader": source.images.reader, "files": hashes}
     if source.images.size is not None:
         content["size"] = source.images.size
-    return content
+    return content | source.images.ordering
 
 
 def _ensemble_content(source: Source, image_content: Content, store: Store) -> tuple[Content, Content]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from kernel_core.files import cache_root
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import DIGITS, Training
 from kernel_core.sources import hub, source_toml, torchvision_images
+from kernel_core.sources.folder_listing import split_folder
 from kernel_core.sources.source import ImagesFrom, Source, SourceRequest
 from kernel_core.sources.source_toml import FEATURES, read_images_table, read_source_file
 from kernel_core.sources.torchvision_images import fetched, from_torchvision
-from kernel_core.spec import SPLITS
+from kernel_core.spec import SPLITS, Split
 
 RUNS_PER_FILE = 500  # in the published dataset
 
@@ -109,8 +111,9 @@ def find_images(text: str, base: Path) -> ImagesFrom:
     """Return the images that a text stands for; base: the folder that a relative path starts from.
 
     The text is one of: `digits`; a torchvision dataset such as `CIFAR10`, downloaded if need be; a
-    `source.toml`, for its [images]; a folder with train/<class>/ and test/<class>/; a folder with one
-    train*.parquet and one test*.parquet. Raises `SourceError` if it is none of them, `DownloadError` if a
+    `source.toml`, for its [images]; a folder with train/<class>/ and test/<class>/, or with train/ and test/
+    that hold images and a metadata.csv; a folder with Parquet files, one or the Hub's shards of each split,
+    or with them in its folder data/. Raises `SourceError` if it is none of them, `DownloadError` if a
     download fails.
     """
     if text == "digits":
@@ -121,15 +124,27 @@ def find_images(text: str, base: Path) -> ImagesFrom:
     if path.suffix == ".toml":
         images = read_images_table(path)
         return fetched(images, offline=False) if images.reader == "torchvision" else images
-    if (path / "train").is_dir() and (path / "test").is_dir():
-        return ImagesFrom("folder", {"folder": path})
-    tables = {split: sorted(path.glob(f"{split}*.parquet")) for split in SPLITS}
-    if all(len(files) == 1 for files in tables.values()):
-        return ImagesFrom("parquet", {split: files[0] for split, files in tables.items()})
-    counts = " and ".join(f"{len(files)} {split}*.parquet" for split, files in tables.items())
+    tables = {split: _shards(path, split) for split in SPLITS}
+    if all(tables.values()):
+        return ImagesFrom("parquet", shards=tables)
+    if path.is_dir() and not any(path.glob("*.parquet")):
+        folder = ImagesFrom("folder", {"folder": path})
+        for split in SPLITS:
+            split_folder(folder, split)  # refuses other folders
+        return folder
+    counts = " and ".join(f"{len(list(path.glob(f'{split}*.parquet')))} {split}*.parquet" for split in SPLITS)
     found = f"has {counts}" if path.is_dir() else "does not exist"
     raise SourceError(
         f"No images are called {text!r}: {path} {found}. Expected a folder with train/<class>/ and "
-        "test/<class>/, a folder with one train*.parquet and one test*.parquet, a source.toml, digits, or "
-        f"one of torchvision's {', '.join(sorted(torchvision_images.FOLDERS))}."
+        "test/<class>/, a folder with train.parquet and test.parquet or the Hub's shards of them, a "
+        f"source.toml, digits, or one of torchvision's {', '.join(sorted(torchvision_images.FOLDERS))}."
     )
+
+
+def _shards(folder: Path, split: Split) -> tuple[Path, ...]:
+    """Return the Parquet files of a split: the only one of its name, or all shards as the Hub calls them."""
+    for place in (folder, folder / "data"):
+        files = sorted(place.glob(f"{split}*.parquet"))
+        if len(files) == 1 or (files and all(re.search(r"-\d+-of-\d+\.parquet$", f.name) for f in files)):
+            return tuple(files)
+    return ()

@@ -19,7 +19,7 @@ from kernel_core.errors import DownloadError, NotBuilt, SourceError
 from kernel_core.files import sha256_of
 from kernel_core.progress import Progress, no_progress
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.spec import SPLITS
+from kernel_core.spec import SPLITS, Split
 
 LOGITS_REPO = "kjj0/cifar10-multirun-logits"
 IMAGES_REPO = "uoft-cs/cifar10"
@@ -158,15 +158,15 @@ def fetch_logits(
 def fetch_images(*, offline: bool = False, progress: Progress = no_progress) -> ImagesFrom:
     """Download CIFAR-10's images as Parquet files. Raises like `fetch_logits`."""
     listing = list_files(IMAGES_REPO, offline=offline)
-    paths: dict[str, Path] = {}
+    shards: dict[Split, tuple[Path, ...]] = {}
     for split in SPLITS:
         files = [file for file in listing.files if re.search(rf"(^|/){split}-[^/]*\.parquet$", file)]
         if len(files) != 1:
             kind = NotBuilt if listing.local else DownloadError
             raise kind(f"{IMAGES_REPO} has {len(files)} {split} Parquet files{listing.where}; expected 1.")
         step = f"downloading {split} images"
-        paths[split] = download(IMAGES_REPO, files[0], listing, step=step, progress=progress)
-    return ImagesFrom("parquet", paths)
+        shards[split] = (download(IMAGES_REPO, files[0], listing, step=step, progress=progress),)
+    return ImagesFrom("parquet", shards=shards)
 
 
 def download(repo: str, file: str, listing: Listing, *, step: str, progress: Progress = no_progress) -> Path:

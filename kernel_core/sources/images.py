@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from kernel_core.errors import DataError
 from kernel_core.files import regular_file
-from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
-from kernel_core.sources.decode import stack_images
-from kernel_core.sources.parquet import load_parquet
-from kernel_core.sources.source import ImagesFrom, existing
+from kernel_core.sources.image_folders import folder_inventories, folder_names, folder_units, load_folder
+from kernel_core.sources.inventory import Inventory
+from kernel_core.sources.labels import class_places, in_order
+from kernel_core.sources.parquet import load_parquet, parquet_inventories, parquet_names, parquet_units
+from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.torchvision_images import dataset_files, load_torchvision
 from kernel_core.spec import Split
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 DIGITS_SPLIT_SEED = 0
 DIGITS_TEST = 500  # examples
 
@@ -32,11 +31,14 @@ class Reader:
     """One way to read images.
 
     load: source, split, progress → that split. units: source → the files it reads, in groups to be hashed
-    together.
+    together. inventories: source → what each split has. names: source, split → names of its images in order,
+    or None if they have none.
     """
 
     load: Callable[[ImagesFrom, Split, Progress], ExampleSet]
     units: Callable[[ImagesFrom], Units]
+    inventories: Callable[[ImagesFrom], dict[Split, Inventory]]
+    names: Callable[[ImagesFrom, Split], list[str] | None]
 
 
 def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
@@ -47,7 +49,7 @@ def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_prog
     reader = READERS[source.reader]
     for path in chain.from_iterable(reader.units(replace(source, splits=(split,))).values()):
         regular_file(path)
-    return reader.load(source, split, progress)
+    return in_order(reader.load(source, split, progress), source.classes)
 
 
 def image_units(source: ImagesFrom) -> Units:
@@ -58,60 +60,39 @@ def image_units(source: ImagesFrom) -> Units:
     return READERS[source.reader].units(source)
 
 
-def _parquet_units(source: ImagesFrom) -> Units:
-    return {f"{split}.parquet": [existing(source.paths[split])] for split in source.splits}
+def image_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
+    """Return what each split has and what is passed over, without decoding an image.
+
+    Raises `DataError` if a file or folder is missing, or if there are no images.
+    """
+    found = READERS[source.reader].inventories(source)
+    if not source.classes:
+        return found
+    ordered = {}
+    for split, inventory in found.items():
+        names, places = class_places(tuple(inventory.classes), source.classes)
+        counts = dict.fromkeys(names, 0)
+        for place, count in zip(places, inventory.classes.values(), strict=True):
+            counts[names[place]] = count
+        ordered[split] = replace(inventory, classes=counts)
+    return ordered
+
+
+def example_names(source: ImagesFrom, split: Split) -> list[str] | None:
+    """Return the names of a split's images in order, or None if they have none; nothing is decoded.
+
+    For folders they are paths below the split's folder, as in `ant/0.png`; for a metadata.csv the names in
+    it; for Parquet files the paths beside the images. Raises `DataError` as `image_inventories` does.
+    """
+    return READERS[source.reader].names(source, split)
 
 
 def _torchvision_units(source: ImagesFrom) -> Units:
     return {source.dataset: dataset_files(source)}
 
 
-def _folder_units(source: ImagesFrom) -> Units:
-    root = source.paths["folder"]
-    return {
-        f"{split}/{name}": files
-        for split in source.splits
-        for name, files in _class_folders(root / split).items()
-    }
-
-
 def _digits_units(_source: ImagesFrom) -> Units:
     return {}
-
-
-def _class_folders(folder: Path) -> dict[str, list[Path]]:
-    """Return class name → image files, both sorted."""
-    classes = {}
-    for entry in sorted(existing(folder).iterdir()):
-        if entry.is_dir() and not entry.name.startswith("."):
-            classes[entry.name] = sorted(path for path in entry.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not any(classes.values()):
-        raise DataError(
-            f"{folder} holds no images; expected {folder.name}/<class>/*.png (or .jpg, .webp, …)."
-        )
-    return classes
-
-
-def _load_folder(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
-    """Read train/<class>/*.png and test/<class>/*.png.
-
-    Classes are numbered by the sorted names of the training folders, or of the test folders in a source of
-    test examples alone.
-    """
-    root, first = source.paths["folder"], source.splits[0]
-    names = tuple(_class_folders(root / first))
-    classes = _class_folders(root / split)
-    unknown = sorted(set(classes) - set(names))
-    if unknown:
-        raise DataError(
-            f"{root / split} has the class folder {unknown[0]!r}, but {root / first} does not; expected the "
-            "same classes in both. Remove it, or add training images of that class."
-        )
-    files = [(path, names.index(name)) for name, paths in classes.items() for path in paths]
-    named = ((str(path), path) for path, _ in files)
-    images = stack_images(named, len(files), f"reading {split} images", source.size, progress)
-    labels = np.array([label for _, label in files], np.int64)
-    return ExampleSet(split, images, labels, tuple(printable(name, NAME) for name in names))
 
 
 def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
@@ -137,10 +118,24 @@ def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> Examp
     return ExampleSet(split, images, digits.target[chosen].astype(np.int64), tuple("0123456789"))
 
 
+def _counted(source: ImagesFrom) -> dict[Split, Inventory]:
+    """Count what a reader of whole data sets reads; it passes nothing over."""
+    found = {}
+    for split in source.splits:
+        examples = READERS[source.reader].load(source, split, no_progress)
+        counts = np.bincount(examples.labels, minlength=len(examples.class_names)).tolist()
+        found[split] = Inventory(split, dict(zip(examples.class_names, counts, strict=True)))
+    return found
+
+
+def _no_names(_source: ImagesFrom, _split: Split) -> None:
+    return None
+
+
 READERS = {
-    "digits": Reader(_load_digits, _digits_units),
-    "folder": Reader(_load_folder, _folder_units),
-    "parquet": Reader(load_parquet, _parquet_units),
-    "torchvision": Reader(load_torchvision, _torchvision_units),
+    "digits": Reader(_load_digits, _digits_units, _counted, _no_names),
+    "folder": Reader(load_folder, folder_units, folder_inventories, folder_names),
+    "parquet": Reader(load_parquet, parquet_units, parquet_inventories, parquet_names),
+    "torchvision": Reader(load_torchvision, _torchvision_units, _counted, _no_names),
 }
 """Name in `ImagesFrom` → reader."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from kernel_core.errors import SourceError, shown
 from kernel_core.sources import torchvision_images
@@ -12,10 +15,11 @@ from kernel_core.sources.toml_file import Table
 from kernel_core.sources.torchvision_images import from_torchvision
 from kernel_core.spec import SPLITS, Split
 
-KEYS = {"train", "test", "torchvision", "root", "folder", "size"}
+KEYS = {"train", "test", "torchvision", "root", "folder", "size", "image", "label", "splits", "classes"}
 SIZES = (4, 512)  # pixels; the smallest and the largest side that images can be resized to
+SPLITS_EXAMPLE = '{train = "train", test = "val"}'
 
-ImagesTable = dict[str, str | int]
+ImagesTable = dict[str, str | int | list[str] | dict[str, str]]
 """The section [images]: `KEYS` → values."""
 
 
@@ -25,7 +29,20 @@ def read_images(table: Table, splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
     size = table.values.get("size")
     if size is not None and (type(size) is not int or not SIZES[0] <= size <= SIZES[1]):
         raise table.wrong("size", f"a side of {SIZES[0]} to {SIZES[1]} pixels")
-    return replace(_reader_of(table, splits), size=size, splits=splits)
+    images = _reader_of(table, splits)
+    columns = {key: table.text(key) for key in ("image", "label") if key in table}
+    if columns and images.reader == "torchvision":
+        raise SourceError(
+            f"{table.path}: [images] has {shown(next(iter(columns)))}, which torchvision lacks."
+        )
+    return replace(
+        images,
+        size=size,
+        splits=splits,
+        split_names=_read_split_names(table, images.reader),
+        columns=columns,
+        classes=_read_classes(table),
+    )
 
 
 def _reader_of(table: Table, splits: tuple[Split, ...]) -> ImagesFrom:
@@ -45,7 +62,62 @@ def _reader_of(table: Table, splits: tuple[Split, ...]) -> ImagesFrom:
         return from_torchvision(dataset, table.file("root") if "root" in table else None)
     if readers == ["folder"]:
         return ImagesFrom("folder", {"folder": table.file("folder")})
-    return ImagesFrom("parquet", {split: table.file(split) for split in splits})
+    return ImagesFrom("parquet", shards={split: _read_shards(table, split) for split in splits})
+
+
+def _read_shards(table: Table, split: Split) -> tuple[Path, ...]:
+    """Return the Parquet files of a split: each that is named, and of a pattern those that match, sorted."""
+    if not isinstance(table.values.get(split), list):
+        table.text(split)  # refuses another type
+    found: list[Path] = []
+    for text in table.texts(split, '"data/train-*.parquet"'):
+        path = table.path_of(text)
+        if not glob.has_magic(text) or os.path.exists(path):
+            found.append(path)
+            continue
+        pattern = os.path.join(glob.escape(str(table.path.parent)), os.path.expanduser(text))
+        matches = sorted(map(Path, glob.glob(pattern)))
+        if not matches:
+            raise SourceError(
+                f"{table.path}: no file matches {shown(text)} in {table.path.parent}; correct [images] "
+                f"{split}."
+            )
+        found += matches
+    twice = next((path for path in found if found.count(path) > 1), None)
+    if twice:
+        raise SourceError(f"{table.path}: [images] {split} names {twice.name} twice; expected it once.")
+    return tuple(found)
+
+
+def _read_split_names(table: Table, reader: str) -> dict[Split, str]:
+    """Return what the folders of the splits are called, where that differs."""
+    names = table.values.get("splits", {})
+    if "splits" in table and reader != "folder":
+        raise SourceError(
+            f"{table.path}: [images] has splits, which names folders; expected it beside folder only. Name "
+            "Parquet files with train and test."
+        )
+    valid = isinstance(names, dict) and all(isinstance(name, str) and name for name in names.values())
+    if not valid or not set(names) <= set(SPLITS) or len(set(names.values())) < len(names):
+        raise table.wrong("splits", f"the folders' names, as in splits = {SPLITS_EXAMPLE}")
+    return {split: names[split] for split in SPLITS if names.get(split, split) != split}
+
+
+def _read_classes(table: Table) -> tuple[str, ...] | Literal["numeric"]:
+    classes = table.values.get("classes", [])
+    if classes == "numeric":
+        return "numeric"
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise table.wrong(
+            "classes", 'a list of class names in the order of the logits\' columns, or "numeric"'
+        )
+    twice = sorted({name for name in classes if classes.count(name) > 1}) if len(classes) < 10_000 else []
+    if twice or ("classes" in table and not classes):
+        raise SourceError(
+            f"{table.path}: [images] classes {f'names {shown(twice[0])} twice' if twice else 'is empty'}; "
+            "expected each class once."
+        )
+    return tuple(classes)
 
 
 def images_table(source: ImagesFrom, folder: Path) -> ImagesTable:
@@ -53,12 +125,26 @@ def images_table(source: ImagesFrom, folder: Path) -> ImagesTable:
 
     Paths inside the folder become relative to it; the default root of torchvision's datasets is left out.
     """
-    home, paths = folder.resolve(), {name: path.resolve() for name, path in source.paths.items()}
-    if source.reader == "torchvision" and paths["root"] == torchvision_images.default_root().resolve():
+    home, paths = folder.resolve(), dict(source.paths)
+    root = paths.get("root")
+    if (
+        source.reader == "torchvision"
+        and root
+        and root.resolve() == torchvision_images.default_root().resolve()
+    ):
         del paths["root"]
+
+    def written(path: Path) -> str:
+        path = path.resolve()
+        return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
+
     table: ImagesTable = {"torchvision": source.dataset} if source.dataset else {}
-    for name, path in paths.items():
-        table[name] = path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
+    table |= {name: written(path) for name, path in paths.items()}
+    for split, shards in source.shards.items():
+        table[split] = written(shards[0]) if len(shards) == 1 else [written(path) for path in shards]
     if source.size is not None:
         table["size"] = source.size
+    if source.split_names:
+        table["splits"] = {str(split): name for split, name in source.split_names.items()}
+    table.update(source.ordering)
     return table

@@ -1,14 +1,15 @@
 """Images and labels as Parquet files in the form of the Hub's datasets: read and written.
 
-Columns: `img` (or `image`), a struct of `bytes` and `path`, and `label`, whole numbers. The schema's metadata
-may name the classes.
+Images are a struct of `bytes` and `path`, bytes, or paths of files; labels whole numbers or texts. The
+schema's metadata may name the classes.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,52 +20,101 @@ from PIL import Image
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file, writing
 from kernel_core.looks_like import foreign
-from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet, numbered_classes
 from kernel_core.sources.decode import Pixels, stack_images
-from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.inventory import Inventory
+from kernel_core.sources.labels import number_texts
+from kernel_core.sources.parquet_columns import METADATA, Columns, find_columns, read_labels
+from kernel_core.sources.source import ImagesFrom, existing
 from kernel_core.spec import Split
 
 ROW_GROUP = 1000  # images
-BATCH = 64  # rows; those in memory while they are decoded
+BATCH = 64  # rows; the most that are in memory while they are decoded
+BATCH_BYTES = 64_000_000  # and about how much they may take, encoded
 BUFFER = 1 << 20  # bytes
-UNPACKED, RATIO = 64_000_000, 100  # bytes of a column, and how many times its size in the file are too many
-METADATA = (
-    "huggingface"  # the key of the schema's metadata under which the `datasets` library looks for names
-)
+UNPACKED, RATIO = 256_000_000, 100  # bytes of a column, and how many times its size in the file are too many
 
 
 def load_parquet(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
-    """Read one split from its Parquet file, a few images at a time.
+    """Read one split from its Parquet files, a few images at a time.
 
     Classes without names are called by their numbers.
     """
-    path = regular_file(source.paths[split])
-    file = _opened(path)
-    column = next((name for name in ("img", "image") if name in file.schema_arrow.names), None)
-    if column is None or "label" not in file.schema_arrow.names:
-        raise DataError(
-            f"{path} has the columns {shown(file.schema_arrow.names)}; expected img {{bytes, path}} and "
-            "label."
-        )
-    _refuse_packed(path, file.metadata)
-    batches: list[npt.NDArray[np.int64]] = []
-    rows = _rows(path, file, column, batches)
-    images = stack_images(rows, file.metadata.num_rows, f"reading {split} images", source.size, progress)
-    labels = np.concatenate(batches)
-    names = _class_names(path, file.schema_arrow.metadata or {})
-    return ExampleSet(split, images, labels, names or numbered_classes(labels, split))
+    files = [(path, *_opened(path, source)) for path in source.shards[split]]
+    for path, file, _ in files:
+        _refuse_packed(path, file.metadata)
+    labels, names = _labels(source, split)
+    rows = (row for path, file, columns in files for row in _rows(path, file, columns))
+    images = stack_images(rows, len(labels), f"reading {split} images", source.size, progress)
+    return ExampleSet(split, images, labels, names)
 
 
-def _opened(path: Path) -> Any:
-    """Return the file as a `pyarrow.parquet.ParquetFile`, of which only the schema is read yet."""
+def parquet_units(source: ImagesFrom) -> dict[str, list[Path]]:
+    """Return the files that are read: the Parquet files, and the image files that they refer to."""
+    units: dict[str, list[Path]] = {}
+    for split in source.splits:
+        units[f"{split}.parquet"] = [existing(path) for path in source.shards[split]]
+        named = [image for path in source.shards[split] for image in _image_files(path, source)]
+        if named:
+            units[f"{split} images"] = named
+    return units
+
+
+def parquet_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
+    """Return how many rows each split has of each class; nothing is passed over."""
+    found = {}
+    for split in source.splits:
+        labels, names = _labels(source, split)
+        inside = labels[(labels >= 0) & (labels < len(names))]
+        counts = np.bincount(inside, minlength=len(names)).tolist()
+        found[split] = Inventory(split, dict(zip(names, counts, strict=True)))
+    return found
+
+
+def parquet_names(source: ImagesFrom, split: Split) -> list[str] | None:
+    """Return the paths that the files give for their images, in order; None if a row has none."""
+    names: list[str | None] = []
+    for path in source.shards[split]:
+        file, columns = _opened(path, source)
+        if not columns.path:
+            return None
+        for batch in file.iter_batches(columns=[columns.path]):
+            names += columns.part(batch, columns.path).to_pylist()
+    known = [name for name in names if name]
+    return known if len(known) == len(names) else None
+
+
+def _labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Return a split's labels (N,) and the names of the classes; of texts, those of all splits."""
+    read = {s: [_labels_of(path, source) for path in source.shards[s]] for s in source.splits}
+    kinds = {isinstance(labels, list) for shards in read.values() for labels, _ in shards}
+    if kinds == {True}:
+        texts = {s: [str(text) for labels, _ in shards for text in labels] for s, shards in read.items()}
+        numbers, names = number_texts(texts, whole=False)
+        return numbers[split], names
+    if len(kinds) > 1:
+        paths = ", ".join(path.name for shards in source.shards.values() for path in shards)
+        raise DataError(f"The labels are whole numbers in some files and texts in others ({paths}).")
+    labels = np.concatenate([np.asarray(labels, np.int64) for labels, _ in read[split]])
+    named = [names for _, names in read[split] if names]
+    return labels, named[0] if named else numbered_classes(labels, split)
+
+
+def _labels_of(path: Path, source: ImagesFrom) -> tuple[npt.NDArray[np.int64] | list[str], tuple[str, ...]]:
+    file, columns = _opened(path, source)
+    return read_labels(path, file, columns.label), columns.class_names
+
+
+def _opened(path: Path, source: ImagesFrom) -> tuple[Any, Columns]:
+    """Return the file as a `pyarrow.parquet.ParquetFile`, with only its schema read, and its columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # With a buffer size, a group of rows is read as its rows are asked for, not all at once.
-        return pq.ParquetFile(path, buffer_size=BUFFER)
+        file = pq.ParquetFile(regular_file(path), buffer_size=BUFFER)
+        return file, find_columns(path, file.schema_arrow, source.columns)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(
             foreign(path, str(path), "a Parquet file", "parquet")
@@ -75,7 +125,7 @@ def _opened(path: Path) -> Any:
 def _refuse_packed(path: Path, metadata: Any) -> None:
     """Raise `DataError` if a column takes many times the memory that it takes in the file.
 
-    Encoded images hardly compress; a gigabyte of zeros takes 40 kB.
+    Encoded images hardly compress; a gigabyte of zeros takes 40 kB. One group of rows is in memory at most.
     """
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
@@ -88,35 +138,76 @@ def _refuse_packed(path: Path, metadata: Any) -> None:
                 )
 
 
-def _rows(
-    path: Path, file: Any, image_column: str, labels: list[npt.NDArray[np.int64]]
-) -> Iterator[tuple[str, bytes]]:
-    """Yield what to call each image, and the image, encoded; append the labels to a list, batch by batch."""
+def _refers_to_files(file: Any, columns: Columns) -> bool:
+    """Return whether images are in files of their own: some row has no bytes, by the file's statistics.
+
+    Without statistics, the first row decides.
+    """
+    if not columns.data or not columns.path:
+        return not columns.data
+    metadata, nulls = file.metadata, 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        chunks = map(group.column, range(group.num_columns))
+        statistics = next(c.statistics for c in chunks if c.path_in_schema == columns.data)
+        if statistics is None or not statistics.has_null_count:
+            first = next(file.iter_batches(1, columns=[columns.data]), None)
+            return first is not None and columns.part(first, columns.data).null_count > 0
+        nulls += statistics.null_count
+    return nulls > 0
+
+
+def _image_files(path: Path, source: ImagesFrom) -> Iterator[Path]:
+    """Yield the image files that a Parquet file refers to. Raises `DataError` if one is not there."""
+    file, columns = _opened(path, source)
+    if _refers_to_files(file, columns):
+        for row, (data, text) in enumerate(_cells(path, file, columns)):
+            if data is None:
+                yield _image_file(path, row, text)
+
+
+def _image_file(path: Path, row: int, text: str | None) -> Path:
+    image = path.parent / (text or "")
+    if text and os.path.exists(image):
+        return image
+    found = f"but the path {shown(text)}, and no such file is there" if text else "and no path either"
+    raise DataError(
+        f"{path}, row {row}, has no image in it, {found}. Put the images inside the file, as push_to_hub "
+        "of the datasets library does, or name their folder with folder under [images]."
+    )
+
+
+def _rows(path: Path, file: Any, columns: Columns) -> Iterator[tuple[str, bytes | Path]]:
+    """Yield what to call each image, and the image, encoded, or its file."""
+    refers = _refers_to_files(file, columns)
+    for row, (data, text) in enumerate(_cells(path, file, columns)):
+        if data is None and refers:
+            image = _image_file(path, row, text)
+            yield str(image), image
+        else:
+            yield f"{path.name}, row {row},", data or b""
+
+
+def _cells(path: Path, file: Any, columns: Columns) -> Iterator[tuple[bytes | None, str | None]]:
+    """Yield the encoded image and the path of its file, row by row, either of which may be missing.
+
+    One group of rows after the other, in batches of about equal size: pyarrow cannot hold 2 GB in a column.
+    """
     import pyarrow as pa
 
-    row = 0
+    metadata, names = file.metadata, [name for name in (columns.data, columns.path) if name]
     try:
-        for batch in file.iter_batches(BATCH, columns=[f"{image_column}.bytes", "label"]):
-            numbers = batch.column("label").to_numpy(zero_copy_only=False)
-            labels.append(numbers.astype(np.int64, casting="safe"))
-            for data in batch.column(image_column).field("bytes").to_pylist():
-                yield f"{path.name}, row {row},", data or b""
-                row += 1
-    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise DataError(f"{path}: {error}; expected img {{bytes, path}} and whole-number labels.") from None
-
-
-def _class_names(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
-    """Return the class names that the `datasets` library put into the schema's metadata; empty without."""
-    try:
-        names = json.loads(metadata[METADATA.encode()])["info"]["features"]["label"]["names"]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return ()
-    if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
-        raise DataError(
-            f"{path} has the class names {shown(names)}; expected a list of texts. Correct its metadata."
-        )
-    return tuple(printable(str(name), NAME) for name in names)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            each = max(1, group.total_byte_size // max(1, group.num_rows))
+            size = max(1, min(BATCH, BATCH_BYTES // each))
+            for batch in file.iter_batches(size, row_groups=[number], columns=names):
+                none = [None] * len(batch)
+                data = columns.part(batch, columns.data).to_pylist() if columns.data else none
+                yield from zip(
+                    data, columns.part(batch, columns.path).to_pylist() if columns.path else none, strict=True
+                )
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: {error}; expected a column of images. Write the file again.") from None
 
 
 def write_parquet(path: Path, examples: ExampleSet) -> None:

@@ -21,11 +21,16 @@ class ImagesFrom:
     """Where labeled images come from.
 
     reader: a key of `images.READERS`.
-    paths: the files or folders that the reader needs, by the names that it knows them by.
+    paths: the file or folder that the reader needs, by the names that it knows them by.
     dataset: the name of a torchvision dataset; empty for other readers.
     size: side in pixels of the square that every image is cropped and resized to; None if they have one size
     already.
     splits: the splits of the source, both or `test` alone.
+    shards: by split, the Parquet files that hold it, in order.
+    split_names: by split, what the data call it where that differs, as in {"test": "val"}.
+    columns: what the data call the columns `image` and `label`, where that was said.
+    classes: the names of the classes in the order of the logits' columns, `numeric` for the order of their
+    numbers, or empty for the order that the data have.
     """
 
     reader: str
@@ -33,6 +38,23 @@ class ImagesFrom:
     dataset: str = ""
     size: int | None = None
     splits: tuple[Split, ...] = SPLITS
+    shards: Mapping[Split, tuple[Path, ...]] = field(default_factory=dict)
+    split_names: Mapping[Split, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | Literal["numeric"] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every path that is named, folders too."""
+        return (*self.paths.values(), *(path for paths in self.shards.values() for path in paths))
+
+    @property
+    def ordering(self) -> dict[str, str | list[str]]:
+        """What was said of columns and classes, as plain values under the keys of [images]; often empty."""
+        ordering: dict[str, str | list[str]] = {**self.columns}
+        if self.classes:
+            ordering["classes"] = self.classes if isinstance(self.classes, str) else list(self.classes)
+        return ordering
 
 
 @dataclass(frozen=True)

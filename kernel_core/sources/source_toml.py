@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 
 from kernel_core.errors import SourceError
 from kernel_core.files import read_text, writing
 from kernel_core.printable import NAME, printable
 from kernel_core.sources import ensemble_table, images_table, torchvision_images
+from kernel_core.sources.images_table import ImagesTable
 from kernel_core.sources.source import ImagesFrom, Source
-from kernel_core.sources.toml_file import TOML_FAULTS, quoted, read_toml, unreadable
+from kernel_core.sources.toml_file import TOML_FAULTS, quoted, read_toml, toml_value, unreadable
 from kernel_core.spec import SPLITS, Split
 
 FILE = "source.toml"
@@ -65,7 +66,7 @@ def write_source_file(
     path: Path,
     *,
     name: str | None,
-    images: Mapping[str, str | int],
+    images: ImagesTable,
     logits: str,
     features: str | None,
     splits: tuple[Split, ...] = SPLITS,
@@ -78,7 +79,7 @@ def write_source_file(
     """
     lines = [f"name = {quoted(name)}"] if name else []
     lines += ["[images]"]
-    lines += [f"{key} = {quoted(v) if isinstance(v, str) else v}" for key, v in images.items()]
+    lines += [f"{key} = {toml_value(value)}" for key, value in images.items()]
     lines += ["[ensemble]", f"files = [{quoted(logits)}]"]
     lines += [f"splits = {json.dumps(splits)}"] if splits != SPLITS else []
     lines += ["[features]", f"file = {quoted(features)}"] if features else []

@@ -113,3 +113,12 @@ def unreadable(path: Path, error: Exception) -> SourceError:
 def quoted(text: str) -> str:
     """Return a text as TOML writes it, which escapes as JSON does."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_value(value: str | int | list[str] | dict[str, str]) -> str:
+    """Return a value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {quoted(text)}" for key, text in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(quoted, value)) + "]"
+    return quoted(value) if isinstance(value, str) else str(value)

@@ -412,11 +412,11 @@ def tables(tmp_path):
 
 def test_images_are_found_by_what_a_person_would_write(tmp_path, tables, monkeypatch):
     expected = {
-        "train": tables / "train-00000-of-00001.parquet",
-        "test": tables / "test-00000-of-00001.parquet",
+        "train": (tables / "train-00000-of-00001.parquet",),
+        "test": (tables / "test-00000-of-00001.parquet",),
     }
-    assert find_images("tables", tmp_path) == ImagesFrom("parquet", expected)
-    assert find_images(str(tables), tmp_path / "elsewhere") == ImagesFrom("parquet", expected)
+    assert find_images("tables", tmp_path) == ImagesFrom("parquet", shards=expected)
+    assert find_images(str(tables), tmp_path / "elsewhere") == ImagesFrom("parquet", shards=expected)
     image_folder(tmp_path / "folders", {"ant": (4, 4)})
     assert find_images("folders", tmp_path) == ImagesFrom("folder", {"folder": tmp_path / "folders"})
     (tmp_path / "source.toml").write_text('[images]\nfolder = "folders"\n')
@@ -453,7 +453,8 @@ def test_source_refers_to_images_that_are_files(tmp_path, tables, inside):
 def test_embedded_digits_are_copied(tmp_path):
     w = EnsembleWriter(tmp_path / "e", images="digits")
     digits = images.load_examples(ImagesFrom("digits"), "test")
-    copy = images.load_examples(ImagesFrom("parquet", {"test": tmp_path / "e/images/test.parquet"}), "test")
+    here = ImagesFrom("parquet", shards={"test": (tmp_path / "e/images/test.parquet",)}, splits=("test",))
+    copy = images.load_examples(here, "test")
     np.testing.assert_array_equal(copy.images, digits.images)
     assert (w.labels["test"] == digits.labels).all()
 
