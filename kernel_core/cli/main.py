@@ -28,8 +28,9 @@ from kernel_core.errors import KernelExplorerError
 from kernel_core.printable import printable
 from kernel_core.results.accuracy import accuracies, class_accuracies
 from kernel_core.results.results import Results
-from kernel_core.sources import hub
+from kernel_core.sources import published
 from kernel_core.sources.catalog import BUILT_IN
+from kernel_core.sources.hub import list_files
 from kernel_core.sources.source import SourceRequest
 
 
@@ -130,12 +131,12 @@ def sources() -> None:
     say("digits                     scikit-learn's 1,797 handwritten digits; an ensemble is trained here")
     say("cifar10-multirun           CIFAR-10 and the published ensemble (downloads about 650 MB)")
     try:
-        listing = hub.list_files(hub.LOGITS_REPO)
+        listing = list_files(published.LOGITS_REPO)
     except KernelExplorerError as error:
         say(f"  its configurations cannot be listed: {error}", err=True)
     else:
         downloaded = ", already downloaded" if listing.local else ""
-        for name, files in hub.configurations(listing).items():
+        for name, files in published.configurations(listing).items():
             say(f"cifar10-multirun/{name:<30} {len(files)} file(s) of about 500 runs{downloaded}")
     say("PATH/source.toml           your own images and logits; docs/sources.md describes the format")
 

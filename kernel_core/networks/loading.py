@@ -23,6 +23,7 @@ from kernel_core.errors import DataError, DownloadError, RequestError
 from kernel_core.files import regular_file
 from kernel_core.looks_like import foreign
 from kernel_core.networks.outputs import INPUT, LISTED, layer_names
+from kernel_core.sources.network_errors import advice, reason
 
 Transform = Callable[[Tensor], Tensor]
 SCALED = "scaled to 0–1"
@@ -142,8 +143,9 @@ def _downloaded(name: str, pretrained: Any) -> nn.Module:
         model: nn.Module = models.get_model(name, weights=pretrained)
     except (URLError, OSError, RuntimeError) as error:  # RuntimeError: the checksum differs
         raise DownloadError(
-            f"torchvision could not download {pretrained.url} ({error}). Try again; if this machine cannot "
-            "reach the host, download the file elsewhere and pass it with --weights."
+            f"torchvision could not download {pretrained.url} ({reason(error)}). "
+            f"{advice(error, 'its host', folder='TORCH_HOME to another folder')}, or download the file "
+            "elsewhere and pass it with --weights."
         ) from None
     return model
 

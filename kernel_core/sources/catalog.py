@@ -11,7 +11,7 @@ from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceErro
 from kernel_core.files import cache_root
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import DIGITS, Training
-from kernel_core.sources import hub, source_toml, torchvision_images
+from kernel_core.sources import published, source_toml, torchvision_images
 from kernel_core.sources.folder_listing import split_folder
 from kernel_core.sources.source import ImagesFrom, Source, SourceRequest
 from kernel_core.sources.source_toml import FEATURES, read_images_table, read_source_file
@@ -63,7 +63,7 @@ def _cifar10_multirun(
 ) -> Source:
     """Return the published ensemble; its images are torchvision's, or the Hub's if that host fails."""
     count = request.files or -(-(request.run_count or RUNS_PER_FILE) // RUNS_PER_FILE)
-    root, files = hub.fetch_logits(configuration, count, offline=offline, progress=progress)
+    root, files = published.fetch_logits(configuration, count, offline=offline, progress=progress)
     name = f"cifar10-multirun/{configuration}" if configuration else "cifar10-multirun"
     features = downloaded_features(name)
     images = _cifar10_images(offline, progress)
@@ -86,7 +86,7 @@ def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:
     except NotBuilt:
         pass
     try:
-        return hub.fetch_images(offline=True)
+        return published.fetch_images(offline=True)
     except NotBuilt:
         if offline:
             raise
@@ -95,7 +95,7 @@ def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:
         return fetched(by_torchvision, offline=False)
     except DownloadError as torchvision_error:
         try:
-            return hub.fetch_images(progress=progress)
+            return published.fetch_images(progress=progress)
         except DownloadError as hub_error:
             raise DownloadError(f"{torchvision_error} The Hub's copy failed too: {hub_error}") from None
 

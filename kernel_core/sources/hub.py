@@ -1,4 +1,4 @@
-"""The published ensemble and CIFAR-10 from the Hugging Face Hub, by its own client.
+"""Files of dataset repositories of the Hugging Face Hub, listed and downloaded by its own client.
 
 The client reads HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. It resumes an interrupted download with a
 ranged request, and never fetches a complete file again. A large file is stored in the client's cache under
@@ -8,23 +8,17 @@ it.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernel_core.errors import DownloadError, NotBuilt, SourceError
+from kernel_core.errors import DownloadError, NotBuilt
 from kernel_core.files import sha256_of
 from kernel_core.progress import Progress, no_progress
-from kernel_core.sources.source import ImagesFrom
-from kernel_core.spec import SPLITS, Split
+from kernel_core.sources.network_errors import advice, reason
 
-LOGITS_REPO = "kjj0/cifar10-multirun-logits"
-IMAGES_REPO = "uoft-cs/cifar10"
-# The file that the dataset card computes with: 500 runs of the main configuration.
-FIRST_FILE = "logs_saveoutputs_main/06109e85-f5d7-4ac8-b0b0-f03542f23234/log.pt"
 TIMEOUT = 20.0  # seconds for a listing
 log = logging.getLogger("kernel_core")
 
@@ -60,20 +54,46 @@ def list_files(repo: str, *, offline: bool = False) -> Listing:
 
     try:
         info = HfApi().dataset_info(repo, timeout=TIMEOUT)
-    except _client_errors() as error:
+    except client_errors() as error:
         try:
             listing = _list_downloaded(repo)
         except NotBuilt:
             raise DownloadError(
                 f"The Hub did not list the dataset {repo} ({reason(error)}), and none of it is downloaded. "
-                f"Check the connection to {constants.ENDPOINT} (HF_ENDPOINT) and run the command again."
+                f"{hub_advice(error, repo)}."
             ) from None
-        log.warning("the Hub is out of reach (%s); using what is downloaded of %s", reason(error), repo)
+        log.warning(
+            "the Hub did not list %s (%s); using what is downloaded of it. %s",
+            repo, reason(error), hub_advice(error, repo),
+        )  # fmt: skip
         return listing
     return Listing(str(info.sha), tuple(sorted(s.rfilename for s in info.siblings or [])), local=False)
 
 
-def _client_errors() -> tuple[type[Exception], ...]:
+def hub_advice(error: BaseException, repo: str) -> str:
+    """Return what to do about a request to the Hub that failed, without the last full stop."""
+    from huggingface_hub import constants, get_token
+
+    return advice(
+        error,
+        f"{constants.ENDPOINT} (HF_ENDPOINT)",
+        folder="HF_HOME to another folder",
+        terms=f"{constants.ENDPOINT}/datasets/{repo}",
+        has_token=bool(get_token()),
+    )
+
+
+def incomplete(error: BaseException, repo: str, file: str) -> DownloadError:
+    """Return the error for a file that did not arrive completely."""
+    # hf_xet says no more of what failed.
+    hint = " Set HF_HUB_DISABLE_XET=1 to avoid Xet storage." if isinstance(error, RuntimeError) else ""
+    return DownloadError(
+        f"{file} of {repo} was not downloaded completely ({reason(error)}). {hub_advice(error, repo)}: "
+        f"complete files are kept.{hint}"
+    )
+
+
+def client_errors() -> tuple[type[Exception], ...]:
     """Return what the client raises when a request fails."""
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
@@ -100,73 +120,6 @@ def _snapshots(repo: str) -> Path:
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}" / "snapshots"
-
-
-def reason(error: BaseException) -> str:
-    """Return why a request failed, in one line: the client's own errors often say it only in their cause."""
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    if isinstance(error, json.JSONDecodeError):
-        return "its answer is not JSON; it may come from a proxy or a login page"
-    while isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError)) and error.__cause__:
-        error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def configurations(listing: Listing) -> dict[str, list[str]]:
-    """Return training configuration → its files, sorted, but the file that the card computes with first.
-
-    A configuration is a top folder with */log.pt.
-    """
-    files: dict[str, list[str]] = {}
-    for file in listing.files:
-        if re.fullmatch(r"[^/]+/[^/]+/log\.pt", file):
-            files.setdefault(file.split("/")[0], []).append(file)
-    return {name: sorted(own, key=lambda file: (file != FIRST_FILE, file)) for name, own in files.items()}
-
-
-def fetch_logits(
-    configuration: str | None, count: int, *, offline: bool = False, progress: Progress = no_progress
-) -> tuple[Path, tuple[Path, ...]]:
-    """Download the first `count` files of a configuration; return their common folder, and their paths.
-
-    configuration: None for the one that the card computes with. Raises `SourceError` if the Hub has no such
-    configuration or fewer files, `NotBuilt` if only downloaded files are listed and they are not among them,
-    `DownloadError` if a download fails.
-    """
-    listing = list_files(LOGITS_REPO, offline=offline)
-    known = configurations(listing)
-    name = configuration or FIRST_FILE.split("/")[0]
-    missing = NotBuilt if listing.local else SourceError
-    if name not in known:
-        names = ", ".join(f"cifar10-multirun/{known_name}" for known_name in known)
-        raise missing(
-            f"{LOGITS_REPO} has no training configuration {name!r}{listing.where}; known: {names or 'none'}."
-        )
-    files = known[name]
-    if count > len(files):
-        raise missing(
-            f"{count} files were asked for, but {name} has {len(files)}{listing.where}; ask for fewer."
-        )
-    paths = []
-    for number, file in enumerate(files[:count], start=1):
-        step = f"downloading logits, file {number} of {count}"
-        paths.append(download(LOGITS_REPO, file, listing, step=step, progress=progress))
-    return paths[0].parents[2], tuple(paths)
-
-
-def fetch_images(*, offline: bool = False, progress: Progress = no_progress) -> ImagesFrom:
-    """Download CIFAR-10's images as Parquet files. Raises like `fetch_logits`."""
-    listing = list_files(IMAGES_REPO, offline=offline)
-    shards: dict[Split, tuple[Path, ...]] = {}
-    for split in SPLITS:
-        files = [file for file in listing.files if re.search(rf"(^|/){split}-[^/]*\.parquet$", file)]
-        if len(files) != 1:
-            kind = NotBuilt if listing.local else DownloadError
-            raise kind(f"{IMAGES_REPO} has {len(files)} {split} Parquet files{listing.where}; expected 1.")
-        step = f"downloading {split} images"
-        shards[split] = (download(IMAGES_REPO, files[0], listing, step=step, progress=progress),)
-    return ImagesFrom("parquet", shards=shards)
 
 
 def download(repo: str, file: str, listing: Listing, *, step: str, progress: Progress = no_progress) -> Path:
@@ -197,7 +150,7 @@ def download(repo: str, file: str, listing: Listing, *, step: str, progress: Pro
 
 
 def _fetch(repo: str, file: str, listing: Listing, bar_class: type[Any]) -> Path:
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
     try:
         path = hf_hub_download(
@@ -208,12 +161,8 @@ def _fetch(repo: str, file: str, listing: Listing, bar_class: type[Any]) -> Path
             local_files_only=listing.local,
             tqdm_class=bar_class,
         )
-    except _client_errors() as error:
-        hint = " Set HF_HUB_DISABLE_XET=1 to avoid Xet storage." if isinstance(error, RuntimeError) else ""
-        raise DownloadError(
-            f"{file} of {repo} was not downloaded completely ({reason(error)}). Run the command again: "
-            f"complete files are kept. The Hub in use: {constants.ENDPOINT} (HF_ENDPOINT).{hint}"
-        ) from None
+    except client_errors() as error:
+        raise incomplete(error, repo, file) from None
     return Path(path)
 
 

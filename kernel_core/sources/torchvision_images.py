@@ -14,6 +14,7 @@ from kernel_core.errors import DataError, DownloadError, NotBuilt
 from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet
 from kernel_core.sources.decode import resized
+from kernel_core.sources.network_errors import advice, reason
 from kernel_core.sources.source import ImagesFrom, existing
 from kernel_core.spec import Split
 
@@ -85,10 +86,10 @@ def download(source: ImagesFrom) -> None:
         socket.setdefaulttimeout(TIMEOUT)  # torchvision would wait forever for a silent host
         getattr(torchvision.datasets, source.dataset)(root, train=True, download=True)
     except (OSError, RuntimeError, HTTPException) as error:
-        reason = " ".join(str(error).split())
         raise DownloadError(
-            f"torchvision could not fetch {source.dataset} into {root} ({reason}). "
-            "Check the connection and run again, or name Parquet files in the source's [images]."
+            f"torchvision could not fetch {source.dataset} into {root} ({reason(error)}). "
+            f"{advice(error, 'its host', folder='TORCH_HOME to another folder')}, or name Parquet files in "
+            "the source's [images]."
         ) from None
     finally:
         socket.setdefaulttimeout(timeout)

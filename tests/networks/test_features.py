@@ -259,7 +259,7 @@ def test_failed_download_says_what_to_do(bare, monkeypatch):
 def test_features_of_a_downloaded_source_are_kept_beside_the_cache_entries(bare, cache, monkeypatch):
     logs = tuple(sorted(bare.folder.glob("runs/*/log.pt")))
     here = ImagesFrom("parquet", shards={s: (bare.folder / f"{s}.parquet",) for s in ("train", "test")})
-    monkeypatch.setattr(catalog.hub, "fetch_logits", lambda *_, **__: (bare.folder, logs))
+    monkeypatch.setattr(catalog.published, "fetch_logits", lambda *_, **__: (bare.folder, logs))
     monkeypatch.setattr(catalog, "_cifar10_images", lambda *_: here)
     done = invoke("features", "cifar10-multirun/airbench", "--model", f"{bare.net}:make")
     assert done.exit_code == 0, done.output

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.sources.hub import FIRST_FILE as FIRST
-from kernel_core.sources.hub import IMAGES_REPO, LOGITS_REPO, expected_sha256
+from kernel_core.sources.hub import expected_sha256
+from kernel_core.sources.published import FIRST_FILE as FIRST
+from kernel_core.sources.published import IMAGES_REPO, LOGITS_REPO
 from tests.support import forked
 from tests.support.command import run_cli
 from tests.support.hub_server import CLOSED, Hub
@@ -334,8 +335,8 @@ def test_xet_storage_is_used_and_its_files_are_checked(hub, home, built):
 def test_progress_counts_the_bytes(hub, tmp_path, xet):
     hub.xet = xet
     script = (
-        "import json; from kernel_core.sources import hub; calls = []\n"
-        f"hub.fetch_logits({OTHER.split('/')[0]!r}, 1, progress=lambda *call: calls.append(call))\n"
+        "import json; from kernel_core.sources import published; calls = []\n"
+        f"published.fetch_logits({OTHER.split('/')[0]!r}, 1, progress=lambda *call: calls.append(call))\n"
         "print(json.dumps(calls))"
     )
     output = forked.run(forked.code, script, env=environment(hub, tmp_path))
@@ -355,7 +356,7 @@ def test_listing_that_fails_is_said(hub, tmp_path, fault, why):
     output = run(hub, tmp_path, "sources")
     assert output.returncode == 0, output.stderr
     (message,) = output.stderr.splitlines()
-    for part in (f"did not list the dataset {LOGITS_REPO}", why, hub.endpoint, "run the command again"):
+    for part in (f"did not list the dataset {LOGITS_REPO}", why, hub.endpoint, "Run the command again"):
         assert part in message
 
 
@@ -363,7 +364,7 @@ def test_hub_that_is_down_is_refused(tmp_path):
     with Hub({}) as gone:
         pass
     output = build(gone, tmp_path)
-    assert_refused(output, "did not list", "refused", gone.endpoint, "HF_ENDPOINT", "run the command again")
+    assert_refused(output, "did not list", "refused", gone.endpoint, "HF_ENDPOINT", "Run the command again")
 
 
 def test_hub_that_is_down_leaves_what_is_downloaded(built):
@@ -374,7 +375,7 @@ def test_hub_that_is_down_leaves_what_is_downloaded(built):
     assert output.returncode == 0, output.stderr
     downloaded = r"^cifar10-multirun/(\S+) +1 .*, already downloaded$"
     assert re.findall(downloaded, output.stdout, re.MULTILINE) == [MAIN]
-    assert "the Hub is out of reach" in output.stderr
+    assert "the Hub did not list" in output.stderr
 
 
 def test_promised_sha256_is_the_blobs_name(tmp_path):

@@ -103,7 +103,9 @@ def test_torchvision_downloads_and_reads_in_order(host, capsys):
 def test_torchvision_host_out_of_reach_is_refused_each_time(host, monkeypatch):
     monkeypatch.setattr(host.datasets.CIFAR10, "url", f"{CLOSED}/{ARCHIVE}")
     for _ in range(2):
-        with pytest.raises(DownloadError, match=r"could not fetch CIFAR10 into .*refused.*run again"):
+        with pytest.raises(
+            DownloadError, match=r"could not fetch CIFAR10 into .*refused.*Run the command again"
+        ):
             open_toml(host)
 
 

@@ -28,8 +28,19 @@ FAULTS = {
     "404": "lists the file but does not have it",
     "503": "is overloaded: listing and redirect fail",
     "503 body": "is overloaded at the CDN only",
+    "401": "refuses the token, or says that without one it has no such dataset",
+    "403": "asks for the terms to be accepted first",
+    "407": "is behind a proxy that asks for a password",
+    "429": "has had too many requests",
     "html": "answers the listing with an unrelated page, as a hotel's network does",
     "xet 404": "does not know the file in Xet storage",
+}
+REFUSALS = {  # fault → headers of the answer
+    "401": {"X-Error-Message": "Invalid credentials in Authorization header"},
+    "403": {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to dataset is restricted"},
+    "407": {"Proxy-Authenticate": "Basic"},
+    "429": {"Retry-After": 0},
+    "503": {"Retry-After": 0},
 }
 CLOSED = "http://127.0.0.1:9"  # the discard service, which nobody runs
 CHUNK = 64 * 1024  # bytes per chunk in Xet storage
@@ -139,10 +150,16 @@ class _Handler(BaseHTTPRequestHandler):
         if cut is not None:
             self.close_connection = True
 
+    def _refuse(self, fault):
+        headers = REFUSALS[fault]
+        if fault == "401" and not self.headers.get("Authorization"):
+            headers = {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
+        return self._answer(int(fault), headers)
+
     def _list(self, repo):
         fault = self.hub.faults.get(repo)
-        if fault == "503":
-            return self._answer(503)
+        if fault in REFUSALS:
+            return self._refuse(fault)
         if fault == "html":
             return self._answer(200, {"Content-Type": "text/html"}, b"<html>Welcome! Please log in.</html>")
         files = [{"rfilename": file} for file in sorted(self.hub.repos[repo])]
@@ -154,8 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = hub.faults.get(file)
         if content is None or commit != hub.commit(repo) or fault == "404":
             return self._answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
-        if fault == "503":
-            return self._answer(503, {"Retry-After": 0})
+        if fault in REFUSALS:
+            return self._refuse(fault)
         headers = {
             "Location": f"{hub.cdn}/cdn/{repo}/{file}",
             "X-Repo-Commit": commit,
