@@ -26,12 +26,12 @@ import pandas as pd
 from PIL import Image
 
 from kernel_core.errors import NotBuilt, RequestError
-from kernel_core.explain import on_demand
 from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, select_examples
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
 from kernel_core.progress import Progress
 from kernel_core.results.accuracy import accuracies
-from kernel_core.results.results import Results, open_results, read_vectors
+from kernel_core.results.nearby import Nearby
+from kernel_core.results.results import Results, open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split, example_name, parse_example
@@ -101,7 +101,7 @@ class Explorer:
 
     def __init__(self, request: SourceRequest, results: Results, store: Store) -> None:
         self.request, self.results, self.store = request, results, store
-        self._vectors: dict[str, dict[Split, on_demand.Vectors]] = {}
+        self._nearby = Nearby(request, results, store)
 
     def __repr__(self) -> str:
         counts = " and ".join(
@@ -136,7 +136,7 @@ class Explorer:
                 f"Found no {database} split in {self.results.name}; expected "
                 f"{' or '.join(self.results.examples)}."
             )
-        indices, similarities = self._nearest(split, index, k, by, database)
+        indices, similarities = self._nearby.nearest((split, index), k, by, database)
         labels = self.results.examples[database].labels[indices]
         return pd.DataFrame(
             {
@@ -226,21 +226,6 @@ class Explorer:
 
     def _named(self, example: str) -> tuple[Split, int]:
         return parse_example(example, self.results.example_counts)
-
-    def _nearest(
-        self, split: Split, index: int, k: int, by: str, database: Split
-    ) -> tuple[np.ndarray, np.ndarray]:
-        kept = self.results.neighbors_by(by)
-        if (split, database) == (self.results.query, self.results.database) and k <= kept.k:
-            nearest = kept.head(k)
-            return nearest.indices[index], nearest.values[index]
-        if k < 1:
-            raise RequestError(f"Found k = {k}; expected at least 1 neighbor.")
-        if by not in self._vectors:
-            values = read_vectors(self.request, self.results, by, self.store)
-            self._vectors[by] = {s: on_demand.prepare_vectors(by, of_split) for s, of_split in values.items()}
-        vectors = self._vectors[by]
-        return on_demand.nearest(vectors[split], index, vectors[database], k, excludes_self=split == database)
 
     def _readable(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """A finding's table with examples by name, and class names."""

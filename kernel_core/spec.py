@@ -1,4 +1,4 @@
-"""The splits, the similarities and their variants, and the names of examples."""
+"""The splits, which neighbors are asked for, and the names of examples."""
 
 from __future__ import annotations
 
@@ -14,24 +14,19 @@ Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 ADJECTIVES: dict[Split, str] = {"train": "training", "test": "test"}  # in texts, as in "a training example"
 NEIGHBORS_KEPT = 50  # by every build; pages and verbs show the first of them
+NAME = r"[a-z0-9][a-z0-9_-]{0,99}(\.[a-z0-9-]{1,999}){0,3}"  # of a similarity
+RAW = "raw"  # in the name of the kernel without log_softmax
 PRECISIONS = ("auto", "exact", "certified", "fast")  # search/certified.py describes them
 TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
 """Transform of the logits before they are standardized over the runs → the name that people see."""
-
-SIMILARITIES = {
-    "kernel": "Kernel",
-    "penultimate": "Features (cosine)",
-    "penultimate-euclidean": "Features (Euclidean)",
-    "pixels": "Pixels",
-}
-"""Name on the command line and in addresses → the name that people see. A larger similarity is nearer."""
 
 
 @dataclass(frozen=True)
 class KernelSpec:
     """Which neighbors: those of every `query` example among all `database` examples, by one similarity.
 
-    similarity: a key of `SIMILARITIES`. k: neighbors per query example. The rest is for the kernel only:
+    similarity: the name of one that the source offers. k: neighbors per query example. The rest is for the
+    kernel only:
     run_count: use only the first N runs; None for all.
     transform: a key of `TRANSFORMS`.
     classes: the classes that the kernel is averaged over, each once, in rising order; None for all.
@@ -49,7 +44,6 @@ class KernelSpec:
 
     def __post_init__(self) -> None:
         known: tuple[tuple[str, str, Collection[str]], ...] = (
-            ("similarity", self.similarity, SIMILARITIES),
             ("split", self.query, SPLITS),
             ("split", self.database, SPLITS),
             ("transform", self.transform, TRANSFORMS),
@@ -72,6 +66,53 @@ class KernelSpec:
                 "kernel."
             )
 
+    @classmethod
+    def named(cls, name: str, of: KernelSpec) -> KernelSpec:
+        """Return the spec of a similarity by its name; `name` gives the name back.
+
+        of: query, database and k, and for the kernel also the runs where the name says none.
+        Raises `RequestError` if it is no name, or that of a variant that does not exist.
+
+        >>> KernelSpec.named("kernel.first-50.raw", KernelSpec("kernel")).differences
+        'first 50 runs, raw logits'
+        """
+        if not re.fullmatch(NAME, name):
+            raise RequestError(f"{name[:80]!r} is not the name of a similarity; expected one such as kernel.")
+        similarity, *words = name.split(".")
+        if similarity != "kernel":
+            return cls(name, of.query, of.database, of.k)
+        fields: dict[str, Any] = {"run_count": of.run_count}
+        for word in words:
+            first = re.fullmatch(r"first-([1-9][0-9]{0,8})", word)
+            classes = re.fullmatch(r"classes((?:-[0-9]{1,9})+)", word)
+            if word == RAW:
+                fields["transform"] = "none"
+            elif first:
+                fields["run_count"] = int(first[1])
+            elif classes:
+                fields["classes"] = tuple(map(int, classes[1][1:].split("-")))
+            else:
+                raise RequestError(
+                    f"{name[:80]!r} names no variant of the kernel; expected kernel.raw, kernel.first-50, "
+                    "kernel.classes-0-3, or several of them, as in kernel.first-50.raw."
+                )
+        return cls("kernel", of.query, of.database, of.k, **fields)
+
+    @property
+    def name(self) -> str:
+        """The similarity with what varies it, as in kernel.first-50.raw: its name in addresses."""
+        words = [self.similarity]
+        words += [f"first-{self.run_count}"] if self.run_count is not None else []
+        words += [RAW] if self.transform != "log_softmax" else []
+        words += [f"classes-{'-'.join(map(str, self.classes))}"] if self.classes is not None else []
+        return ".".join(words)
+
+    @property
+    def differences(self) -> str:
+        """How the kernel differs from that of all runs, as in "first 50 runs, raw logits"; else empty."""
+        runs = f"first {self.run_count:,} runs" if self.run_count is not None else ""
+        return ", ".join(words for words in (runs, self.variant) if words)
+
     @property
     def variant(self) -> str:
         """How the kernel differs from the default one, as in "raw logits, classes 0, 3"; else empty."""
@@ -80,6 +121,11 @@ class KernelSpec:
             noun = "class" if len(self.classes) == 1 else "classes"
             words.append(f"{noun} {', '.join(map(str, self.classes))}")
         return ", ".join(words)
+
+    @property
+    def splits(self) -> tuple[Split, Split]:
+        """The split of the queries and that of their neighbors."""
+        return self.query, self.database
 
     @property
     def direction(self) -> str:

@@ -5,17 +5,15 @@ import streamlit as st
 
 from kernel_core.findings import disagreement
 from kernel_core.findings.disagreement import ORDERS, RULES
-from kernel_core.spec import SIMILARITIES
 from pages.ui import drawn, lists, load, shell
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
-from pages.ui.controls import choose_similarity
-from pages.ui.wording import DIFFERENT_LABEL, MINUS_DISTANCE, escape
+from pages.ui.controls import choose_similarity, stop_unless_built
+from pages.ui.wording import DIFFERENT_LABEL, escape, minus_distance
 
 shell.guard()
 results = load.results()
 
-ROWS = 10  # examples per page
-MOST = 20  # neighbors per list, at most
+ROWS, MOST = 10, 20  # examples per page; neighbors per list, at most
 ANY_CLASS = "any class"
 
 st.header("Disagreement: where two similarities pick different neighbors, and which is right")
@@ -24,7 +22,9 @@ with first_column:
     first = choose_similarity(results, "First similarity", "one")
 with second_column:
     second = choose_similarity(results, "Second similarity", "other", without=first)
-weighable = disagreement.allows_weighted_vote(first) and disagreement.allows_weighted_vote(second)
+stop_unless_built(results, first, second)
+both_lists = [results.neighbors_by(name) for name in (first, second)]
+weighable = all(disagreement.allows_weighted_vote(neighbors) for neighbors in both_lists)
 rule_names = [name for name, rule in RULES.items() if weighable or not rule.weighted]
 rule_name = vote_column.segmented_control(
     f"Vote of the nearest {results.spec.database_example}s",
@@ -36,7 +36,7 @@ rule_name = vote_column.segmented_control(
     wrap=True,
     help="**majority of 3**: the most frequent label of the 3 nearest; ties go to the smallest label.  \n"
     "**weighted 20**: the label with the largest sum of value⁴ among the 20 nearest; a negative value has no "
-    "weight. Not offered with Features (Euclidean), whose values are minus distances.",
+    "weight. Not offered with distances, whose values are negative.",
 )
 class_name = class_column.selectbox(
     "Test label", [ANY_CLASS, *results.class_names], key="of_class", bind="query-params"
@@ -53,7 +53,7 @@ order = order_column.segmented_control(
     help="**lowest overlap**: all examples, starting with those whose lists share the fewest neighbors.  \n"
     "The other two: examples on which only that vote is right.",
 )
-most = min(MOST, results.neighbors_by(first).k)
+most = min(MOST, *(neighbors.k for neighbors in both_lists))
 k = count_column.number_input(
     "Neighbors each (k)", 1, most, min(5, most), key="nearest", bind="query-params", width=150
 )
@@ -62,7 +62,7 @@ table = load.votes(results.id, first, second, rule_name, k)
 of_class = "" if class_name == ANY_CLASS else class_name
 if of_class:
     table = table[table["query_label"] == results.class_names.index(of_class)]
-first_title, second_title = SIMILARITIES[first], SIMILARITIES[second]
+first_title, second_title = results.title_of(first), results.title_of(second)
 counts = disagreement.count_agreement(table)
 if not counts.total:
     st.info(f"No test example has the label {escape(of_class)}.", icon=":material/info:")
@@ -81,16 +81,17 @@ with left:
     st.markdown(disagreement.describe_agreement(counts, first_title, second_title))
 with right:
     st.subheader("How often is the vote right, by number of neighbors?")
-    st.vega_lite_chart(
-        drawn.accuracy_chart(results.id, first, second),
-        alt="Accuracy by number of neighbors; the table below has the same numbers",
-    )
+    chart = drawn.accuracy_chart(results.id, first, second)
+    st.vega_lite_chart(chart, alt="Accuracy by number of neighbors; the table below has the same numbers")
 with st.expander("All similarities as a table"):
-    st.dataframe(drawn.accuracy_table(results.id), hide_index=True)
+    st.dataframe(
+        drawn.accuracy_table(results.id, tuple(dict.fromkeys([*results.neighbors, first, second]))),
+        hide_index=True,
+    )
     st.caption(
         "Each cell: the share of test examples on which the vote is the label, with its 95% interval "
         "(Wilson). The interval covers the choice of test examples, not the choice of runs. Weighted: by "
-        "value⁴; a negative value has no weight, so Features (Euclidean) has no weighted vote. Ensemble: the "
+        "value⁴; a negative value has no weight, so distances have no weighted vote. Ensemble: the "
         "class of the largest averaged logit."
     )
 
@@ -113,14 +114,14 @@ def voters(similarity: str, query: int, *, vote: int, share: float, is_right: bo
         if index in both:
             neighbor["note"] += " · both"
     mark = "✓" if is_right else "✗"
-    title = f"{SIMILARITIES[similarity]}: {mark} {results.class_names[vote]}, {share:.0%} of the vote"
+    title = f"{results.title_of(similarity)}: {mark} {results.class_names[vote]}, {share:.0%} of the vote"
     return {"title": title, "tiles": tiles}
 
 
 cells: list[Cell] = []
 for row in ranking.iloc[(page - 1) * ROWS : page * ROWS].itertuples():
     query = int(row.query_index)
-    nearest = [set(results.neighbors_by(name).indices[query, :k].tolist()) for name in (first, second)]
+    nearest = [set(neighbors.indices[query, :k].tolist()) for neighbors in both_lists]
     both = nearest[0] & nearest[1]
     own: Group = {
         "title": results.query,
@@ -143,6 +144,6 @@ else:
 st.caption(
     "Ties are ordered by how decisive the votes are (the sum of both shares, largest first), then by index. "
     "✓ and ✗: whether the vote is the test example's label. Below each neighbor: its similarity, and “both” "
-    f"if it is in both lists. {MINUS_DISTANCE} {DIFFERENT_LABEL} The vote counts as many neighbors as its "
-    f"name says; the lists show {k}."
+    f"if it is in both lists. {minus_distance(results, first, second)} {DIFFERENT_LABEL} The vote counts as "
+    f"many neighbors as its name says; the lists show {k}."
 )

@@ -4,8 +4,9 @@ import streamlit as st
 
 from kernel_core.spec import example_name
 from pages.ui import load, shell
+from pages.ui.controls import choose_similarities
 from pages.ui.panels import how_sure, neighbor_lists, verdict, walk
-from pages.ui.wording import DIFFERENT_LABEL, MINUS_DISTANCE
+from pages.ui.wording import DIFFERENT_LABEL, minus_distance
 
 shell.guard()
 results = load.results()
@@ -39,20 +40,25 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             help="Its own split shows near-duplicates within it. An example is never its own neighbor.",
         )
     k = st.slider("Neighbors", 5, 50, 10, key="neighbors", bind="query-params", width=220)
+    names = choose_similarities(results, "Nearest by", "nearest_by")
 
 missing: neighbor_lists.Missing = {}
-lists = neighbor_lists.nearest_lists(results, example, among, missing)
-settings = {"among": among if among != results.database else None, "neighbors": k if k != 10 else None}
+lists = neighbor_lists.nearest_lists(results, example, names, among, missing)
+settings = {
+    "among": among if among != results.database else None,
+    "neighbors": k if k != 10 else None,
+    "nearest_by": st.query_params.get("nearest_by"),
+}
 carried = walk.carried([*trail, current], **settings)
 neighbor_lists.show_lists(results, example, among, k, lists, carried)
 st.caption(
     "Click a neighbor to go to it; *compare* opens the pair. Below each neighbor: its similarity, then its "
     "rank among the 50 nearest by the other similarities, with the number of places it is nearer ▲ or "
-    f"farther ▼ there. Hover to highlight it in every list. {MINUS_DISTANCE} {DIFFERENT_LABEL}"
-    + neighbor_lists.fewer_runs_note(results)
+    "farther ▼ there. Hover to highlight it in every list. "
+    f"{minus_distance(results, *names)} {DIFFERENT_LABEL}" + neighbor_lists.fewer_runs_note(results)
 )
 
-neighbor_lists.offer(missing)
+neighbor_lists.offer(results, missing)
 
 if st.toggle(
     "How sure is the kernel's list?",

@@ -4,11 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.findings.pairs import count_label_pairs, with_label_pair
-from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.charts import Labels
 from pages.ui.components.gallery import Cell, gallery, nearest_tiles, tile
-from pages.ui.controls import choose_similarity
+from pages.ui.controls import choose_similarity, stop_unless_built
 from pages.ui.panels.confusion import confusion_matrix, pair_names
 from pages.ui.wording import DIFFERENT_LABEL, escape
 
@@ -21,10 +20,13 @@ EVERY_PAIR = "every pair of labels"
 neighbor = results.spec.database_example
 st.header(f"Label conflicts: the nearest {neighbor} has a different label")
 by = choose_similarity(results, "Similarity", "by")
+stop_unless_built(results, by)
 neighbors = results.neighbors_by(by)
 all_conflicts = load.mismatches(results.id, by)
 if not len(all_conflicts):
-    st.success(f"By {SIMILARITIES[by]}, every test example has the same label as its nearest {neighbor}.")
+    st.success(
+        f"By {escape(results.title_of(by))}, every test example has the same label as its nearest {neighbor}."
+    )
     st.stop()
 
 pair_of: dict[str, Labels | None] = {EVERY_PAIR: None}

@@ -3,11 +3,10 @@
 import streamlit as st
 
 from kernel_core.findings.pairs import select_pairs
-from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
-from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed
-from pages.ui.wording import DIFFERENT_LABEL
+from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed, stop_unless_built
+from pages.ui.wording import DIFFERENT_LABEL, escape
 
 shell.guard()
 results = load.results()
@@ -20,6 +19,7 @@ if results.spec.excludes_self:
 else:
     st.header("Near-duplicates between test and training set")
 by = choose_similarity(results, "Similarity", "by")
+stop_unless_built(results, by)
 pairs = load.ranking(results.id, by)
 total = len(pairs)
 
@@ -81,7 +81,7 @@ gallery(
     carried=lists.carried("near_duplicates", by, "" if kind == "all" else kind, of_class),
 )
 st.caption(
-    f"Left: a test example. Right: its nearest {results.spec.database_example} by {SIMILARITIES[by]}. Pairs "
-    f"are ranked by that similarity, the nearest first. {DIFFERENT_LABEL} A high rank does not prove a "
-    "duplicate; judge by eye."
+    f"Left: a test example. Right: its nearest {results.spec.database_example} by "
+    f"{escape(results.title_of(by))}. Pairs are ranked by that similarity, the nearest first. "
+    f"{DIFFERENT_LABEL} A high rank does not prove a duplicate; judge by eye."
 )

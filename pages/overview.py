@@ -18,7 +18,7 @@ with st.container(horizontal=True, gap="large"):
         st.metric(f"{ADJECTIVES[split].capitalize()} examples", f"{len(examples):,}", width=160)
     st.metric("Classes", len(results.class_names), width=160)
     st.metric("Image size", f"{width} × {height}", width=160)
-    st.metric("Runs in the ensemble", f"{len(results.predictions.single):,}", width=160)
+    st.metric("Runs in the ensemble", f"{results.run_count:,}", width=160)
 if results.features_layer:
     st.caption(f"Features: the penultimate features of run {results.features_run}, {results.features_layer}.")
 

@@ -3,10 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from kernel_core.spec import SIMILARITIES, example_name
+from kernel_core.spec import example_name
 from pages.ui import load, shell
 from pages.ui.components import compare
 from pages.ui.panels import neighbor_lists, verdict, walk, why
+from pages.ui.wording import minus_distance
 
 shell.guard()
 results = load.results()
@@ -36,7 +37,7 @@ with left:
             either = b_of_a or a_of_b
             rows.append(
                 {
-                    "similarity": SIMILARITIES[name],
+                    "similarity": results.title_of(name),
                     "value": f"{either[1]:.4f}" if either else "not built",
                     f"B among A's nearest in {b[0]}": f"#{b_of_a[0]:,}" if b_of_a else "–",
                     f"A among B's nearest in {a[0]}": f"#{a_of_b[0]:,}" if a_of_b else "–",
@@ -44,10 +45,10 @@ with left:
             )
         st.dataframe(pd.DataFrame(rows), hide_index=True)
         st.caption(
-            "Larger is nearer. Features (Euclidean) shows minus the distance. An example is never its own "
-            "neighbor." + neighbor_lists.fewer_runs_note(results)
+            f"Larger is nearer. {minus_distance(results, *results.neighbors)} An example is "
+            "never its own neighbor." + neighbor_lists.fewer_runs_note(results)
         )
-    neighbor_lists.offer(missing)
+    neighbor_lists.offer(results, missing)
 with right:
     st.subheader("How alike are the pixels?", anchor=False)
     st.dataframe(

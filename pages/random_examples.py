@@ -6,19 +6,18 @@ import streamlit as st
 
 from kernel_core.findings.disagreement import label_agreement, mean_overlap
 from kernel_core.findings.pairs import random_queries
-from kernel_core.spec import SIMILARITIES
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
-from pages.ui.controls import choose_similarity
+from pages.ui.controls import choose_similarity, stop_unless_built
 from pages.ui.panels import neighbor_lists
-from pages.ui.wording import DIFFERENT_LABEL, MINUS_DISTANCE
+from pages.ui.wording import DIFFERENT_LABEL, minus_distance
 
 shell.guard()
 results = load.results()
 
-st.header("Random examples: the kernel's neighbors beside another similarity's")
-if "penultimate" not in results.neighbors:
-    neighbor_lists.say_no_features(results, "Pixels stand beside the kernel")
+st.header("Random examples: the neighbors by two similarities, side by side")
+if not any(results.similarity(name).kind == "features" for name in results.names):
+    neighbor_lists.say_no_features(results, "another similarity stands beside the kernel")
 
 
 def draw_again() -> None:
@@ -29,17 +28,20 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     st.button("Another ten", on_click=draw_again, type="primary", icon=":material/casino:", key="another")
     seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
     k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
-against = choose_similarity(results, "Beside the kernel", "against", without="kernel")
+    first = choose_similarity(results, "First similarity", "one")
+    second = choose_similarity(results, "Second similarity", "other", without=first)
+stop_unless_built(results, first, second)
 
 queries = random_queries(len(results.labels[0]), seed)
-compared = {name: results.neighbors_by(name) for name in ("kernel", against)}
+compared = {name: results.neighbors_by(name) for name in (first, second)}
+k = min(k, *(neighbors.k for neighbors in compared.values()))
 
 cells: list[Cell] = []
 for query in queries.tolist():
     own = tile(results, results.query, query, note=f"{results.query} {query}")
     groups: list[Group] = [{"title": results.query, "tiles": [own]}]
     for name, neighbors in compared.items():
-        groups.append({"title": SIMILARITIES[name], "tiles": nearest_tiles(results, neighbors, query, k)})
+        groups.append({"title": results.title_of(name), "tiles": nearest_tiles(results, neighbors, query, k)})
     cells.append({"id": query, "head": "", "groups": groups})
 gallery(
     results,
@@ -59,7 +61,7 @@ with st.container(horizontal=True, gap="large"):
         share = label_agreement(neighbors, *results.labels, k)
         share_here = label_agreement(neighbors, *results.labels, k, queries)
         st.metric(
-            SIMILARITIES[name],
+            results.title_of(name),
             f"{share:.1%}",
             f"of these ten: {share_here:.0%}",
             delta_color="off",
@@ -67,7 +69,7 @@ with st.container(horizontal=True, gap="large"):
             width=260,
             help="Over all test examples.",
         )
-    common = mean_overlap(compared["kernel"], compared[against], k)
+    common = mean_overlap(compared[first], compared[second], k)
     st.metric(
         "Shared neighbors",
         f"{common:.1%}",
@@ -77,5 +79,5 @@ with st.container(horizontal=True, gap="large"):
 st.caption(
     "The dataset card claims that the kernel's neighbors look alike, while penultimate features of one "
     "network return nearly random images of the same label. Shared labels cannot show this; look at the "
-    f"images. Below each neighbor: its similarity. {MINUS_DISTANCE} {DIFFERENT_LABEL}"
+    f"images. Below each neighbor: its similarity. {minus_distance(results, *compared)} {DIFFERENT_LABEL}"
 )

@@ -5,11 +5,10 @@ import math
 import streamlit as st
 
 from kernel_core.findings.pairs import default_rank_window, histogram, label_agreement_curve, window_length
-from kernel_core.spec import SIMILARITIES
 from pages.ui import load, shell
 from pages.ui.components.threshold import DIGITS, threshold_chart
-from pages.ui.controls import choose_similarity
-from pages.ui.wording import MINUS_DISTANCE
+from pages.ui.controls import choose_similarity, stop_unless_built
+from pages.ui.wording import minus_distance
 
 shell.guard()
 results = load.results()
@@ -19,6 +18,7 @@ st.header(f"Threshold: how near is the nearest {neighbor}?")
 controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 with controls:
     by = choose_similarity(results, "Similarity", "by")
+stop_unless_built(results, by)
 pairs = load.ranking(results.id, by)
 first, _ = default_rank_window(len(pairs))
 similarity_of_first = float(pairs["similarity"].iloc[first - 1])  # where the near-duplicates page begins
@@ -54,7 +54,7 @@ threshold_chart(
     histogram(pairs["similarity"].to_numpy()),
     label_agreement_curve(agrees, window),
     by=by,
-    axis=f"similarity to the nearest {neighbor}: {SIMILARITIES[by]}",
+    axis=f"similarity to the nearest {neighbor}: {results.title_of(by)}",
     threshold=threshold,
     window=window,
     what="pairs" if results.spec.excludes_self else "test examples",
@@ -65,6 +65,6 @@ if results.spec.excludes_self:
     counted_once = " Two examples that are nearest to each other count as one."
 st.caption(
     f"Each test example counts once, by its similarity to the nearest {neighbor}.{counted_once} Pairs are "
-    f"ranked by it, as on the near-duplicates page. {MINUS_DISTANCE} Equal labels mean that a pair is of one "
-    "class, not that it is a duplicate. Values of different similarities cannot be compared."
+    f"ranked by it, as on the near-duplicates page. {minus_distance(results, by)} Equal labels mean that a "
+    "pair is of one class, not that it is a duplicate. Values of different similarities cannot be compared."
 )

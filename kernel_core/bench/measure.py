@@ -21,7 +21,7 @@ from kernel_core.errors import RequestError
 from kernel_core.held import temporary_folder
 from kernel_core.machine import choose_device, cpu_info
 from kernel_core.networks.training import train_in_memory
-from kernel_core.pipeline import BUDGET
+from kernel_core.pipeline.build import BUDGET
 from kernel_core.progress import Progress
 from kernel_core.recipes import Training
 from kernel_core.search.certified import choose_precision

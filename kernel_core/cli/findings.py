@@ -27,7 +27,7 @@ from kernel_core.findings.pairs import (
 )
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
-from kernel_core.spec import SIMILARITIES, example_name, parse_example
+from kernel_core.spec import example_name, parse_example
 
 
 @click.command()
@@ -122,7 +122,8 @@ def neighbors(results: Results, similarity: str, example: str, k: int, as_json: 
         kernel = {"similarity": similarity, "transform": spec.transform, "classes": spec.classes}
         say_json({**query, **kernel, "neighbors": rows})
         return
-    by = f"{SIMILARITIES[similarity]} ({spec.variant})" if spec.variant else SIMILARITIES[similarity]
+    by = results.title_of(similarity)
+    by = f"{by} ({spec.variant})" if spec.variant and similarity == "kernel" else by
     say(f"{example_name(spec.query, index)}, label {label_text(label, names)}, by {by}")
     say(*table_text(pd.DataFrame(rows)).splitlines())
 

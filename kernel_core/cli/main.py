@@ -163,7 +163,7 @@ def evaluate(results: Results, as_json: bool) -> None:
         say_json({**variant, **accuracy, "kernel_class_knn3": by_class_or_none})
         return
     say(results.title)
-    print_evaluation(accuracy, results.offered)
+    print_evaluation(results, accuracy)
     for c, value in by_class.items():
         print_accuracy(f"Kernel of class {label_text(c, results.class_names)}, 3 nearest", value)
 

@@ -17,7 +17,7 @@ from kernel_core.progress import Progress, ProgressFile
 from kernel_core.results.results import Results, open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import PRECISIONS, SIMILARITIES, SPLITS, TRANSFORMS, parse_example
+from kernel_core.spec import PRECISIONS, SPLITS, TRANSFORMS, parse_example
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -84,13 +84,20 @@ query_option = click.option(
 similarities_option = click.option(
     "--similarity",
     "similarities",
-    type=click.Choice(list(SIMILARITIES)),
+    metavar="NAME",
     multiple=True,
-    help="Use only this similarity; repeat the option for several.  [default: all that SOURCE has; kernel if "
-    "query, database, transform or classes are set]",
+    help="Use only this similarity; repeat the option for several. Names: kernel, pixels, penultimate, "
+    "penultimate-euclidean, those that the source.toml gives, and variants such as kernel.raw or "
+    "kernel.first-50.  [default: all that SOURCE has; kernel if query, database, transform or classes are "
+    "set]",
 )
 similarity_option = click.option(
-    "--similarity", type=click.Choice(list(SIMILARITIES)), default="kernel", show_default=True
+    "--similarity",
+    metavar="NAME",
+    default="kernel",
+    show_default=True,
+    help="kernel, pixels, penultimate, penultimate-euclidean, a name that the source.toml gives, or a "
+    "variant such as kernel.raw or kernel.first-50.",
 )
 csv_option = click.option(
     "--csv",

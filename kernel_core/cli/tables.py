@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,8 @@ from kernel_core.cli.output import say
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.printable import CELL, printable
-from kernel_core.results.accuracy import ACCURACY_TITLES
+from kernel_core.results.accuracy import COSINE, accuracy_key, accuracy_titles
+from kernel_core.results.results import Results
 
 
 def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
@@ -43,16 +44,14 @@ def table_text(table: pd.DataFrame) -> str:
     return str(cells.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
 
-def print_evaluation(accuracy: Mapping[str, float | None], offered: Collection[str]) -> None:
-    """Print one line per accuracy, or the reason it is missing.
-
-    accuracy: what `accuracies` returns. offered: the similarities that the source has, asked for or not.
-    """
-    for key, title in ACCURACY_TITLES.items():
-        similarity = key.partition("_")[0]
-        reason = "not asked for" if similarity in offered else "no features"
+def print_evaluation(results: Results, accuracy: Mapping[str, float | None]) -> None:
+    """Print one line per accuracy, or the reason it is missing. accuracy: what `accuracies` returns."""
+    for key, title in accuracy_titles(results).items():
+        is_offered = key != accuracy_key(COSINE.name) or COSINE.name in results.offered
         value = accuracy[key]
-        print_accuracy(title, reason if value is None else value)
+        print_accuracy(
+            title, value if value is not None else "not asked for" if is_offered else "no features"
+        )
 
 
 def print_accuracy(title: str, value: float | str) -> None:

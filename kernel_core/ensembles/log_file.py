@@ -1,4 +1,4 @@
-"""The files of an ensemble, read and written: `log.pt` with the logits of many runs, and features of one run.
+"""The files of an ensemble, `log.pt` with the logits of many runs: read and written.
 
 A `log.pt` is a dict saved by torch.save with `logits` (runs, test examples, classes) and `logits_train`
 (runs, training examples, classes), the layout of the dataset `kjj0/cifar10-multirun-logits`. It is read with
@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 
 from kernel_core.ensembles.torch_file import load_torch_file, to_array
 from kernel_core.errors import DataError, shown
-from kernel_core.files import FileState, regular_file, writing
-from kernel_core.looks_like import foreign
-from kernel_core.printable import NAME, printable
-from kernel_core.records import Ensemble, Features
+from kernel_core.files import FileState, writing
+from kernel_core.records import Ensemble
 from kernel_core.spec import SPLITS, Split
 
 LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
@@ -78,34 +75,6 @@ def load_tensors(path: Path) -> Mapping[str, Any]:
             f"{path} holds a {type(content).__name__}; expected a dict with 'logits' and 'logits_train'."
         )
     return content
-
-
-def load_features(path: Path, splits: tuple[Split, ...] = SPLITS) -> Features:
-    """Load penultimate features from a safetensors file: one tensor (N, D) per split, metadata run and layer.
-
-    Raises `DataError` if the file is missing, damaged, or lacks a tensor.
-    """
-    try:
-        # torch reads bfloat16 too, which NumPy cannot.
-        with safe_open(regular_file(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            missing = set(splits) - set(file.keys())
-            if missing:
-                raise DataError(
-                    f"{path} lacks the tensor(s) {sorted(missing)}; expected {' and '.join(splits)}, each "
-                    "(N, D)."
-                )
-            tensors = {split: file.get_tensor(split) for split in splits}
-    except (SafetensorError, OSError) as error:
-        raise DataError(
-            foreign(path, str(path), "a safetensors file of features", "safetensors")
-            or f"{path} is damaged or not a safetensors file ({error}). Save it again."
-        ) from None
-    values = {
-        split: tensor.float().numpy().astype(np.float32, copy=False) for split, tensor in tensors.items()
-    }
-    layer, run = (printable(metadata.get(name, "not named"), NAME) for name in ("layer", "run"))
-    return Features(values, layer, run)
 
 
 def write_log(

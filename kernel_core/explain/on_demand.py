@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.explain.traces import standardize, to_float32
+from kernel_core.similarities import Similarity
 
 BLOCK = 500_000  # numbers converted to float32 at a time: 2 MB, which fit a core's cache
 # How far float32 may be off, relative to the size of a value, with room to spare. The kernel's vectors have
@@ -28,17 +29,18 @@ TOLERANCE = 1e-4
 class Vectors:
     """The examples of one split as the vectors that a similarity compares.
 
-    similarity: kernel, of traces (N, C, M); penultimate (cosine) or penultimate-euclidean (minus the
-    distance), of features (N, D); or pixels (correlation), of images (N, H, W, 3).
+    similarity: the kernel, of traces (N, C, M); one of features (N, D); or pixels, of images (N, H, W, 3).
     values: those traces, features or images, of any dtype, perhaps memory-mapped.
     mean: float64 (N,), subtracted from each vector.
     norm: float64 (N,), by which each vector is then divided.
+    longest: the largest length of a vector as it is compared.
     """
 
-    similarity: str
+    similarity: Similarity
     values: npt.NDArray[Any]
     mean: npt.NDArray[np.float64]
     norm: npt.NDArray[np.float64]
+    longest: float = 1.0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -47,26 +49,28 @@ class Vectors:
         """Return the vectors of these examples as they are compared, (n, D) in float64."""
         selected = np.atleast_1d(indices)
         rows = np.asarray(self.values[selected], np.float64)
-        if self.similarity == "kernel":
+        if self.similarity.kind == "kernel":
             rows = standardize(rows)
         rows = rows.reshape(len(selected), -1)
         norm = self.norm[selected, None]
         return np.divide(rows - self.mean[selected, None], norm, out=np.zeros_like(rows), where=norm > 0)
 
 
-def prepare_vectors(similarity: str, values: npt.NDArray[Any]) -> Vectors:
+def prepare_vectors(similarity: Similarity, values: npt.NDArray[Any]) -> Vectors:
     """Return the vectors of a split with their means and norms, read once. Parameters: as of `Vectors`."""
     N = len(values)
-    mean, norm = np.zeros(N), np.ones(N)
-    if similarity in ("penultimate", "pixels"):
+    mean, norm, longest = np.zeros(N), np.ones(N), 1.0
+    if similarity.kind == "kernel":
+        norm[:] = float(np.prod(values.shape[1:])) ** 0.5  # squares that sum to 1 over classes and runs
+    elif similarity.by in ("cosine", "correlation", "dot"):
         for part, rows in _blocks(values, np.float64):
-            if similarity == "pixels":
+            if similarity.by == "correlation":
                 mean[part] = rows.mean(1)
                 rows -= mean[part, None]
             norm[part] = np.sqrt(np.vecdot(rows, rows))
-    if similarity == "kernel":
-        norm[:] = float(np.prod(values.shape[1:])) ** 0.5  # squares that sum to 1 over classes and runs
-    return Vectors(similarity, values, mean, norm)
+    if similarity.by == "dot":
+        norm, longest = np.ones(N), float(norm.max(initial=0))
+    return Vectors(similarity, values, mean, norm, longest)
 
 
 def _blocks(values: npt.NDArray[Any], dtype: type[np.floating]) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
@@ -90,7 +94,7 @@ def approximate_similarities(query: Vectors, index: int, database: Vectors) -> n
     # np.vecdot stays on this thread: 17 ms for CIFAR-10's kernel; a BLAS product took 470 on a busy machine.
     vector, total = row.astype(np.float32), float(row.sum())
     for part, rows in _blocks(database.values, np.float32):
-        if query.similarity == "penultimate-euclidean":
+        if query.similarity.is_distance:
             rows = rows - vector  # the difference first, as a sum of squares would cancel for near examples
             similarities[part] = -np.sqrt(np.vecdot(rows, rows))
         else:
@@ -105,16 +109,18 @@ def exact_similarities(
 ) -> npt.NDArray[np.float64]:
     """Return the similarity of a query example to some database examples, float64 (n,)."""
     row, rows = query.rows(index), database.rows(others)
-    if query.similarity == "penultimate-euclidean":
+    if query.similarity.is_distance:
         similarities: npt.NDArray[np.float64] = -np.linalg.norm(rows - row, axis=1)
     else:
         similarities = (rows * row).sum(1)
     return similarities
 
 
-def _tolerance(query: Vectors, value: float) -> float:
+def _tolerance(query: Vectors, index: int, database: Vectors, value: float) -> float:
     """Return how far an approximate value may be from the exact one."""
-    relative = KERNEL_TOLERANCE if query.similarity == "kernel" else TOLERANCE
+    if query.similarity.by == "dot":  # its terms may cancel
+        return TOLERANCE * float(np.linalg.norm(query.rows(index))) * database.longest
+    relative = KERNEL_TOLERANCE if query.similarity.kind == "kernel" else TOLERANCE
     return relative * max(1.0, abs(value))
 
 
@@ -133,7 +139,7 @@ def nearest(
     if k < 1:
         return np.empty(0, np.int32), np.empty(0, np.float32)
     least = np.partition(approximate, len(approximate) - k)[len(approximate) - k]
-    candidates = np.flatnonzero(approximate >= least - _tolerance(query, least))
+    candidates = np.flatnonzero(approximate >= least - _tolerance(query, index, database, least))
     values = exact_similarities(query, index, database, candidates)
     order = np.argsort(-values.astype(np.float32), kind="stable")[:k]  # equal values by index, as everywhere
     return candidates[order].astype(np.int32), values[order].astype(np.float32)
@@ -151,8 +157,23 @@ def rank_of(
     if excludes_self:
         approximate[index] = -np.inf
     value = exact_similarities(query, index, database, other)[0]
-    tolerance = _tolerance(query, value)
+    tolerance = _tolerance(query, index, database, value)
     undecided = np.flatnonzero(np.abs(approximate - value) <= tolerance)
     exact = exact_similarities(query, index, database, undecided).astype(np.float32)
     ahead = (exact > np.float32(value)) | ((exact == np.float32(value)) & (undecided < other))
     return int((approximate > value + tolerance).sum() + ahead.sum()) + 1, float(value)
+
+
+def nearest_of_scores(
+    scores: npt.NDArray[np.float64], k: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Return the k largest scores, as `nearest` does. scores: (N,), minus infinity for the query itself."""
+    order = np.argsort(-scores, kind="stable")[: min(k, int((scores > -np.inf).sum()))]
+    return order.astype(np.int32), scores[order].astype(np.float32)
+
+
+def rank_of_scores(scores: npt.NDArray[np.float64], other: int) -> tuple[int, float]:
+    """Return the rank of an example by its score, from 1, and the score. Equal ones are ranked by index."""
+    value = float(scores[other])
+    ahead = (scores > value) | ((scores == value) & (np.arange(len(scores)) < other))
+    return int(ahead.sum()) + 1, value

@@ -38,9 +38,9 @@ ORDERS = ("lowest overlap", "first right, second wrong", "first wrong, second ri
 # Votes, example by example.
 
 
-def allows_weighted_vote(similarity: str) -> bool:
+def allows_weighted_vote(neighbors: Neighbors) -> bool:
     """Return whether values can be weights; minus a distance cannot, as no value is positive."""
-    return similarity != "penultimate-euclidean"
+    return bool((neighbors.values[:, 0] > 0).any())
 
 
 def vote(
@@ -49,11 +49,11 @@ def vote(
     """Return the label that each query's neighbors vote for, and its share of the weight, 0 … 1; both (n,).
 
     If fewer neighbors are kept than the rule takes, those vote. Where no neighbor has weight, label and share
-    are 0. Raises `RequestError` for a weighted vote by minus a distance.
+    are 0. Raises `RequestError` for a weighted vote where no value is positive.
     """
-    if rule.weighted and not allows_weighted_vote(neighbors.spec.similarity):
+    if rule.weighted and not allows_weighted_vote(neighbors):
         raise RequestError(
-            f"The values of {neighbors.spec.similarity} are minus distances and cannot be weights. "
+            f"No value of {neighbors.spec.name} is above 0, so none can be a weight. "
             "Choose another similarity, or the majority vote."
         )
     weights = neighbor_weights(neighbors, rule.k, weighted=rule.weighted)
@@ -192,7 +192,7 @@ def _scores(
     neighbors: Neighbors, labels: tuple[Labels, Labels], ks: tuple[int, ...]
 ) -> Iterator[tuple[Rule, int]]:
     """Yield each rule that applies to these neighbors, and on how many query examples its vote is right."""
-    for weighted in (False, True) if allows_weighted_vote(neighbors.spec.similarity) else (False,):
+    for weighted in (False, True) if allows_weighted_vote(neighbors) else (False,):
         for k in ks:
             if k <= neighbors.k:
                 rule = Rule(k, weighted)

@@ -22,7 +22,7 @@ from kernel_core.findings.pairs import (
     rank_window,
 )
 from kernel_core.results.results import Results
-from kernel_core.spec import ADJECTIVES, SIMILARITIES
+from kernel_core.spec import ADJECTIVES
 
 TILE = 128  # about the side of a tile in pixels; images are magnified by a whole number
 GAP = 12  # pixels
@@ -147,7 +147,7 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
     queries = random_queries(len(results.labels[0]), seed)
     others = [s for s in ("penultimate", "pixels") if s in results.neighbors]
     lines: list[tuple[str, str | None, int]] = [(f"{query} example", None, 0)]
-    lines += [(f"{SIMILARITIES[s]} {n + 1}", s, n) for s in ("kernel", *others[:1]) for n in range(depth)]
+    lines += [(f"{results.title_of(s)} {n + 1}", s, n) for s in ("kernel", *others[:1]) for n in range(depth)]
     left, cell_w, cell_h = 210, width + GAP, height + TEXT + GAP
     canvas = _Canvas(left + len(queries) * cell_w + GAP, len(lines) * cell_h + 3 * TEXT)
     title = f"{results.name}: random {query} examples (seed {seed}) and their nearest {database} examples"

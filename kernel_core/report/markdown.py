@@ -8,10 +8,11 @@ import pandas as pd
 
 from kernel_core.report import pair_quality
 from kernel_core.report.report import Report
-from kernel_core.spec import ADJECTIVES, SIMILARITIES
+from kernel_core.results.accuracy import accuracy_key
+from kernel_core.spec import ADJECTIVES
 
 WIDTH = 100
-FIXED = ("penultimate_knn3", "penultimate_euclidean_knn3", "pixels_knn3")
+FEATURES = ("penultimate_knn3", "penultimate_euclidean_knn3")
 BY_RUNS = {
     "runs": "runs",
     "single": "one run, mean",
@@ -46,7 +47,7 @@ def markdown(report: Report) -> str:
         textwrap.fill(_legend_of_runs(report), WIDTH),
         textwrap.fill(_fixed_accuracies(report), WIDTH),
         "## Do the nearest pairs look like duplicates?",
-        _table(_readable(report.pairs), PAIRS),
+        _table(_readable(report), PAIRS),
         textwrap.fill(_legend_of_pairs(report.neighbor), WIDTH),
     ]
     return "\n\n".join(parts) + "\n"
@@ -64,8 +65,8 @@ def _legend_of_runs(report: Report) -> str:
 
 
 def _fixed_accuracies(report: Report) -> str:
-    """Return a sentence with the accuracies that do not depend on the number of runs."""
-    cosine, euclidean, pixels = (report.fixed[name] for name in FIXED)
+    """Return sentences with the accuracies that do not depend on the number of runs."""
+    cosine, euclidean = (report.fixed[name] for name in FEATURES)
     if cosine is None or euclidean is None:
         text = f"{report.name} has no penultimate features; `kernel-explorer features` adds them."
     else:
@@ -73,7 +74,10 @@ def _fixed_accuracies(report: Report) -> str:
             f"Penultimate features ({report.layer}; run {report.run}), 3-NN, for any number of runs: "
             f"cosine {100 * cosine:.2f}, Euclidean {100 * euclidean:.2f}."
         )
-    return text if pixels is None else f"{text} Pixels, 3-NN: {100 * pixels:.2f}."
+    for name, title in report.titles.items():
+        accuracy = None if accuracy_key(name) in FEATURES else report.fixed.get(accuracy_key(name))
+        text += "" if accuracy is None else f" {title}, 3-NN: {100 * accuracy:.2f}."
+    return text
 
 
 def _legend_of_pairs(neighbor: str) -> str:
@@ -89,10 +93,11 @@ def _legend_of_pairs(neighbor: str) -> str:
     )
 
 
-def _readable(pairs: pd.DataFrame) -> pd.DataFrame:
+def _readable(report: Report) -> pd.DataFrame:
     """Return the pairs with words for similarity, ranks and correlation."""
+    pairs = report.pairs
     ranks = [f"{row.first}–{row.last}" if row.first else f"{row.pairs} pairs" for row in pairs.itertuples()]
-    by = [SIMILARITIES.get(name, name) for name in pairs["similarity"]]
+    by = [report.titles.get(name, name) for name in pairs["similarity"]]
     correlation = [f"{value:.2f}" for value in pairs["pixel_correlation"]]
     return pairs.assign(by=by, ranks=ranks, pixel_correlation=correlation)
 

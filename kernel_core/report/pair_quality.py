@@ -22,7 +22,6 @@ import pandas as pd
 from kernel_core.explain.image_alignment import best_correlations
 from kernel_core.findings.pairs import default_rank_window, nearest_pairs, rank_window
 from kernel_core.results.results import Results
-from kernel_core.spec import SIMILARITIES
 
 SHIFT = 2  # pixels each way; CIFAR-10's known duplicates are shifted by about as many
 ALIKE = 0.9  # two images with at least this correlation of pixels count as nearly the same
@@ -75,7 +74,7 @@ def rank_windows(count: int) -> list[tuple[int, int]]:
 def quality_table(results: Results) -> pd.DataFrame:
     """Return descriptions of pairs, one row per similarity and window of ranks; the last is of random pairs.
 
-    Columns: similarity (its key, or `RANDOM`), first and last (ranks; 0 for random pairs), and the fields of
+    Columns: similarity (its name, or `RANDOM`), first and last (ranks; 0 for random pairs), and the fields of
     a description.
     """
     rows = [
@@ -87,11 +86,10 @@ def quality_table(results: Results) -> pd.DataFrame:
 
 def _described(results: Results) -> Iterator[tuple[str, int, int, pd.DataFrame]]:
     """Yield similarity, first and last rank, and pairs for each row of the table."""
-    for name in SIMILARITIES:
-        if name in results.neighbors:
-            pairs = nearest_pairs(results.neighbors[name], *results.labels)
-            for first, last in rank_windows(len(pairs)):
-                yield name, first, last, rank_window(pairs, first, last)
+    for name, neighbors in results.neighbors.items():
+        pairs = nearest_pairs(neighbors, *results.labels)
+        for first, last in rank_windows(len(pairs)):
+            yield name, first, last, rank_window(pairs, first, last)
     yield RANDOM, 0, 0, random_confident_pairs(results, max(TOPS))
 
 

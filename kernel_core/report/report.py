@@ -12,10 +12,10 @@ from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.findings.votes import knn_accuracy
 from kernel_core.report import pair_quality
-from kernel_core.results.accuracy import accuracies
+from kernel_core.results.accuracy import accuracies, accuracy_key
 from kernel_core.results.results import Results
-from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import ADJECTIVES, SIMILARITIES, Split, run_count_steps
+from kernel_core.sources.source import SourceRequest, penultimate
+from kernel_core.spec import ADJECTIVES, Split, run_count_steps
 
 FIGURE_PAIRS = 24
 BY_RUNS = ("runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20")  # accuracies by number of runs
@@ -32,8 +32,9 @@ class Report:
     by_runs: one row per number of runs. Columns: runs, single, ensemble, kernel_knn3, kernel_weighted20,
     raw_kernel_knn3 (from logits without log_softmax), agreement (share of test examples whose nearest by
     these runs is the nearest by all).
-    fixed: accuracies that do not depend on the number of runs: penultimate_knn3, penultimate_euclidean_knn3
-    and pixels_knn3; None without features.
+    fixed: accuracies that do not depend on the number of runs, by the names of `accuracy_key`; those of
+    penultimate features are None without features.
+    titles: name of a similarity → the name that people see.
     layer, run: of the features.
     pairs: of `pair_quality.quality_table`.
     """
@@ -45,6 +46,7 @@ class Report:
     class_count: int
     by_runs: pd.DataFrame
     fixed: dict[str, float | None]
+    titles: dict[str, str]
     layer: str
     run: str
     pairs: pd.DataFrame
@@ -58,6 +60,7 @@ class Report:
             "neighbor": self.neighbor,
             "classes": self.class_count,
             "fixed": self.fixed,
+            "titles": self.titles,
             "layer": self.layer,
             "run": self.run,
             "by_runs": self.by_runs.to_dict("records"),
@@ -95,7 +98,7 @@ def make_report(
     keeps each of them, so a report that was stopped goes on where it was.
     """
     by_all = open_results(request)
-    total = len(by_all.predictions.single)
+    total = by_all.run_count
     counts = run_counts(requested, total)
     report = Report(
         by_all.name,
@@ -105,6 +108,7 @@ def make_report(
         class_count=len(by_all.class_names),
         by_runs=pd.DataFrame(_rows_by_runs(request, counts, by_all, open_results)),
         fixed=_fixed_accuracies(by_all),
+        titles={name: by_all.title_of(name) for name in by_all.neighbors},
         layer=by_all.features_layer,
         run=by_all.features_run,
         pairs=pair_quality.quality_table(by_all),
@@ -117,7 +121,7 @@ def _rows_by_runs(
 ) -> Iterator[dict[str, float | int | None]]:
     nearest_by_all = by_all.neighbors_by("kernel").indices[:, 0]
     for count in counts:
-        is_whole = count == len(by_all.predictions.single)
+        is_whole = count == by_all.run_count
         by_these = replace(request, run_count=None if is_whole else count, similarities=("kernel",))
         results = by_all if is_whole else open_results(by_these)
         accuracy = accuracies(results)
@@ -132,22 +136,22 @@ def _rows_by_runs(
 def _fixed_accuracies(results: Results) -> dict[str, float | None]:
     """Return the accuracies of the 3 nearest by similarities that do not depend on the number of runs."""
     fixed: dict[str, float | None] = {}
-    for name in SIMILARITIES:
+    names = [similarity.name for similarity in penultimate(None).similarities]
+    for name in dict.fromkeys([*names, *results.neighbors]):
         if name != "kernel":
             neighbors = results.neighbors.get(name)
-            accuracy = knn_accuracy(neighbors, *results.labels) if neighbors else None
-            fixed[f"{name.replace('-', '_')}_knn3"] = accuracy
+            fixed[accuracy_key(name)] = knn_accuracy(neighbors, *results.labels) if neighbors else None
     return fixed
 
 
 def first_pairs(results: Results) -> dict[str, pd.DataFrame]:
-    """Return, by a figure's title, the first pairs by the kernel and by penultimate features."""
+    """Return, by a figure's title, the first pairs by every similarity but pixels."""
     grids = {}
-    for name in SIMILARITIES:
-        if name in results.neighbors and name != "pixels":
-            pairs = nearest_pairs(results.neighbors[name], *results.labels).head(FIGURE_PAIRS)
-            value = "minus the distance" if name == "penultimate-euclidean" else "value"
+    for name, neighbors in results.neighbors.items():
+        if name != "pixels":
+            pairs = nearest_pairs(neighbors, *results.labels).head(FIGURE_PAIRS)
+            value = "minus the distance" if results.similarity(name).is_distance else "value"
             sides = f"left: {ADJECTIVES[results.query]}, right: nearest {results.spec.database_example}"
-            title = f"{results.name}: the first {len(pairs)} pairs by {SIMILARITIES[name]}"
+            title = f"{results.name}: the first {len(pairs)} pairs by {results.title_of(name)}"
             grids[f"{title} ({sides}; rank, {value}, labels)"] = pairs
     return grids

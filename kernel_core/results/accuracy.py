@@ -4,37 +4,57 @@ from __future__ import annotations
 
 from kernel_core.findings.votes import knn_accuracy, weighted_knn_accuracy
 from kernel_core.results.results import Results
+from kernel_core.sources.source import penultimate
 
-ACCURACY_TITLES = {
-    "single": "One run, mean",
-    "ensemble": "Ensemble, averaged logits",
-    "kernel_knn3": "Kernel, 3 nearest",
-    "kernel_weighted20": "Kernel, 20 nearest, weighted by value⁴",
-    "penultimate_knn3": "Features (cosine), 3 nearest",
-    "pixels_knn3": "Pixels, 3 nearest",
-}
-"""Key in `accuracies` → name shown to people."""
+COSINE, _ = penultimate(None).similarities  # its accuracy is always told, if only as missing
+
+
+def accuracy_key(similarity: str) -> str:
+    """Return the name of the accuracy of a similarity's 3 nearest.
+
+    >>> accuracy_key("penultimate-euclidean"), accuracy_key("kernel.first-50")
+    ('penultimate_euclidean_knn3', 'kernel_first_50_knn3')
+    """
+    return f"{similarity.replace('-', '_').replace('.', '_')}_knn3"
+
+
+def accuracy_titles(results: Results) -> dict[str, str]:
+    """Return key in `accuracies` → name shown to people."""
+    titles = {COSINE.name: COSINE.title} | {name: results.title_of(name) for name in _names(results)}
+    votes = {accuracy_key(name): f"{title}, 3 nearest" for name, title in titles.items()}
+    return {
+        "single": "One run, mean",
+        "ensemble": "Ensemble, averaged logits",
+        accuracy_key("kernel"): "Kernel, 3 nearest",
+        "kernel_weighted20": "Kernel, 20 nearest, weighted by value⁴",
+        **votes,
+    }
 
 
 def accuracies(results: Results) -> dict[str, float | int | None]:
-    """Return the accuracies on the query split as fractions, by the keys of `ACCURACY_TITLES`.
+    """Return the accuracies on the query split as fractions, by the keys of `accuracy_titles`.
 
     One more key, runs, is the number of runs. An accuracy is None if these results have no neighbors by its
     similarity. Within one split, an example is not its own neighbor.
     """
     predictions, labels = results.predictions, results.labels
+    kernel = results.neighbors.get("kernel")
     accuracy: dict[str, float | int | None] = {
         "runs": len(predictions.single),
         "single": float(predictions.single.mean()),
         "ensemble": float((predictions.predicted == labels[0]).mean()),
+        accuracy_key("kernel"): knn_accuracy(kernel, *labels) if kernel else None,
+        "kernel_weighted20": weighted_knn_accuracy(kernel, *labels) if kernel else None,
     }
-    for similarity in ("kernel", "penultimate", "pixels"):
-        neighbors = results.neighbors.get(similarity)
-        accuracy[f"{similarity}_knn3"] = knn_accuracy(neighbors, *labels) if neighbors else None
-        if similarity == "kernel":
-            weighted = weighted_knn_accuracy(neighbors, *labels) if neighbors else None
-            accuracy["kernel_weighted20"] = weighted
+    for name in dict.fromkeys([COSINE.name, *_names(results)]):
+        neighbors = results.neighbors.get(name)
+        accuracy[accuracy_key(name)] = knn_accuracy(neighbors, *labels) if neighbors else None
     return accuracy
+
+
+def _names(results: Results) -> list[str]:
+    """Return every similarity but the kernel, asked for or not, and the variants that were asked for."""
+    return [name for name in dict.fromkeys([*results.offered, *results.neighbors]) if name != "kernel"]
 
 
 def class_accuracies(results: Results) -> dict[int, float]:

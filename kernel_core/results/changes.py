@@ -45,11 +45,12 @@ def _files(request: SourceRequest) -> Iterator[Path]:
 def _files_of(source: Source) -> Iterator[Path]:
     if not isinstance(source.logits, Training):
         yield from source.logits
-    if source.features:
-        yield source.features
+    yield from (path for features in source.feature_sets for path in features.files.values())
+    yield from (given.file for given in source.given)
     if source.images.reader == "folder":
         yield from source.images.paths["folder"].glob("*/")
         yield from source.images.paths["folder"].glob("*/*/")
         yield from {paths[0].parent for paths in images.image_units(source.images).values()}
     else:
+        yield from (path for paths in source.images.shards.values() for path in paths)
         yield from (path for paths in images.image_units(source.images).values() for path in paths)

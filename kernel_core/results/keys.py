@@ -14,9 +14,10 @@ from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER
 from kernel_core.recipes import Training
 from kernel_core.results.hashes import hash_files
 from kernel_core.results.store import Store, key_of
+from kernel_core.similarities import Similarity
 from kernel_core.sources import images
 from kernel_core.sources.hub import expected_sha256
-from kernel_core.sources.source import Source, SourceRequest
+from kernel_core.sources.source import Source, SourceRequest, penultimate
 from kernel_core.spec import KernelSpec, Split
 
 # What an entry of predictions holds. It is part of the key, so entries of older versions are not mistaken for
@@ -31,7 +32,7 @@ class Keys:
 
     run_count: number of the ensemble's first runs that are used; None for all.
     examples, predictions: keys of the images with labels, and of each split's predictions.
-    specs: the neighbors that were asked for, one spec per similarity.
+    specs: the neighbors that were asked for, by similarity or variant of the kernel.
     each_class: whether the kernel of each class was asked for too.
     inputs: by similarity, the content that it is computed from; every similarity that the source offers.
     trained: key of the ensemble, if it is trained here.
@@ -43,7 +44,7 @@ class Keys:
     run_count: int | None
     examples: str
     predictions: Mapping[Split, str]
-    specs: tuple[KernelSpec, ...]
+    specs: Mapping[str, KernelSpec]
     each_class: bool
     inputs: Mapping[str, Content]
     trained: str | None
@@ -60,16 +61,16 @@ class Keys:
 
         Raises `RequestError` if a spec has a class that the source lacks.
         """
-        for spec in self.specs:
+        for spec in self.specs.values():
             if spec.classes is not None and spec.classes[-1] >= class_count:
                 raise RequestError(
                     f"Class {spec.classes[-1]} was asked for, but {self.source.name} has {class_count} "
                     f"classes. Choose classes from 0 to {class_count - 1}."
                 )
         if not self.each_class:
-            return self.specs
-        (kernel,) = (spec for spec in self.specs if spec.similarity == "kernel")
-        return (*self.specs, *(replace(kernel, classes=(c,)) for c in range(class_count)))
+            return tuple(self.specs.values())
+        kernel = self.specs["kernel"]
+        return (*self.specs.values(), *(replace(kernel, classes=(c,)) for c in range(class_count)))
 
     @property
     def map(self) -> str:
@@ -81,14 +82,14 @@ class Keys:
         )
 
     @property
-    def offered(self) -> tuple[str, ...]:
-        """Every similarity that the source offers."""
-        return tuple(self.inputs)
+    def offered(self) -> dict[str, Similarity]:
+        """Every similarity that the source offers, by name."""
+        return {similarity.name: similarity for similarity in self.source.similarities}
 
     @property
     def entries(self) -> list[tuple[str, str]]:
         """Kind and key of every entry that results need, except neighbors by the kernel of each class."""
-        neighbors = [("neighbors", key) for key in sorted(map(self.key, self.specs))]
+        neighbors = [("neighbors", key) for key in sorted(map(self.key, self.specs.values()))]
         predictions = [("predictions", key) for key in self.predictions.values()]
         return [("examples", self.examples), *predictions, *neighbors]
 
@@ -108,11 +109,7 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
     splits = source.images.splits
     image_content = _image_content(source, store)
     is_trained = isinstance(source.logits, Training)
-    logits, features = _ensemble_content(source, image_content, store)
-    inputs = {"kernel": logits}
-    if features:
-        inputs |= {"penultimate": features, "penultimate-euclidean": features}
-    inputs["pixels"] = image_content
+    logits = _logits_content(source, image_content, store)
     predicted = {
         "kind": "predictions",
         "of": PREDICTED,
@@ -125,9 +122,9 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
         request.run_count,
         examples=key_of({"kind": "examples", **image_content}),
         predictions={split: key_of({**predicted, "split": split}) for split in splits},
-        specs=_specs(source, request, tuple(inputs)),
+        specs=_specs(source, request),
         each_class=request.classes == "each",
-        inputs=inputs,
+        inputs={"kernel": logits, "pixels": image_content, **_other_inputs(source, logits, store)},
         trained=key_of({"kind": "trained", **logits}) if is_trained else None,
         traces=_trace_keys(splits, request, logits),
         unproved=request.precision == "fast",
@@ -142,18 +139,26 @@ def _image_content(source: Source, store: Store) -> Content:
     return content | source.images.ordering
 
 
-def _ensemble_content(source: Source, image_content: Content, store: Store) -> tuple[Content, Content]:
-    """Return the content of the logits, and that of the features, which is empty if there are none."""
+def _logits_content(source: Source, image_content: Content, store: Store) -> Content:
     if isinstance(source.logits, Training):
-        content: Content = {"recipe": source.logits.content(), "images": image_content}
-        return content, content
-    hashes = [[_relative(path, source.root), _hash(store, [path])] for path in source.logits]
+        return {"recipe": source.logits.content(), "images": image_content}
+    hashes = [_name_and_hash(source, path, store) for path in source.logits]
     _refuse_duplicates(hashes)
-    features: Content = {}
-    if source.features:
-        name = _relative(source.features, source.root)
-        features = {"files": [[name, _hash(store, [source.features])]]}
-    return {"files": hashes}, features
+    return {"files": hashes}
+
+
+def _other_inputs(source: Source, logits: Content, store: Store) -> dict[str, Content]:
+    """Return, by similarity, the content of features and of given neighbors."""
+    inputs: dict[str, Content] = {}
+    if isinstance(source.logits, Training):
+        inputs |= {of.name: logits for of in penultimate(None).similarities}
+    for features in source.feature_sets:
+        files = [_name_and_hash(source, path, store) for path in features.files.values()]
+        inputs |= {similarity.name: {"files": files} for similarity in features.similarities}
+    for given in source.given:
+        file = _name_and_hash(source, given.file, store)
+        inputs[given.name] = {"files": [file], "between": [given.query, given.database]}
+    return inputs
 
 
 def _trace_keys(splits: tuple[Split, ...], request: SourceRequest, logits: Content) -> dict[Split, str]:
@@ -166,27 +171,33 @@ def _trace_keys(splits: tuple[Split, ...], request: SourceRequest, logits: Conte
     return {split: key_of({**content, "split": split}) for split in splits}
 
 
-def _specs(source: Source, request: SourceRequest, offered: tuple[str, ...]) -> tuple[KernelSpec, ...]:
+def _specs(source: Source, request: SourceRequest) -> dict[str, KernelSpec]:
     """Return one spec per similarity that is asked for.
 
     If none is, that is the kernel alone for a variant of it, and otherwise every similarity of the source.
     """
     splits = source.images.splits
-    requested = request.similarities or (("kernel",) if request.is_variant(splits) else offered)
-    for similarity in requested:
-        refuse_unoffered(source.name, similarity, offered)
+    between = {given.name: (given.query, given.database) for given in source.given}
+    offered = {similarity.name: similarity for similarity in source.similarities}
     kernel = request.kernel(splits)
     if not {kernel.query, kernel.database} <= set(splits):
         raise RequestError(
             f"Neighbors {kernel.direction} were asked for, but {source.name} has logits of the {splits[0]} "
             f"split alone, as its [ensemble] says. Ask for {splits[0]}→{splits[0]}."
         )
-    other = replace(kernel, run_count=None, transform="log_softmax", classes=None)
-    return tuple(
-        kernel if similarity == "kernel" else replace(other, similarity=similarity)
-        for similarity in offered
-        if similarity in requested
-    )
+    fitting = [name for name in offered if between.get(name, kernel.splits) == kernel.splits]
+    requested = request.similarities or (("kernel",) if request.is_variant(splits) else tuple(fitting))
+    specs = {name: request.spec(name, splits) for name in requested}
+    for name, spec in specs.items():
+        refuse_unoffered(source.name, spec.similarity, tuple(offered))
+        if name not in fitting and name in between:
+            query, database = between[name]
+            raise RequestError(
+                f"{source.name} is given the neighbors by {name!r} {query}→{database} alone, but those "
+                f"{kernel.direction} were asked for. Ask for {query}→{database}, or for another similarity."
+            )
+    order = [*offered, *specs]  # the source's own order, variants of the kernel last
+    return {name: specs[name] for name in sorted(specs, key=order.index)}
 
 
 def refuse_unoffered(name: str, similarity: str, offered: tuple[str, ...]) -> None:
@@ -196,6 +207,10 @@ def refuse_unoffered(name: str, similarity: str, offered: tuple[str, ...]) -> No
             f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}. To add features, "
             "name their file under [features] in the source.toml, or run `kernel-explorer features`."
         )
+
+
+def _name_and_hash(source: Source, path: Path, store: Store) -> list[str]:
+    return [_relative(path, source.root), _hash(store, [path])]
 
 
 def _relative(path: Path, root: Path | None) -> str:

@@ -6,21 +6,20 @@ The web process reads results from here, and so does every verb that finds all i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from kernel_core.errors import DataError, NotBuilt, RequestError, StoreError
+from kernel_core.errors import NotBuilt, RequestError, StoreError
 from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
 from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import Keys, plan_keys, refuse_unoffered
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.store import Store
+from kernel_core.similarities import Similarity, of_variant
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec, Split
@@ -33,9 +32,10 @@ class Results:
     """What was asked for from a source, in one direction: from the `query` split to the `database` split.
 
     predictions_of: by split, the ensemble's predictions.
-    neighbors: by similarity, the neighbors; "kernel" is the variant that was asked for.
+    neighbors: by name of a similarity or of a variant of the kernel, the neighbors; "kernel" is the kernel
+    that was asked for. variants: by name, neighbors by further variants that happen to be built.
     class_neighbors: by class, the neighbors by the kernel of that class alone; empty unless asked for.
-    offered: every similarity that the source offers, asked for or not.
+    offered: by name, every similarity that the source offers, asked for or not.
     features_layer, features_run: of the penultimate features; empty unless neighbors by them were asked for.
     traces: by split, what explains the kernel's values; empty for a variant of the kernel, and if they were
     not kept, by an older version or for lack of space.
@@ -47,10 +47,11 @@ class Results:
     predictions_of: Mapping[Split, Predictions]
     neighbors: Mapping[str, Neighbors]
     class_neighbors: Mapping[int, Neighbors]
-    offered: tuple[str, ...]
+    offered: Mapping[str, Similarity]
     features_layer: str
     features_run: str
     traces: Mapping[Split, Traces] = field(default_factory=dict)
+    variants: Mapping[str, Neighbors] = field(default_factory=dict)
 
     @property
     def spec(self) -> KernelSpec:
@@ -74,6 +75,11 @@ class Results:
         return self.predictions_of[self.query]
 
     @property
+    def run_count(self) -> int:
+        """Number of runs in use."""
+        return len(self.predictions.single)
+
+    @property
     def example_counts(self) -> dict[Split, int]:
         """Number of examples in each split of the source."""
         return {split: len(examples) for split, examples in self.examples.items()}
@@ -82,7 +88,7 @@ class Results:
     def title(self) -> str:
         """The name, the number of runs, and how kernel and direction differ from the defaults."""
         direction = self.spec.direction if self.spec.direction != "test→train" else ""
-        words = self.name, f"{len(self.predictions.single)} runs", self.spec.variant, direction
+        words = self.name, f"{self.run_count} runs", self.spec.variant, direction
         return ", ".join(word for word in words if word)
 
     @property
@@ -95,18 +101,40 @@ class Results:
         """Labels of the query split and of the database split, in the order in which findings take them."""
         return self.examples[self.query].labels, self.examples[self.database].labels
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of every similarity, and variant of the kernel, that there are neighbors by."""
+        return (*self.neighbors, *self.variants)
+
+    def similarity(self, name: str) -> Similarity:
+        """Return a similarity, or variant of the kernel, by its name.
+
+        Raises `RequestError` if the source does not offer it.
+        """
+        if name in self.offered:
+            return self.offered[name]
+        spec = KernelSpec.named(name, KernelSpec("kernel", self.query, self.database))
+        refuse_unoffered(self.name, spec.similarity, tuple(self.offered))
+        return of_variant(spec)
+
+    def title_of(self, name: str) -> str:
+        """Return the name that people see of a similarity, as `similarity` does."""
+        return self.similarity(name).title
+
     def neighbors_by(self, similarity: str) -> Neighbors:
-        """Return the neighbors by one similarity.
+        """Return the neighbors by one similarity, or by one variant of the kernel.
 
         Raises `RequestError` if they were not asked for, or if the source does not offer them.
         """
-        if similarity not in self.neighbors:
-            refuse_unoffered(self.name, similarity, self.offered)
-            raise RequestError(
-                f"Neighbors by {similarity!r} were not asked for; these results of {self.name} hold those by "
-                f"{', '.join(self.neighbors)}. Ask for them with --similarity."
-            )
-        return self.neighbors[similarity]
+        if similarity in self.neighbors:
+            return self.neighbors[similarity]
+        if similarity in self.variants:
+            return self.variants[similarity]
+        self.similarity(similarity)
+        raise RequestError(
+            f"Neighbors by {similarity!r} were not asked for; these results of {self.name} hold those by "
+            f"{', '.join(self.neighbors)}. Ask for them with --similarity."
+        )
 
 
 # Opening: from a request to what is in the cache.
@@ -129,58 +157,10 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
     return results
 
 
-def open_kernel_neighbors(request: SourceRequest, store: Store | None = None) -> Neighbors:
-    """Return the neighbors by the kernel alone, without images and whatever else has been built.
-
-    Raises `NotBuilt` if they are not in the cache.
-    """
-    store = store or Store()
-    keys = _keys_offline(replace(request, similarities=("kernel",)), store)
-    by_spec, _features = _read_neighbors(keys, keys.specs, store)
-    if not by_spec:
-        raise _not_built(f"neighbors by {request.run_count or 'all'} runs", keys, store)
-    return by_spec[keys.specs[0]]
-
-
 def open_map(request: SourceRequest, store: Store | None = None) -> Map:
     """Return the map of a source's examples by the kernel. Raises `NotBuilt` if it is not in the cache."""
     store = store or Store()
     return read_map(_keys_offline(request, store), store)
-
-
-def read_vectors(
-    request: SourceRequest, results: Results, similarity: str, store: Store | None = None
-) -> dict[Split, npt.NDArray[Any]]:
-    """Return what a similarity compares, by split: features (N, D), images (N, H, W, 3), or traces (N, C, M).
-
-    It is for neighbors that no build keeps (`kernel_core.explain.on_demand`). Raises `NotBuilt` if the cache
-    lacks it or the source's files are others by now, and `DataError` if the file of features cannot be read.
-    """
-    if similarity == "pixels":
-        return {split: examples.images for split, examples in results.examples.items()}
-    store = store or Store()
-    keys = _keys_offline(request, store)
-    if keys.id != results.id:
-        raise NotBuilt(f"The files of {keys.source.name} changed since these results were built.")
-    refuse_unoffered(results.name, similarity, keys.offered)
-    if similarity == "kernel":
-        if not results.traces:
-            raise _not_built("traces", keys, store)
-        return {split: traces.values for split, traces in results.traces.items()}
-    if keys.trained is not None:
-        entry = store.read("trained", keys.trained)
-        if entry is None:
-            raise _not_built("features", keys, store)
-        return {split: entry[0][f"{split}_features"] for split in results.examples}
-    assert keys.source.features is not None
-    try:
-        arrays = load_file(keys.source.features)
-        return {split: arrays[split] for split in results.examples}
-    except (SafetensorError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{keys.source.features} cannot be read without torch ({error}); expected the tensors "
-            f"{' and '.join(results.examples)} in float16 or float32. Save it again with those."
-        ) from None
 
 
 def _keys_offline(request: SourceRequest, store: Store) -> Keys:
@@ -206,7 +186,7 @@ def read_results(keys: Keys, store: Store) -> Results:
     specs = keys.all_specs(len(next(iter(examples.values())).class_names))
     if not all(store.has("neighbors", keys.key(spec)) for spec in specs):
         raise missing
-    by_spec, features = _read_neighbors(keys, specs, store)
+    by_spec, features = read_neighbors(keys, specs, store)
     if len(by_spec) < len(specs):
         raise missing
     return Results(
@@ -214,7 +194,7 @@ def read_results(keys: Keys, store: Store) -> Results:
         keys.source.name,
         examples,
         {split: Predictions(**entry[0]) for split, entry in predictions.items() if entry},
-        neighbors={spec.similarity: by_spec[spec] for spec in keys.specs},
+        neighbors={name: by_spec[spec] for name, spec in keys.specs.items()},
         class_neighbors={(spec.classes or ())[0]: by_spec[spec] for spec in specs[len(keys.specs) :]},
         offered=keys.offered,
         features_layer=features.get("layer", ""),
@@ -254,7 +234,7 @@ def read_map(keys: Keys, store: Store) -> Map:
     return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
 
 
-def _read_neighbors(
+def read_neighbors(
     keys: Keys, specs: Iterable[KernelSpec], store: Store
 ) -> tuple[dict[KernelSpec, Neighbors], dict[str, str]]:
     """Return the neighbors that are in the cache, by spec, and the layer and run of the features."""

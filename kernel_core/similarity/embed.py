@@ -7,41 +7,46 @@ from collections.abc import Mapping
 import numpy as np
 
 from kernel_core.records import Ensemble, ExampleSet, Features
+from kernel_core.similarities import Similarity
 from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.similarity.moments import Moments
 from kernel_core.similarity.rows import SimilarityRows
-from kernel_core.similarity.vectors import CosineRows, EuclideanRows
+from kernel_core.similarity.vectors import CosineRows, DotRows, EuclideanRows
 from kernel_core.spec import KernelSpec, Split
 
 
 def embed(
     spec: KernelSpec,
+    similarity: Similarity,
     examples: Mapping[Split, ExampleSet],
     ensemble: Ensemble,
     features: Features | None = None,
+    *,
     moments: Mapping[Split, Moments] | None = None,
 ) -> tuple[SimilarityRows, SimilarityRows]:
     """Return the query rows and the database rows that a spec describes.
 
-    features: needed by the similarities of penultimate features alone.
+    similarity: the one that the spec names, but not given neighbors, which have no rows.
+    features: needed by similarities of features alone.
     moments: used by the kernel, as `KernelRows` says.
     """
-    splits = spec.query, spec.database
-    if spec.similarity == "kernel":
+    if similarity.kind == "kernel":
         known = moments or {}
         query, database = (
             KernelRows(ensemble, s, transform=spec.transform, classes=spec.classes, moments=known.get(s))
-            for s in splits
+            for s in spec.splits
         )
         return query, database
-    if spec.similarity == "pixels":
-        images = (examples[split].images for split in splits)
+    if similarity.kind == "pixels":
+        images = (examples[split].images for split in spec.splits)
         pixels, database_pixels = (CosineRows(of.reshape(len(of), -1), centered=True) for of in images)
         return pixels, database_pixels
     assert features is not None
-    values, database_values = (features.values[split] for split in splits)
-    if spec.similarity == "penultimate":
+    values, database_values = (features.values[split] for split in spec.splits)
+    if similarity.by == "cosine":
         return CosineRows(values), CosineRows(database_values)
+    if similarity.by == "dot":
+        return DotRows(values), DotRows(database_values)
     center = database_values.mean(0, dtype=np.float64)
     as_query = EuclideanRows(values, center, is_query=True)
     return as_query, EuclideanRows(database_values, center, is_query=False)

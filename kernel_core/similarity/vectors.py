@@ -1,4 +1,4 @@
-"""Similarities of vectors: cosine, correlation, and Euclidean distance, as inner products of rows."""
+"""Similarities of vectors as inner products of rows: cosine, correlation, dot product, Euclidean distance."""
 
 from __future__ import annotations
 
@@ -58,6 +58,18 @@ class CosineRows(_VectorRows):
             vectors -= vectors.mean(1, keepdim=True)
         norm = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
         return torch.where(norm > 0, vectors / norm, 0.0).float()
+
+
+class DotRows(_VectorRows):
+    """Vectors as they are: their inner product, in float64, since nothing bounds the size of a term.
+
+    values: (N, D).
+    """
+
+    dtype = torch.float64
+
+    def _rows_of(self, vectors: Tensor) -> Tensor:
+        return vectors
 
 
 class EuclideanRows(_VectorRows):

@@ -13,7 +13,7 @@ from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import DIGITS, Training
 from kernel_core.sources import published, source_toml, torchvision_images
 from kernel_core.sources.folder_listing import split_folder
-from kernel_core.sources.source import ImagesFrom, Source, SourceRequest
+from kernel_core.sources.source import ImagesFrom, Source, SourceRequest, penultimate
 from kernel_core.sources.source_toml import FEATURES, read_images_table, read_source_file
 from kernel_core.sources.torchvision_images import fetched, from_torchvision
 from kernel_core.spec import SPLITS, Split
@@ -55,7 +55,7 @@ def _digits(
 ) -> Source:
     if request.files is not None:
         raise RequestError("--files is for cifar10-multirun; digits has no files. Use --runs instead.")
-    return Source("digits", ImagesFrom("digits"), DIGITS_TRAINING, features=None)
+    return Source("digits", ImagesFrom("digits"), DIGITS_TRAINING)
 
 
 def _cifar10_multirun(
@@ -67,7 +67,8 @@ def _cifar10_multirun(
     name = f"cifar10-multirun/{configuration}" if configuration else "cifar10-multirun"
     features = downloaded_features(name)
     images = _cifar10_images(offline, progress)
-    return Source(name, images, files, features=features if features.is_file() else None, root=root)
+    sets = (penultimate(features),) if features.is_file() else ()
+    return Source(name, images, files, sets, root=root)
 
 
 def downloaded_features(name: str) -> Path:

@@ -10,6 +10,15 @@ from typing import Literal
 
 from kernel_core.errors import DataError, RequestError
 from kernel_core.recipes import Training
+from kernel_core.similarities import (
+    KERNEL,
+    PENULTIMATE,
+    PIXELS,
+    By,
+    Similarity,
+    of_features,
+    of_given,
+)
 from kernel_core.spec import SPLITS, KernelSpec, Split
 
 BUILT_IN_NAMES = ("digits", "cifar10-multirun")
@@ -58,19 +67,77 @@ class ImagesFrom:
 
 
 @dataclass(frozen=True)
+class FeatureSet:
+    """Features of every example by some network, and how they are compared.
+
+    name: in the `source.toml`; `similarities.PENULTIMATE` for those of one run. title: the name that people
+    see. files: one per split, or one alone under an empty name. ways: keys of `similarities.WAYS`.
+    """
+
+    name: str
+    title: str
+    files: Mapping[str, Path]
+    ways: tuple[By, ...]
+
+    @property
+    def similarities(self) -> list[Similarity]:
+        """The similarities that these features offer."""
+        return of_features(self.name, self.title, self.ways)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Neighbors that the source's owner found by other means: a matrix of scores, or a table of neighbors.
+
+    name, title: as of `FeatureSet`. file: what holds them. query, database: the splits that they are between.
+    """
+
+    name: str
+    title: str
+    file: Path
+    query: Split
+    database: Split
+
+    @property
+    def similarity(self) -> Similarity:
+        """The similarity that they stand for."""
+        return of_given(self.name, self.title)
+
+
+@dataclass(frozen=True)
 class Source:
-    """Images, the logits of an ensemble, and optionally penultimate features.
+    """Images, the logits of an ensemble, and optionally features and given neighbors.
 
     logits: the files to read, or a recipe to train the ensemble by.
-    features: the file of penultimate features, if there is one.
     root: the folder that file names in cache keys are relative to.
     """
 
     name: str
     images: ImagesFrom
     logits: tuple[Path, ...] | Training
-    features: Path | None
+    feature_sets: tuple[FeatureSet, ...] = ()
+    given: tuple[Given, ...] = ()
     root: Path | None = None
+
+    @property
+    def features(self) -> Path | None:
+        """The file of penultimate features, if there is one file."""
+        sets = [features.files for features in self.feature_sets if features.name == PENULTIMATE]
+        return sets[0].get("") if sets else None
+
+    @property
+    def similarities(self) -> tuple[Similarity, ...]:
+        """Every similarity that the source offers, the kernel first."""
+        sets = self.feature_sets
+        if isinstance(self.logits, Training):
+            sets = (penultimate(None), *sets)
+        features = (similarity for features in sets for similarity in features.similarities)
+        return KERNEL, *features, *(given.similarity for given in self.given), PIXELS
+
+
+def penultimate(file: Path | None) -> FeatureSet:
+    """Return the penultimate features of one run. file: None where they come with a training."""
+    return FeatureSet(PENULTIMATE, "Features", {"": file} if file else {}, ("cosine", "euclidean"))
 
 
 @dataclass(frozen=True)
@@ -83,8 +150,8 @@ class SourceRequest:
     query, transform: as in `KernelSpec`.
     database: as in `KernelSpec`; None for the training set, or for the only split that the source has.
     classes: as in `KernelSpec`; "each" for the kernel of all classes and the kernel of each class alone.
-    similarities: None for the kernel and, if only run_count and files are given, for every similarity of the
-    source.
+    similarities: names, variants of the kernel among them; None for the kernel and, if only run_count and
+    files are given, for every similarity of the source.
     precision: one of `PRECISIONS`.
     Raises `RequestError` if these do not fit together.
     """
@@ -110,9 +177,11 @@ class SourceRequest:
         if self.similarities is None or "kernel" in self.similarities:
             return
         for similarity in self.similarities:
-            replace(
-                kernel, similarity=similarity, run_count=None
-            )  # refuses a variant that only the kernel has
+            self.spec(similarity)  # refuses what is no name
+            if not similarity.startswith("kernel."):
+                replace(
+                    kernel, similarity=similarity, run_count=None
+                )  # refuses a variant of the kernel alone
         if self.classes == "each":
             raise RequestError(
                 "Asked for the kernel of each class, but the similarities are "
@@ -121,6 +190,17 @@ class SourceRequest:
             )
         if not self.similarities:
             raise RequestError("Asked for no similarity; ask for at least one.")
+
+    def spec(self, similarity: str, splits: tuple[Split, ...] = SPLITS) -> KernelSpec:
+        """Return the neighbors that are asked for by a similarity, or by a variant of the kernel.
+
+        splits: those that the source has. Raises `RequestError` if it is no name of one.
+        """
+        kernel = self.kernel(splits)
+        if similarity == kernel.similarity:
+            return kernel
+        default = KernelSpec("kernel", kernel.query, kernel.database, run_count=self.run_count)
+        return KernelSpec.named(similarity, default)
 
     def kernel(self, splits: tuple[Split, ...] = SPLITS) -> KernelSpec:
         """Return the kernel that is asked for; where each class is, the kernel over all classes.

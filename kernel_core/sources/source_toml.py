@@ -10,7 +10,7 @@ from pathlib import Path
 from kernel_core.errors import SourceError
 from kernel_core.files import read_text, writing
 from kernel_core.printable import NAME, printable
-from kernel_core.sources import ensemble_table, images_table, torchvision_images
+from kernel_core.sources import ensemble_table, images_table, similarity_tables, torchvision_images
 from kernel_core.sources.images_table import ImagesTable
 from kernel_core.sources.source import ImagesFrom, Source
 from kernel_core.sources.toml_file import TOML_FAULTS, quoted, read_toml, toml_value, unreadable
@@ -19,12 +19,13 @@ from kernel_core.spec import SPLITS, Split
 FILE = "source.toml"
 FEATURES = "penultimate.safetensors"  # the name of the files of features that this program writes
 SCHEMA = {
-    "": {"name", "images", "ensemble", "features"},
+    "": {"name", "images", "ensemble", "features", "neighbors"},
     "images": images_table.KEYS,
     "ensemble": ensemble_table.KEYS,
-    "features": {"file"},
+    "features": similarity_tables.FEATURE_KEYS,
+    "neighbors": similarity_tables.GIVEN_KEYS,
 }
-"""Section → its keys; the top level has no name."""
+"""Section → its keys; the top level has no name. [features] may have sections of its own, [neighbors] has."""
 
 
 def read_source_file(path: Path, *, offline: bool = False) -> Source:
@@ -42,16 +43,21 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
             )
     content.refuse_unknown(SCHEMA[""])
     name = printable(content.text("name") if "name" in content else path.parent.name, NAME)
-    ensemble, features = content.section("ensemble"), content.section("features")
-    features.refuse_unknown(SCHEMA["features"])
+    ensemble = content.section("ensemble")
     splits = ensemble_table.read_splits(ensemble)
     images = images_table.read_images(content.section("images"), splits)
     if images.reader == "torchvision":
         torchvision_images.fetched(images, offline=offline)
-    logits = ensemble_table.find_logits(ensemble)
-    return Source(
-        name, images, logits, features.file("file") if "features" in content else None, root=path.parent
+    source = Source(
+        name,
+        images,
+        ensemble_table.find_logits(ensemble),
+        similarity_tables.read_feature_sets(content.section("features"), splits),
+        similarity_tables.read_given(content.section("neighbors"), splits),
+        root=path.parent,
     )
+    similarity_tables.refuse_same_names(content, source.similarities)
+    return source
 
 
 def read_images_table(path: Path) -> ImagesFrom:

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from kernel_core.findings.pairs import most_mismatched_labels
-from kernel_core.spec import SIMILARITIES
 from pages.ui.wording import ENSEMBLE
 
 ORANGE, BLUE, GREY, TEXT = "#e8710a", "#4a8fe0", "#7f8c9b", "#808890"
@@ -82,13 +81,12 @@ def histogram(similarities: pd.Series[float], low: float, high: float, title: st
     return alt.LayerChart(layer=[bars, band])
 
 
-def accuracy_by_k(board: pd.DataFrame, similarities: Sequence[str]) -> alt.LayerChart:
+def accuracy_by_k(board: pd.DataFrame, titles: Sequence[str]) -> alt.LayerChart:
     """Draw accuracy against k for some similarities and both votes, with intervals; the ensemble as a band.
 
-    board: of `disagreement.scoreboard`. similarities: identifiers, at most two.
+    board: of `disagreement.scoreboard`, with a column title. titles: of the similarities, at most two.
     """
-    titles = [SIMILARITIES[name] for name in similarities]
-    votes = board[board["by"].isin(similarities)].assign(similarity=lambda rows: rows["by"].map(SIMILARITIES))
+    votes = board[board["title"].isin(titles)].assign(similarity=lambda rows: rows["title"])
     ensemble = board[board["by"] == "ensemble"].assign(
         similarity=ENSEMBLE, start=votes["k"].min(), end=votes["k"].max()
     )
@@ -146,13 +144,13 @@ def _lines(votes: pd.DataFrame, color: alt.Color) -> list[alt.Chart]:
 def accuracy_table(board: pd.DataFrame) -> pd.DataFrame:
     """Return the scoreboard as people read it: one row per similarity and vote, one column per k.
 
+    board: as of `accuracy_by_k`.
     Columns: By, Vote, k = 1, k = 3, …; each cell is text, the accuracy with its interval.
     """
     cell = [
         f"{row.accuracy:.2%}  ({row.low:.1%}–{row.high:.1%})".replace("%–", "–") for row in board.itertuples()
     ]
-    titles = {**SIMILARITIES, "ensemble": ENSEMBLE}
-    shown = board.assign(cell=cell, similarity=board["by"].map(titles))
+    shown = board.assign(cell=cell, similarity=board["title"])
     votes = shown[shown["k"] > 0]
     table = votes.pivot(index=["similarity", "vote"], columns="k", values="cell").reindex(
         votes[["similarity", "vote"]].drop_duplicates().itertuples(index=False, name=None)

@@ -1,15 +1,21 @@
-"""Controls that pages share: a similarity, and a window of ranks. Their values are in the address."""
+"""Controls that pages share: similarities, and a window of ranks. Their values are in the address."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
+from kernel_core.errors import RequestError
 from kernel_core.findings import pairs
 from kernel_core.results.results import Results
-from kernel_core.spec import SIMILARITIES
-from pages.ui.wording import MEANINGS
+from kernel_core.spec import KernelSpec
+from pages.ui import jobs, load
+from pages.ui.wording import escape
+
+IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
+LISTS = 4  # similarities side by side, at most
 
 
 def choose_similarity(
@@ -17,41 +23,76 @@ def choose_similarity(
     label: str,
     key: str,
     *,
-    among: Collection[str] = tuple(SIMILARITIES),
+    default: str = "",
     without: str = "",
+    more: Sequence[str] = (),
 ) -> str:
-    """Show a control that picks one of the source's similarities, by default the first; return its name.
+    """Show a control that picks a similarity of the source, or a variant of the kernel; return its name.
 
-    key: of the control, and of the parameter in the address. among: the names offered where the source has
-    them. without: a name that is not offered.
+    key: of the control, and of the parameter in the address. default: by default the first. without: a name
+    that is not offered. more: variants of the kernel that are offered even if they are not built; then, and
+    where the address names one, the page calls `stop_unless_built`.
     """
-    names = [name for name in SIMILARITIES if name in among and name in results.neighbors and name != without]
-    chosen = _choice_of_address(key, names)
+    names = [name for name in dict.fromkeys([*results.names, *more]) if name != without]
+    if default in names:
+        names.remove(default)
+        names.insert(0, default)
+    chosen = _choice_of_address(results, key, names)
+    names += [chosen] if chosen not in names else []
     if st.session_state.get(key) != chosen:
         st.session_state[key] = chosen
-    st.segmented_control(
-        label,
-        names,
-        format_func=SIMILARITIES.__getitem__,
-        required=True,
-        key=key,
-        on_change=_keep_in_address,
-        args=(key, names),
-        wrap=True,
-        help="  \n".join(f"**{SIMILARITIES[name]}**: {MEANINGS[name]}." for name in names),
-    )
+    _show_choice(results, label, key, names)
     return chosen
 
 
-# Streamlit's own binding would write the names that people see into the address. These two keep identifiers
+def _show_choice(results: Results, label: str, key: str, names: list[str]) -> None:
+    """Show some similarities as buttons, or as a list if there are many. key: of the widget."""
+    known = [results.similarity(name) for name in names]
+    shared: dict[str, Any] = {
+        "format_func": {similarity.name: similarity.title for similarity in known}.__getitem__,
+        "key": key,
+        "on_change": _keep_in_address,
+        "args": (key, names),
+        "help": "  \n".join(f"**{escape(s.title)}**: {escape(s.meaning)}." for s in known),
+    }
+    if len(names) > IN_A_ROW:
+        st.selectbox(label, names, width=300, **shared)
+    else:
+        st.segmented_control(label, names, required=True, wrap=True, **shared)
+
+
+def stop_unless_built(results: Results, *names: str) -> None:
+    """Where a variant of the kernel is not built yet, say so, offer to build it, and end the page."""
+    for name in names:
+        if name not in results.names:
+            st.subheader(results.title_of(name))
+            jobs.offer(
+                load.request_of(name),
+                "These neighbors are not built yet. Images and logits are; only the search is left to do.",
+                key=f"build_{name}",
+            )
+            st.stop()
+
+
+# Streamlit's own binding would write the names that people see into the address. These keep identifiers
 # there and, like the binding, leave out the default, which is the first name.
-def _choice_of_address(key: str, names: list[str]) -> str:
+def _choice_of_address(results: Results, key: str, names: list[str]) -> str:
     """Return the name that a parameter of the address holds; where it is not offered, the default."""
     chosen = st.query_params.get(key, names[0])
-    if chosen in names:
+    if chosen in names or _is_variant(results, chosen):
         return chosen
     del st.query_params[key]
     return names[0]
+
+
+def _is_variant(results: Results, name: str) -> bool:
+    """Return whether a text is the name of a variant that the kernel of these results can have."""
+    try:
+        spec = KernelSpec.named(name, KernelSpec("kernel"))
+    except RequestError:
+        return False
+    fits = 2 <= (spec.run_count or 2) <= results.run_count
+    return fits and "." in name and spec.name == name and max(spec.classes or (0,)) < len(results.class_names)
 
 
 def _keep_in_address(key: str, names: list[str]) -> None:
@@ -61,6 +102,38 @@ def _keep_in_address(key: str, names: list[str]) -> None:
         st.query_params.pop(key, None)
     else:
         st.query_params[key] = chosen
+
+
+def choose_similarities(results: Results, label: str, key: str) -> list[str]:
+    """Show a control that picks up to four similarities; return their names, at least one.
+
+    By default, the first four, of which distances and inner products go last. In the address they are
+    `key=kernel,pixels`.
+    """
+    start = sorted(results.neighbors, key=lambda name: results.similarity(name).by in ("euclidean", "dot"))
+    default = [name for name in results.neighbors if name in start[:LISTS]]
+    asked_for = st.query_params.get(key, "").split(",")
+    chosen = [name for name in dict.fromkeys(asked_for) if name in results.names][:LISTS] or default
+    if st.session_state.get(key) != chosen:
+        st.session_state[key] = chosen
+
+    def keep() -> None:
+        names = st.session_state[key]
+        if names and names != default:
+            st.query_params[key] = ",".join(names)
+        else:
+            st.query_params.pop(key, None)
+
+    st.multiselect(
+        label,
+        list(results.names),
+        format_func=results.title_of,
+        max_selections=LISTS,
+        key=key,
+        on_change=keep,
+        help=f"Up to {LISTS} lists side by side.",
+    )
+    return chosen
 
 
 def choose_ranks(total: int) -> tuple[int, int]:

@@ -8,13 +8,16 @@ import streamlit as st
 from kernel_core.findings.pairs import count_label_pairs
 from kernel_core.results import accuracy
 from pages.ui import charts, load
+from pages.ui.wording import ENSEMBLE
 
 
 @st.cache_data(max_entries=2)
 def accuracies(results_id: str) -> tuple[pd.DataFrame, charts.Specification]:
     """Return the accuracies as people read them, with the columns of `charts.accuracies`, and their chart."""
-    values = accuracy.accuracies(load.by_id[results_id])
-    shown = {name: title for name, title in accuracy.ACCURACY_TITLES.items() if values[name] is not None}
+    results = load.by_id[results_id]
+    values = accuracy.accuracies(results)
+    titles = accuracy.accuracy_titles(results)
+    shown = {name: title for name, title in titles.items() if values[name] is not None}
     table = pd.DataFrame({"title": list(shown.values()), "accuracy": [values[name] for name in shown]})
     table["text"] = [f"{value:.2%}" for value in table["accuracy"]]
     table["is_kernel"] = [name.startswith("kernel") for name in shown]
@@ -39,10 +42,19 @@ def confusion_chart(
 @st.cache_data(max_entries=20)
 def accuracy_chart(results_id: str, first: str, second: str) -> charts.Specification:
     """Return the chart of two similarities' accuracies."""
-    return charts.accuracy_by_k(load.scoreboard(results_id), [first, second]).to_dict()
+    board = _board(results_id, (first, second))
+    titles = [load.by_id[results_id].title_of(name) for name in (first, second)]
+    return charts.accuracy_by_k(board, titles).to_dict()
 
 
-@st.cache_data(max_entries=2)
-def accuracy_table(results_id: str) -> pd.DataFrame:
-    """Return the scoreboard as people read it."""
-    return charts.accuracy_table(load.scoreboard(results_id))
+@st.cache_data(max_entries=20)
+def accuracy_table(results_id: str, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the scoreboard as people read it. names: of the similarities."""
+    return charts.accuracy_table(_board(results_id, names))
+
+
+def _board(results_id: str, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the scoreboard of some similarities with one more column, title, as people call them."""
+    titles = {name: load.by_id[results_id].title_of(name) for name in names} | {"ensemble": ENSEMBLE}
+    board = load.scoreboard(results_id, names)
+    return board.assign(title=board["by"].map(titles))

@@ -18,7 +18,7 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
 from kernel_core.findings.pairs import count_label_pairs, random_queries, select_pairs, with_label_pair
 from kernel_core.results.results import Results
-from kernel_core.spec import SIMILARITIES, Split, example_name
+from kernel_core.spec import Split, example_name
 from pages.ui import links, load
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
@@ -43,7 +43,7 @@ def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> R
     label = results.class_names.index(of_class) if of_class else None
     kept = pairs[select_pairs(pairs, labels or "all", label)]
     filters = _filters(f"{labels} labels" if labels else "", escape(of_class))
-    title = f"near-duplicates by {SIMILARITIES[by]}{filters}"
+    title = f"near-duplicates by {escape(results.title_of(by))}{filters}"
     return Ranked(results.query, kept["query_index"].to_numpy(), title, by)
 
 
@@ -52,7 +52,7 @@ def _label_conflicts(results: Results, by: str, labels: str) -> Ranked:
     if labels:
         pair = pair_names(count_label_pairs(conflicts), results.class_names)[labels]
         conflicts = with_label_pair(conflicts, *pair)
-    title = f"label conflicts by {SIMILARITIES[by]}{_filters(escape(labels))}"
+    title = f"label conflicts by {escape(results.title_of(by))}{_filters(escape(labels))}"
     return Ranked(results.query, conflicts["query_index"].to_numpy(), title, by)
 
 
@@ -63,7 +63,8 @@ def _disagreement(
     if of_class:
         table = table[table["query_label"] == results.class_names.index(of_class)]
     indices = disagreement.select_examples(table, order)["query_index"].to_numpy()
-    title = f"{order}, by {SIMILARITIES[first]} and {SIMILARITIES[second]}{_filters(rule, escape(of_class))}"
+    by = " and ".join(escape(results.title_of(name)) for name in (first, second))
+    title = f"{order}, by {by}{_filters(rule, escape(of_class))}"
     return Ranked(results.query, indices, title, first)
 
 

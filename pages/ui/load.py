@@ -18,16 +18,17 @@ import streamlit as st
 from PIL import Image
 
 from kernel_core.errors import KernelExplorerError, NotBuilt
-from kernel_core.explain import image_alignment, on_demand
+from kernel_core.explain import image_alignment
 from kernel_core.explain.image_alignment import Alignment
-from kernel_core.explain.on_demand import Vectors, prepare_vectors
 from kernel_core.findings import disagreement
 from kernel_core.findings.map_layout import Map
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
 from kernel_core.report import pair_quality
 from kernel_core.results.changes import States, changed_files, file_states
-from kernel_core.results.results import Results, open_kernel_neighbors, open_map, open_results, read_vectors
+from kernel_core.results.nearby import Nearby
+from kernel_core.results.results import Results, open_map, open_results
 from kernel_core.results.store import Store
+from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import NEIGHBORS_KEPT, Split
 from pages.ui import jobs
@@ -47,9 +48,9 @@ def _environment_number(name: str) -> int | None:
     return int(text) if text else None
 
 
-def request_by_runs(run_count: int) -> SourceRequest:
-    """Return the request for the kernel of this server's source from its first runs alone."""
-    return replace(request(), run_count=run_count, similarities=("kernel",))
+def request_of(variant: str) -> SourceRequest:
+    """Return the request for one variant of the kernel, by its name, of this server's source."""
+    return replace(request(), similarities=(variant,))
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class _Opened:
 def _open(name: str, run_count: int | None, files: int | None, precision: str) -> _Opened:
     wanted, store = SourceRequest(name, run_count, files, precision=precision), Store()
     states = file_states(wanted)
-    opened = _Opened(open_results(wanted, store), wanted, store, states)
+    opened = _Opened(with_variants(open_results(wanted, store), wanted, store), wanted, store, states)
     gc.collect()
     gc.freeze()  # results stay; a collection of garbage need not look at them (40 → 10 ms)
     return opened
@@ -117,12 +118,13 @@ def _changed(results_id: str) -> list[str]:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _prepare_soon(results_id: str) -> threading.Timer:
     """Read what neighbors on demand need a second after the first page, not at the first click: 0.4 s."""
-    similarities = list(by_id[results_id].neighbors)
+    shown, found = by_id[results_id], nearby(results_id)
+    similarities = [name for name in shown.neighbors if shown.similarity(name).kind != "given"]
 
     def prepare() -> None:
         for similarity in similarities:
             with contextlib.suppress(KernelExplorerError):  # the page that needs it says what is missing
-                vectors(results_id, similarity)
+                found.vectors(similarity)
 
     timer = threading.Timer(1, prepare)
     timer.daemon = True
@@ -151,12 +153,6 @@ def ranking(results_id: str, similarity: str) -> pd.DataFrame:
     return nearest_pairs(shown.neighbors_by(similarity), *shown.labels)
 
 
-@st.cache_resource(max_entries=8)
-def ranking_by_runs(results_id: str, run_count: int) -> pd.DataFrame:
-    """Return the nearest pairs by the kernel from the first runs. Raises `NotBuilt` where it is not built."""
-    return nearest_pairs(open_kernel_neighbors(request_by_runs(run_count)), *by_id[results_id].labels)
-
-
 @st.cache_resource(max_entries=16)
 def votes(results_id: str, first: str, second: str, rule: str, k: int) -> pd.DataFrame:
     """Return the votes of two similarities' neighbors, with the columns of `disagreement.compare_votes`.
@@ -168,11 +164,15 @@ def votes(results_id: str, first: str, second: str, rule: str, k: int) -> pd.Dat
     return disagreement.compare_votes(*neighbors, shown.labels, rule=disagreement.RULES[rule], k=k)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Counting right votes")
-def scoreboard(results_id: str) -> pd.DataFrame:
-    """Return the accuracies by number of neighbors, with the columns of `disagreement.scoreboard`."""
+@st.cache_resource(max_entries=4, show_spinner="Counting right votes")
+def scoreboard(results_id: str, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the accuracies by number of neighbors, with the columns of `disagreement.scoreboard`.
+
+    names: of the similarities.
+    """
     shown = by_id[results_id]
-    return disagreement.scoreboard(shown.neighbors, shown.predictions, shown.labels)
+    neighbors = {name: shown.neighbors_by(name) for name in names}
+    return disagreement.scoreboard(neighbors, shown.predictions, shown.labels)
 
 
 @st.cache_resource(max_entries=8)
@@ -183,17 +183,11 @@ def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=200)
-def pair_numbers(
-    results_id: str, similarity: str, run_count: int, first: int, last: int
-) -> dict[str, float | int]:
-    """Return the numbers of `pair_quality.describe_pairs` for a window of ranks.
-
-    run_count: number of runs that the kernel is from; for other similarities, all.
-    """
-    shown = by_id[results_id]
-    from_all = run_count == len(shown.predictions.single)
-    pairs = ranking(results_id, similarity) if from_all else ranking_by_runs(results_id, run_count)
-    return pair_quality.describe_pairs(shown, rank_window(pairs, first, last))
+def pair_numbers(results_id: str, similarity: str, first: int, last: int) -> dict[str, float | int]:
+    """Return the numbers of `pair_quality.describe_pairs` for a window of ranks."""
+    return pair_quality.describe_pairs(
+        by_id[results_id], rank_window(ranking(results_id, similarity), first, last)
+    )
 
 
 @st.cache_data(max_entries=20)
@@ -220,14 +214,12 @@ def tile(results_id: str, split: Split, index: int) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def vectors(results_id: str, similarity: str) -> dict[Split, Vectors]:
-    """Return the vectors that a similarity compares, by split. Raises `NotBuilt` if the cache lacks them."""
-    # From the cache that the results came from: the thread of `_prepare_soon` asks a second later, when the
-    # environment may name another one.
+@st.cache_resource(max_entries=2, show_spinner=False)
+def nearby(results_id: str) -> Nearby:
+    """Return what finds neighbors of single examples, from the cache that the results came from."""
+    # Not from the environment: the thread of `_prepare_soon` asks a second later, when it may name another.
     opened = _opened_by[results_id]
-    by_split = read_vectors(opened.request, opened.results, similarity, opened.store)
-    return {split: prepare_vectors(similarity, values) for split, values in by_split.items()}
+    return Nearby(opened.request, by_id[results_id], opened.store)
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
@@ -236,17 +228,9 @@ def nearest(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Return the `NEIGHBORS_KEPT` examples of a split nearest to one example: indices and values.
 
-    They are the build's where it keeps them, else computed here. Raises `NotBuilt` where the cache lacks
-    their vectors.
+    Raises `NotBuilt` or `DataError` as `Nearby` does.
     """
-    shown = by_id[results_id]
-    if (split, among) == (shown.query, shown.database):
-        kept = shown.neighbors_by(similarity)
-        return kept.indices[index], kept.values[index]
-    by_split = vectors(results_id, similarity)
-    return on_demand.nearest(
-        by_split[split], index, by_split[among], NEIGHBORS_KEPT, excludes_self=split == among
-    )
+    return nearby(results_id).nearest((split, index), NEIGHBORS_KEPT, similarity, among)
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
@@ -255,19 +239,9 @@ def rank(
 ) -> tuple[int, float]:
     """Return another example's rank in its split by similarity to this one, from 1, and that similarity.
 
-    Raises `NotBuilt` where the cache lacks their vectors.
+    Raises `NotBuilt` or `DataError` as `Nearby` does.
     """
-    shown = by_id[results_id]
-    other_split, other_index = other
-    if (split, other_split) == (shown.query, shown.database):
-        kept = shown.neighbors_by(similarity)
-        positions = np.flatnonzero(kept.indices[index] == other_index)
-        if positions.size:  # the rank that the lists show
-            return int(positions[0]) + 1, float(kept.values[index, positions[0]])
-    by_split = vectors(results_id, similarity)
-    return on_demand.rank_of(
-        by_split[split], index, by_split[other_split], other_index, excludes_self=split == other_split
-    )
+    return nearby(results_id).rank((split, index), similarity, other)
 
 
 @st.cache_data(max_entries=1_000, show_spinner=False)

@@ -35,7 +35,11 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
 
 WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
 """Pages whose old addresses could name an example, which has a page of its own now."""
-RENAMED = {"disagreement": {"among": "nearest"}}
+RENAMED = {
+    "disagreement": {"among": "nearest"},
+    "feature_pairs": {"features": "other"},
+    "random_examples": {"against": "other"},
+}
 """Page → a parameter of its old addresses → its name now, so that shared addresses still work."""
 
 

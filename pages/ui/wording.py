@@ -1,27 +1,21 @@
-"""Words and sentences that several pages share. The names of the similarities are in `kernel_core.spec`."""
+"""Words and sentences that several pages share. Similarities bring theirs: `kernel_core.similarities`."""
 
 from __future__ import annotations
 
+from kernel_core.results.results import Results
+
 ENSEMBLE = "Ensemble"
 
-MEANINGS = {
-    "kernel": "correlation over the runs of the two examples' log-probabilities, averaged over the classes",
-    "penultimate": "cosine similarity of the activations before the last layer of one run",
-    "penultimate-euclidean": "minus the Euclidean distance between those activations",
-    "pixels": "correlation of the pixel values",
-}
-"""Similarity → what it compares, for help texts."""
-
-SHORT_NAMES = {
-    "kernel": "Kernel",
-    "penultimate": "Cosine",
-    "penultimate-euclidean": "Euclidean",
-    "pixels": "Pixels",
-}
-"""Similarity → its name where there is room for one word: below a thumbnail, beside the other three."""
-
 DIFFERENT_LABEL = "≠ and a dashed frame mark a different label."
-MINUS_DISTANCE = "Features (Euclidean) shows minus the distance."
+
+
+def minus_distance(results: Results, *names: str) -> str:
+    """Return a sentence if one of the similarities shows distances, else an empty text."""
+    similarities = [results.similarity(name) for name in names]
+    titles = [escape(similarity.title) for similarity in similarities if similarity.is_distance]
+    if not titles:
+        return ""
+    return f"{' and '.join(titles)} {'shows' if len(titles) == 1 else 'show'} minus the distance."
 
 
 def plural(count: int, noun: str) -> str:

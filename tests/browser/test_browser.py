@@ -183,7 +183,7 @@ def test_filters_and_seed_are_in_the_address(browser, cifar10_url):
             assert "≠" in cell.inner_text()
         visit(page, "/failure_modes?labels_differ=bird ≠ airplane&rows=12")
         expect(page.locator(".gallery.rows .cell")).to_have_count(12)
-        visit(page, "/random_examples?seed=7&k=3&against=pixels")
+        visit(page, "/random_examples?seed=7&k=3&other=pixels")
         assert page.locator(".gallery.columns .cell").first.locator("img").count() == 7
         shown = page.locator(".gallery.columns img").first.get_attribute("alt")
         page.get_by_role("button", name="Another ten").click()

@@ -6,9 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 
-from kernel_core.ensembles.log_file import load_features, open_ensemble
+from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import DataError
 from tests.support.planted import Bomb, write_log
 
@@ -157,20 +156,3 @@ def test_bfloat16_logits_are_read(tmp_path):
     logits = torch.randn(3, 5, 4).bfloat16()
     torch.save({"logits": logits, "logits_train": logits}, tmp_path / "log.pt")
     np.testing.assert_array_equal(open_ensemble((tmp_path / "log.pt",)).parts[0]["test"], logits.float())
-
-
-def test_damaged_features_are_refused(tmp_path, source_folder):
-    path = source_folder / "penultimate.safetensors"
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(DataError, match="damaged or not a safetensors file"):
-        load_features(path)
-
-
-@pytest.mark.parametrize(("shape", "message"), [((5, 0), "width of at least 1"), ((5,), "two axes")])
-def test_features_without_width_are_refused(tmp_path, shape, message):
-    save_file(
-        {"train": np.zeros(shape, np.float32), "test": np.zeros(shape, np.float32)},
-        tmp_path / "f.safetensors",
-    )
-    with pytest.raises(DataError, match=message):
-        load_features(tmp_path / "f.safetensors")

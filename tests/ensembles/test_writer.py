@@ -14,15 +14,16 @@ from safetensors import safe_open
 import kernel_core
 from kernel_core import EnsembleWriter, files
 from kernel_core.ensembles import folder as run_files
-from kernel_core.ensembles.log_file import load_features, open_ensemble
+from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
 from kernel_core.sources import images, torchvision_images
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.decode import decode_image
+from kernel_core.sources.features import load_features
 from kernel_core.sources.parquet import png_of
-from kernel_core.sources.source import ImagesFrom, SourceRequest
+from kernel_core.sources.source import ImagesFrom, SourceRequest, penultimate
 from kernel_core.sources.source_toml import read_source_file, write_source_file
 from kernel_core.tensor_files import write_arrays
 from tests.support import forked, writer_processes
@@ -66,7 +67,7 @@ def test_runs_are_read_back_as_they_were_added(tmp_path):
     assert content["runs"] == [2, 5]
     torch.testing.assert_close(content["accs"], torch.tensor([0.2, 0.5]))
     assert isinstance(content["code"], str)
-    features = load_features(source.features)
+    features = load_features(*source.feature_sets)
     assert (features.run, features.layer) == ("2", "fc:input")
     for split, values in run_of(2)["features"].items():
         np.testing.assert_array_equal(features.values[split], values.astype(np.float16))
@@ -193,7 +194,7 @@ def test_kill_at_any_moment_leaves_whole_files_and_the_next_process_resumes(tmp_
 
 def test_features_are_those_of_the_lowest_run_that_has_some(tmp_path):
     def kept():
-        return load_features(tmp_path / "e/penultimate.safetensors").run
+        return load_features(penultimate(tmp_path / "e/penultimate.safetensors")).run
 
     with writer(tmp_path / "e") as w:
         w.add(4, **run_of(4))
@@ -225,7 +226,7 @@ def test_features_written_by_somebody_else_are_kept(tmp_path):
             w.add(len(w.runs), **run_of(2))
         source = read_source_file(tmp_path / "e/source.toml")
         assert source.features == tmp_path / "e" / name
-        np.testing.assert_array_equal(load_features(source.features).values["test"], others["test"])
+        np.testing.assert_array_equal(load_features(*source.feature_sets).values["test"], others["test"])
         (tmp_path / "e/other.safetensors").unlink(missing_ok=True)
         (tmp_path / "e/penultimate.safetensors").unlink(missing_ok=True)
         w.finish()

@@ -5,9 +5,10 @@ import pytest
 
 from kernel_core.explain import on_demand, traces
 from kernel_core.pipeline import build
-from kernel_core.results.results import read_vectors
+from kernel_core.results.nearby import Nearby
+from kernel_core.results.store import Store
+from kernel_core.similarities import KERNEL, PIXELS, of_features
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import SPLITS
 from tests.support.oracle import kernel as oracle_kernel
 
 rng = np.random.default_rng(5)
@@ -27,10 +28,13 @@ def oracle(similarity, query, database):
     return q @ d.T
 
 
+COSINE, EUCLIDEAN, DOT = of_features("penultimate", "Features", ("cosine", "euclidean", "dot"))
+NAMED = {similarity.name: similarity for similarity in (KERNEL, PIXELS, COSINE, EUCLIDEAN, DOT)}
 MADE = {
     "kernel": lambda n: traces.standardize(rng.normal(size=(n, 6, 25))).astype(np.float16),
     "penultimate": lambda n: rng.normal(size=(n, 9)).astype(np.float16),
     "penultimate-euclidean": lambda n: rng.normal(size=(n, 9)).astype(np.float16) + np.float16(20),
+    "penultimate-dot": lambda n: rng.normal(size=(n, 9)).astype(np.float16) * np.float16(30),
     "pixels": lambda n: rng.integers(0, 256, (n, 4, 4, 3), dtype=np.uint8),
 }
 
@@ -42,32 +46,32 @@ def test_neighbors_and_ranks_are_those_of_the_whole_matrix(similarity, block, mo
     a, b = MADE[similarity](30), MADE[similarity](80)
     b[40] = b[3]  # equal values stand in the order of their indices
     b[50] = a[7]
-    query, database = on_demand.prepare_vectors(similarity, a), on_demand.prepare_vectors(similarity, b)
+    query, database = (on_demand.prepare_vectors(NAMED[similarity], values) for values in (a, b))
     whole = oracle(similarity, a, b)
     for i in range(30):
         indices, values = on_demand.nearest(query, i, database, 12, excludes_self=False)
         expected = np.argsort(-whole[i].astype(np.float32), kind="stable")[:12]
-        np.testing.assert_allclose(values, whole[i, expected], atol=1e-6)
-        np.testing.assert_allclose(whole[i, indices], whole[i, expected], atol=1e-6)
+        np.testing.assert_allclose(values, whole[i, expected], atol=1e-6, rtol=1e-6)
+        np.testing.assert_allclose(whole[i, indices], whole[i, expected], atol=1e-6, rtol=1e-6)
         assert len(set(indices.tolist())) == 12
         for rank in (1, 5, 12):
             computed, value = on_demand.rank_of(
                 query, i, database, int(indices[rank - 1]), excludes_self=False
             )
             assert computed == rank
-            assert value == pytest.approx(values[rank - 1], abs=1e-6)
+            assert value == pytest.approx(values[rank - 1], abs=1e-6, rel=1e-6)
     twins = [on_demand.rank_of(query, 0, database, other, excludes_self=False)[0] for other in (3, 40)]
     assert twins[1] == twins[0] + 1
 
 
 @pytest.mark.parametrize("similarity", MADE)
 def test_an_example_is_never_its_own_neighbor(similarity):
-    vectors = on_demand.prepare_vectors(similarity, MADE[similarity](20))
+    vectors = on_demand.prepare_vectors(NAMED[similarity], MADE[similarity](20))
     for i in range(20):
         indices, _ = on_demand.nearest(vectors, i, vectors, 50, excludes_self=True)
         assert sorted(indices.tolist()) == [j for j in range(20) if j != i]
         assert on_demand.rank_of(vectors, i, vectors, int(indices[0]), excludes_self=True)[0] == 1
-    alone = on_demand.prepare_vectors(similarity, MADE[similarity](1))
+    alone = on_demand.prepare_vectors(NAMED[similarity], MADE[similarity](1))
     assert len(on_demand.nearest(alone, 0, alone, 5, excludes_self=True)[0]) == 0
 
 
@@ -75,7 +79,7 @@ def test_vectors_without_length_are_similar_to_nothing():
     values = np.zeros((3, 2, 2, 3), np.uint8)
     values[1] = 7  # constant: no correlation
     values[2] = rng.integers(0, 256, (2, 2, 3))
-    vectors = on_demand.prepare_vectors("pixels", values)
+    vectors = on_demand.prepare_vectors(PIXELS, values)
     np.testing.assert_allclose(on_demand.approximate_similarities(vectors, 2, vectors), [0, 0, 1], atol=1e-6)
     assert on_demand.exact_similarities(vectors, 1, vectors, [0, 1, 2]).tolist() == [0, 0, 0]
 
@@ -84,8 +88,7 @@ def test_on_demand_is_what_the_build_kept(source_folder, cache):
     request = SourceRequest(str(source_folder))
     results = build(request)
     for similarity in ("penultimate", "penultimate-euclidean", "pixels"):
-        raw = read_vectors(request, results, similarity)
-        vectors = {split: on_demand.prepare_vectors(similarity, raw[split]) for split in SPLITS}
+        vectors = Nearby(request, results, Store()).vectors(similarity)
         kept = results.neighbors_by(similarity)
         for i in range(0, 40, 3):
             indices, values = on_demand.nearest(vectors["test"], i, vectors["train"], 50, excludes_self=False)
@@ -96,8 +99,8 @@ def test_on_demand_is_what_the_build_kept(source_folder, cache):
 def test_on_demand_kernel_is_the_builds_but_for_float16(source_folder, cache, planted):
     request = SourceRequest(str(source_folder))
     results = build(request)
-    raw, kept = read_vectors(request, results, "kernel"), results.neighbors_by("kernel")
-    vectors = {split: on_demand.prepare_vectors("kernel", raw[split]) for split in SPLITS}
+    vectors = Nearby(request, results, Store()).vectors("kernel")
+    kept = results.neighbors_by("kernel")
     for i in range(40):
         indices, values = on_demand.nearest(vectors["test"], i, vectors["train"], 50, excludes_self=False)
         np.testing.assert_allclose(values, kept.values[i], atol=1e-3)

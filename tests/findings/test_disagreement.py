@@ -67,15 +67,19 @@ def test_votes_and_overlap_are_those_made_by_hand(pair, labels, rule):
 
 def test_vote_without_weight_has_share_0(labels):
     nothing = random_neighbors(3, low=-1.0)
-    nothing = Neighbors(nothing.spec, nothing.indices, np.minimum(nothing.values, 0))
+    values = np.minimum(nothing.values, 0)
+    values[0, 0] = 1
+    nothing = Neighbors(nothing.spec, nothing.indices, values)
     winners, share = disagreement.vote(nothing, labels[1], RULES["weighted 20"], CLASSES)
-    assert (winners == 0).all()
-    assert (share == 0).all()
+    assert share[0] == 1
+    assert (winners[1:] == 0).all()
+    assert (share[1:] == 0).all()
 
 
 def test_no_weighted_vote_by_minus_a_distance(labels):
     distances = random_neighbors(4, "penultimate-euclidean", low=-1.0)
-    with pytest.raises(RequestError, match="minus distances"):
+    distances = Neighbors(distances.spec, distances.indices, distances.values - 2)
+    with pytest.raises(RequestError, match="No value of penultimate-euclidean is above 0"):
         disagreement.vote(distances, labels[1], RULES["weighted 20"], CLASSES)
     board = disagreement.scoreboard({"penultimate-euclidean": distances}, predictions(labels), labels)
     assert set(board["vote"]) == {"majority", ""}

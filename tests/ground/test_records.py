@@ -69,13 +69,14 @@ def test_non_finite_features_are_refused():
         Features({"train": values, "test": values}, "layer", "0")
 
 
-def test_spec_survives_json_and_refuses_unknown_similarity():
+def test_spec_survives_json_and_refuses_what_is_no_name():
     spec = KernelSpec("kernel", query="test", database="test", k=7, run_count=20)
     assert KernelSpec.from_json(spec.to_json()) == spec
     assert spec.excludes_self
     assert not KernelSpec("pixels").excludes_self
-    with pytest.raises(RequestError, match="known: kernel, penultimate"):
-        KernelSpec("cosine")
+    for name in ("kernel.soft", "Kernel", "kernel.first-0", "kernel.raw.", ""):
+        with pytest.raises(RequestError, match=r"kernel"):
+            KernelSpec.named(name, spec)
 
 
 def test_variant_survives_json_as_the_same_key_of_a_table():

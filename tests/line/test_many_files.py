@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core import pipeline
 from kernel_core.ensembles.log_file import open_ensemble
 from kernel_core.errors import DataError
-from kernel_core.pipeline import build
+from kernel_core.pipeline import build, inputs
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
@@ -26,13 +25,13 @@ from tests.support.planted import write_log
 @pytest.fixture
 def reads(monkeypatch):
     """The (file, split, transform) of every pass over the logits of a file for mean and spread."""
-    seen, real = [], pipeline.read_moments
+    seen, real = [], inputs.read_moments
 
     def noting(ensemble, file, split, transform, *rest):
         seen.append((ensemble.names[file], split, transform))
         return real(ensemble, file, split, transform, *rest)
 
-    monkeypatch.setattr(pipeline, "read_moments", noting)
+    monkeypatch.setattr(inputs, "read_moments", noting)
     return seen
 
 
@@ -98,15 +97,15 @@ def test_runs_taken_slice_by_slice_give_the_same_answer(
 
 def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, cache, reads):
     code = (
-        "import os, signal; from kernel_core import pipeline\n"
+        "import os, signal; from kernel_core.pipeline import build, inputs\n"
         "from kernel_core.sources.catalog import SourceRequest\n"
-        "real, seen = pipeline.read_moments, []\n"
+        "real, seen = inputs.read_moments, []\n"
         "def read(*a):\n"
         "    if len(seen) == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    seen.append(a)\n"
         "    return real(*a)\n"
-        "pipeline.read_moments = read\n"
-        f"pipeline.build(SourceRequest({str(source_folder)!r}))"
+        "inputs.read_moments = read\n"
+        f"build(SourceRequest({str(source_folder)!r}))"
     )
     assert forked.run(forked.code, code).returncode == -9
     assert len([e for e in list_entries(Store()) if e.kind == "moments"]) == 3
@@ -174,13 +173,13 @@ def test_file_that_changes_while_open_is_refused(source_folder, change):
 
 
 def test_file_replaced_after_it_was_hashed_is_refused(source_folder, cache, monkeypatch, planted):
-    real = pipeline.open_ensemble
+    real = inputs.open_ensemble
 
     def late(*args):
         write_log(source_folder / "runs/b/log.pt", planted.test[14:] + 1, planted.train[14:])
         return real(*args)
 
-    monkeypatch.setattr(pipeline, "open_ensemble", late)
+    monkeypatch.setattr(inputs, "open_ensemble", late)
     with pytest.raises(DataError, match=r"runs/b/log\.pt was replaced during the build"):
         build(request(source_folder))
 

@@ -17,7 +17,6 @@ from kernel_core.results.accuracy import accuracies, class_accuracies
 from kernel_core.results.results import open_results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.sources.source_toml import read_source_file
-from kernel_core.spec import SIMILARITIES
 from pages.ui.shell import PAGES
 from tests.support import oracle
 from tests.support.app import cells, open_page, text_of
@@ -75,7 +74,8 @@ def test_it_says_what_the_whole_source_says_of_its_test_split(tmp_path, planted,
     np.testing.assert_array_equal(found.neighbors["kernel"].indices, expected.neighbors["kernel"].indices)
     assert accuracies(found) == accuracies(expected)
     assert class_accuracies(found) == class_accuracies(expected)
-    assert list(build(SourceRequest(str(alone))).neighbors) == list(SIMILARITIES)
+    names = ["kernel", "penultimate", "penultimate-euclidean", "pixels"]
+    assert list(build(SourceRequest(str(alone))).neighbors) == names
 
 
 def test_a_direction_that_it_says_itself_is_no_variant(alone, cache):

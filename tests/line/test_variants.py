@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kernel_core import pipeline
+from kernel_core.checks import refuse_single_example
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.pairs import expand_neighbors, label_mismatches, nearest_pairs
 from kernel_core.pipeline import build
@@ -160,7 +160,7 @@ def test_figures_of_another_direction_are_drawn_without_features_or_pixels(ask, 
 def test_example_without_another_in_its_split_is_refused():
     lonely = ExampleSet("test", np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int64), ("a",))
     with pytest.raises(RequestError, match="The test split has 1 example"):
-        pipeline.refuse_single_example([KernelSpec("kernel", database="test")], {"test": lonely})
+        refuse_single_example([KernelSpec("kernel", database="test")], {"test": lonely})
 
 
 def test_class_that_there_is_none_of_is_refused_before_anything_is_computed(ask):
@@ -220,7 +220,7 @@ def test_evaluate_gives_an_accuracy_for_each_class(source_folder, cache, planted
     assert len(each) == 5
     lines = invoke(*words).stdout.splitlines()
     assert lines[0] == "planted, 24 runs"
-    for c, (line, name) in enumerate(zip(lines[7:], ("ant", "bee", "cat", "dog", "elk"), strict=True)):
+    for c, (line, name) in enumerate(zip(lines[8:], ("ant", "bee", "cat", "dog", "elk"), strict=True)):
         assert line.split() == f"Kernel of class {c} {name}, 3 nearest {each[c]:.2%}".split()
 
 

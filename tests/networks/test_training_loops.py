@@ -116,7 +116,8 @@ def test_example_makes_an_ensemble_that_opens(heading, tmp_path, cache):
     assert results.predictions.single.shape == (RUNS,)
     assert results.neighbors_by("kernel").values.max() > 0, "the runs differ"
     if features:
-        from kernel_core.ensembles.log_file import load_features
+        from kernel_core.sources.features import load_features
+        from kernel_core.sources.source import penultimate
 
-        stored = load_features(path.with_name("penultimate.safetensors"))
+        stored = load_features(penultimate(path.with_name("penultimate.safetensors")))
         assert (stored.layer, stored.values["test"].shape[1]) == features

@@ -6,6 +6,7 @@ from kernel_core.findings.disagreement import label_agreement
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, random_queries, rank_window
 from kernel_core.pipeline import build
 from kernel_core.results.accuracy import accuracies
+from kernel_core.results.nearby import Nearby
 from kernel_core.sources.source import SourceRequest
 from pages.ui import load
 from pages.ui.components.gallery import tile_size
@@ -22,7 +23,7 @@ def test_overview_shows_what_is_loaded_and_the_accuracies(digits):
     accuracy = accuracies(digits)
     assert shown["Kernel, 3 nearest"] == f"{accuracy['kernel_knn3']:.2%}"
     assert shown["Ensemble, averaged logits"] == f"{accuracy['ensemble']:.2%}"
-    assert len(shown) == 6
+    assert len(shown) == 7
     assert "ranks 31–78" in text_of(app)
     assert "\\frac{1}{C}" in app.get("latex")[0].value
 
@@ -182,11 +183,11 @@ def test_example_shows_neighbors_that_no_build_keeps(digits, example, among):
 
 
 def test_what_neighbors_on_demand_need_is_prepared_before_the_first_click(digits, monkeypatch):
-    for cached in (load.vectors, load._prepare_soon, load.nearest):
+    for cached in (load.nearby, load._prepare_soon, load.nearest):
         cached.clear()
     open_page("overview")
     load._prepare_soon(digits.id).join(20)
-    monkeypatch.setattr(load, "read_vectors", None)  # nothing is left to be read
+    monkeypatch.setattr(Nearby, "_read_values", None)  # nothing is left to be read
     assert len(cells(open_page("example", example="train:5"), "lists")) == 4
 
 
@@ -291,7 +292,7 @@ def test_old_address_of_an_example_leads_to_its_page(digits):
 
 
 def test_example_of_results_without_rows_offers_them(source_folder, cache, monkeypatch):
-    load.vectors.clear()  # an earlier test may have read those of this source
+    load.nearby.clear()  # an earlier test may have read those of this source
     build(SourceRequest(str(source_folder)))
     for path in (cache / "rows").iterdir():
         path.unlink()

@@ -16,7 +16,7 @@ from kernel_core.findings.pairs import (
 )
 from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
-from kernel_core.results.results import open_kernel_neighbors
+from kernel_core.results.results import open_results
 from kernel_core.sources.source import SourceRequest
 from pages.ui import charts
 from pages.ui.jobs import arguments
@@ -129,7 +129,7 @@ def test_disagreement_puts_up_with_wrong_addresses(digits, wrong):
 
 
 def test_feature_pairs_show_both_rankings_of_one_window(digits):
-    app = open_page("feature_pairs", first=101, last=110, features="penultimate-euclidean")
+    app = open_page("feature_pairs", first=101, last=110, other="penultimate-euclidean")
     for key, name in (("pairs_kernel", "kernel"), ("pairs_penultimate-euclidean", "penultimate-euclidean")):
         pairs = nearest_pairs(digits.neighbors_by(name), *digits.labels)
         window = rank_window(pairs, 101, 110)
@@ -150,17 +150,17 @@ def test_feature_pairs_offer_to_build_fewer_runs_and_then_say_how_many_hold(
 ):
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
     build(SourceRequest(str(source_folder)))
-    app = open_page("feature_pairs", by_runs=10)
+    app = open_page("feature_pairs")
     assert app.dataframe[1].value.iloc[:, 1].tolist() == ["not built", "not built", "40 of 40"]
-    assert app.code[0].value == f"kernel-explorer build {source_folder} --runs 10 --similarity kernel"
-    assert len(cells(app, "pairs_penultimate")) == 40
-    asked = SourceRequest(str(source_folder), run_count=10, similarities=("kernel",))
-    results = build(asked)
-    app = open_page("feature_pairs", by_runs=10)
+    app = open_page("feature_pairs", one="kernel.first-10")
+    assert app.code[0].value == f"kernel-explorer build {source_folder} --similarity kernel.first-10"
+    results = build(SourceRequest(str(source_folder), similarities=("kernel.first-10",)))
+    app = open_page("feature_pairs", one="kernel.first-10")
     assert not app.exception
-    fewer = nearest_pairs(open_kernel_neighbors(asked), *results.labels)
-    assert ids(app, "pairs_kernel") == fewer["query_index"].tolist()
-    whole = nearest_pairs(open_kernel_neighbors(SourceRequest(str(source_folder))), *results.labels)
+    fewer = nearest_pairs(results.neighbors["kernel.first-10"], *results.labels)
+    assert ids(app, "pairs_kernel.first-10") == fewer["query_index"].tolist()
+    whole = open_results(SourceRequest(str(source_folder))).neighbors["kernel"]
+    whole = nearest_pairs(whole, *results.labels)
     held = sum(
         tuple(pair) in set(zip(whole["query_index"], whole["database_index"], strict=True))
         for pair in zip(fewer["query_index"], fewer["database_index"], strict=True)

@@ -69,9 +69,10 @@ def test_a_key_is_of_one_control_over_all_pages():
 def test_an_old_address_means_what_it_meant(digits):
     for page, names in RENAMED.items():
         for old, new in names.items():
-            app = open_page(page, **{old: 3, "sheet": 2})
-            assert app.get_by_key(new).value == 3
-            assert dict(app.query_params) == {new: "3", "sheet": "2"}
+            value = 3 if new == "nearest" else "pixels"
+            app = open_page(page, **{old: value, "sheet": 2})
+            assert app.get_by_key(new).value == value
+            assert dict(app.query_params) == {new: str(value), "sheet": "2"}
 
 
 def test_word_of_a_chart_whose_page_was_left_changes_nothing(monkeypatch):

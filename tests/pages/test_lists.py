@@ -62,7 +62,7 @@ def test_next_follows_a_pair_of_labels(digits):
     asked = query_of(shown[0]["groups"][0]["tiles"][0]["href"])
     assert asked == {"example": f"test:{expected[0]}", "list": f"failure_modes:penultimate:{name}"}
     app = open_page("example", **asked)
-    assert f"#1 of {count} in label conflicts by Features (cosine), {name}" in text_of(app)
+    assert f"#1 of {count} in label conflicts by Features \\(cosine\\), {name}" in text_of(app)
     assert app.get_by_key("next").disabled == (count == 1)
     assert order_of(digits, asked["list"], asked["example"], count) == [f"test:{i}" for i in expected]
 

@@ -14,7 +14,6 @@ from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import SIMILARITIES
 from pages.ui.components.map import palette
 from tests.support.app import data_of, open_page, text_of
 from tests.support.planted import CLASS_NAMES, write_log, write_parquet
@@ -44,7 +43,7 @@ def mapped(source, source_folder, cache):
     return source
 
 
-@pytest.mark.parametrize("by", SIMILARITIES)
+@pytest.mark.parametrize("by", ["kernel", "penultimate", "penultimate-euclidean", "pixels"])
 def test_similarity_page_sends_every_value_and_the_ranks_of_each_bar(source, by):
     app = open_page("similarities", by=by)
     pairs = nearest_pairs(source.neighbors_by(by), *source.labels)

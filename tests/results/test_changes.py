@@ -7,7 +7,9 @@ import pytest
 from kernel_core.errors import NotBuilt
 from kernel_core.pipeline import build
 from kernel_core.results.changes import changed_files, file_states
-from kernel_core.results.results import open_results, read_vectors
+from kernel_core.results.nearby import Nearby
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from tests.support.planted import image_folder, write_log
 
@@ -56,10 +58,10 @@ def test_image_added_to_a_folder_is_seen(source_folder):
 def test_results_are_not_mixed_with_files_that_changed(source_folder, cache, planted):
     request = SourceRequest(str(source_folder))
     results = build(request)
-    assert set(read_vectors(request, results, "penultimate")) == {"train", "test"}
+    assert set(Nearby(request, results, Store()).vectors("penultimate")) == {"train", "test"}
     write_log(source_folder / "runs/b/log.pt", planted.test[14:] + 1, planted.train[14:])
     for similarity in ("kernel", "penultimate"):
         with pytest.raises(NotBuilt, match=r"The files of planted changed since these results were built\."):
-            read_vectors(request, results, similarity)
+            Nearby(request, results, Store()).vectors(similarity)
     with pytest.raises(NotBuilt):
         open_results(request)

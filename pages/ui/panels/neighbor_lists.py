@@ -8,12 +8,12 @@ import streamlit as st
 
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.results.results import Results
-from kernel_core.spec import SIMILARITIES, Split, example_name
+from kernel_core.spec import Split, example_name
 from pages.ui import links, load
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 from pages.ui.panels.why import runs_in_words
-from pages.ui.wording import SHORT_NAMES
+from pages.ui.wording import escape
 
 THUMB = 64  # pixels a thumbnail aims at
 
@@ -23,10 +23,12 @@ Missing = dict[str, str]
 """Similarity → why there is no list by it."""
 
 
-def nearest_lists(results: Results, query: Example, among: Split, missing: Missing) -> Lists:
-    """Return the nearest examples of a split by every similarity; `missing` gets what fails, and why."""
+def nearest_lists(
+    results: Results, query: Example, names: list[str], among: Split, missing: Missing
+) -> Lists:
+    """Return the nearest examples of a split by each named similarity; `missing` gets what fails, and why."""
     lists: Lists = {}
-    for name in results.neighbors:
+    for name in names:
         try:
             lists[name] = load.nearest(results.id, *query, name, among)
         except (NotBuilt, DataError) as error:
@@ -50,10 +52,10 @@ def rank(
         return None
 
 
-def offer(missing: Missing) -> None:
+def offer(results: Results, missing: Missing) -> None:
     """Say what is missing, and offer to build it where a build would help."""
     for name, reason in missing.items():
-        st.info(f"{SIMILARITIES[name]} is missing. {reason}", icon=":material/info:")
+        st.info(f"{escape(results.title_of(name))} is missing. {escape(reason)}", icon=":material/info:")
     if "kernel" in missing:
         load.offer_traces("neighbors")
 
@@ -73,7 +75,7 @@ def say_no_features(results: Results, instead: str) -> None:
 
 def fewer_runs_note(results: Results) -> str:
     """Return a sentence if the kernel on demand is from fewer runs than the build's, else an empty string."""
-    if not results.traces or results.traces[results.database].run_count == len(results.predictions.single):
+    if not results.traces or results.traces[results.database].run_count == results.run_count:
         return ""
     return f" Where no build keeps the kernel, it is computed on demand from {runs_in_words(results)}."
 
@@ -89,13 +91,13 @@ def show_lists(results: Results, query: Example, among: Split, k: int, lists: Li
     for name, (indices, values) in lists.items():
         tiles: list[Tile] = []
         for position, (i, value) in enumerate(zip(indices[:k].tolist(), values[:k].tolist(), strict=True), 1):
-            note = f"{value:.3f} · {example_name(among, i)}\n{_elsewhere(lists, name, i, position)}"
+            note = f"{value:.3f} · {example_name(among, i)}\n{_elsewhere(results, lists, name, i, position)}"
             neighbor = tile(results, among, i, beside=label, note=note)
             neighbor["rank"] = position
             neighbor["pair"] = links.pair_href(example_name(*query), neighbor["example"])
             tiles.append(neighbor)
         same_label = int((results.examples[among].labels[indices[:k]] == label).sum())
-        head = _head(lists, name, k, same_label)
+        head = _head(results, lists, name, k, same_label)
         cells.append({"id": len(cells), "head": head, "groups": [{"title": "", "tiles": tiles}]})
     gallery(
         results,
@@ -108,17 +110,17 @@ def show_lists(results: Results, query: Example, among: Split, k: int, lists: Li
     )
 
 
-def _head(lists: Lists, name: str, k: int, same_label: int) -> str:
+def _head(results: Results, lists: Lists, name: str, k: int, same_label: int) -> str:
     """Return a list's head: its similarity, and how many neighbors share the label or are the kernel's."""
     shown = lists[name][0][:k]
-    head = f"{SIMILARITIES[name]}\n{same_label} of {len(shown)} have its label"
+    head = f"{results.title_of(name)}\n{same_label} of {len(shown)} have its label"
     if name != "kernel" and "kernel" in lists:
         common = len(np.intersect1d(shown, lists["kernel"][0][:k]))
         head += f" · {common} of {len(shown)} also the kernel's"
     return head
 
 
-def _elsewhere(lists: Lists, name: str, index: int, position: int) -> str:
+def _elsewhere(results: Results, lists: Lists, name: str, index: int, position: int) -> str:
     """Return the ranks of one neighbor in the other lists, and how many places nearer or farther that is."""
     words = []
     for other, (indices, _) in lists.items():
@@ -126,5 +128,5 @@ def _elsewhere(lists: Lists, name: str, index: int, position: int) -> str:
         if other != name and places.size:
             moved = int(places[0]) + 1 - position
             arrow = "" if not moved else f" {'▲' if moved < 0 else '▼'}{abs(moved)}"
-            words.append(f"{SHORT_NAMES[other]} #{int(places[0]) + 1}{arrow}")
+            words.append(f"{results.similarity(other).short} #{int(places[0]) + 1}{arrow}")
     return " · ".join(words) or "in no other list"

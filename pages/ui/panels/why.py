@@ -26,7 +26,7 @@ Numbers = npt.NDArray[np.float64]
 
 def runs_in_words(results: Results) -> str:
     """Return which runs an explanation is from, as in "all 256 runs"."""
-    kept, total = results.traces[results.database].run_count, len(results.predictions.single)
+    kept, total = results.traces[results.database].run_count, results.run_count
     return f"all {total:,} runs" if kept == total else f"the first {kept:,} of {total:,} runs"
 
 

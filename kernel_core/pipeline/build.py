@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from kernel_core.checks import check_alignment, check_features, refuse_single_example, with_common_classes
-from kernel_core.ensembles.log_file import load_features, open_ensemble
+from kernel_core.checks import refuse_single_example
 from kernel_core.ensembles.predictions import predict
-from kernel_core.errors import DataError, NotBuilt, StoreError
+from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import kept_run_count
 from kernel_core.findings import map_layout
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
-from kernel_core.networks.training import train_in_memory
+from kernel_core.pipeline.inputs import Inputs
 from kernel_core.progress import Progress, no_progress, renamed
-from kernel_core.recipes import Training
-from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors
+from kernel_core.records import Neighbors
 from kernel_core.results.entries import Entries
-from kernel_core.results.hashes import hash_files
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
-from kernel_core.results.results import Results, read_back, read_examples, read_map, read_results
-from kernel_core.results.store import Store, key_of
+from kernel_core.results.results import Results, read_back, read_map, read_results
+from kernel_core.results.store import Store
 from kernel_core.search import certified, topk
+from kernel_core.similarities import KERNEL
 from kernel_core.similarity.embed import embed
-from kernel_core.similarity.kernel_rows import read_moments, trace_blocks
-from kernel_core.similarity.moments import Moments, merge
+from kernel_core.similarity.kernel_rows import trace_blocks
+from kernel_core.similarity.rows import SimilarityRows
 from kernel_core.similarity.vectors import minus_distances
-from kernel_core.sources import images
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec, Split
@@ -71,13 +68,12 @@ def build(
         use_allowed_cores()
         machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
         precision = certified.choose_precision(request.precision, torch_device)
-        missing = _Build(keys, store, machine, precision, progress)
-        missing.compute()
+        _Build(keys, store, machine, precision, progress).compute()
         remember_files(request, source, store)
         with contextlib.suppress(NotBuilt):
             return read_results(keys, store)
         log.warning("the cache was emptied during the build; what is missing is built again")
-        missing.compute()
+        _Build(keys, store, machine, precision, progress).compute()
         return read_back(read_results, keys, store)
 
 
@@ -120,25 +116,21 @@ def build_map(
 
 
 class _Build:
-    """One build: reads each input once, when the first missing entry needs it, and writes entry by entry."""
-
-    examples: Mapping[Split, ExampleSet]
-    ensemble: Ensemble
+    """One build: computes what is missing, entry by entry, from inputs that are each read once."""
 
     def __init__(
         self, keys: Keys, store: Store, machine: Machine, precision: str, progress: Progress
     ) -> None:
         self.keys, self.store, self.entries = keys, store, Entries(keys, store)
         self.machine, self.precision, self.progress = machine, precision, progress
-        self._trained: tuple[Ensemble, Features] | None = None
+        self.inputs = Inputs(self.entries, machine, progress)
 
     def compute(self) -> None:
         """Write every entry that is missing."""
-        self.examples = read_examples(self.keys, self.store) or self._load_examples()
-        specs = self.keys.all_specs(len(next(iter(self.examples.values())).class_names))
-        refuse_single_example(specs, self.examples)
-        self.ensemble = self._open_ensemble()
-        check_alignment(self.ensemble, self.examples)
+        examples = self.inputs.examples
+        specs = self.keys.all_specs(len(next(iter(examples.values())).class_names))
+        refuse_single_example(specs, examples)
+        self.ensemble = self.inputs.ensemble
         for split, key in self.keys.predictions.items():
             if not self.store.has("predictions", key):
                 self._predict(split)
@@ -155,8 +147,24 @@ class _Build:
 
     def _find_neighbors(self, spec: KernelSpec) -> None:
         """Walk the line for one spec: embed, top-k, cache."""
-        features = self._features() if spec.similarity.startswith("penultimate") else None
-        query, database = embed(spec, self.examples, self.ensemble, features, self._moments(spec))
+        similarity = self.keys.offered[spec.similarity]
+        progress = renamed(self.progress, f"nearest neighbors by {spec.title}")
+        if similarity.kind == "given":
+            top = self.inputs.given(similarity, spec.k, progress)
+            self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
+            return
+        features, ensemble = self.inputs.features(similarity), self.inputs.ensemble_of(spec)
+        rows = embed(
+            spec, similarity, self.inputs.examples, ensemble, features, moments=self.inputs.moments(spec)
+        )
+        top = self._search(spec, *rows, progress)
+        values = minus_distances(top.values) if similarity.is_distance else top.values
+        neighbors = Neighbors(spec, top.indices, values.astype(np.float32), top.certified, top.redone)
+        self.entries.write_neighbors(neighbors, features)
+
+    def _search(
+        self, spec: KernelSpec, query: SimilarityRows, database: SimilarityRows, progress: Progress
+    ) -> certified.CertifiedTopK:
         top = certified.nearest(
             query,
             database,
@@ -164,7 +172,7 @@ class _Build:
             precision=self.precision,
             exclude_self=spec.excludes_self,
             machine=self.machine,
-            progress=renamed(self.progress, f"nearest neighbors by {spec.title}"),
+            progress=progress,
         )
         self.ensemble.check_unchanged()
         if top.budget < self.machine.budget:
@@ -175,14 +183,14 @@ class _Build:
                 top.budget / 1e9,
                 self.machine.budget / 1e9,
             )
-        values = minus_distances(top.values) if spec.similarity == "penultimate-euclidean" else top.values
-        neighbors = Neighbors(spec, top.indices, values.astype(np.float32), top.certified, top.redone)
-        self.entries.write_neighbors(neighbors, features)
+        return top
 
     def _find_neighbors_by_class(self, missing: Sequence[KernelSpec]) -> None:
         """Find neighbors by the kernel and by single classes in one pass over the logits."""
         spec = replace(missing[0], classes=None)
-        query, database = embed(spec, self.examples, self.ensemble, moments=self._moments(spec))
+        query, database = embed(
+            spec, KERNEL, self.inputs.examples, self.ensemble, moments=self.inputs.moments(spec)
+        )
         of_all, *of_class = topk.top_k_by_class(
             query,
             database,
@@ -196,46 +204,8 @@ class _Build:
             top = of_all if spec.classes is None else of_class[spec.classes[0]]
             self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
 
-    def _load_examples(self) -> Mapping[Split, ExampleSet]:
-        source = self.keys.source.images
-        examples = with_common_classes(
-            {s: images.load_examples(source, s, self.progress) for s in source.splits}
-        )
-        self.entries.write_examples(examples)
-        return examples
-
-    def _open_ensemble(self) -> Ensemble:
-        """Return the ensemble asked for, with as many runs as asked for."""
-        source = self.keys.source
-        if isinstance(source.logits, Training):
-            ensemble = self._train(source.logits)[0]
-        else:
-            ensemble = open_ensemble(source.logits, source.root, source.images.splits)
-            for path, (name, sha256) in zip(source.logits, self.keys.inputs["kernel"]["files"], strict=True):
-                if hash_files(self.store, [path]) != sha256:
-                    raise DataError(f"{name} was replaced during the build; run the command again.")
-        return ensemble.first(self.keys.run_count) if self.keys.run_count else ensemble
-
-    def _train(self, training: Training) -> tuple[Ensemble, Features]:
-        """Return the ensemble trained here and its run 0's features, from the cache if they are there."""
-        if self._trained is None:
-            self._trained = self.entries.read_trained()
-        if self._trained is None:
-            self._trained = train_in_memory(training, self.examples, self.progress)
-            self.entries.write_trained(*self._trained)
-        return self._trained
-
-    def _features(self) -> Features:
-        source = self.keys.source
-        if isinstance(source.logits, Training):
-            return self._train(source.logits)[1]
-        assert source.features is not None
-        features = load_features(source.features, source.images.splits)
-        check_features(features, str(source.features), self.examples)
-        return features
-
     def _predict(self, split: Split) -> None:
-        predictions = predict(self.ensemble, split, self.examples[split].labels, self.progress)
+        predictions = predict(self.ensemble, split, self.inputs.examples[split].labels, self.progress)
         accuracy = predictions.single.mean()
         if accuracy < 1.5 / self.ensemble.class_count:
             log.warning(
@@ -263,34 +233,6 @@ class _Build:
                 self.ensemble.check_unchanged()
         except StoreError as error:
             log.warning("what explains a value could not be kept; all else works without it. %s", error)
-
-    def _moments(self, spec: KernelSpec) -> dict[Split, Moments] | None:
-        """Return mean and spread over all the runs, file by file from the cache or read once.
-
-        None for runs trained here, which are held in memory, and for other similarities than the kernel.
-        """
-        files = self.keys.inputs["kernel"].get("files")
-        if files is None or spec.similarity != "kernel":
-            return None
-        used = range(len(self.ensemble.parts))  # the first runs may not need every file
-        return {
-            split: merge([self._moments_of_file(f, files[f][1], split, spec.transform) for f in used])
-            for split in {spec.query, spec.database}
-        }
-
-    def _moments_of_file(self, file: int, sha256: str, split: Split, transform: str) -> Moments:
-        parts, name = self.ensemble.parts, self.ensemble.names[file]
-        run_count = len(parts[file][split])
-        content = {"file": sha256, "runs": run_count, "split": split, "transform": transform}
-        key = key_of({"kind": "moments", **content})
-        entry = self.store.read("moments", key)
-        if entry is not None:
-            return Moments.from_arrays(run_count, entry[0])
-        place = f", file {file + 1} of {len(parts)}" if len(parts) > 1 else ""
-        progress = renamed(self.progress, f"checking {split} logits{place}")
-        moments = read_moments(self.ensemble, file, split, transform, self.machine.device, progress)
-        self.entries.write_moments(key, moments.arrays(), run_count, split, name)
-        return moments
 
 
 def _neighbors_kept(spec: KernelSpec, available: int) -> int:

@@ -1,0 +1,139 @@
+"""What a build reads: images, the ensemble, features and moments, each once, when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from kernel_core.checks import check_alignment, check_features, with_common_classes
+from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.errors import DataError
+from kernel_core.machine import Machine
+from kernel_core.networks.training import train_in_memory
+from kernel_core.progress import Progress, renamed
+from kernel_core.recipes import Training
+from kernel_core.records import Ensemble, ExampleSet, Features
+from kernel_core.results.entries import Entries
+from kernel_core.results.hashes import hash_files
+from kernel_core.results.results import read_examples
+from kernel_core.results.store import key_of
+from kernel_core.search.scores import top_k_of_scores
+from kernel_core.search.topk import TopK
+from kernel_core.similarities import PENULTIMATE, Similarity
+from kernel_core.similarity.kernel_rows import read_moments
+from kernel_core.similarity.moments import Moments, merge
+from kernel_core.sources import images
+from kernel_core.sources.features import load_features
+from kernel_core.sources.given import open_given
+from kernel_core.spec import KernelSpec, Split
+
+
+class Inputs:
+    """The inputs of one build. What is computed on the way, such as trained runs, goes to the cache."""
+
+    def __init__(self, entries: Entries, machine: Machine, progress: Progress) -> None:
+        self.entries, self.keys, self.store = entries, entries.keys, entries.store
+        self.machine, self.progress = machine, progress
+
+    @cached_property
+    def examples(self) -> Mapping[Split, ExampleSet]:
+        """The images and labels of every split."""
+        known = read_examples(self.keys, self.store)
+        if known is not None:
+            return known
+        source = self.keys.source.images
+        examples = with_common_classes(
+            {s: images.load_examples(source, s, self.progress) for s in source.splits}
+        )
+        self.entries.write_examples(examples)
+        return examples
+
+    @cached_property
+    def ensemble(self) -> Ensemble:
+        """The ensemble asked for, with as many runs as asked for; it fits the examples."""
+        source = self.keys.source
+        if isinstance(source.logits, Training):
+            ensemble = self._trained[0]
+        else:
+            ensemble = open_ensemble(source.logits, source.root, source.images.splits)
+            for path, (name, sha256) in zip(source.logits, self.keys.inputs["kernel"]["files"], strict=True):
+                if hash_files(self.store, [path]) != sha256:
+                    raise DataError(f"{name} was replaced during the build; run the command again.")
+        if self.keys.run_count:
+            ensemble = ensemble.first(self.keys.run_count)
+        check_alignment(ensemble, self.examples)
+        return ensemble
+
+    def ensemble_of(self, spec: KernelSpec) -> Ensemble:
+        """Return the runs that a spec is of: all that were asked for, or the first of them."""
+        if spec.run_count in (None, self.keys.run_count):
+            return self.ensemble
+        return self.ensemble.first(spec.run_count)
+
+    @cached_property
+    def _trained(self) -> tuple[Ensemble, Features]:
+        """The ensemble trained here and its run 0's features, from the cache if they are there."""
+        training = self.keys.source.logits
+        assert isinstance(training, Training)
+        known = self.entries.read_trained()
+        if known is not None:
+            return known
+        trained = train_in_memory(training, self.examples, self.progress)
+        self.entries.write_trained(*trained)
+        return trained
+
+    def features(self, similarity: Similarity) -> Features | None:
+        """Return the features that a similarity compares; None if it compares something else."""
+        if similarity.kind != "features":
+            return None
+        source = self.keys.source
+        if isinstance(source.logits, Training) and similarity.of == PENULTIMATE:
+            return self._trained[1]
+        (feature_set,) = (features for features in source.feature_sets if features.name == similarity.of)
+        features = load_features(feature_set, source.images.splits)
+        check_features(features, similarity.title, self.examples)
+        return features
+
+    def given(self, similarity: Similarity, k: int, progress: Progress) -> TopK:
+        """Return the k nearest as the source's owner gives them, or as many as are given."""
+        (given,) = (given for given in self.keys.source.given if given.name == similarity.of)
+        found = open_given(given, {split: len(examples) for split, examples in self.examples.items()})
+        if found.scores is not None:
+            is_own = given.query == given.database
+            return top_k_of_scores(found.scores, k, str(given.file), exclude_self=is_own, progress=progress)
+        assert found.indices is not None
+        assert found.values is not None
+        return TopK(found.indices[:, :k], found.values[:, :k])
+
+    def moments(self, spec: KernelSpec) -> dict[Split, Moments] | None:
+        """Return mean and spread over the runs of a spec, file by file from the cache or read once.
+
+        None for runs trained here, which are held in memory, and for other similarities than the kernel.
+        """
+        files = self.keys.inputs["kernel"].get("files")
+        if files is None or spec.similarity != "kernel":
+            return None
+        ensemble = self.ensemble_of(spec)
+        used = range(len(ensemble.parts))  # the first runs may not need every file
+        return {
+            split: merge(
+                [self._moments_of_file(ensemble, f, files[f][1], split, spec.transform) for f in used]
+            )
+            for split in {spec.query, spec.database}
+        }
+
+    def _moments_of_file(
+        self, ensemble: Ensemble, file: int, sha256: str, split: Split, transform: str
+    ) -> Moments:
+        parts, name = ensemble.parts, ensemble.names[file]
+        run_count = len(parts[file][split])
+        content = {"file": sha256, "runs": run_count, "split": split, "transform": transform}
+        key = key_of({"kind": "moments", **content})
+        entry = self.store.read("moments", key)
+        if entry is not None:
+            return Moments.from_arrays(run_count, entry[0])
+        place = f", file {file + 1} of {len(parts)}" if len(parts) > 1 else ""
+        progress = renamed(self.progress, f"checking {split} logits{place}")
+        moments = read_moments(ensemble, file, split, transform, self.machine.device, progress)
+        self.entries.write_moments(key, moments.arrays(), run_count, split, name)
+        return moments

@@ -1,0 +1,150 @@
+"""The neighbors of any example and its rank, from any split to any split: as built, else found on demand."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.explain import on_demand
+from kernel_core.explain.on_demand import Vectors
+from kernel_core.recipes import Training
+from kernel_core.results.keys import Keys, plan_keys
+from kernel_core.results.results import Results
+from kernel_core.results.store import Store
+from kernel_core.similarities import PENULTIMATE, Similarity
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.features import load_features
+from kernel_core.sources.given import GivenNeighbors, open_given
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import KernelSpec, Split
+
+Example = tuple[Split, int]
+
+
+class Nearby:
+    """Neighbors of single examples by every similarity of some results.
+
+    request, store: those that the results came from. Methods may be called from any thread. They raise
+    `NotBuilt` where the cache lacks what they compare, and `DataError` where a file of features or of given
+    neighbors cannot be read.
+    """
+
+    def __init__(self, request: SourceRequest, results: Results, store: Store) -> None:
+        self.request, self.results, self.store = request, results, store
+        self._lock = threading.Lock()
+        self._vectors: dict[str, dict[Split, Vectors]] = {}
+        self._given: dict[str, GivenNeighbors] = {}
+
+    def nearest(
+        self, example: Example, k: int, similarity: str, among: Split
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Return the k examples of a split nearest to one example: indices and values, nearest first.
+
+        There are fewer if no more are kept or given. Raises `RequestError` if the similarity is unknown.
+        """
+        if k < 1:
+            raise RequestError(f"Found k = {k}; expected at least 1 neighbor.")
+        split, index = example
+        kept = self.results.neighbors_by(similarity)
+        is_kept = (split, among) == kept.spec.splits
+        if is_kept and k <= kept.k:
+            return kept.indices[index, :k], kept.values[index, :k]
+        if self.results.similarity(similarity).kind == "given":
+            scores = self._scores(example, similarity, among)
+            if scores is None and is_kept:
+                return kept.indices[index], kept.values[index]
+            return on_demand.nearest_of_scores(self._refuse_none(scores, similarity), k)
+        by_split = self.vectors(similarity)
+        return on_demand.nearest(by_split[split], index, by_split[among], k, excludes_self=split == among)
+
+    def rank(self, example: Example, similarity: str, other: Example) -> tuple[int, float]:
+        """Return another example's rank in its split by similarity to this one, from 1, and that value."""
+        (split, index), (among, other_index) = example, other
+        kept = self.results.neighbors_by(similarity)
+        if (split, among) == kept.spec.splits:
+            positions = np.flatnonzero(kept.indices[index] == other_index)
+            if positions.size:  # the rank that the lists show
+                return int(positions[0]) + 1, float(kept.values[index, positions[0]])
+        if self.results.similarity(similarity).kind == "given":
+            scores = self._scores(example, similarity, among)
+            return on_demand.rank_of_scores(self._refuse_none(scores, similarity), other_index)
+        by_split = self.vectors(similarity)
+        return on_demand.rank_of(
+            by_split[split], index, by_split[among], other_index, excludes_self=split == among
+        )
+
+    def vectors(self, similarity: str) -> dict[Split, Vectors]:
+        """Return the vectors that a similarity compares, by split; read once. Given neighbors have none."""
+        with self._lock:
+            if similarity not in self._vectors:
+                prepared = self.results.similarity(similarity)
+                values = self._read_values(self.results.neighbors_by(similarity).spec, prepared)
+                self._vectors[similarity] = {
+                    split: on_demand.prepare_vectors(prepared, of_split) for split, of_split in values.items()
+                }
+            return self._vectors[similarity]
+
+    def _scores(self, example: Example, similarity: str, among: Split) -> npt.NDArray[np.float64] | None:
+        """Return an example's scores with all of a split, itself at minus infinity; None if not given."""
+        split, index = example
+        with self._lock:
+            if similarity not in self._given:
+                sources = {given.name: given for given in self._keys().source.given}
+                self._given[similarity] = open_given(sources[similarity], self.results.example_counts)
+        scores = self._given[similarity].scores_of(split, index, among)
+        if scores is not None and split == among:
+            scores[index] = -np.inf
+        return scores
+
+    def _refuse_none(
+        self, scores: npt.NDArray[np.float64] | None, similarity: str
+    ) -> npt.NDArray[np.float64]:
+        if scores is None:
+            kept = self.results.neighbors_by(similarity)
+            raise NotBuilt(
+                f"{self.results.name} is given the {kept.k} nearest {kept.spec.direction} alone; a matrix of "
+                "scores would tell the rest."
+            )
+        return scores
+
+    def _keys(self) -> Keys:
+        """Return the keys of these results. Raises `NotBuilt` if the source's files are others by now."""
+        keys = plan_keys(open_source(self.request, offline=True), self.request, self.store)
+        if keys.id != self.results.id:
+            raise NotBuilt(f"The files of {keys.source.name} changed since these results were built.")
+        return keys
+
+    def _read_values(self, spec: KernelSpec, similarity: Similarity) -> dict[Split, npt.NDArray[Any]]:
+        """Return by split features (N, D), images (N, H, W, 3), or traces (N, C, M)."""
+        examples = self.results.examples
+        if similarity.kind == "pixels":
+            return {split: of_split.images for split, of_split in examples.items()}
+        keys = self._keys()
+        if similarity.kind == "kernel":
+            return self._read_traces(spec)
+        if isinstance(keys.source.logits, Training) and similarity.of == PENULTIMATE:
+            entry = self.store.read("trained", keys.trained or "")
+            if entry is None:
+                raise self._lacks("features")
+            return {split: entry[0][f"{split}_features"] for split in examples}
+        (features,) = (of for of in keys.source.feature_sets if of.name == similarity.of)
+        return dict(load_features(features, tuple(examples)).values)
+
+    def _read_traces(self, spec: KernelSpec) -> dict[Split, npt.NDArray[Any]]:
+        """Return the kept outputs of the runs and classes that a kernel is of."""
+        if spec.transform != "log_softmax":
+            raise NotBuilt(
+                f"Of {spec.title}, only the neighbors {spec.direction} are kept; nothing else is computed."
+            )
+        if not self.results.traces:
+            raise self._lacks("traces")
+        classes = slice(None) if spec.classes is None else list(spec.classes)
+        runs = slice(spec.run_count)
+        return {split: traces.values[:, :, runs][:, classes] for split, traces in self.results.traces.items()}
+
+    def _lacks(self, what: str) -> NotBuilt:
+        return NotBuilt(f"The {what} of {self.results.name} are not in the cache {self.store.root}.")

@@ -1,0 +1,88 @@
+"""Variants of the kernel, as of raw logits or of fewer runs: those that have been built for some results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from kernel_core.errors import DataError, NotBuilt
+from kernel_core.records import Neighbors
+from kernel_core.results.keys import Keys, plan_keys
+from kernel_core.results.results import Results, read_neighbors
+from kernel_core.results.store import DAMAGE, SUFFIX, Store
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import KernelSpec
+from kernel_core.tensor_files import read_metadata
+
+
+class Variants(Mapping[str, Neighbors]):
+    """By name, the neighbors by each variant that is built, now or later; read when first asked for.
+
+    of: the spec of the kernel that is varied. keys: those of its results.
+    """
+
+    def __init__(self, keys: Keys, of: KernelSpec, store: Store) -> None:
+        self._keys, self._of, self._store = keys, of, store
+        self._folder = store.root / "neighbors"
+        self._seen: int | None = None  # time of the folder's last change when its entries were listed
+        self._specs: dict[str, KernelSpec] = {}
+        self._read: dict[str, Neighbors] = {}
+
+    def __getitem__(self, name: str) -> Neighbors:
+        spec = self._listed()[name]
+        if name not in self._read:
+            by_spec, _features = read_neighbors(self._keys, [spec], self._store)
+            if spec not in by_spec:
+                raise NotBuilt(f"Neighbors by {spec.title} are no longer in the cache {self._store.root}.")
+            self._read[name] = by_spec[spec]
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._listed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed())
+
+    def __len__(self) -> int:
+        return len(self._listed())
+
+    def _listed(self) -> dict[str, KernelSpec]:
+        """Return the specs by name, listed anew if an entry came or went."""
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except OSError:
+            return {}
+        if changed != self._seen:
+            specs = {
+                spec.name: spec for path in self._folder.glob(f"*{SUFFIX}") if (spec := self._variant(path))
+            }
+            self._seen, self._specs = changed, {name: specs[name] for name in sorted(specs)}
+        return self._specs
+
+    def _variant(self, path: Path) -> KernelSpec | None:
+        """Return the spec of an entry that is a variant, or None for anything else."""
+        spec = _spec_of(path)
+        if spec is None or (spec.similarity, spec.splits) != (self._of.similarity, self._of.splits):
+            return None
+        is_own = spec == self._of or spec.differences == ""
+        return None if is_own or self._keys.key(spec) != path.stem else spec
+
+
+def with_variants(results: Results, request: SourceRequest, store: Store) -> Results:
+    """Return the results with every variant of their kernel that the cache holds in their direction.
+
+    request: that which opened them. Raises `KernelExplorerError` if the source can no longer be opened.
+    """
+    keys = plan_keys(open_source(request, offline=True), request, store)
+    return replace(results, variants=Variants(keys, results.spec, store))
+
+
+def _spec_of(path: Path) -> KernelSpec | None:
+    """Return the spec of an entry of neighbors; None if it cannot be read, which its reader finds out."""
+    try:
+        return KernelSpec.from_json(json.loads(read_metadata(path)["entry"])["meta"]["spec"])
+    except (DataError, *DAMAGE):
+        return None

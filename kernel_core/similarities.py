@@ -1,0 +1,105 @@
+"""The registry of similarities: pages, verbs and notebooks list what a source offers from here.
+
+A source has the kernel, pixels, any number of sets of features, and neighbors that its owner gives. The
+kernel has variants, whose names say what differs: `kernel.raw`, `kernel.first-50`, `kernel.classes-0-3`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kernel_core.spec import KernelSpec
+
+Kind = Literal["kernel", "features", "pixels", "given"]
+By = Literal["correlation", "cosine", "euclidean", "dot", "given"]
+
+WAYS: dict[By, tuple[str, str]] = {
+    "cosine": ("cosine", "cosine similarity"),
+    "euclidean": ("Euclidean", "minus the Euclidean distance"),
+    "dot": ("dot product", "inner product"),
+}
+"""How features can be compared: name in a `source.toml` → name that people see, and what it is."""
+
+PENULTIMATE = "penultimate"  # the set that [features] itself names, and that this program computes
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """One way to say how similar two examples are; a larger value is nearer.
+
+    name: on the command line, in addresses and in cache keys. title: the name that people see. short: the
+    same where there is room for a word or two. meaning: what is compared, in one line. kind, by: what the
+    values are of. of: the set of features, or the given neighbors, by their name in the `source.toml`.
+    """
+
+    name: str
+    title: str
+    short: str
+    meaning: str
+    kind: Kind
+    by: By
+    of: str = ""
+
+    @property
+    def is_distance(self) -> bool:
+        """Whether the values are minus distances."""
+        return self.by == "euclidean"
+
+
+KERNEL = Similarity(
+    "kernel",
+    "Kernel",
+    "Kernel",
+    "correlation over the runs of the two examples' log-probabilities, averaged over the classes",
+    "kernel",
+    "correlation",
+)
+PIXELS = Similarity("pixels", "Pixels", "Pixels", "correlation of the pixel values", "pixels", "correlation")
+
+
+def of_features(name: str, title: str, ways: tuple[By, ...]) -> list[Similarity]:
+    """Return the similarities of one set of features, one per way to compare them.
+
+    name, title: of the set. The cosine has the name of the set itself, others add theirs to it.
+
+    >>> [similarity.name for similarity in of_features("clip", "CLIP", ("cosine", "dot"))]
+    ['clip', 'clip-dot']
+    """
+    short = "Features" if name == PENULTIMATE else name
+    what = "of the activations before the last layer of one run" if name == PENULTIMATE else f"of {title}"
+    return [
+        Similarity(
+            name if by == "cosine" else f"{name}-{by}",
+            f"{title} ({WAYS[by][0]})",
+            short if by == "cosine" else f"{short} {WAYS[by][0]}",
+            f"{WAYS[by][1]} {what}",
+            "features",
+            by,
+            name,
+        )
+        for by in ways
+    ]
+
+
+def of_given(name: str, title: str) -> Similarity:
+    """Return the similarity of neighbors that the source's owner gives."""
+    return Similarity(name, title, name, f"as given by {title}", "given", "given", name)
+
+
+def of_variant(spec: KernelSpec) -> Similarity:
+    """Return the kernel as a spec varies it; the kernel itself if it does not.
+
+    >>> of_variant(KernelSpec("kernel", run_count=50, transform="none")).title
+    'Kernel (first 50 runs, raw logits)'
+    """
+    if spec.name == KERNEL.name:
+        return KERNEL
+    return Similarity(
+        spec.name,
+        f"Kernel ({spec.differences})",
+        f"Kernel {spec.differences}",
+        f"the kernel from {spec.differences}" if spec.run_count else f"the kernel of {spec.differences}",
+        "kernel",
+        "correlation",
+    )
