@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,14 @@ import numpy.typing as npt
 from kernel_core.errors import DataError, RequestError
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.spec import KernelSpec, Split
+
+Remarks = Callable[[Split], Sequence[str]]
+"""What a message on lengths says of a split's images, such as what was passed over."""
+
+
+def no_remarks(_split: Split) -> Sequence[str]:
+    """Say nothing."""
+    return ()
 
 
 def with_common_classes(examples: Mapping[Split, ExampleSet]) -> dict[Split, ExampleSet]:
@@ -48,35 +56,68 @@ def refuse_single_example(specs: Sequence[KernelSpec], examples: Mapping[Split, 
             )
 
 
-def check_alignment(ensemble: Ensemble, examples: Mapping[Split, ExampleSet]) -> None:
-    """Raise `DataError` unless the logits have one row per image and one column per class."""
+def check_alignment(
+    ensemble: Ensemble, examples: Mapping[Split, ExampleSet], remarks: Remarks = no_remarks
+) -> None:
+    """Raise `DataError` unless the logits have one row per image and one column per class.
+
+    remarks: what an error says of a split's images, as what was passed over.
+    """
     name = ensemble.names[0]
     for split, example_set in examples.items():
-        count = ensemble.example_count(split)
-        if count != len(example_set):
-            raise DataError(
-                f"{name}: its {split} logits are of {count:,} examples, but there are {len(example_set):,} "
-                f"{split} images; expected one row per image, in the same order. Correct the logits or the "
-                "images."
-            )
-    classes = next(iter(examples.values())).class_names
-    if ensemble.class_count != len(classes):
-        raise DataError(
-            f"{name}: its logits have {ensemble.class_count} classes, but the images have {len(classes)} "
-            f"class names ({', '.join(classes[:12])}{', …' if len(classes) > 12 else ''}); expected one "
-            "logit per class. Correct the logits or the class names."
-        )
+        rows = ensemble.example_count(split)
+        refuse(misfit_of_rows(f"{name}: its {split} logits are", split, rows, len(example_set), remarks))
+    names, split = next(iter(examples.values())).class_names, next(iter(examples))
+    refuse(misfit_of_classes(name, ensemble.class_count, names, remarks(split)))
 
 
-def check_features(features: Features, name: str, examples: Mapping[Split, ExampleSet]) -> None:
-    """Raise `DataError` unless the features have one row per image; name: what to call them."""
+def refuse(misfit: str) -> None:
+    """Raise `DataError` with this message, unless it is empty."""
+    if misfit:
+        raise DataError(misfit)
+
+
+def misfit_of_rows(what: str, split: Split, rows: int, count: int, remarks: Remarks = no_remarks) -> str:
+    """Return what is wrong if there is not one row per image, else an empty text.
+
+    what: the rows, as in "log.pt: its test logits are". count: of the split's images.
+    """
+    if rows == count:
+        return ""
+    return (
+        f"{what} of {rows:,} examples, but there are {count:,} {split} images{_in_brackets(remarks(split))}; "
+        "expected one row per image, in the same order. Correct the rows or the images."
+    )
+
+
+def misfit_of_classes(name: str, class_count: int, names: Sequence[str], remarks: Sequence[str] = ()) -> str:
+    """Return what is wrong if the logits in `name` are not of as many classes as there are names, else ""."""
+    if class_count == len(names):
+        return ""
+    return (
+        f"{name}: its logits have {class_count} classes, but the images have {len(names)} class names "
+        f"({', '.join(names[:12])}{', …' if len(names) > 12 else ''}){_in_brackets(remarks)}; expected one "
+        "logit per class. Correct the logits or the class names."
+    )
+
+
+def _in_brackets(remarks: Sequence[str]) -> str:
+    return f" ({'; '.join(remarks)})" if remarks else ""
+
+
+def check_features(
+    features: Features, name: str, examples: Mapping[Split, ExampleSet], remarks: Remarks = no_remarks
+) -> None:
+    """Raise `DataError` unless the features have one row per image.
+
+    name: what to call them. remarks: as for `check_alignment`.
+    """
     for split, values in features.values.items():
-        if len(values) != len(examples[split]):
-            raise DataError(
-                f"{name} has features of {len(values):,} {split} examples, but there are "
-                f"{len(examples[split]):,} {split} images; expected one row per image, in the same order. "
-                "Correct the features or the images."
+        refuse(
+            misfit_of_rows(
+                f"{name}: its {split} features are", split, len(values), len(examples[split]), remarks
             )
+        )
 
 
 def refuse_non_finite(

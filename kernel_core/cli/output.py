@@ -40,7 +40,8 @@ class _Handler(logging.StreamHandler[Any]):
     """Print each record as one line on what is stderr at the time."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"warning: {record.getMessage()}", err=True)
+        kind = "warning: " if record.levelno >= logging.WARNING else ""
+        say(kind + record.getMessage(), err=True)
 
 
 def prepare() -> None:
@@ -48,6 +49,7 @@ def prepare() -> None:
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None if it is closed
         stream.reconfigure(errors="replace")
     logging.basicConfig(handlers=[_Handler()], level=logging.WARNING)
+    logging.getLogger("kernel_core").setLevel(logging.INFO)
     logging.getLogger("huggingface_hub").propagate = False  # it prints its warnings itself
     warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {message}"
     logging.captureWarnings(True)

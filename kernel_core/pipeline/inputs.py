@@ -61,7 +61,7 @@ class Inputs:
                     raise DataError(f"{name} was replaced during the build; run the command again.")
         if self.keys.run_count:
             ensemble = ensemble.first(self.keys.run_count)
-        check_alignment(ensemble, self.examples)
+        check_alignment(ensemble, self.examples, images.remarks_on(source.images))
         return ensemble
 
     def ensemble_of(self, spec: KernelSpec) -> Ensemble:
@@ -91,7 +91,7 @@ class Inputs:
             return self._trained[1]
         (feature_set,) = (features for features in source.feature_sets if features.name == similarity.of)
         features = load_features(feature_set, source.images.splits)
-        check_features(features, similarity.title, self.examples)
+        check_features(features, similarity.title, self.examples, images.remarks_on(source.images))
         return features
 
     def given(self, similarity: Similarity, k: int, progress: Progress) -> TopK:

@@ -15,10 +15,10 @@ from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet, numbered_classes
 from kernel_core.sources import inventory
+from kernel_core.sources.class_order import number_texts
 from kernel_core.sources.decode import stack_images
 from kernel_core.sources.folder_listing import METADATA, Listing, list_split
 from kernel_core.sources.inventory import Inventory, Reason
-from kernel_core.sources.labels import number_texts
 from kernel_core.sources.metadata_table import read_metadata_table
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import Split
@@ -73,23 +73,27 @@ def folder_names(source: ImagesFrom, split: Split) -> list[str]:
 
 def _listings(source: ImagesFrom) -> dict[Split, Listing]:
     """Return the listing of each split. Raises `DataError` if one has no images."""
-    listings = {split: list_split(source, split) for split in source.splits}
-    for listing in listings.values():
-        if _is_flat(source, listing) or any(listing.classes.values()):
-            continue
-        folder = listing.folder
-        if listing.loose:
-            raise DataError(
-                f"{folder} has {len(listing.loose):,} images but none in a class folder; expected "
-                f"{folder.name}/<class>/*.png, or a {METADATA} beside them with the columns file_name and "
-                "label."
-            )
-        passed = {why: tuple(names) for why, names in listing.passed_over.items()}
-        remarks = Inventory("test", {}, passed).remarks
-        raise DataError(
-            f"{folder} holds no images; expected {folder.name}/<class>/*.png (or .jpg, .webp, …){remarks}."
-        )
+    listings = {}
+    for split in source.splits:
+        listings[split] = list_split(source, split)
+        _refuse_empty(source, listings[split])
     return listings
+
+
+def _refuse_empty(source: ImagesFrom, listing: Listing) -> None:
+    folder = listing.folder
+    if _is_flat(source, listing) or any(listing.classes.values()):
+        return
+    if listing.loose:
+        raise DataError(
+            f"{folder} has {len(listing.loose):,} images but none in a class folder; expected "
+            f"{folder.name}/<class>/*.png, or a {METADATA} beside them with the columns file_name and label."
+        )
+    passed = {why: tuple(names) for why, names in listing.passed_over.items()}
+    remarks = "".join(f"; {remark}" for remark in Inventory("test", {}, passed).remarks)
+    raise DataError(
+        f"{folder} holds no images; expected {folder.name}/<class>/*.png (or .jpg, .webp, …){remarks}."
+    )
 
 
 def _is_flat(source: ImagesFrom, listing: Listing) -> bool:

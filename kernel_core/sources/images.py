@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -9,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from kernel_core.errors import KernelExplorerError
 from kernel_core.files import regular_file
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
+from kernel_core.sources.class_order import class_places, in_order
 from kernel_core.sources.image_folders import folder_inventories, folder_names, folder_units, load_folder
 from kernel_core.sources.inventory import Inventory
-from kernel_core.sources.labels import class_places, in_order
 from kernel_core.sources.parquet import load_parquet, parquet_inventories, parquet_names, parquet_units
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.torchvision_images import dataset_files, load_torchvision
@@ -23,7 +26,23 @@ from kernel_core.spec import Split
 DIGITS_SPLIT_SEED = 0
 DIGITS_TEST = 500  # examples
 
+log = logging.getLogger("kernel_core")
+
 Units = dict[str, list[Path]]
+
+
+def _counted(source: ImagesFrom) -> dict[Split, Inventory]:
+    """Count what a reader of whole data sets reads; it passes nothing over."""
+    return {s: _count(READERS[source.reader].load(source, s, no_progress)) for s in source.splits}
+
+
+def _count(examples: ExampleSet) -> Inventory:
+    counts = np.bincount(examples.labels, minlength=len(examples.class_names)).tolist()
+    return Inventory(examples.split, dict(zip(examples.class_names, counts, strict=True)))
+
+
+def _no_names(_source: ImagesFrom, _split: Split) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -37,19 +56,33 @@ class Reader:
 
     load: Callable[[ImagesFrom, Split, Progress], ExampleSet]
     units: Callable[[ImagesFrom], Units]
-    inventories: Callable[[ImagesFrom], dict[Split, Inventory]]
-    names: Callable[[ImagesFrom, Split], list[str] | None]
+    inventories: Callable[[ImagesFrom], dict[Split, Inventory]] = _counted
+    names: Callable[[ImagesFrom, Split], list[str] | None] = _no_names
 
 
 def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
     """Return the images, labels and class names of one split.
 
+    What there is, and what is passed over, is logged before it is read.
     Raises `DataError` if something is missing or unreadable, or if the sizes of the images differ.
     """
     reader = READERS[source.reader]
+    if reader.inventories is not _counted:
+        log.info("%s", reader.inventories(source)[split].line)
     for path in chain.from_iterable(reader.units(replace(source, splits=(split,))).values()):
         regular_file(path)
     return in_order(reader.load(source, split, progress), source.classes)
+
+
+def remarks_on(source: ImagesFrom) -> Callable[[Split], list[str]]:
+    """Return a function that says what is remarkable about a split's images, as what was passed over."""
+
+    def remarks(split: Split) -> list[str]:
+        with contextlib.suppress(KernelExplorerError):
+            return image_inventories(source)[split].remarks
+        return []
+
+    return remarks
 
 
 def image_units(source: ImagesFrom) -> Units:
@@ -118,24 +151,10 @@ def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> Examp
     return ExampleSet(split, images, digits.target[chosen].astype(np.int64), tuple("0123456789"))
 
 
-def _counted(source: ImagesFrom) -> dict[Split, Inventory]:
-    """Count what a reader of whole data sets reads; it passes nothing over."""
-    found = {}
-    for split in source.splits:
-        examples = READERS[source.reader].load(source, split, no_progress)
-        counts = np.bincount(examples.labels, minlength=len(examples.class_names)).tolist()
-        found[split] = Inventory(split, dict(zip(examples.class_names, counts, strict=True)))
-    return found
-
-
-def _no_names(_source: ImagesFrom, _split: Split) -> None:
-    return None
-
-
 READERS = {
-    "digits": Reader(_load_digits, _digits_units, _counted, _no_names),
+    "digits": Reader(_load_digits, _digits_units),
     "folder": Reader(load_folder, folder_units, folder_inventories, folder_names),
     "parquet": Reader(load_parquet, parquet_units, parquet_inventories, parquet_names),
-    "torchvision": Reader(load_torchvision, _torchvision_units, _counted, _no_names),
+    "torchvision": Reader(load_torchvision, _torchvision_units),
 }
 """Name in `ImagesFrom` → reader."""

@@ -43,11 +43,13 @@ class Inventory:
     def line(self) -> str:
         """All of it in one line, as in "train: 24 images in 3 classes; passed over: 1 file of …"."""
         images, classes = _counted(self.total, "image", "images"), len(self.classes)
-        return f"{self.split}: {images} in {_counted(classes, 'class', 'classes')}{self.remarks}"
+        return f"{self.split}: {images} in {_counted(classes, 'class', 'classes')}" + "".join(
+            f"; {remark}" for remark in self.remarks
+        )
 
     @property
-    def remarks(self) -> str:
-        """What else is to be said, each part after a semicolon; empty if there is nothing."""
+    def remarks(self) -> list[str]:
+        """What else is to be said; empty if there is nothing."""
         absent = [name for name, count in self.classes.items() if not count]
         parts = []
         if self.nested:
@@ -58,7 +60,7 @@ class Inventory:
             parts.append(
                 "passed over: " + ", ".join(_reason(why, names) for why, names in self.passed_over.items())
             )
-        return "".join(f"; {part}" for part in parts)
+        return parts
 
 
 def _reason(why: Reason, names: tuple[str, ...]) -> str:

@@ -22,9 +22,9 @@ from kernel_core.files import regular_file, writing
 from kernel_core.looks_like import foreign
 from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet, numbered_classes
+from kernel_core.sources.class_order import number_texts
 from kernel_core.sources.decode import Pixels, stack_images
 from kernel_core.sources.inventory import Inventory
-from kernel_core.sources.labels import number_texts
 from kernel_core.sources.parquet_columns import METADATA, Columns, find_columns, read_labels
 from kernel_core.sources.source import ImagesFrom, existing
 from kernel_core.spec import Split

@@ -107,7 +107,7 @@ def test_text_is_quoted_in_a_few_printable_characters(tmp_path):
 
 
 def as_parquet(path):
-    return load_examples(ImagesFrom("parquet", {"test": path}, splits=("test",)), "test")
+    return load_examples(ImagesFrom("parquet", shards={"test": (path,)}, splits=("test",)), "test")
 
 
 READERS = {

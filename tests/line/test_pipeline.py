@@ -137,6 +137,7 @@ def test_damaged_entry_is_rebuilt_with_one_warning(source_folder, cache, caplog)
     content = bytearray(entry.path.read_bytes())
     content[-1] ^= 1
     entry.path.write_bytes(content)
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         again = build(SourceRequest(str(source_folder)))
     assert len(caplog.records) == 1

@@ -9,6 +9,8 @@ from PIL import Image
 from kernel_core.errors import DataError
 from kernel_core.sources import folder_listing, images
 from kernel_core.sources.source import ImagesFrom
+from tests.support import forked
+from tests.support.planted import write_log
 
 
 def plant(root, *names):
@@ -188,3 +190,18 @@ def test_table_s_columns_can_be_said(tmp_path):
         DataError, match=r"has the columns \['f', 'fine', 'coarse'\]; expected file_name and label"
     ):
         images.load_examples(source(tmp_path, columns={"label": "nope"}), "test")
+
+
+def test_lengths_that_disagree_are_said_with_what_was_passed_over(tmp_path, planted):
+    for split in ("train", "test"):
+        plant(tmp_path / "images" / split, *(f"{name}/{i}.png" for name in "abcde" for i in range(3)))
+    plant(tmp_path / "images/train", "a/0.gif", "a/b/9.png")
+    write_log(tmp_path / "log.pt", planted.test[:, :15], planted.train[:, :15])
+    (tmp_path / "source.toml").write_text('[images]\nfolder = "images"\n[ensemble]\nfiles = "log.pt"\n')
+    done = forked.cli("build", tmp_path, env={**os.environ, "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")})
+    assert done.returncode == 1
+    printed = done.stderr.splitlines()
+    remarks = "1 image in nested folders; passed over: 1 file of another ending (a/0.gif)"
+    assert f"train: 16 images in 5 classes; {remarks}" in printed
+    assert "test: 15 images in 5 classes" in printed
+    assert f"of 15 examples, but there are 16 train images ({remarks}); expected one row" in printed[-1]
