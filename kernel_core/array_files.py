@@ -7,6 +7,7 @@ may hold others too.
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
-from kernel_core.looks_like import foreign
+from kernel_core.looks_like import foreign, looks_like
 from kernel_core.tensor_files import read_header
 
 UNPACKED, RATIO = 64_000_000, 100  # bytes of an array, and how many times its size in the file are too many
@@ -29,32 +30,75 @@ DTYPES = {
     "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
     "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
 }  # fmt: skip
-LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first bytes that torch wrote before 1.6
+FORMS = ("npy", "npz", "safetensors", "torch")
 DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, SyntaxError, MemoryError,
           OverflowError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError)  # fmt: skip
 
 Array = npt.NDArray[Any]
-_Read = Callable[[], Array]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array as it lies in a file, where it can be mapped.
+
+    start: the byte that it begins at. fortran: whether its first axis varies fastest.
+    bfloat16: whether it is bfloat16, which NumPy lacks: dtype is then uint16, for its bits.
+    """
+
+    path: Path
+    dtype: np.dtype[Any]
+    start: int
+    shape: tuple[int, ...]
+    fortran: bool = False
+    bfloat16: bool = False
+
+    def mapped(self) -> Array:
+        """Return it as a read-only map. The file stays open as long as there is the map."""
+        if 0 in self.shape:
+            return np.empty(self.shape, self.dtype)  # nothing to map
+        return np.memmap(
+            self.path, self.dtype, "r", self.start, self.shape, order="F" if self.fortran else "C"
+        )
+
+    def read(self) -> Array:
+        """Return it as a read-only map, or as float32 in memory if it is bfloat16."""
+        return float32_of(self.mapped()) if self.bfloat16 else self.mapped()
+
+
+def float32_of(bits: Array) -> npt.NDArray[np.float32]:
+    """Return the numbers that are stored as bfloat16; bits: uint16."""
+    wide = bits.astype(np.uint32)
+    return np.left_shift(wide, 16, out=wide).view(np.float32)
+
+
+_Find = Callable[[], Stored | Array]
 
 
 class _Arrays(Mapping[str, Array]):
     """Arrays by name, each read when it is asked for."""
 
-    def __init__(self, path: Path, expected: str, readers: Mapping[str, _Read]) -> None:
-        self._path, self._expected, self._readers = path, expected, readers
+    def __init__(self, path: Path, expected: str, finders: Mapping[str, _Find]) -> None:
+        self._path, self._expected, self._finders = path, expected, finders
 
     def __getitem__(self, name: str) -> Array:
-        read = self._readers[name]
+        found = self.find(name)
+        return found.read() if isinstance(found, Stored) else found
+
+    def find(self, name: str) -> Stored | Array:
+        find = self._finders[name]
         try:
-            return read()
+            found = find()
+            if isinstance(found, Stored):
+                found.mapped()  # raises if the file is cut short
+            return found
         except DAMAGE as error:
             raise _damaged(self._path, f"{shown(name)}: {_reason(error)}", self._expected) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
+        return iter(self._finders)
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._finders)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +111,14 @@ class ArrayFile:
     map of the file, except compressed members of a `.npz`, which are unpacked, and bfloat16, which becomes
     float32.
     metadata: that of a `.safetensors`; empty for others.
+    find: name → where the array lies in the file, or the array itself if it had to be unpacked; raises as
+    `arrays`.
     """
 
     form: str
     arrays: Mapping[str, Array]
     metadata: Mapping[str, str]
+    find: Callable[[str], Stored | Array]
 
 
 def open_arrays(path: Path, expected: str) -> ArrayFile:
@@ -84,11 +131,11 @@ def open_arrays(path: Path, expected: str) -> ArrayFile:
     metadata: Mapping[str, str] = {}
     try:
         if form == "npy":
-            readers: Mapping[str, _Read] = {"": lambda: _mapped_npy(path, 0, path.stat().st_size)}
+            finders: Mapping[str, _Find] = {"": lambda: _stored_npy(path, 0, path.stat().st_size)}
         elif form == "npz":
-            readers = _npz_readers(path)
+            finders = _npz_finders(path)
         elif form == "safetensors":
-            readers, metadata = _safetensors_readers(path)
+            finders, metadata = _safetensors_finders(path)
         else:
             found = "is a file of torch" if form == "torch" else "is none of .npy, .npz and .safetensors"
             raise DataError(
@@ -97,7 +144,8 @@ def open_arrays(path: Path, expected: str) -> ArrayFile:
             )
     except DAMAGE as error:
         raise _damaged(path, _reason(error), expected) from None
-    return ArrayFile(form, _Arrays(path, expected, readers), metadata)
+    arrays = _Arrays(path, expected, finders)
+    return ArrayFile(form, arrays, metadata, arrays.find)
 
 
 def form_of(path: Path) -> str:
@@ -105,31 +153,12 @@ def form_of(path: Path) -> str:
 
     Raises `DataError` if there is no such file, or it cannot be read.
     """
-    try:
-        with open(regular_file(path), "rb") as file:
-            first = file.read(16)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror or error}). Correct its permissions."
-        ) from None
-    if first.startswith(b"\x93NUMPY"):
-        return "npy"
-    if first.startswith(b"PK\x03\x04"):
-        return _form_of_archive(path)
-    if first.startswith(LEGACY_TORCH):
-        return "torch"
-    return "safetensors" if first[8:9] == b"{" and first[4:8] == bytes(4) else ""
-
-
-def _form_of_archive(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except Exception:  # noqa: BLE001 (a malformed archive can raise anything)
-        return "npz" if path.suffix.lower() == ".npz" else "torch"  # damaged: its reader says so
-    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
-        return "torch"
-    return "npz" if all(name.endswith(".npy") for name in names) else ""
+    if not os.access(regular_file(path), os.R_OK):
+        raise DataError(f"{path} cannot be read. Correct its permissions.")
+    form = looks_like(path).form
+    if form == "damaged zip":  # its reader says so
+        return "npz" if path.suffix.lower() == ".npz" else "torch"
+    return {"old torch": "torch"}.get(form, form if form in FORMS else "")
 
 
 def _reason(error: BaseException) -> str:
@@ -164,37 +193,31 @@ def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.d
     return shape, fortran, dtype, length
 
 
-def _mapped_npy(path: Path, start: int, size: int) -> Array:
-    """Return the array in NumPy's format that begins at a byte of a file, as a read-only map."""
+def _stored_npy(path: Path, start: int, size: int) -> Stored:
+    """Return the array in NumPy's format that begins at a byte of a file."""
     with open(path, "rb") as file:
         file.seek(start)
         shape, fortran, dtype, length = _npy_header(file, size)
-    return _mapped(path, dtype, start + length, shape, order="F" if fortran else "C")
+    return Stored(path, dtype, start + length, shape, fortran)
 
 
-def _mapped(path: Path, dtype: npt.DTypeLike, start: int, shape: tuple[int, ...], order: Any = "C") -> Array:
-    if 0 in shape:
-        return np.empty(shape, dtype)  # nothing to map
-    return np.memmap(path, dtype, "r", start, shape, order)
-
-
-def _npz_readers(path: Path) -> dict[str, _Read]:
+def _npz_finders(path: Path) -> dict[str, _Find]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-    return {member.filename.removesuffix(".npy"): _npz_reader(path, member) for member in members}
+    return {member.filename.removesuffix(".npy"): _npz_finder(path, member) for member in members}
 
 
-def _npz_reader(path: Path, member: zipfile.ZipInfo) -> _Read:
-    def read() -> Array:
+def _npz_finder(path: Path, member: zipfile.ZipInfo) -> _Find:
+    def find() -> Stored | Array:
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             return _unpacked(path, member)
         with open(path, "rb") as file:  # the name and the extra field of the entry have any length
             file.seek(member.header_offset + 26)
             lengths = file.read(4)
         start = member.header_offset + 30 + int.from_bytes(lengths[:2], "little")
-        return _mapped_npy(path, start + int.from_bytes(lengths[2:], "little"), member.file_size)
+        return _stored_npy(path, start + int.from_bytes(lengths[2:], "little"), member.file_size)
 
-    return read
+    return find
 
 
 def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:
@@ -211,22 +234,19 @@ def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:
     return array
 
 
-def _safetensors_readers(path: Path) -> tuple[dict[str, _Read], dict[str, str]]:
+def _safetensors_finders(path: Path) -> tuple[dict[str, _Find], dict[str, str]]:
     with safe_open(path, framework="np"):
         pass  # it checks the header, and that the arrays fill the file
     header, start = read_header(path)
     metadata = header.pop("__metadata__", None) or {}
-    return {name: _tensor_reader(path, tensor, start) for name, tensor in header.items()}, metadata
+    return {name: _tensor_finder(path, tensor, start) for name, tensor in header.items()}, metadata
 
 
-def _tensor_reader(path: Path, tensor: Mapping[str, Any], start: int) -> _Read:
-    def read() -> Array:
+def _tensor_finder(path: Path, tensor: Mapping[str, Any], start: int) -> _Find:
+    def find() -> Stored:
         kind, shape, first = tensor["dtype"], tuple(tensor["shape"]), start + tensor["data_offsets"][0]
-        if kind == "BF16":
-            bits = _mapped(path, np.uint16, first, shape).astype(np.uint32)
-            return np.left_shift(bits, 16, out=bits).view(np.float32)
-        if kind not in DTYPES:
+        if kind != "BF16" and kind not in DTYPES:
             raise ValueError(f"it holds {kind}; expected one of {', '.join(DTYPES)} and BF16")
-        return _mapped(path, DTYPES[kind], first, shape)
+        return Stored(path, np.dtype(DTYPES.get(kind, np.uint16)), first, shape, bfloat16=kind == "BF16")
 
-    return read
+    return find

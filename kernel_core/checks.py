@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from kernel_core.block_array import Logits
 from kernel_core.errors import DataError, RequestError
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.spec import KernelSpec, Split
@@ -63,7 +62,7 @@ def check_alignment(
 
     remarks: what an error says of a split's images, as what was passed over.
     """
-    name = ensemble.names[0]
+    name = ensemble.name_of(0)
     for split, example_set in examples.items():
         rows = ensemble.example_count(split)
         refuse(misfit_of_rows(f"{name}: its {split} logits are", split, rows, len(example_set), remarks))
@@ -121,16 +120,18 @@ def check_features(
 
 
 def refuse_non_finite(
-    logits: npt.NDArray[Any], name: str, split: Split, *, first_run: int = 0, first_example: int = 0
+    logits: Logits, ensemble: Ensemble, file: int, split: Split, *, first_run: int = 0, first_example: int = 0
 ) -> None:
     """Raise `DataError` if a logit is not finite, saying which.
 
-    logits: floating (runs, examples, classes), a part of those of a split. name: what to call their file.
+    logits: floating (runs, examples, classes), some of those of a split in the ensemble's part `file`.
     first_run, first_example: the numbers of the first run and the first example in the part.
     """
+    logits = np.asarray(logits)
     if np.isfinite(logits).all():
         return
     run, example, c = (int(i) for i in np.argwhere(~np.isfinite(logits))[0])
+    name = ensemble.name_of(file, first_run + run)
     raise DataError(
         f"{name}: the {split} logit of run {first_run + run}, example {first_example + example}, class {c} "
         f"is {logits[run, example, c]}; expected finite numbers. Leave that run out, or save its logits "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.block_array import Logits
 from kernel_core.errors import DataError, RequestError
 from kernel_core.files import FileState
 from kernel_core.spec import KernelSpec, Split
+from kernel_core.training_masks import TrainingMasks
 
 CLASS_LIMIT = 100_000  # more classes than any image data set has; ImageNet-21k has 21,841
 
@@ -67,25 +69,43 @@ def numbered_classes(labels: npt.NDArray[np.int64], split: Split) -> tuple[str, 
     return tuple(str(c) for c in range(largest + 1))
 
 
+@dataclass(frozen=True)
+class Floor:
+    """What rounding did to small probabilities before their logs were taken.
+
+    zero: the logit that a probability of 0 is given: the log of half the smallest number above 0.
+    precise: the log of the smallest probability that kept all its digits; `zero` where that is not known.
+    """
+
+    zero: float
+    precise: float
+
+
 @dataclass(frozen=True, eq=False)
 class Ensemble:
     """The logits of M runs in one or more files; the runs are in the order of the files.
 
-    names[f]: what to call file f in a message.
+    names[f]: what to call part f in a message: the name of its file, or of each run's file.
     parts[f][split]: floating (m, N, C), usually float16 and memory-mapped: m runs, N examples, C classes.
-    files: the files that the parts are mapped from, as they were when opened.
+    files: the files that the parts are read from, as they were when opened.
+    members[f]: the numbers of the files that part f is read from; empty if part f is file f.
+    floor: of the probabilities in the files; None if they hold none.
+    trained_on: which training examples each run was trained on, if the files say so.
     Raises `DataError` if files or splits do not fit together.
     """
 
-    names: tuple[str, ...]
-    parts: tuple[Mapping[Split, npt.NDArray[Any]], ...]
+    names: tuple[str | tuple[str, ...], ...]
+    parts: tuple[Mapping[Split, Logits], ...]
     files: tuple[FileState, ...] = ()
+    members: tuple[tuple[int, ...], ...] = ()
+    floor: Floor | None = None
+    trained_on: TrainingMasks | None = None
 
     def __post_init__(self) -> None:
-        for name, part in zip(self.names, self.parts, strict=True):
-            self._check_part(name, part)
+        for file, part in enumerate(self.parts):
+            self._check_part(self.name_of(file), part)
 
-    def _check_part(self, name: str, part: Mapping[Split, npt.NDArray[Any]]) -> None:
+    def _check_part(self, name: str, part: Mapping[Split, Logits]) -> None:
         for split, logits in part.items():
             if logits.ndim != 3 or logits.dtype.kind != "f" or 0 in logits.shape:
                 raise DataError(
@@ -97,7 +117,7 @@ class Ensemble:
                 wanted = "no such split" if expected is None else "{} examples × {} classes".format(*expected)
                 raise DataError(
                     f"{name}: its {split} logits have {logits.shape[1]} examples × {logits.shape[2]} "
-                    f"classes, but {self.names[0]} has {wanted}. Expected the same examples and classes in "
+                    f"classes, but {self.name_of(0)} has {wanted}. Expected the same examples and classes in "
                     "every file; leave one of the files out."
                 )
         for axis, what in ((0, "runs"), (2, "classes")):
@@ -109,7 +129,7 @@ class Ensemble:
                 )
         if set(part) != set(self.parts[0]):
             raise DataError(
-                f"{name} holds {sorted(part)}, but {self.names[0]} holds {sorted(self.parts[0])}; "
+                f"{name} holds {sorted(part)}, but {self.name_of(0)} holds {sorted(self.parts[0])}; "
                 "expected the same splits in every file."
             )
 
@@ -122,6 +142,15 @@ class Ensemble:
     def class_count(self) -> int:
         """Number of classes, C."""
         return int(next(iter(self.parts[0].values())).shape[2])
+
+    def name_of(self, file: int, run: int = 0) -> str:
+        """Return what to call the file that a run of a part is in."""
+        names = self.names[file]
+        return names if isinstance(names, str) else names[run]
+
+    def files_of(self, file: int) -> tuple[int, ...]:
+        """Return the numbers of the files that a part is read from."""
+        return self.members[file] if self.members else (file,)
 
     def check_unchanged(self) -> None:
         """Raise `DataError` if a file was changed since it was opened: its memory map may show other runs."""
@@ -143,13 +172,20 @@ class Ensemble:
                 f"{run_count:,} runs were asked for, but the {len(self.parts)} file(s) opened hold "
                 f"{self.run_count:,}: ask for 2 to {self.run_count:,}, or add files."
             )
-        kept, names, left = [], [], run_count
-        for name, part in zip(self.names, self.parts, strict=True):
+        kept: list[Mapping[Split, Logits]] = []
+        left = run_count
+        for part in self.parts:
             if left > 0:
                 kept.append({split: logits[:left] for split, logits in part.items()})
-                names.append(name)
                 left -= len(next(iter(part.values())))
-        return Ensemble(tuple(names), tuple(kept), self.files)
+        masks = None if self.trained_on is None else self.trained_on.first(run_count)
+        return replace(
+            self,
+            names=self.names[: len(kept)],
+            parts=tuple(kept),
+            members=self.members[: len(kept)],
+            trained_on=masks,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from tests.support.command import ROOT
 
 GROUND = (
     "errors", "printable", "held", "files", "looks_like", "crash", "progress", "spec", "similarities",
-    "machine", "tensor_files", "array_files", "records", "recipes", "checks",
+    "machine", "tensor_files", "array_files", "block_array", "training_masks", "records", "recipes", "checks",
 )  # fmt: skip
 # A package of kernel_core → what it may import beside the ground and itself. Nothing else, so no circles.
 MAY_IMPORT = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.machine import Machine
 from kernel_core.records import Ensemble
 from kernel_core.search import certified
@@ -57,7 +57,7 @@ class Job:
         ensemble = open_ensemble(self.files).first(self.run_count)
         counts: dict[Split, int] = {"test": self.queries, "train": self.database}
         parts = tuple({s: part[s][:, :n] for s, n in counts.items()} for part in ensemble.parts)
-        return Ensemble(ensemble.names, parts, ensemble.files)
+        return replace(ensemble, parts=parts)
 
     @property
     def sample(self) -> npt.NDArray[np.int64]:
@@ -102,7 +102,7 @@ def original(ensemble: Ensemble, job: Job, lap: Laps) -> TopK:
     device, M, C = torch.device(job.device), ensemble.run_count, ensemble.class_count
 
     def standardized(split: Split) -> Tensor:
-        parts = [torch.from_numpy(part[split]).to(device).float() for part in ensemble.parts]
+        parts = [torch.from_numpy(np.asarray(part[split])).to(device).float() for part in ensemble.parts]
         z = torch.log_softmax(parts[0] if len(parts) == 1 else torch.cat(parts), -1)  # (M, N, C)
         return (z - z.mean(0)) / z.std(0)
 
@@ -163,7 +163,7 @@ def oracle(ensemble: Ensemble, job: Job, _lap: Laps) -> TopK:
     M, C = ensemble.run_count, ensemble.class_count
 
     def standardized(split: Split, examples: slice | npt.NDArray[np.int64]) -> Tensor:
-        logits = np.concatenate([part[split][:, examples] for part in ensemble.parts])
+        logits = np.concatenate([np.asarray(part[split])[:, examples] for part in ensemble.parts])
         x = torch.from_numpy(logits).double()  # (M, b, C)
         z = x - torch.logsumexp(x, 2, keepdim=True)
         deviation = z - z.mean(0)

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from kernel_core.bench.competitors import Job, agreement
 from kernel_core.bench.processes import Failure, Measurement, describe_machine, take_turns
 from kernel_core.bench.request import TITLES, BenchRequest
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.log_file import LOGIT_KEYS
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import RequestError
 from kernel_core.held import temporary_folder
 from kernel_core.machine import choose_device, cpu_info
@@ -122,9 +124,7 @@ def _open_source(request: BenchRequest, name: str, folder: Path, progress: Progr
     training = replace(source.logits, run_count=request.run_count or source.logits.run_count)
     part = train_in_memory(training, examples, progress)[0].parts[0]
     log = folder / "log.pt"
-    torch.save(
-        {"logits": torch.from_numpy(part["test"]), "logits_train": torch.from_numpy(part["train"])}, log
-    )
+    torch.save({key: torch.from_numpy(np.asarray(part[split])) for split, key in LOGIT_KEYS.items()}, log)
     return _Logits(source.name, (log,), {})
 
 

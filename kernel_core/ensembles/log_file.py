@@ -15,53 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.ensembles.torch_file import load_torch_file, to_array
-from kernel_core.errors import DataError, shown
-from kernel_core.files import FileState, writing
-from kernel_core.records import Ensemble
-from kernel_core.spec import SPLITS, Split
+from kernel_core.ensembles.torch_file import load_torch_file
+from kernel_core.errors import DataError
+from kernel_core.files import writing
+from kernel_core.spec import Split
 
 LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
 TEST_ALONE = (
     ' If no logits of the training set were saved, write splits = ["test"] under [ensemble] in the '
     "source.toml; test examples are then compared with one another."
 )
-
-
-def open_ensemble(
-    files: tuple[Path, ...], root: Path | None = None, splits: tuple[Split, ...] = SPLITS
-) -> Ensemble:
-    """Open the files of an ensemble, reading only their headers; runs are in the order of the files.
-
-    root: messages name files relative to this folder.
-    splits: those to open.
-    Raises `DataError` for a missing, damaged or foreign file, one whose pickle asks for more than tensors and
-    plain values, a missing key, or files that disagree.
-    """
-    names = tuple(
-        str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
-    )
-    parts = tuple(_open_logits(path, splits) for path in files)
-    return Ensemble(names, parts, tuple(FileState.of(path) for path in files))
-
-
-def _open_logits(path: Path, splits: tuple[Split, ...]) -> dict[Split, npt.NDArray[Any]]:
-    content = load_tensors(path)
-    logits: dict[Split, npt.NDArray[Any]] = {}
-    for split, key in LOGIT_KEYS.items():
-        if split not in splits:
-            continue
-        tensor = content.get(key)
-        if not isinstance(tensor, torch.Tensor):
-            problem = "is missing" if tensor is None else f"is a {type(tensor).__name__}"
-            hint = TEST_ALONE if split == "train" and "logits" in content else ""
-            raise DataError(
-                f"{path}: {key!r} {problem} (found: {shown(sorted(map(str, content)))}); "
-                "expected the tensors 'logits' (test) and 'logits_train', each of shape (runs, examples, "
-                "classes)." + hint
-            )
-        logits[split] = to_array(tensor, f"{path}: {key!r}")
-    return logits
 
 
 def load_tensors(path: Path) -> Mapping[str, Any]:

@@ -50,10 +50,10 @@ def predict(
 def _runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """Yield the logits (m, n, C) of a block of examples, a few runs at a time, with the first run's index."""
     first_run = 0
-    for name, part in zip(ensemble.names, ensemble.parts, strict=True):
+    for file, part in enumerate(ensemble.parts):
         for start in range(0, len(part[split]), RUNS_AT_A_TIME):
             logits = np.asarray(part[split][start : start + RUNS_AT_A_TIME, block], dtype=np.float32)
-            refuse_non_finite(logits, name, split, first_run=start, first_example=block.start)
+            refuse_non_finite(logits, ensemble, file, split, first_run=start, first_example=block.start)
             yield first_run + start, logits
         first_run += len(part[split])
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import pickletools
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
 from kernel_core.errors import DataError
 from kernel_core.files import regular_file
-from kernel_core.looks_like import foreign
+from kernel_core.looks_like import foreign, looks_like
 
 PICKLE_LIMIT = 16_000_000  # bytes; a log's pickle has a few hundred, a large network's some 100,000
 FORMS = ("torch", "old torch", "pickle", "damaged zip")  # what a file that torch wrote may look like
+LEGACY_PICKLES = 5  # that begin a file of torch before 1.6: magic, version, machine, content, names
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -28,8 +32,19 @@ def load_torch_file(path: Path, expected: str, *, mmap: bool) -> Any:
     """
     _refuse_packed(regular_file(path), expected)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        legacy = looks_like(path).form == "old torch"
+        if legacy:
+            _refuse_vast_pickle(path, expected)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and not legacy)
+    except DataError:
+        raise
     except pickle.UnpicklingError as error:
+        if "numpy" in _reason(error):
+            raise DataError(
+                f"{path} holds NumPy arrays, which torch.save pickles; to read them, code in the file would "
+                f"have to run. Expected {expected}. Save torch.from_numpy(array) instead of each array, or "
+                "save the arrays with numpy.savez."
+            ) from None
         raise DataError(
             foreign(path, str(path), expected, *FORMS)
             or f"{path} is refused: it is not a torch file of tensors and plain values ({_reason(error)}). "
@@ -60,10 +75,27 @@ def _refuse_packed(path: Path, expected: str) -> None:
         )
     pickled = max((m.file_size for m in members if m.filename.endswith("data.pkl")), default=0)
     if pickled > PICKLE_LIMIT:
-        raise DataError(
-            f"{path} is refused: it holds {pickled / 1e6:,.0f} MB of plain values; expected {expected}, with "
-            f"at most {PICKLE_LIMIT / 1e6:.0f} MB of them beside its tensors. Save the tensors alone."
-        )
+        raise _vast(path, f"{pickled / 1e6:,.0f} MB", expected)
+
+
+def _vast(path: Path, size: str, expected: str) -> DataError:
+    return DataError(
+        f"{path} is refused: it holds {size} of plain values; expected {expected}, with at most "
+        f"{PICKLE_LIMIT / 1e6:.0f} MB of them beside its tensors. Save the tensors alone; if these are NumPy "
+        "arrays, save torch.from_numpy(array)."
+    )
+
+
+def _refuse_vast_pickle(path: Path, expected: str) -> None:
+    """Raise `DataError` if the plain values that begin a file of the old format take more than the limit.
+
+    They are only looked at here. Any other fault is left to torch.load.
+    """
+    with open(path, "rb") as file, contextlib.suppress(ValueError, EOFError, UnicodeError):
+        for _ in range(LEGACY_PICKLES):
+            for _ in pickletools.genops(file):
+                if file.tell() > PICKLE_LIMIT:
+                    raise _vast(path, f"more than {PICKLE_LIMIT / 1e6:.0f} MB", expected)
 
 
 def _reason(error: Exception) -> str:
@@ -85,7 +117,7 @@ def _damaged(path: Path, reason: str, expected: str) -> DataError:
 def to_array(tensor: torch.Tensor, name: str) -> npt.NDArray[Any]:
     """Return a floating tensor of a file as an array, mapped if the tensor is.
 
-    name: what to call it in an error. bfloat16 becomes float32, as NumPy has no bfloat16.
+    name: what to call it in an error. Of bfloat16, which NumPy lacks, the bits are returned, as uint16.
     Raises `DataError` if its numbers are of another kind, or are not all in the file.
     """
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
@@ -100,5 +132,7 @@ def to_array(tensor: torch.Tensor, name: str) -> npt.NDArray[Any]:
             "expected a tensor of which every number is stored. Save it with .contiguous()."
         )
     tensor = tensor.detach().resolve_neg()
-    array: npt.NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    array: npt.NDArray[Any] = tensor.numpy()
     return array

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from kernel_core.checks import check_alignment, check_features, with_common_classes
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.machine import Machine
 from kernel_core.networks.training import train_in_memory
@@ -14,9 +14,8 @@ from kernel_core.progress import Progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.results.entries import Entries
-from kernel_core.results.hashes import hash_files
+from kernel_core.results.hashes import hash_each
 from kernel_core.results.results import read_examples
-from kernel_core.results.store import key_of
 from kernel_core.search.scores import top_k_of_scores
 from kernel_core.search.topk import TopK
 from kernel_core.similarities import PENULTIMATE, Similarity
@@ -55,9 +54,10 @@ class Inputs:
         if isinstance(source.logits, Training):
             ensemble = self._trained[0]
         else:
-            ensemble = open_ensemble(source.logits, source.root, source.images.splits)
-            for path, (name, sha256) in zip(source.logits, self.keys.inputs["kernel"]["files"], strict=True):
-                if hash_files(self.store, [path]) != sha256:
+            ensemble = open_ensemble(source.logits, source.root, source.images.splits, source.logit_form)
+            hashes = hash_each(self.store, source.logits)
+            for (name, sha256), now in zip(self.keys.inputs["kernel"]["files"], hashes, strict=True):
+                if now != sha256:
                     raise DataError(f"{name} was replaced during the build; run the command again.")
         if self.keys.run_count:
             ensemble = ensemble.first(self.keys.run_count)
@@ -110,25 +110,20 @@ class Inputs:
 
         None for runs trained here, which are held in memory, and for other similarities than the kernel.
         """
-        files = self.keys.inputs["kernel"].get("files")
-        if files is None or spec.similarity != "kernel":
+        if "files" not in self.keys.inputs["kernel"] or spec.similarity != "kernel":
             return None
         ensemble = self.ensemble_of(spec)
         used = range(len(ensemble.parts))  # the first runs may not need every file
         return {
-            split: merge(
-                [self._moments_of_file(ensemble, f, files[f][1], split, spec.transform) for f in used]
-            )
+            split: merge([self._moments_of_file(ensemble, f, split, spec.transform) for f in used])
             for split in {spec.query, spec.database}
         }
 
-    def _moments_of_file(
-        self, ensemble: Ensemble, file: int, sha256: str, split: Split, transform: str
-    ) -> Moments:
-        parts, name = ensemble.parts, ensemble.names[file]
+    def _moments_of_file(self, ensemble: Ensemble, file: int, split: Split, transform: str) -> Moments:
+        parts, name = ensemble.parts, ensemble.name_of(file)
         run_count = len(parts[file][split])
-        content = {"file": sha256, "runs": run_count, "split": split, "transform": transform}
-        key = key_of({"kind": "moments", **content})
+        content = {"runs": run_count, "split": split, "transform": transform}
+        key = self.keys.moments(ensemble, file, content)
         entry = self.store.read("moments", key)
         if entry is not None:
             return Moments.from_arrays(run_count, entry[0])

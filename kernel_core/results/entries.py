@@ -46,7 +46,7 @@ class Entries:
     def write_trained(self, ensemble: Ensemble, features: Features) -> None:
         """Write an ensemble trained here, held in one part, and its features."""
         assert self.keys.trained is not None
-        arrays = {f"{split}_logits": logits for split, logits in ensemble.parts[0].items()}
+        arrays = {f"{split}_logits": np.asarray(logits) for split, logits in ensemble.parts[0].items()}
         arrays |= {f"{split}_features": values for split, values in features.values.items()}
         meta = {"layer": features.layer, "run": features.run}
         about = f"{ensemble.run_count} networks trained here"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from kernel_core.explain import traces
 from kernel_core.files import regular_file
 from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER
 from kernel_core.recipes import Training
-from kernel_core.results.hashes import hash_files
+from kernel_core.records import Ensemble
+from kernel_core.results.hashes import hash_each, hash_files
 from kernel_core.results.store import Store, key_of
 from kernel_core.similarities import Similarity
 from kernel_core.sources import images
@@ -71,6 +73,18 @@ class Keys:
             return tuple(self.specs.values())
         kernel = self.specs["kernel"]
         return (*self.specs.values(), *(replace(kernel, classes=(c,)) for c in range(class_count)))
+
+    def moments(self, ensemble: Ensemble, part: int, content: Content) -> str:
+        """Return the key of the mean and spread over the runs of one part of the ensemble's files.
+
+        content: what else they depend on, by name.
+        """
+        hashes = [self.inputs["kernel"]["files"][number][1] for number in ensemble.files_of(part)]
+        file = hashes[0] if len(hashes) == 1 else key_of({"files": hashes})
+        form = self.source.logit_form.content()
+        if ensemble.floor:  # it depends on the other files too
+            form["floor"] = ensemble.floor.zero
+        return key_of({"kind": "moments", "file": file, **content, **({"form": form} if form else {})})
 
     @property
     def map(self) -> str:
@@ -142,9 +156,11 @@ def _image_content(source: Source, store: Store) -> Content:
 def _logits_content(source: Source, image_content: Content, store: Store) -> Content:
     if isinstance(source.logits, Training):
         return {"recipe": source.logits.content(), "images": image_content}
-    hashes = [_name_and_hash(source, path, store) for path in source.logits]
+    of_each = _hash_each(store, source.logits)
+    hashes = [[_relative(path, source.root), sha] for path, sha in zip(source.logits, of_each, strict=True)]
     _refuse_duplicates(hashes)
-    return {"files": hashes}
+    form = source.logit_form.content()
+    return {"files": hashes, **({"form": form} if form else {})}
 
 
 def _other_inputs(source: Source, logits: Content, store: Store) -> dict[str, Content]:
@@ -222,22 +238,42 @@ def _hash(store: Store, files: list[Path]) -> str:
 
     Raises `DataError` if they cannot be read, or are not what the Hub promised.
     """
+    with _unreadable_refused(files):
+        sha256 = hash_files(store, files)
+    if len(files) == 1:
+        _refuse_unpromised(files[0], sha256)
+    return sha256
+
+
+def _hash_each(store: Store, files: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file. Raises `DataError` as `_hash`."""
+    with _unreadable_refused(files):
+        hashes = hash_each(store, files)
+    for path, sha256 in zip(files, hashes, strict=True):
+        _refuse_unpromised(path, sha256)
+    return hashes
+
+
+@contextlib.contextmanager
+def _unreadable_refused(files: Sequence[Path]) -> Iterator[None]:
     for path in files:
         regular_file(path)
     try:
-        sha256 = hash_files(store, files)
+        yield
     except OSError as error:
         raise DataError(
             f"{error.filename or files[0]} cannot be read ({error.strerror or error}); the source names it. "
             "Put it there, or correct the source."
         ) from None
-    promised = expected_sha256(files[0]) if len(files) == 1 else None
+
+
+def _refuse_unpromised(path: Path, sha256: str) -> None:
+    promised = expected_sha256(path)
     if promised and promised != sha256:
         raise DataError(
-            f"{files[0]} is damaged: its SHA-256 is {sha256[:12]}…, the Hub promised {promised[:12]}…. "
+            f"{path} is damaged: its SHA-256 is {sha256[:12]}…, the Hub promised {promised[:12]}…. "
             "Delete it and run the command again to download it anew."
         )
-    return sha256
 
 
 def _refuse_duplicates(hashes: list[list[str]]) -> None:

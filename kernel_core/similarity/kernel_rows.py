@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kernel_core.block_array import BlockArray
 from kernel_core.checks import refuse_non_finite
 from kernel_core.errors import DataError
 from kernel_core.machine import piece_bytes
@@ -51,7 +52,7 @@ class KernelRows(SimilarityRows):
         self.ensemble, self.split, self.transform, self.classes = ensemble, split, transform, classes
         self.run_count = ensemble.run_count
         self.width = ensemble.class_count if classes is None else len(classes)
-        self._dtype = np.result_type(*(part[split] for part in ensemble.parts))  # of the logits
+        self._dtype = np.result_type(*(part[split].dtype for part in ensemble.parts))  # of the logits
         self.raw_bytes = ensemble.class_count * self._dtype.itemsize
         self._moments = moments
 
@@ -77,8 +78,11 @@ class KernelRows(SimilarityRows):
         for part in (part[self.split] for part in self.ensemble.parts):
             i, j = max(first, part_first), min(last, part_first + len(part))
             if i < j:
-                logits = torch.from_numpy(part)[i - part_first : j - part_first, start:stop]
-                target[i - first : j - first] = logits
+                logits = part[i - part_first : j - part_first, start:stop]
+                if isinstance(logits, BlockArray):
+                    logits.read(raw[i - first : j - first])
+                else:
+                    target[i - first : j - first] = torch.from_numpy(logits)
             part_first += len(part)
         return raw
 
@@ -97,8 +101,9 @@ class KernelRows(SimilarityRows):
         return rows.view(b, -1)
 
     def _refuse_non_finite(self, start: int, stop: int) -> None:
-        for name, part in zip(self.ensemble.names, self.ensemble.parts, strict=True):
-            refuse_non_finite(part[self.split][:, start:stop], name, self.split, first_example=start)
+        for file, part in enumerate(self.ensemble.parts):
+            block = part[self.split][:, start:stop]
+            refuse_non_finite(block, self.ensemble, file, self.split, first_example=start)
 
 
 def _pieces(raw: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -135,7 +140,7 @@ def read_moments(
     moments = Moments(m, *(torch.cat([getattr(piece, name) for piece in by_piece]) for name in ARRAYS))
     wrong = torch.nonzero(~torch.isfinite(moments.mean).all(1)).flatten().tolist()
     for i in wrong:
-        refuse_non_finite(part[:, i : i + 1], ensemble.names[file], split, first_example=i)
+        refuse_non_finite(part[:, i : i + 1], ensemble, file, split, first_example=i)
     return moments
 
 

@@ -7,12 +7,15 @@ import itertools
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from kernel_core.errors import SourceError, shown
+from kernel_core.sources.source import KINDS, LogitForm
 from kernel_core.sources.toml_file import Table
 from kernel_core.spec import SPLITS, Split
 
-KEYS = {"files", "splits"}
+KEYS = {"files", "splits", "kind", "keys", "masks"}
+ARRAYS = {"test", "train", "trained_on", "id"}  # what `keys` can name
 
 
 def read_splits(table: Table) -> tuple[Split, ...]:
@@ -28,8 +31,19 @@ def read_splits(table: Table) -> tuple[Split, ...]:
     return SPLITS
 
 
+def read_form(table: Table) -> LogitForm:
+    """Return how the files of logits are to be read. Raises `SourceError` for an unknown kind or key."""
+    kind = table.text("kind") if "kind" in table else "logits"
+    if kind not in KINDS:
+        raise table.wrong("kind", f"one of {', '.join(KINDS)}")
+    names = table.section("keys")
+    names.refuse_unknown(ARRAYS)
+    keys = {name: names.text(name) for name in names.values}
+    return LogitForm(kind, keys, table.file("masks") if "masks" in table else None)
+
+
 def find_logits(table: Table) -> tuple[Path, ...]:
-    """Return the files that the patterns in `files` match, sorted by path, each once."""
+    """Return the files that the patterns in `files` match, each once; run-2 comes before run-10."""
     path, files = table.path, set[Path]()
     for pattern in table.texts("files", '["runs/*/log.pt"]'):
         pattern = os.path.expanduser(pattern)
@@ -42,7 +56,13 @@ def find_logits(table: Table) -> tuple[Path, ...]:
                 f"{path}: no file matches {shown(pattern)} in {path.parent}; correct [ensemble] files."
             )
         files.update(Path(match) for match in matches)
-    return tuple(sorted(files))
+    return tuple(sorted(files, key=_in_natural_order))
+
+
+def _in_natural_order(path: Path) -> tuple[Any, ...]:
+    """Return what to sort a path by, so that numbers in it count as numbers; the path itself breaks ties."""
+    parts = [re.split("([0-9]+)", part) for part in path.parts]  # text, number, text, …
+    return [[int(t) if i % 2 else t for i, t in enumerate(part)] for part in parts], path
 
 
 def _refuse_whole_disk(path: Path, pattern: str) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kernel_core.errors import DataError, RequestError
 from kernel_core.recipes import Training
@@ -66,6 +66,30 @@ class ImagesFrom:
         return ordering
 
 
+KINDS = ("logits", "probabilities", "log-probabilities", "sigmoid")
+"""What the numbers of an ensemble can be; sigmoid is the one output of a network for two classes."""
+
+
+@dataclass(frozen=True)
+class LogitForm:
+    """How the files of an ensemble are to be read.
+
+    kind: one of `KINDS`.
+    keys: test, train, trained_on and id → the name of that array or column in the files.
+    masks: the file of the training masks, if the files of logits do not hold them.
+    """
+
+    kind: str = "logits"
+    keys: Mapping[str, str] = field(default_factory=dict)
+    masks: Path | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Return what of it changes the logits, as plain values for cache keys; empty for the default."""
+        kind = {} if self.kind == "logits" else {"kind": self.kind}
+        names = {name: key for name, key in sorted(self.keys.items()) if name != "trained_on"}
+        return {**kind, "keys": names} if names else dict(kind)
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """Features of every example by some network, and how they are compared.
@@ -109,6 +133,7 @@ class Source:
     """Images, the logits of an ensemble, and optionally features and given neighbors.
 
     logits: the files to read, or a recipe to train the ensemble by.
+    logit_form: how these files are to be read.
     root: the folder that file names in cache keys are relative to.
     """
 
@@ -118,6 +143,7 @@ class Source:
     feature_sets: tuple[FeatureSet, ...] = ()
     given: tuple[Given, ...] = ()
     root: Path | None = None
+    logit_form: LogitForm = LogitForm()
 
     @property
     def features(self) -> Path | None:

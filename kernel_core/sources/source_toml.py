@@ -55,6 +55,7 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
         similarity_tables.read_feature_sets(content.section("features"), splits),
         similarity_tables.read_given(content.section("neighbors"), splits),
         root=path.parent,
+        logit_form=ensemble_table.read_form(ensemble),
     )
     similarity_tables.refuse_same_names(content, source.similarities)
     return source

@@ -19,7 +19,7 @@ from kernel_core.bench import competitors
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.cli.bench import bench_table
 from kernel_core.cli.main import main
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.search.topk import TopK
 from tests.support import forked, oracle
 from tests.support.command import ROOT, process_of, run_cli

@@ -14,7 +14,7 @@ from safetensors import safe_open
 import kernel_core
 from kernel_core import EnsembleWriter, files
 from kernel_core.ensembles import folder as run_files
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from safetensors.numpy import save
 
-from kernel_core.ensembles.log_file import load_features, open_ensemble
+from kernel_core.ensembles.log_file import load_features
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError, SourceError
 from kernel_core.looks_like import foreign, looks_like
 from kernel_core.networks.loading import read_weights

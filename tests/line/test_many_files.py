@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build, inputs
 from kernel_core.results.results import open_results
@@ -196,7 +196,7 @@ import sys, threading, time, numpy as np
 from pathlib import Path
 from kernel_core.search import topk
 from kernel_core.similarity.kernel_rows import KernelRows
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.opening import open_ensemble
 peak = [0]
 def anonymous():
     lines = Path('/proc/self/status').read_text().splitlines()

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from kernel_core import write_checkpoints
-from kernel_core.ensembles.log_file import open_ensemble
+from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError, RequestError, StoreError
 from kernel_core.networks import checkpoints
 from kernel_core.networks.loading import load_weights

@@ -1,0 +1,154 @@
+"""The files of an ensemble, opened: which of them hold the same runs, and in what order the runs are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from kernel_core.block_array import Logits, stacked
+from kernel_core.ensembles.kinds import as_logits, floor_of
+from kernel_core.ensembles.log_file import TEST_ALONE
+from kernel_core.ensembles.logit_files import LogitFile, open_logit_file
+from kernel_core.ensembles.masks import read_masks
+from kernel_core.errors import DataError
+from kernel_core.files import FileState
+from kernel_core.records import Ensemble
+from kernel_core.sources.source import LogitForm
+from kernel_core.spec import SPLITS, Split
+
+RUNS_PER_PART = 500  # files of one run each that are read as one part
+SPLIT_IN_NAME = re.compile(r"(?<![a-z])(train|test|val|valid|validation|eval)(?![a-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Runs that lie in one file, or in one file per split.
+
+    name: what to call them. numbers: of the files.
+    """
+
+    name: str
+    numbers: tuple[int, ...]
+    logits: Mapping[Split, Logits]
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.logits.values())))
+
+
+def open_ensemble(
+    files: tuple[Path, ...],
+    root: Path | None = None,
+    splits: tuple[Split, ...] = SPLITS,
+    form: LogitForm = LogitForm(),  # noqa: B008 (frozen)
+) -> Ensemble:
+    """Open the files of an ensemble, reading only their headers; runs are in the order of the files.
+
+    root: messages name files relative to this folder. splits: those to open. form: how to read them.
+    Raises `DataError` for a missing, damaged or foreign file, one whose pickle asks for more than tensors and
+    plain values, a missing array, or files that disagree.
+    """
+    names = tuple(
+        str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
+    )
+    opened = [open_logit_file(path, form, splits) for path in files]
+    floor = floor_of(
+        form.kind, min(file.itemsize for file in opened), bfloat16=any(f.bfloat16 for f in opened)
+    )
+    all_runs = _paired(opened, names, splits)
+    parts = _parts(all_runs)
+    train = all_runs[0].logits.get("train")
+    readers = [
+        (runs.name, runs.count, next(filter(None, (opened[n].trained_on for n in runs.numbers)), None))
+        for runs in all_runs
+    ]
+    return Ensemble(
+        tuple(part[0].name if len(part) == 1 else tuple(runs.name for runs in part) for part in parts),
+        tuple(
+            {s: as_logits(_stack(part, s), form.kind, floor, part[0].name) for s in part[0].logits}
+            for part in parts
+        ),
+        tuple(FileState.of(path) for path in files),
+        members=tuple(tuple(n for runs in part for n in runs.numbers) for part in parts),
+        floor=floor,
+        trained_on=read_masks(readers, form.masks, None if train is None else train.shape[1]),
+    )
+
+
+def _parts(all_runs: Sequence[_Runs]) -> list[Sequence[_Runs]]:
+    """Return which runs are read together: those of one file, or of consecutive files of one run each."""
+    parts: list[Sequence[_Runs]] = []
+    for of_one_run, group in groupby(all_runs, lambda runs: runs.count == 1):
+        runs = list(group)
+        size = RUNS_PER_PART if of_one_run else 1
+        parts += [runs[i : i + size] for i in range(0, len(runs), size)]
+    return parts
+
+
+def _stack(part: Sequence[_Runs], split: Split) -> Logits:
+    """Return the logits of runs as one array. Raises `DataError` if they differ in examples or classes."""
+    first = part[0]
+    for runs in part:
+        logits = runs.logits[split]
+        if logits.shape[1:] != first.logits[split].shape[1:]:
+            n, c = first.logits[split].shape[1:]
+            raise DataError(
+                f"{runs.name}: its {split} logits have {logits.shape[1]} examples × {logits.shape[2]} "
+                f"classes, but {first.name} has {n} examples × {c} classes. Expected the same examples and "
+                "classes in every file; leave one of the files out."
+            )
+    return stacked([runs.logits[split] for runs in part])
+
+
+def _paired(opened: Sequence[LogitFile], names: Sequence[str], splits: tuple[Split, ...]) -> list[_Runs]:
+    """Return the runs, in the order of the files.
+
+    A file with one array holds one split, which its name says; the same runs on the other split are in the
+    file with the same name but for that word.
+    """
+    runs: dict[str, dict[Split, tuple[int, Logits]]] = {}
+    for number, (file, name) in enumerate(zip(opened, names, strict=True)):
+        for key, logits in file.logits.items():
+            split, of = _split_of(name) if key == "" else (key, name)
+            taken = runs.setdefault(of, {})
+            if split in taken:
+                raise DataError(
+                    f"{name} and {names[taken[split][0]]} are both {split} logits of the same runs, as their "
+                    "names say; expected one file. Rename one, or leave it out of [ensemble] files."
+                )
+            taken[split] = number, logits
+    return [_checked(name, by_split, names, splits) for name, by_split in runs.items()]
+
+
+def _split_of(name: str) -> tuple[Split, str]:
+    """Return the split that a file's name says, test if it says none, and the name without that word."""
+    *folders, stem = Path(name).with_suffix("").parts
+    found = list(SPLIT_IN_NAME.finditer(stem))
+    if found:
+        start, stop = found[-1].span()
+        word, rest = stem[start:stop], [*folders, stem[:start] + "*" + stem[stop:]]
+    else:
+        place = next((i for i, folder in enumerate(folders) if SPLIT_IN_NAME.fullmatch(folder)), None)
+        word = "test" if place is None else folders[place]
+        rest = [*("*" if i == place else folder for i, folder in enumerate(folders)), stem]
+    return "train" if word.lower() == "train" else "test", "/".join(rest) + Path(name).suffix
+
+
+def _checked(
+    name: str, by_split: Mapping[Split, tuple[int, Logits]], names: Sequence[str], splits: tuple[Split, ...]
+) -> _Runs:
+    first = names[next(iter(by_split.values()))[0]]
+    for split in splits:
+        if split not in by_split:
+            other = "test" if split == "train" else "train"
+            raise DataError(
+                f"{first} holds {other} logits alone, and no file the {split} logits of the same runs; "
+                f"expected one with the same name but for {other}, as in run-0_train.npy and run-0_test.npy, "
+                f"among [ensemble] files.{TEST_ALONE if split == 'train' else ''}"
+            )
+    logits = {split: by_split[split][1] for split in ("test", "train") if split in splits}
+    numbers = tuple(sorted({number for number, _ in by_split.values()}))
+    return _Runs(names[by_split["test"][0]], numbers, logits)

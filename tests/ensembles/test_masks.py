@@ -1,0 +1,96 @@
+"""Training masks: beside the logits or in a file of their own, checked, packed."""
+
+import numpy as np
+import pytest
+import torch
+
+from kernel_core.errors import DataError
+from kernel_core.pipeline import build
+from kernel_core.results.keys import plan_keys
+from kernel_core.results.store import Store
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from tests.ensembles.test_logit_forms import TEST, TRAIN, logits, opened  # noqa: F401 (a fixture)
+
+MASKS = np.random.default_rng(1).random((12, 15)) < 0.5
+
+
+def packed_from(ensemble):
+    return ensemble.trained_on.of_runs(slice(0, 12))
+
+
+def in_npz(folder, masks):
+    for run in range(12):
+        np.savez(folder / f"{run}.npz", logits=TEST[run], logits_train=TRAIN[run], trained_on=masks[run])
+
+
+def in_torch(folder, masks):
+    for part in (slice(0, 5), slice(5, 12)):
+        arrays = {"logits": TEST[part], "logits_train": TRAIN[part], "masks": masks[part]}
+        torch.save({name: torch.from_numpy(a) for name, a in arrays.items()}, folder / f"{part.start}.pt")
+
+
+@pytest.mark.parametrize("write", [in_npz, in_torch])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_masks_beside_the_logits_are_kept(tmp_path, logits, write, dtype):  # noqa: F811
+    write(logits, MASKS.astype(dtype))
+    ensemble = opened(tmp_path)
+    np.testing.assert_array_equal(packed_from(ensemble), MASKS)
+    np.testing.assert_array_equal(ensemble.trained_on.of_example(9), MASKS[:, 9])
+    np.testing.assert_array_equal(ensemble.trained_on.example_counts, MASKS.sum(1))
+    assert ensemble.first(7).trained_on.run_count == 7
+    assert ensemble.trained_on.packed.nbytes == 12 * 2
+
+
+def test_masks_of_a_file_of_their_own_are_kept(tmp_path, logits):  # noqa: F811
+    np.savez(logits / "a.npz", logits=TEST, logits_train=TRAIN)
+    np.save(tmp_path / "masks.npy", MASKS)
+    np.testing.assert_array_equal(packed_from(opened(tmp_path, 'masks = "masks.npy"')), MASKS)
+    assert opened(tmp_path).trained_on is None
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (MASKS[:, :14], r"training masks are bool \(12, 14\); expected \(12, 15\), one row per run"),
+        (MASKS[:11], r"training masks are bool \(11, 15\); expected \(12, 15\)"),
+        (MASKS.T, r"training masks are bool \(15, 12\)"),
+        (MASKS * 2, "hold other numbers than 0 and 1"),
+        (np.full((12, 15), np.nan), "hold other numbers than 0 and 1"),
+        (MASKS.astype("U5"), "hold other numbers than 0 and 1"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(tmp_path, logits, masks, message):  # noqa: F811
+    np.savez(logits / "a.npz", logits=TEST, logits_train=TRAIN)
+    np.save(tmp_path / "masks.npy", masks)
+    with pytest.raises(DataError, match=message):
+        opened(tmp_path, 'masks = "masks.npy"')
+
+
+def test_masks_of_some_files_alone_are_refused(tmp_path, logits):  # noqa: F811
+    in_npz(logits, MASKS)
+    np.savez(logits / "3.npz", logits=TEST[3], logits_train=TRAIN[3])
+    with pytest.raises(DataError, match=r"3\.npz has no training masks, and 11 of 12 files have some"):
+        opened(tmp_path)
+
+
+def test_masks_that_say_nothing_are_named(tmp_path, logits, caplog):  # noqa: F811
+    masks = MASKS.copy()
+    masks[3], masks[5], masks[6] = True, False, False
+    in_npz(logits, masks)
+    opened(tmp_path)
+    assert "1 of 12 runs were trained on every training example" in caplog.text
+    assert "2 of 12 runs were trained on no training example" in caplog.text
+
+
+def test_results_do_not_depend_on_masks(source_folder, cache, planted):
+    def keys():
+        request = SourceRequest(str(source_folder))
+        return plan_keys(open_source(request), request, Store()).id
+
+    before = keys()
+    np.save(source_folder / "masks.npy", np.random.default_rng(0).random((24, 130)) < 0.5)
+    text = (source_folder / "source.toml").read_text()
+    (source_folder / "source.toml").write_text(text.replace("[ensemble]", '[ensemble]\nmasks = "masks.npy"'))
+    assert keys() == before
+    assert build(SourceRequest(str(source_folder))).neighbors_by("kernel").k == 50
