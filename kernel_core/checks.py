@@ -64,10 +64,11 @@ def check_alignment(
     """
     name = ensemble.name_of(0)
     for split, example_set in examples.items():
-        rows = ensemble.example_count(split)
-        refuse(misfit_of_rows(f"{name}: its {split} logits are", split, rows, len(example_set), remarks))
-    names, split = next(iter(examples.values())).class_names, next(iter(examples))
-    refuse(misfit_of_classes(name, ensemble.class_count, names, remarks(split)))
+        rows, what = ensemble.example_count(split), f"{name}: its {split} logits are"
+        refuse(misfit_of_rows(what, split, rows, len(example_set), remarks, noun=example_set.noun))
+    first = next(iter(examples.values()))
+    said = remarks(first.split)
+    refuse(misfit_of_classes(name, ensemble.class_count, first.class_names, said, noun=first.noun))
 
 
 def refuse(misfit: str) -> None:
@@ -76,25 +77,30 @@ def refuse(misfit: str) -> None:
         raise DataError(misfit)
 
 
-def misfit_of_rows(what: str, split: Split, rows: int, count: int, remarks: Remarks = no_remarks) -> str:
+def misfit_of_rows(
+    what: str, split: Split, rows: int, count: int, remarks: Remarks = no_remarks, *, noun: str = "image"
+) -> str:
     """Return what is wrong if there is not one row per image, else an empty text.
 
-    what: the rows, as in "log.pt: its test logits are". count: of the split's images.
+    what: the rows, as in "log.pt: its test logits are". count: of the split's images. noun: of `ExampleSet`.
     """
     if rows == count:
         return ""
+    said = _in_brackets(remarks(split))
     return (
-        f"{what} of {rows:,} examples, but there are {count:,} {split} images{_in_brackets(remarks(split))}; "
-        "expected one row per image, in the same order. Correct the rows or the images."
+        f"{what} of {rows:,} examples, but there are {count:,} {split} {noun}s{said}; "
+        f"expected one row per {noun}, in the same order. Correct the rows or the {noun}s."
     )
 
 
-def misfit_of_classes(name: str, class_count: int, names: Sequence[str], remarks: Sequence[str] = ()) -> str:
+def misfit_of_classes(
+    name: str, class_count: int, names: Sequence[str], remarks: Sequence[str] = (), *, noun: str = "image"
+) -> str:
     """Return what is wrong if the logits in `name` are not of as many classes as there are names, else ""."""
     if class_count == len(names):
         return ""
     return (
-        f"{name}: its logits have {class_count} classes, but the images have {len(names)} class names "
+        f"{name}: its logits have {class_count} classes, but the {noun}s have {len(names)} class names "
         f"({', '.join(names[:12])}{', …' if len(names) > 12 else ''}){_in_brackets(remarks)}; expected one "
         "logit per class. Correct the logits or the class names."
     )
@@ -112,11 +118,8 @@ def check_features(
     name: what to call them. remarks: as for `check_alignment`.
     """
     for split, values in features.values.items():
-        refuse(
-            misfit_of_rows(
-                f"{name}: its {split} features are", split, len(values), len(examples[split]), remarks
-            )
-        )
+        count, what = len(examples[split]), f"{name}: its {split} features are"
+        refuse(misfit_of_rows(what, split, len(values), count, remarks, noun=examples[split].noun))
 
 
 def refuse_non_finite(

@@ -211,13 +211,15 @@ class Explorer:
         return table.reset_index(drop=True)
 
     def image(self, example: str) -> Image.Image:
-        """Return an example's image at its own size.
+        """Return an example's image at its own size. Raises `RequestError` if the source has labels alone.
 
         >>> import kernel_core as ke
         >>> ke.open("digits").image("test:123").size
         (8, 8)
         """
         split, index = self._named(example)
+        if not self.results.has_images:
+            raise RequestError(f"{self.results.name} has labels alone; there is no image of {example}.")
         return Image.fromarray(self.results.examples[split].images[index])
 
     def show(self, table: pd.DataFrame) -> Shown:
@@ -256,7 +258,7 @@ class Shown:
         return str(self.table.to_string(index=False))
 
     def _repr_html_(self) -> str:
-        """The table as HTML, each example's image above its name."""
+        """The table as HTML, each example's image above its name, or its label if it has no image."""
         shown = self.table.copy()
         for column in {"example", "query", "database"} & set(shown.columns):
             shown[column] = [self._figure(example) for example in shown[column]]
@@ -265,6 +267,10 @@ class Shown:
         return str(shown.to_html(index=False, escape=False, float_format="{:.3f}".format))
 
     def _figure(self, example: str) -> str:
+        results = self.explorer.results
+        if not results.has_images:
+            split, index = parse_example(example, results.example_counts)
+            return f"{html.escape(results.class_names[results.examples[split].labels[index]])}<br>{example}"
         image, file = self.explorer.image(example), io.BytesIO()
         image.save(file, "PNG")
         scale = max(1, -(-SHOWN // max(image.size)))

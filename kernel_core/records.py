@@ -20,9 +20,10 @@ CLASS_LIMIT = 100_000  # more classes than any image data set has; ImageNet-21k 
 
 @dataclass(frozen=True, eq=False)
 class ExampleSet:
-    """The labeled images of one split; everywhere, an example is known by its split and its index.
+    """The labeled examples of one split; everywhere, an example is known by its split and its index.
 
-    images: uint8 (N, H, W, 3), RGB. labels: int64 (N,), 0 … len(class_names) - 1.
+    images: uint8 (N, H, W, 3), RGB; (N, 0, 0, 3) in a source of labels alone. labels: int64 (N,), from 0 to
+    len(class_names) - 1.
     Raises `DataError` if these do not fit together.
     """
 
@@ -53,6 +54,21 @@ class ExampleSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the examples have images, and not labels alone."""
+        return 0 not in self.images.shape[1:3]
+
+    @property
+    def noun(self) -> str:
+        """What there is one of for each example, in messages."""
+        return "image" if self.has_images else "label"
+
+
+def no_images(count: int) -> npt.NDArray[np.uint8]:
+    """Return the images of examples that have none, (count, 0, 0, 3)."""
+    return np.zeros((count, 0, 0, 3), np.uint8)
 
 
 def numbered_classes(labels: npt.NDArray[np.int64], split: Split) -> tuple[str, ...]:

@@ -52,8 +52,10 @@ with left:
     measured[pair_quality.RANDOM] = load.random_numbers(results.id, last_counted - first + 1)
     rows = []
     for title, numbers in measured.items():
-        row = {"By": title} | {column: f"{numbers[name]:.0%}" for name, column in SHARES.items()}
-        rows.append(row | {"Pixel correlation": f"{numbers['pixel_correlation']:.2f}"})
+        row = {"By": title} | {c: f"{numbers[name]:.0%}" for name, c in SHARES.items() if name in numbers}
+        if results.has_images:
+            row["Pixel correlation"] = f"{numbers['pixel_correlation']:.2f}"
+        rows.append(row)
     st.dataframe(pd.DataFrame(rows), hide_index=True)
 with right:
     st.subheader("Does the kernel hold with fewer runs?")
@@ -68,12 +70,16 @@ with right:
     st.dataframe(pd.DataFrame(rows), hide_index=True)
     if not set(fewer_runs.values()) <= set(results.names):
         st.caption("Choose the kernel of fewer runs above to build its pairs.")
+by_pixels = (
+    " Nearest by Pixels too: the second example is also the nearest by Pixels. Alike: the pixels correlate "
+    f"by at least {pair_quality.ALIKE} after the best shift of up to {pair_quality.SHIFT} pixels, with or "
+    "without mirroring."
+)
 st.caption(
     "Below each test example: the class that the ensemble predicts, with its probability averaged over the "
     f"runs. The numbers are of the pairs shown below: ranks {first:,} to {last:,} of each ranking, or the "
-    f"first {SHOWN} of them. Nearest by Pixels too: the second example is also the nearest by Pixels. Alike: "
-    f"the pixels correlate by at least {pair_quality.ALIKE} after the best shift of up to "
-    f"{pair_quality.SHIFT} pixels, with or without mirroring. {pair_quality.RANDOM.capitalize()}: the test "
+    f"first {SHOWN} of them.{by_pixels if results.has_images else ''} "
+    f"{pair_quality.RANDOM.capitalize()}: the test "
     f"examples of which the ensemble is surest, each with a random {results.spec.database_example} of its "
     "label; features that look no better have found the label and nothing else. A pair holds if fewer runs "
     f"have the same two examples among their first {SHOWN}."

@@ -31,7 +31,7 @@ def show_all() -> None:
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
     class_name = st.selectbox(
-        "Class of either image",
+        "Class of either example",
         [ANY_CLASS, *results.class_names],
         key="class",
         bind="query-params",

@@ -12,12 +12,13 @@ pairs = load.ranking(results.id, "kernel")
 
 st.header(f"{results.name}: which examples does the training process find similar?")
 neighbor = results.spec.database_example
-height, width = results.examples[results.query].images.shape[1:3]
 with st.container(horizontal=True, gap="large"):
     for split, examples in results.examples.items():
         st.metric(f"{ADJECTIVES[split].capitalize()} examples", f"{len(examples):,}", width=160)
     st.metric("Classes", len(results.class_names), width=160)
-    st.metric("Image size", f"{width} × {height}", width=160)
+    if results.has_images:
+        height, width = results.examples[results.query].images.shape[1:3]
+        st.metric("Image size", f"{width} × {height}", width=160)
     st.metric("Runs in the ensemble", f"{results.run_count:,}", width=160)
 if results.features_layer:
     st.caption(f"Features: the penultimate features of run {results.features_run}, {results.features_layer}.")

@@ -16,13 +16,15 @@ a = walk.example_of_address(results, "a")
 b = walk.example_of_address(results, "b", walk.partner(results, a))
 
 walk.show_pair_steps(results, a, b)
-image_a, image_b = (results.examples[split].images[index] for split, index in (a, b))
-reach = min(4, min(image_a.shape[:2]) // 4)
-plain, best = load.alignments(results.id, a, b, reach)
-compare.show_pair(results, a, b, best)
+if results.has_images:
+    reach = min(4, min(results.examples[results.query].images.shape[1:3]) // 4)
+    plain, best = load.alignments(results.id, a, b, reach)
+    compare.show_pair(results, a, b, best)
+else:
+    compare.show_labels(results, a, b)
 
-left, right = st.columns([3, 2], gap="large")
-with left:
+columns = st.columns([3, 2], gap="large") if results.has_images else [st.container()]
+with columns[0]:
     st.subheader("How near is each to the other?", anchor=False)
     missing: neighbor_lists.Missing = {}
     if a == b:
@@ -49,22 +51,27 @@ with left:
             "never its own neighbor." + neighbor_lists.fewer_runs_note(results)
         )
     neighbor_lists.offer(results, missing)
-with right:
-    st.subheader("How alike are the pixels?", anchor=False)
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "": ["correlation of the values", "mean absolute difference (of 255)", "equal pixels"],
-                "as they are": [f"{plain.correlation:.3f}", f"{plain.difference:.1f}", f"{plain.equal:.1%}"],
-                "B aligned": [f"{best.correlation:.3f}", f"{best.difference:.1f}", f"{best.equal:.1%}"],
-            }
-        ),
-        hide_index=True,
-    )
-    st.caption(
-        f"Aligned: the best of all shifts by up to {reach} pixels each way, with and without mirroring "
-        f"({compare.describe(best)}). The correlation is of the pixels where the two overlap."
-    )
+if results.has_images:
+    with columns[1]:
+        st.subheader("How alike are the pixels?", anchor=False)
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "": ["correlation of the values", "mean absolute difference (of 255)", "equal pixels"],
+                    "as they are": [
+                        f"{plain.correlation:.3f}",
+                        f"{plain.difference:.1f}",
+                        f"{plain.equal:.1%}",
+                    ],
+                    "B aligned": [f"{best.correlation:.3f}", f"{best.difference:.1f}", f"{best.equal:.1%}"],
+                }
+            ),
+            hide_index=True,
+        )
+        st.caption(
+            f"Aligned: the best of all shifts by up to {reach} pixels each way, with and without mirroring "
+            f"({compare.describe(best)}). The correlation is of the pixels where the two overlap."
+        )
 for side, example in (("A", a), ("B", b)):
     st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}")
 

@@ -15,7 +15,7 @@ from kernel_core.checks import with_common_classes
 from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
 from kernel_core.printable import NAME, printable
-from kernel_core.records import ExampleSet, numbered_classes
+from kernel_core.records import ExampleSet, no_images, numbered_classes
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.images import load_examples
 from kernel_core.sources.images_table import images_table
@@ -57,9 +57,9 @@ class InputImages:
         if isinstance(images, str | Path):
             images = find_images(str(images), Path.cwd())
         if isinstance(images, ImagesFrom):
-            if images.reader != "digits":
+            if images.reader not in ("digits", "labels"):
                 return cls(names, reference=images)
-            images = {split: load_examples(images, split) for split in SPLITS}  # no file to refer to
+            images = {split: load_examples(images, split) for split in images.splits}  # copied: they are few
         if not isinstance(images, Mapping) or set(images) not in ({"train", "test"}, {"test"}):
             raise RequestError(
                 f"images is {_described(images)}; expected a mapping with train and test, or with test "
@@ -129,6 +129,14 @@ def _example_set(split: Split, labeled: LabeledImages, class_names: tuple[str, .
         )
     labels = labels.astype(np.int64)
     return ExampleSet(split, images, labels, class_names or numbered_classes(labels, split))
+
+
+def with_no_images(labels: Mapping[Split, Array]) -> dict[Split, LabeledImages]:
+    """Convert the argument `labels` of `EnsembleWriter` to its argument `images`."""
+    if not isinstance(labels, Mapping):
+        raise RequestError(f"labels is {_described(labels)}; expected a mapping with train and test.")
+    by_split = {split: np.asarray(of_split) for split, of_split in labels.items()}
+    return {split: (no_images(of.size), of) for split, of in by_split.items()}
 
 
 def run_number(run: int) -> int:

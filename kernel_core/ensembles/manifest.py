@@ -15,10 +15,12 @@ from kernel_core.errors import RequestError
 from kernel_core.files import read_json
 from kernel_core.records import ExampleSet
 from kernel_core.sources.images_table import ImagesTable
+from kernel_core.sources.labels_table import labels_table
 from kernel_core.spec import SPLITS, Split
 
 FILE = "ensemble.json"
 FORMAT = 1
+LABELS = "labels.safetensors"  # the file of labels
 UNTOUCHED = "Nothing in the folder was changed. Choose another folder."
 
 
@@ -26,7 +28,7 @@ UNTOUCHED = "Nothing in the folder was changed. Choose another folder."
 class Identity:
     """What all runs of a folder have in common, as plain JSON values; None and empty mean "not specified".
 
-    images: the section [images] of the folder's `source.toml`.
+    images: the section [images] of the folder's `source.toml`; for labels alone, [labels].
     examples: split → their count and SHA-256.
     layer: the layer that features are taken from.
     made_by: how the runs were made, as described by whoever made them.
@@ -50,8 +52,10 @@ class Identity:
 
     def completed(self, examples: Mapping[Split, ExampleSet], copies: Mapping[Split, str]) -> Identity:
         """Fill in what these examples determine. copies: files of images that are copied, not referred to."""
-        images: ImagesTable = self.images or {str(split): copies[split] for split in examples}
-        names = list(next(iter(examples.values())).class_names)
+        first = next(iter(examples.values()))
+        names = list(first.class_names)
+        copied: ImagesTable = {str(split): copies[split] for split in examples}
+        images = self.images or (copied if first.has_images else labels_table(LABELS, names))
         return Identity(images, fingerprints(examples), names, self.name, self.layer, self.made_by or {})
 
     def differences(self, other: Identity) -> Iterator[str]:

@@ -28,9 +28,18 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.ensembles.folder import PACKED, RunFiles
-from kernel_core.ensembles.inputs import COPIES, Array, InputImages, LabeledImages, run_arrays, run_number
+from kernel_core.ensembles.inputs import (
+    COPIES,
+    Array,
+    InputImages,
+    LabeledImages,
+    run_arrays,
+    run_number,
+    with_no_images,
+)
 from kernel_core.ensembles.manifest import (
     FILE,
+    LABELS,
     Identity,
     fingerprints,
     json_values,
@@ -58,6 +67,7 @@ class EnsembleWriter:
         copied into the folder; for train and test, or for test alone if no outputs for the training set are
         saved. Or a path, the name of a torchvision dataset, or an `ImagesFrom`, to be referred to. None if
         the folder has its images already.
+    labels: instead of images, split → class numbers (N,), for examples that have no images.
     class_names: one per class; by default, those of the images.
     name: of the source; by default, the folder's.
     layer: the layer that features are taken from.
@@ -73,6 +83,7 @@ class EnsembleWriter:
         folder: str | Path,
         *,
         images: Mapping[Split, LabeledImages] | ImagesFrom | str | Path | None = None,
+        labels: Mapping[Split, Array] | None = None,
         class_names: Sequence[str] | None = None,
         name: str | None = None,
         layer: str = "",
@@ -80,6 +91,10 @@ class EnsembleWriter:
     ) -> None:
         self.folder = Path(os.path.expanduser(folder)).absolute()
         self._files = RunFiles(self.folder)
+        if labels is not None:
+            if images is not None:
+                raise RequestError("Found images and labels; images bring their labels. Pass one of them.")
+            images = with_no_images(labels)
         inputs = InputImages.of(images, class_names)
         of_images = inputs.identity(self.folder) if inputs else Identity(class_names=list(class_names or ()))
         wanted = dataclasses.replace(of_images, name=name, layer=layer, made_by=json_values(made_by))
@@ -104,7 +119,7 @@ class EnsembleWriter:
             return identity
         refuse_foreign_files(self.folder, {LOCK} | (inputs.entries_in(self.folder) if inputs else set()))
         if inputs is None:
-            raise RequestError(f"{self.folder} has no images yet; pass images=… to the writer.")
+            raise RequestError(f"{self.folder} has no images yet; pass images=… or labels=… to the writer.")
         return None
 
     def _complete(
@@ -115,7 +130,7 @@ class EnsembleWriter:
         parts = (
             {s: self.folder / path for s, path in copies.items()} if self.identity.images == copies else {}
         )
-        labels = self.folder / "labels.safetensors"
+        labels = self.folder / LABELS
         if not all(path.exists() for path in (labels, *parts.values())):
             if inputs is None:
                 raise RequestError(

@@ -52,7 +52,7 @@ def write_checkpoints(
     """
     by_hash = _by_hash([Path(os.path.expanduser(path)) for path in checkpoints])
     inputs = InputImages.of(images, class_names)
-    if inputs is None:
+    if inputs is None or (inputs.examples and not inputs.examples["test"].has_images):
         raise RequestError("There are no images; pass those that the networks were trained on as images=….")
     writer = _writer(folder, inputs, class_names, name, layer or "")
     paths, done = _run_paths(writer.folder / KNOWN, by_hash), writer.runs

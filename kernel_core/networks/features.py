@@ -57,13 +57,18 @@ def find_destination(
 ) -> Destination:
     """Return where the features of a source are to be stored.
 
-    Raises `RequestError` if the source has features (unless `replace`), is trained with features of its own,
-    or if its folder is read-only; `SourceError` as `open_source`.
+    Raises `RequestError` if the source has no images, has features (unless `replace`), is trained with
+    features of its own, or if its folder is read-only; `SourceError` as `open_source`.
     """
     source = open_source(request, progress=progress)
     if isinstance(source.logits, Training):
         raise RequestError(
             f"{source.name} has penultimate features already: they are trained here, with the ensemble."
+        )
+    if not source.images.has_images:
+        raise RequestError(
+            f"{source.name} has labels alone, and a network needs images. Compute the features where the "
+            "images are, and name their file under [features] in source.toml."
         )
     if request.path is None:
         destination = Destination(source, downloaded_features(source.name), None)

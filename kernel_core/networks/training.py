@@ -155,7 +155,9 @@ def _open_writer(order: Order, examples: Examples) -> EnsembleWriter:
 
 
 def refuse_untrainable(examples: Examples) -> None:
-    """Raise `DataError` for fewer than two classes, or a class without training examples."""
+    """Raise `DataError` for no images, fewer than two classes, or a class without training examples."""
+    if not examples["train"].has_images:
+        raise DataError("There are labels alone; a network needs images to train on. Name some in [images].")
     names = examples["train"].class_names
     if len(names) < 2:
         raise DataError(f"There is only one class, {', '.join(names)}; a classifier needs 2 or more.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
@@ -22,7 +23,7 @@ from kernel_core.findings.pairs import (
     rank_window,
 )
 from kernel_core.results.results import Results
-from kernel_core.spec import ADJECTIVES
+from kernel_core.spec import ADJECTIVES, Split
 
 TILE = 128  # about the side of a tile in pixels; images are magnified by a whole number
 GAP = 12  # pixels
@@ -43,6 +44,17 @@ class _Canvas:
         big = image.repeat(scale, axis=0).repeat(scale, axis=1)
         self.figure.figimage(big, x, self.height - y - len(big), origin="upper")
 
+    def blank(self, x: int, y: int, size: tuple[int, int], lines: Sequence[str]) -> None:
+        """Draw a quiet rectangle with lines of text in its middle."""
+        width, height = self.figure.get_size_inches() * DPI
+        corner, size_in = (x / width, 1 - (y + size[1]) / height), (size[0] / width, size[1] / height)
+        shape = Rectangle(corner, *size_in, facecolor="#f0f0f0", edgecolor="#c8c8c8", linewidth=0.7)
+        shape.set_transform(self.figure.transFigure)
+        self.figure.add_artist(shape)
+        top = y + size[1] / 2 - len(lines) * TEXT / 2
+        for n, line in enumerate(lines):
+            self.text(x + size[0] / 2, top + n * TEXT, line, ha="center", color=MATCH)
+
     def text(self, x: float, y: float, text: str, **style: Any) -> None:
         width, height = self.figure.get_size_inches() * DPI
         baseline = 1 - (y + 0.75 * TEXT) / height
@@ -59,12 +71,28 @@ class _Canvas:
             self.figure.savefig(temporary, dpi=DPI, format="png")
 
 
+def _draw_example(
+    canvas: _Canvas, results: Results, split: Split, index: int, corner: tuple[int, int]
+) -> None:
+    """Draw an example's image with its top left corner at a place, or its label and index if it has none."""
+    examples = results.examples[split]
+    scale, width, height = _tile(results)
+    if examples.has_images:
+        canvas.image(*corner, examples.images[index], scale)
+    else:
+        canvas.blank(
+            *corner, (width, height), [_short(results.class_names[examples.labels[index]]), f"{index}"]
+        )
+
+
 def _short(name: str) -> str:
     return name if len(name) <= 14 else name[:13] + "…"
 
 
 def _tile(results: Results) -> tuple[int, int, int]:
     """Return the magnification, and the width and height of a tile in pixels."""
+    if not results.has_images:
+        return 1, TILE, TILE
     height, width = results.examples[results.query].images.shape[1:3]
     scale = max(1, TILE // max(height, width))
     return scale, width * scale, height * scale
@@ -98,9 +126,9 @@ def draw_pair_grids(
 
 def _draw_pair(canvas: _Canvas, results: Results, pair: Any, x: int, y: int) -> None:
     """Draw one pair, a row of a ranking, with its top left corner at (x, y)."""
-    scale, width, height = _tile(results)
-    canvas.image(x, y, results.examples[results.query].images[pair.query_index], scale)
-    canvas.image(x + width + 4, y, results.examples[results.database].images[pair.database_index], scale)
+    _scale, width, height = _tile(results)
+    _draw_example(canvas, results, results.query, pair.query_index, (x, y))
+    _draw_example(canvas, results, results.database, pair.database_index, (x + width + 4, y))
     a, b = (_short(results.class_names[label]) for label in (pair.query_label, pair.database_label))
     differ = pair.query_label != pair.database_label
     canvas.text(x, y + height + 3, f"{pair.rank}   {pair.similarity:.3f}")
@@ -113,7 +141,7 @@ def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
 
     table: of `expand_neighbors`.
     """
-    scale, width, height = _tile(results)
+    _scale, width, height = _tile(results)
     count = int(table["position"].max())
     cell_w, cell_h = width + GAP, height + 2 * TEXT + GAP
     rows = len(table) // count
@@ -125,11 +153,11 @@ def draw_failures(results: Results, table: pd.DataFrame, path: Path) -> None:
     for n, row in enumerate(table.itertuples()):
         y = 2 * TEXT + GAP + n // count * cell_h
         if row.position == 1:
-            canvas.image(GAP, y, results.examples[results.query].images[row.query_index], scale)
+            _draw_example(canvas, results, results.query, row.query_index, (GAP, y))
             canvas.text(GAP, y + height + 3, _short(results.class_names[row.query_label]), weight="bold")
             canvas.text(GAP, y + height + 3 + TEXT, f"{results.query} {row.query_index}")
         x = left + GAP + (row.position - 1) * cell_w
-        canvas.image(x, y, results.examples[results.database].images[row.database_index], scale)
+        _draw_example(canvas, results, results.database, row.database_index, (x, y))
         name = results.class_names[row.database_label]
         canvas.label(x, y + height + 3, name, differs=row.database_label != row.query_label)
         canvas.text(x, y + height + 3 + TEXT, f"{row.similarity:.3f}")
@@ -142,7 +170,7 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
     depth: rows of neighbors by the kernel, and as many by penultimate features; by pixels if there are no
     features.
     """
-    scale, width, height = _tile(results)
+    _scale, width, height = _tile(results)
     query, database = ADJECTIVES[results.query], ADJECTIVES[results.database]
     queries = random_queries(len(results.labels[0]), seed)
     others = [s for s in ("penultimate", "pixels") if s in results.neighbors]
@@ -158,11 +186,11 @@ def draw_random(results: Results, seed: int, path: Path, depth: int = 2) -> None
         for column, index in enumerate(queries):
             x, label = left + column * cell_w, results.labels[0][index]
             if similarity is None:
-                image, shown = results.examples[results.query].images[index], label
+                split, drawn, shown = results.query, index, label
             else:
                 nearest = results.neighbors[similarity].indices[index, n]
-                image, shown = results.examples[results.database].images[nearest], results.labels[1][nearest]
-            canvas.image(x, y, image, scale)
+                split, drawn, shown = results.database, nearest, results.labels[1][nearest]
+            _draw_example(canvas, results, split, drawn, (x, y))
             canvas.label(x, y + height + 3, results.class_names[shown], differs=shown != label)
     canvas.save(path)
 

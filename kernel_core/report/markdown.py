@@ -48,7 +48,7 @@ def markdown(report: Report) -> str:
         textwrap.fill(_fixed_accuracies(report), WIDTH),
         "## Do the nearest pairs look like duplicates?",
         _table(_readable(report), PAIRS),
-        textwrap.fill(_legend_of_pairs(report.neighbor), WIDTH),
+        textwrap.fill(_legend_of_pairs(report), WIDTH),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -68,7 +68,8 @@ def _fixed_accuracies(report: Report) -> str:
     """Return sentences with the accuracies that do not depend on the number of runs."""
     cosine, euclidean = (report.fixed[name] for name in FEATURES)
     if cosine is None or euclidean is None:
-        text = f"{report.name} has no penultimate features; `kernel-explorer features` adds them."
+        text = f"{report.name} has no penultimate features"
+        text += "; `kernel-explorer features` adds them." if _has_images(report) else "."
     else:
         text = (
             f"Penultimate features ({report.layer}; run {report.run}), 3-NN, for any number of runs: "
@@ -80,16 +81,24 @@ def _fixed_accuracies(report: Report) -> str:
     return text
 
 
-def _legend_of_pairs(neighbor: str) -> str:
-    """Return what the table of pairs means. neighbor: what a neighbor is, in words."""
+def _has_images(report: Report) -> bool:
+    return "pixel_correlation" in report.pairs
+
+
+def _legend_of_pairs(report: Report) -> str:
+    """Return what the table of pairs means."""
+    neighbor = report.neighbor
+    by_pixels = (
+        f"Pixels: the median correlation of the two images' pixels at their best alignment, over shifts of "
+        f"up to {pair_quality.SHIFT} pixels and mirroring; near 1 for duplicates. The other columns are in "
+        f"percent. ≥ {pair_quality.ALIKE}: pairs with at least that correlation. Nearest by pixels: pairs "
+        "that are also nearest by pixels, without alignment."
+    )
     return (
-        f"Each pair is a test example and its nearest {neighbor}. Pixels: the median correlation of the two "
-        f"images' pixels at their best alignment, over shifts of up to {pair_quality.SHIFT} pixels and "
-        "mirroring; near 1 for duplicates. The other columns are in percent. "
-        f"≥ {pair_quality.ALIKE}: pairs with at least that correlation. Nearest by pixels: pairs that are "
-        "also nearest by pixels, without alignment. Confidence: the ensemble's mean confidence in its "
-        "prediction for the test example. Random confident pairs, for comparison: test examples of the "
-        f"surest {pair_quality.CONFIDENT:.0%}, each with a random {neighbor} of its label."
+        f"Each pair is a test example and its nearest {neighbor}. "
+        f"{by_pixels if _has_images(report) else 'In percent.'} Confidence: the ensemble's mean confidence "
+        "in its prediction for the test example. Random confident pairs, for comparison: test examples of "
+        f"the surest {pair_quality.CONFIDENT:.0%}, each with a random {neighbor} of its label."
     )
 
 
@@ -98,15 +107,19 @@ def _readable(report: Report) -> pd.DataFrame:
     pairs = report.pairs
     ranks = [f"{row.first}–{row.last}" if row.first else f"{row.pairs} pairs" for row in pairs.itertuples()]
     by = [report.titles.get(name, name) for name in pairs["similarity"]]
-    correlation = [f"{value:.2f}" for value in pairs["pixel_correlation"]]
-    return pairs.assign(by=by, ranks=ranks, pixel_correlation=correlation)
+    pairs = pairs.assign(by=by, ranks=ranks)
+    if "pixel_correlation" in pairs:
+        pairs["pixel_correlation"] = [f"{value:.2f}" for value in pairs["pixel_correlation"]]
+    return pairs
 
 
 def _table(table: pd.DataFrame, titles: dict[str, str]) -> str:
     """Return a Markdown table, aligned as plain text too: strings as they are, fractions as percentages.
 
-    titles: column → title. A column of words is aligned to the left, one of numbers to the right.
+    titles: column → title; a column that the table lacks is left out. A column of words is aligned to the
+    left, one of numbers to the right.
     """
+    titles = {column: title for column, title in titles.items() if column in table}
     rows = [list(titles.values())]
     for values in table[list(titles)].itertuples(index=False):
         rows.append([value if isinstance(value, str) else f"{100 * value:.2f}" for value in values])

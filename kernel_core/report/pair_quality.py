@@ -9,7 +9,8 @@ A description of some pairs has these fields:
     same_label           share of pairs whose labels are equal, 0 … 1
     confidence           the ensemble's confidence in its prediction for the query example, mean, 0 … 1
 
-The best correlation is over shifts of up to `SHIFT` pixels and mirroring.
+The best correlation is over shifts of up to `SHIFT` pixels and mirroring. Where there are no images, the
+fields of pixels are left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.explain.image_alignment import best_correlations
@@ -31,6 +33,8 @@ TOPS = (
 )  # numbers of first pairs described, beside the window that the near-duplicates page opens with
 RANDOM = "random confident pairs"
 CONFIDENT = 0.1  # share of the query examples, the surest, that random pairs are drawn from
+
+Indices = npt.NDArray[np.int64]  # of examples, (n,)
 
 
 def random_confident_pairs(results: Results, count: int, seed: int = 0) -> pd.DataFrame:
@@ -99,16 +103,23 @@ def describe_pairs(results: Results, pairs: pd.DataFrame) -> dict[str, float | i
     pairs: with columns query_index, query_label, database_index, database_label.
     """
     query, database = pairs["query_index"].to_numpy(), pairs["database_index"].to_numpy()
+    by_pixels = _compare_pixels(results, query, database) if results.has_images else {}
+    return {
+        "pairs": len(pairs),
+        **by_pixels,
+        "same_label": float((pairs["query_label"] == pairs["database_label"]).mean()),
+        "confidence": float(results.predictions.confidence[query].mean()),
+    }
+
+
+def _compare_pixels(results: Results, query: Indices, database: Indices) -> dict[str, float]:
     correlation = best_correlations(
         results.examples[results.query].images[query],
         results.examples[results.database].images[database],
         SHIFT,
     )
     return {
-        "pairs": len(pairs),
         "pixel_correlation": float(np.median(correlation)),
         "alike": float((correlation >= ALIKE).mean()),
         "nearest_by_pixels": float((results.neighbors["pixels"].indices[query, 0] == database).mean()),
-        "same_label": float((pairs["query_label"] == pairs["database_label"]).mean()),
-        "confidence": float(results.predictions.confidence[query].mean()),
     }

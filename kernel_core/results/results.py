@@ -92,6 +92,11 @@ class Results:
         return ", ".join(word for word in words if word)
 
     @property
+    def has_images(self) -> bool:
+        """Whether the examples have images, and not labels alone."""
+        return self.examples[self.query].has_images
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes; a label is an index into them."""
         return self.examples[self.query].class_names

@@ -61,7 +61,7 @@ def class_places(names: tuple[str, ...], order: Order) -> tuple[tuple[str, ...],
         return wanted, np.arange(len(names))
     missing = [name for name in names if name not in wanted]
     raise DataError(
-        f"classes under [images] lacks {shown(missing)} of the {len(names)} classes of the images; expected "
+        f"classes in source.toml lacks {shown(missing)} of the {len(names)} classes of the labels; expected "
         "each of them, in the order of the logits' columns."
     )
 
@@ -71,7 +71,7 @@ def _by_number(names: tuple[str, ...]) -> tuple[str, ...]:
     wrong = [name for name in names if not re.fullmatch(r"[0-9]{1,18}", name)]
     if wrong:
         raise DataError(
-            f'classes = "numeric" under [images] expects class names that are whole numbers; found '
+            f'classes = "numeric" in source.toml expects class names that are whole numbers; found '
             f"{shown(wrong[0])}. List the names instead."
         )
     return tuple(sorted(names, key=int))

@@ -1,4 +1,4 @@
-"""Labeled images by any reader: torchvision, Parquet files, folders of images, or scikit-learn's digits."""
+"""Labeled examples by any reader: torchvision, Parquet files, folders of images, digits, or labels alone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from kernel_core.records import ExampleSet
 from kernel_core.sources.class_order import class_places, in_order
 from kernel_core.sources.image_folders import folder_inventories, folder_names, folder_units, load_folder
 from kernel_core.sources.inventory import Inventory
+from kernel_core.sources.labels_alone import label_units, load_labels
 from kernel_core.sources.parquet import load_parquet, parquet_inventories, parquet_names, parquet_units
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.torchvision_images import dataset_files, load_torchvision
@@ -61,7 +62,7 @@ class Reader:
 
 
 def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
-    """Return the images, labels and class names of one split.
+    """Return the images, labels and class names of one split; a source of labels alone has no images.
 
     What there is, and what is passed over, is logged before it is read.
     Raises `DataError` if something is missing or unreadable, or if the sizes of the images differ.
@@ -154,6 +155,7 @@ def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> Examp
 READERS = {
     "digits": Reader(_load_digits, _digits_units),
     "folder": Reader(load_folder, folder_units, folder_inventories, folder_names),
+    "labels": Reader(load_labels, label_units),
     "parquet": Reader(load_parquet, parquet_units, parquet_inventories, parquet_names),
     "torchvision": Reader(load_torchvision, _torchvision_units),
 }

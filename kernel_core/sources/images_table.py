@@ -20,7 +20,7 @@ SIZES = (4, 512)  # pixels; the smallest and the largest side that images can be
 SPLITS_EXAMPLE = '{train = "train", test = "val"}'
 
 ImagesTable = dict[str, str | int | list[str] | dict[str, str]]
-"""The section [images]: `KEYS` → values."""
+"""The section [images], or [labels]: key → value."""
 
 
 def read_images(table: Table, splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
@@ -41,7 +41,7 @@ def read_images(table: Table, splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
         splits=splits,
         split_names=_read_split_names(table, images.reader),
         columns=columns,
-        classes=_read_classes(table),
+        classes=read_classes(table),
     )
 
 
@@ -103,7 +103,8 @@ def _read_split_names(table: Table, reader: str) -> dict[Split, str]:
     return {split: names[split] for split in SPLITS if names.get(split, split) != split}
 
 
-def _read_classes(table: Table) -> tuple[str, ...] | Literal["numeric"]:
+def read_classes(table: Table) -> tuple[str, ...] | Literal["numeric"]:
+    """Return `classes` of the section, as in `ImagesFrom`. Raises `SourceError` if it lists no texts."""
     classes = table.values.get("classes", [])
     if classes == "numeric":
         return "numeric"
@@ -114,8 +115,8 @@ def _read_classes(table: Table) -> tuple[str, ...] | Literal["numeric"]:
     twice = sorted({name for name in classes if classes.count(name) > 1}) if len(classes) < 10_000 else []
     if twice or ("classes" in table and not classes):
         raise SourceError(
-            f"{table.path}: [images] classes {f'names {shown(twice[0])} twice' if twice else 'is empty'}; "
-            "expected each class once."
+            f"{table.path}: {table.where} classes "
+            f"{f'names {shown(twice[0])} twice' if twice else 'is empty'}; expected each class once."
         )
     return tuple(classes)
 

@@ -27,7 +27,7 @@ BUILT_IN_NAMES = ("digits", "cifar10-multirun")
 
 @dataclass(frozen=True)
 class ImagesFrom:
-    """Where labeled images come from.
+    """Where labeled images come from, or labels alone.
 
     reader: a key of `images.READERS`.
     paths: the file or folder that the reader needs, by the names that it knows them by.
@@ -64,6 +64,11 @@ class ImagesFrom:
         if self.classes:
             ordering["classes"] = self.classes if isinstance(self.classes, str) else list(self.classes)
         return ordering
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are images, and not labels alone."""
+        return self.reader != "labels"
 
 
 KINDS = ("logits", "probabilities", "log-probabilities", "sigmoid")
@@ -158,7 +163,8 @@ class Source:
         if isinstance(self.logits, Training):
             sets = (penultimate(None), *sets)
         features = (similarity for features in sets for similarity in features.similarities)
-        return KERNEL, *features, *(given.similarity for given in self.given), PIXELS
+        pixels = (PIXELS,) if self.images.has_images else ()
+        return KERNEL, *features, *(given.similarity for given in self.given), *pixels
 
 
 def penultimate(file: Path | None) -> FeatureSet:

@@ -10,17 +10,24 @@ from pathlib import Path
 from kernel_core.errors import SourceError
 from kernel_core.files import read_text, writing
 from kernel_core.printable import NAME, printable
-from kernel_core.sources import ensemble_table, images_table, similarity_tables, torchvision_images
+from kernel_core.sources import (
+    ensemble_table,
+    images_table,
+    labels_table,
+    similarity_tables,
+    torchvision_images,
+)
 from kernel_core.sources.images_table import ImagesTable
 from kernel_core.sources.source import ImagesFrom, Source
-from kernel_core.sources.toml_file import TOML_FAULTS, quoted, read_toml, toml_value, unreadable
+from kernel_core.sources.toml_file import TOML_FAULTS, Table, quoted, read_toml, toml_value, unreadable
 from kernel_core.spec import SPLITS, Split
 
 FILE = "source.toml"
 FEATURES = "penultimate.safetensors"  # the name of the files of features that this program writes
 SCHEMA = {
-    "": {"name", "images", "ensemble", "features", "neighbors"},
+    "": {"name", "images", "labels", "ensemble", "features", "neighbors"},
     "images": images_table.KEYS,
+    "labels": labels_table.KEYS,
     "ensemble": ensemble_table.KEYS,
     "features": similarity_tables.FEATURE_KEYS,
     "neighbors": similarity_tables.GIVEN_KEYS,
@@ -36,16 +43,12 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
     `offline` forbids it; `DownloadError` if it fails.
     """
     content = read_toml(path)
-    for section in ("images", "ensemble"):
-        if section not in content:
-            raise SourceError(
-                f"{path} has no section [{section}]; expected [images], [ensemble] and optionally [features]."
-            )
+    _refuse_missing_sections(content)
     content.refuse_unknown(SCHEMA[""])
     name = printable(content.text("name") if "name" in content else path.parent.name, NAME)
     ensemble = content.section("ensemble")
     splits = ensemble_table.read_splits(ensemble)
-    images = images_table.read_images(content.section("images"), splits)
+    images = _read_examples(content, splits)
     if images.reader == "torchvision":
         torchvision_images.fetched(images, offline=offline)
     source = Source(
@@ -61,12 +64,29 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
     return source
 
 
+def _refuse_missing_sections(content: Table) -> None:
+    """Raise `SourceError` unless there are images or labels, not both, and an ensemble."""
+    path, expected = content.path, "expected [images] or [labels], [ensemble] and optionally [features]"
+    if "images" in content and "labels" in content:
+        raise SourceError(f"{path} has both [images] and [labels]; images bring their labels. Remove one.")
+    if "images" not in content and "labels" not in content:
+        raise SourceError(f"{path} has no section [images]; {expected}.")
+    if "ensemble" not in content:
+        raise SourceError(f"{path} has no section [ensemble]; {expected}.")
+
+
+def _read_examples(content: Table, splits: tuple[Split, ...]) -> ImagesFrom:
+    if "labels" in content:
+        return labels_table.read_labels(content.section("labels"), splits)
+    return images_table.read_images(content.section("images"), splits)
+
+
 def read_images_table(path: Path) -> ImagesFrom:
-    """Return the images that a `source.toml` describes, both splits, whatever else is in it.
+    """Return the images, or labels, that a `source.toml` describes, both splits, whatever else is in it.
 
     Raises `SourceError` if the file is not TOML, or does not describe images.
     """
-    return images_table.read_images(read_toml(path).section("images"))
+    return _read_examples(read_toml(path), SPLITS)
 
 
 def write_source_file(
@@ -80,12 +100,12 @@ def write_source_file(
 ) -> None:
     """Write a `source.toml`.
 
-    images: the section [images], as `images_table` returns it. logits: a pattern that the files of logits
-    match.
+    images: the section [images] or, if it has a `file`, [labels], as `images_table` and `labels_table`
+    return them. logits: a pattern that the files of logits match.
     features: the file of penultimate features, or None. splits: those that the logits are of.
     """
     lines = [f"name = {quoted(name)}"] if name else []
-    lines += ["[images]"]
+    lines += ["[labels]" if "file" in images else "[images]"]
     lines += [f"{key} = {toml_value(value)}" for key, value in images.items()]
     lines += ["[ensemble]", f"files = [{quoted(logits)}]"]
     lines += [f"splits = {json.dumps(splits)}"] if splits != SPLITS else []

@@ -16,6 +16,7 @@ from pages.ui.wording import escape
 
 IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
 LISTS = 4  # similarities side by side, at most
+RAW = KernelSpec("kernel", transform="none").name
 
 
 def choose_similarity(
@@ -30,10 +31,11 @@ def choose_similarity(
     """Show a control that picks a similarity of the source, or a variant of the kernel; return its name.
 
     key: of the control, and of the parameter in the address. default: by default the first. without: a name
-    that is not offered. more: variants of the kernel that are offered even if they are not built; then, and
-    where the address names one, the page calls `stop_unless_built`.
+    that is not offered; where it is the only one, the kernel of raw logits is. more: variants of the kernel
+    that are offered even if they are not built; then, and where the address names one, the page calls
+    `stop_unless_built`.
     """
-    names = [name for name in dict.fromkeys([*results.names, *more]) if name != without]
+    names = [name for name in dict.fromkeys([*results.names, *more]) if name != without] or [RAW]
     if default in names:
         names.remove(default)
         names.insert(0, default)

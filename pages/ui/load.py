@@ -208,7 +208,9 @@ def map_of(results_id: str) -> Map:
 
 @functools.lru_cache(maxsize=20_000)  # 2 to 3 kB each
 def tile(results_id: str, split: Split, index: int) -> str:
-    """Return one image as a PNG data URI in its own size, which the browser magnifies."""
+    """Return one image as a PNG data URI in its own size, which the browser magnifies; empty if none is."""
+    if not by_id[results_id].has_images:
+        return ""
     buffer = io.BytesIO()
     Image.fromarray(by_id[results_id].examples[split].images[index]).save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Compare two images in the browser, without the server: flip, fade, or subtract them."""
+"""Compare two images in the browser, without the server: flip, fade, or subtract them; or show two labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
 from pages.ui import links, load
 from pages.ui.components.component import component
-from pages.ui.components.gallery import tile_size
+from pages.ui.components.gallery import Cell, gallery, tile, tile_size
+
+LABEL_SIDE = 160  # pixels of a tile that shows a label
 
 
 def show_pair(
@@ -28,6 +30,16 @@ def show_pair(
         "align": {"dx": best.dx, "dy": best.dy, "mirrored": best.mirrored} if best and moves(best) else None,
     }  # fmt: skip
     component("compare")(key="compare", data=data)
+
+
+def show_labels(results: Results, a: tuple[Split, int], b: tuple[Split, int]) -> None:
+    """Show two examples that have no images as tiles, which are links to their pages."""
+    tiles = [
+        tile(results, *example, note=f"{side}: {example_name(*example)}")
+        for side, example in (("A", a), ("B", b))
+    ]
+    cell: Cell = {"id": 0, "head": "", "groups": [{"title": "", "tiles": tiles}]}
+    gallery(results, [cell], layout="rows", key="two_labels", label="the two examples", px=LABEL_SIDE)
 
 
 def moves(best: Alignment) -> bool:

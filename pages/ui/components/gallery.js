@@ -12,15 +12,11 @@ function tileOf(tile) {
   opens.dataset.example = tile.example;
   const figure = element("figure", tile.differs ? "differs" : "");
   figure.title = tile.alt;
-  const image = new Image();
-  image.decoding = "sync";
-  image.src = tile.src;
-  image.alt = tile.alt;
   const caption = element("figcaption");
   caption.append(element("b", "", (tile.differs ? "≠ " : "") + tile.label));
   if (tile.note) caption.append(element("small", "", tile.note));
   if (tile.rank) figure.prepend(element("span", "rank", String(tile.rank)));
-  figure.append(image, caption);
+  figure.append(pictureOf(tile), caption);
   opens.append(figure);
   return opens;
 }

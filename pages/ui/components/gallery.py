@@ -21,7 +21,7 @@ class Tile(TypedDict):
     """One image with the text below it; a click opens the page of its example."""
 
     example: str  # as in test:123
-    src: str
+    src: str  # empty where there are no images: the tile then shows its label and index
     alt: str
     label: str
     note: str
@@ -141,10 +141,14 @@ def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
 def tile_size(image: tuple[int, int], target: int) -> tuple[int, int, str]:
     """Return width, height and CSS rendering of a tile: magnified by a whole number, or shrunk smoothly.
 
+    Where there are no images, (0, 0), the tile is a square.
+
     >>> tile_size((32, 32), 96), tile_size((8, 8), 64), tile_size((224, 112), 96)
     ((96, 96, 'pixelated'), (64, 64, 'pixelated'), (48, 96, 'auto'))
     """
     height, width = image
+    if 0 in image:
+        return target, target, "auto"
     if max(height, width) > target:
         shrink = target / max(height, width)
         return round(width * shrink), round(height * shrink), "auto"

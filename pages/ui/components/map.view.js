@@ -80,22 +80,14 @@ function hover(map, i) {
   else map.dwell = setTimeout(() => map.ask(i), DWELL);
 }
 
-function imageOf({ src, alt }, className) {
-  const image = new Image();
-  image.src = src;
-  image.alt = alt;
-  image.className = className;
-  image.decoding = "sync";
-  return image;
-}
-
 /** The card: the example, and its nearest. */
 function showCard(map, answer) {
   const nearest = element("div", "nearest");
   for (const tile of answer.tiles) {
     const figure = element("figure", tile.differs ? "differs" : "");
     const caption = element("figcaption", "", (tile.differs ? "≠ " : "") + tile.label);
-    figure.append(imageOf(tile, "small"), caption);
+    caption.hidden = !tile.src; // the label stands in the image's place
+    figure.append(pictureOf(tile, "small"), caption);
     nearest.append(figure);
   }
   const words = element("div");
@@ -105,7 +97,7 @@ function showCard(map, answer) {
     ...answer.words.map((line) => element("div", "soft", line)),
   );
   const head = element("div", "head");
-  head.append(imageOf(answer, "large"), words);
+  head.append(pictureOf({ ...answer, example: answer.name }, "large"), words);
   const title = "nearest by the kernel" + (map.tests < map.count ? ", of both splits" : "");
   map.card.replaceChildren(head, element("div", "soft", title), nearest);
   map.card.hidden = false;

@@ -28,6 +28,25 @@ function element(tag, className, text) {
   return made;
 }
 
+/** A tile's image, or a quiet square with its label and index where the source has labels alone. */
+function pictureOf({ src, alt, label, example, differs }, className) {
+  if (src) {
+    const image = element("img", className);
+    image.decoding = "sync";
+    image.src = src;
+    image.alt = alt;
+    return image;
+  }
+  const blank = element("div", ("blank " + (className || "")).trim());
+  blank.setAttribute("role", "img");
+  blank.setAttribute("aria-label", alt);
+  blank.append(
+    element("span", "", (differs ? "≠ " : "") + label),
+    element("small", "", example.split(":").pop()),
+  );
+  return blank;
+}
+
 function setProperties(node, properties) {
   for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, value);
 }

@@ -66,9 +66,10 @@ def say_no_features(results: Results, instead: str) -> None:
     ways = [f"`{command} --model MODULE:FUNCTION --weights FILE` computes them with a network of yours"]
     if len(results.examples) > 1:
         ways.append(f"`{command} --train RECIPE` trains one now")
+    computed = f"{'; '.join(ways)}. Or name" if results.has_images else "Name"
     st.info(
-        f"This source has no penultimate features, so {instead}. {'; '.join(ways)}. Or name a file of your "
-        "own under `[features]` in source.toml. Then open the source again.",
+        f"This source has no penultimate features, so {instead}. {computed} a file of your own under "
+        "`[features]` in source.toml. Then open the source again.",
         icon=":material/info:",
     )
 

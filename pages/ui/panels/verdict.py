@@ -9,6 +9,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from kernel_core.results.results import Results
+from kernel_core.spec import example_name
 from pages.ui import load
 from pages.ui.components.component import style
 from pages.ui.components.gallery import tile_size
@@ -20,11 +21,20 @@ RUNS_NAMED = 12  # runs that a caption names, of those that voted for one class
 
 
 def show_image(results: Results, example: Example, target: int = 256) -> None:
-    """Show the image, magnified by a whole number to at most `target` pixels, or shrunk to that."""
+    """Show the image, magnified by a whole number to at most `target` pixels, or shrunk to that.
+
+    Where there are no images, show a square with label and index.
+    """
     split, index = example
     height, width = results.examples[split].images.shape[1:3]
     shown_width, shown_height, rendering = tile_size((height, width), target)
-    label = html.escape(results.class_names[results.examples[split].labels[index]])
+    label = html.escape(results.class_names[results.examples[split].labels[index]], quote=True)
+    if not results.has_images:
+        st.html(
+            f'{style("verdict")}<div class="verdict-blank" role="img" aria-label="{split} example {index}, '
+            f'label {label}">{label}<small>{example_name(split, index)}</small></div>'
+        )
+        return
     st.html(
         f'{style("verdict")}<img class="verdict-image" style="--rendering:{rendering}" '
         f'width="{shown_width}" height="{shown_height}" '
