@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kernel_core.errors import DataError
-from kernel_core.held import temporary_beside
+from kernel_core.held import temporary_beside, temporary_folder
 
 TEXT_LIMIT = 10_000_000  # bytes; a description in TOML or JSON has a few thousand
 HUGE = 1 << 30  # bytes; smaller files are not compared with the size of their disk
@@ -47,14 +47,31 @@ def cache_root() -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a new file beside `path` to write to in place; on success, rename it to `path` in one step.
+    """Yield a new file to write to in place; on success, it becomes what `path` leads to, in one step.
 
     After an error, `path` is as it was before and no other file is left. What a killed process left is
-    removed by the next that writes `path`. Raises what the writing raises.
+    removed by the next that writes `path`. A link stays, and what it leads to is replaced; a pipe or a device
+    is never replaced, but written to. Raises what the writing raises.
     """
+    if _is_special(path):
+        with temporary_folder("output") as folder:
+            yield folder / path.name
+            with open(folder / path.name, "rb") as content, open(path, "wb") as output:
+                shutil.copyfileobj(content, output)
+        return
+    path = Path(os.path.realpath(path))
     with temporary_beside(path) as temporary:
         yield temporary
         os.replace(temporary, path)
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether a path leads to what is neither a file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def regular_file(path: Path) -> Path:

@@ -25,6 +25,7 @@ from kernel_core.findings.pairs import (
     nearest_pairs,
     rank_window,
 )
+from kernel_core.library_caches import prepare_matplotlib
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name, parse_example
@@ -159,6 +160,7 @@ def figures(results: Results, out: Path, seed: int) -> None:
     \b
     Example:  kernel-explorer figures digits --out figures
     """
+    prepare_matplotlib()
     from kernel_core.report.figures import draw_all  # matplotlib takes a second to load
 
     for path in draw_all(results, out, seed=seed):

@@ -91,34 +91,58 @@ def build(results: Results) -> None:
             )
 
 
-def _claimed(context: click.Context, port: int) -> int:
-    """Return a port that is claimed until the verb ends. Raises `RequestError` if it is taken."""
-    context.call_on_close(serving.claim_port(port).close)
-    return port
+def _claimed(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Return the value of --host or --port; claim the port until the verb ends, once both are known.
+
+    Raises `RequestError` if it is taken.
+    """
+    known = {**context.params, str(option.name): value}
+    if "host" in known and "port" in known:
+        context.call_on_close(serving.claim_port(known["port"], known["host"]).close)
+    return value
 
 
 @main.command()
 @with_results
 @click.option(
+    "--host",
+    default=serving.LOCAL,
+    show_default=True,
+    envvar="STREAMLIT_SERVER_ADDRESS",
+    is_eager=True,  # a port that is taken is refused before anything is built
+    callback=_claimed,
+    metavar="ADDRESS",
+    help="Listen on this address; 0.0.0.0 for all that this machine has. There is no password.",
+)
+@click.option(
+    "--allow",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="Also answer under this name, as a proxy passes it; repeat the option for several.",
+)
+@click.option(
     "--port",
     type=click.IntRange(1, 65535),
     default=8501,
     show_default=True,
-    is_eager=True,  # a port that is taken is refused before anything is built
-    callback=lambda context, _option, port: _claimed(context, port),
+    is_eager=True,
+    callback=_claimed,
 )
 @click.pass_obj
-def serve(request: SourceRequest, results: Results, port: int) -> None:
+def serve(request: SourceRequest, results: Results, host: str, allowed: tuple[str, ...], port: int) -> None:
     """Build whatever the cache lacks, then serve the app.
 
-    The app shows SOURCE at 127.0.0.1 until it is stopped with Ctrl-C.
+    The app shows SOURCE at 127.0.0.1, or at --host, until it is stopped with Ctrl-C.
 
     \b
     Example:  kernel-explorer serve path/to/source.toml --port 8600
     """
-    say(f"{results.name} is at http://127.0.0.1:{port}   (stop with Ctrl-C)")
+    say(f"{results.name} is at {serving.address_of(host, port)}   (stop with Ctrl-C)")
+    if host not in serving.LOOPBACK:
+        say("warning: everybody who reaches this machine can open it; there is no password", err=True)
     sys.stdout.flush()
-    sys.exit(serving.serve(request, port))
+    sys.exit(serving.serve(request, port, host, allowed))
 
 
 @main.command()

@@ -8,7 +8,7 @@ import click
 import pandas as pd
 
 from kernel_core.cli.options import csv_option, open_progress, source_options
-from kernel_core.cli.output import say
+from kernel_core.cli.output import is_stdout, say
 from kernel_core.cli.tables import write_csv
 from kernel_core.errors import NotBuilt
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT, SPLIT_ORDER, Map
@@ -44,9 +44,11 @@ def lay_out_map(
         layout = _open_or_build_map(request, device, memory, progress)
     counts = zip(layout.counts, SPLIT_ORDER, strict=True)
     examples = " and ".join(f"{count:,} {ADJECTIVES[split]}" for count, split in counts if count)
+    in_csv = csv_file is not None and is_stdout(csv_file)
     say(
         f"{request.name}: a map of {examples} examples; of each example's {NEIGHBOR_COUNT} nearest by the "
-        f"kernel, {layout.share_kept:.1%} are among its {NEIGHBOR_COUNT} nearest on the map"
+        f"kernel, {layout.share_kept:.1%} are among its {NEIGHBOR_COUNT} nearest on the map",
+        err=in_csv,
     )
     if csv_file is not None:
         write_csv(positions(layout), csv_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
+from kernel_core.cli.output import is_stdout
 from kernel_core.cli.progress import ProgressBars
-from kernel_core.errors import NotBuilt
+from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.held import remove_abandoned
 from kernel_core.progress import Progress, ProgressFile
 from kernel_core.results.results import Results, open_results
@@ -68,6 +70,17 @@ class Classes(click.ParamType["tuple[int, ...] | str"]):
         return tuple(sorted(map(int, str(value).split(","))))  # `KernelSpec` refuses a class that comes twice
 
 
+def _writable(path: Path | None) -> Path | None:
+    """Return the path of a file to write. Raises `RequestError` if its folder does not take it."""
+    if path is None or is_stdout(path) or path.exists():
+        return path
+    folder = Path(os.path.realpath(path)).parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        found = "takes no files" if folder.exists() else "does not exist"
+        raise RequestError(f"Cannot write {path}: {folder} {found}. Choose another file with --csv.")
+    return path
+
+
 runs_option = click.option(
     "--runs", "run_count", type=int, help="Use only the first N runs.  [default: all]", metavar="N"
 )
@@ -102,8 +115,10 @@ similarity_option = click.option(
 csv_option = click.option(
     "--csv",
     "csv_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the table to a CSV file.",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=lambda _context, _option, path: _writable(path),
+    is_eager=True,  # refused before anything is built
+    help="Write the table to a CSV file; - is stdout.",
 )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,9 +27,22 @@ def say_json(content: Any) -> None:
     _echo(json.dumps(content))
 
 
-def _echo(text: str, *, err: bool = False) -> None:
+def say_bytes(content: bytes) -> None:
+    """Write bytes to stdout as they are. Raises as `say`."""
+    _echo(content, nl=False)
+
+
+def is_stdout(path: Path) -> bool:
+    """Return whether a path stands for stdout: `-`, or a name of what stdout leads to, as /dev/stdout."""
     try:
-        click.echo(text, err=err)
+        return str(path) == "-" or os.path.samestat(path.stat(), os.fstat(1))
+    except (OSError, ValueError):
+        return False
+
+
+def _echo(text: str | bytes, *, err: bool = False, nl: bool = True) -> None:
+    try:
+        click.echo(text, err=err, nl=nl)
     except OSError as error:
         if err or error.errno == errno.EPIPE:  # nobody is there to be told
             raise

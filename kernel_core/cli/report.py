@@ -13,6 +13,7 @@ from kernel_core.cli.options import open_or_build, open_progress, source_options
 from kernel_core.cli.output import say, say_json
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
+from kernel_core.library_caches import prepare_matplotlib
 from kernel_core.report.markdown import markdown
 from kernel_core.report.report import Report, first_pairs, make_report
 from kernel_core.results.results import Results
@@ -96,6 +97,7 @@ def _write_report(report: Report, results: Results, out: Path) -> list[Path]:
 
     Raises `RequestError` if one cannot be written.
     """
+    prepare_matplotlib()
     from kernel_core.report.figures import draw_pair_grids  # matplotlib takes a second to load
 
     paths = [out / name for name in ("report.md", "report.csv", "pairs.png")]

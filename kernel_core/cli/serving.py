@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -12,6 +14,9 @@ from kernel_core.errors import RequestError
 from kernel_core.files import cache_root
 from kernel_core.sources.source import SourceRequest
 
+LOCAL = "127.0.0.1"
+LOOPBACK = ("localhost", LOCAL, "::1")
+EVERYWHERE = ("", "0.0.0.0", "::")  # addresses that stand for all that the machine has
 # glibc's: the threads of visitors share two pools of memory. After 40 of them, 15 MB are kept instead of 20.
 ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 
@@ -22,7 +27,7 @@ def app_folder() -> Path:
     return package.parent if (package.parent / "app.py").is_file() else package / "app"
 
 
-def claim_port(port: int) -> socket.socket:
+def claim_port(port: int, host: str = LOCAL) -> socket.socket:
     """Return a socket that keeps other servers of this command off a port while it is open, on Linux only.
 
     The server that replaces this process inherits it: of two that are started at once, the second is refused
@@ -33,22 +38,56 @@ def claim_port(port: int) -> socket.socket:
         if sys.platform == "linux":
             claim.bind(f"\0kernel-explorer on port {port}")  # no file: it ends with the process
             claim.set_inheritable(True)
-        with socket.socket() as probe:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
+            probe.bind(address)
     except OSError as error:
         claim.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise RequestError(
+                f"This machine has no address {host} ({error.strerror}); expected --host 0.0.0.0 for all "
+                "that it has, or one of them."
+            ) from None
         raise RequestError(
-            f"Cannot use port {port} on 127.0.0.1 ({error.strerror}). Stop the program that uses it, or "
+            f"Cannot use port {port} on {host} ({error.strerror}). Stop the program that uses it, or "
             "choose another port: --port 8502, or make run PORT=8502."
         ) from None
     return claim
 
 
-def serve(request: SourceRequest, port: int) -> int:
-    """Serve a built source until stopped. Returns the server's exit status, on Windows only."""
+def address_of(host: str, port: int) -> str:
+    """Return the address to open in a browser: this machine's own where the server listens on all it has."""
+    host = _outward_address() if host in EVERYWHERE else host
+    path = os.environ.get("STREAMLIT_SERVER_BASE_URL_PATH", "").strip("/")
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}" + (f"/{path}" if path else "")
+
+
+def names_of(host: str) -> tuple[str, ...]:
+    """Return the names that a server which listens on `host` answers to, beside those that are allowed."""
+    if host in LOOPBACK:
+        return LOOPBACK
+    own = (socket.gethostname(), _outward_address()) if host in EVERYWHERE else (host,)
+    return (*LOOPBACK, *own)
+
+
+def _outward_address() -> str:
+    """Return this machine's address in its network, or its name if it has none; nothing is sent."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # an address that nobody has
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
+
+
+def serve(request: SourceRequest, port: int, host: str = LOCAL, allowed: tuple[str, ...] = ()) -> int:
+    """Serve a built source until stopped. Returns the server's exit status, on Windows only.
+
+    host: the address to listen on. allowed: names that the server answers to, beside `names_of` the host.
+    """
     command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.port", str(port)]
-    command += ["--logger.hideWelcomeMessage", "true"]
+    command += ["--server.address", host, "--logger.hideWelcomeMessage", "true"]
+    for name in dict.fromkeys((*names_of(host), *allowed)):
+        command += ["--server.allowedHosts", name]
     environment = {**ALLOCATOR, **os.environ, **_environment(request)}
     folder = app_folder()
     if os.name == "posix":

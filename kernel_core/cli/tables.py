@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kernel_core.cli.output import say
+from kernel_core.cli.output import is_stdout, say, say_bytes
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.printable import CELL, printable
@@ -16,7 +16,10 @@ from kernel_core.results.results import Results
 
 
 def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
-    """Write a table to a CSV file, whole or not at all. Raises `RequestError` if it cannot be written."""
+    """Write a table to a CSV file, whole or not at all, or to stdout. Raises `RequestError` if that fails."""
+    if is_stdout(csv_file):
+        say_bytes(table.to_csv(index=False).encode())
+        return
     try:
         with replacing(csv_file) as temporary:
             table.to_csv(temporary, index=False)

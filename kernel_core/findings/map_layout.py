@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import RequestError
+from kernel_core.library_caches import load_umap
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import Neighbors
 from kernel_core.spec import SPLITS, Split
@@ -145,9 +146,7 @@ def layout(indices: Indices, values: Values, progress: Progress = no_progress) -
     version of the libraries may round differently, and the optimization magnifies that.
     """
     progress("loading the library that draws maps", 0, 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about optional parts that are not installed
-        from umap import UMAP
+    UMAP = load_umap()
     count, k = indices.shape
     own = np.arange(count, dtype=np.int32)[:, None]  # UMAP counts a point as its own nearest
     near = np.hstack([own, indices])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import shlex
+from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit import config
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from kernel_core import crash
 from kernel_core.errors import KernelExplorerError
-from kernel_core.printable import printable
+from kernel_core.printable import NAME, printable
 
 # What Streamlit's front end needs, and no more: inline styles, the scripts of components from blobs, and
 # the one line of script in its index.html, by its hash. No page may be shown inside another site's page.
@@ -45,14 +47,48 @@ class _Headers:
         await self.app(scope, receive, send_with_headers)
 
 
-def middleware() -> list[Middleware]:
-    """Return what stands before Streamlit's server: headers, and a refusal of hosts that are not allowed.
+class _Hosts:
+    """Refuse, in words, what comes under a name or from a page that is not allowed.
 
-    Streamlit itself refuses strange hosts for websockets alone.
+    Streamlit itself refuses strange hosts for websockets alone, and asks the internet for the machine's
+    address before it refuses the page of another host.
     """
-    allowed = config.get_option("server.allowedHosts") or ["*"]
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=allowed, www_redirect=False)
-    return [Middleware(_Headers), hosts]
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = MutableHeaders(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        page = urlsplit(origin).netloc if origin is not None and scope["type"] == "websocket" else host
+        strange = next((name for name in (host, page) if not is_host_allowed(name)), None)
+        if strange is None:
+            if scope["type"] == "websocket":
+                del headers["origin"]  # it is allowed, whether or not it equals the host
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            logging.getLogger(__name__).warning(_refusal(strange))
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await PlainTextResponse(_refusal(strange), 400)(scope, receive, send)
+
+
+def _refusal(name: str) -> str:
+    """Return why a name is refused, and how to allow it."""
+    shown = printable(urlsplit(f"//{name}").hostname or name, NAME)
+    return (
+        f"This server does not answer under the name {shown!r}. If you trust it, stop the server and start "
+        f"it again with --allow {shlex.quote(shown)}, as in: kernel-explorer serve SOURCE --allow "
+        f"{shlex.quote(shown)}"
+    )
+
+
+def middleware() -> list[Middleware]:
+    """Return what stands before Streamlit's server: headers, and a refusal of hosts that are not allowed."""
+    return [Middleware(_Headers), Middleware(_Hosts)]
 
 
 def show_failure(error: Exception) -> bool:
