@@ -5,6 +5,7 @@ import streamlit as st
 from kernel_core.findings.pairs import default_rank_window
 from kernel_core.spec import ADJECTIVES
 from pages.ui import drawn, load, shell
+from pages.ui.panels.copies import show_copies
 
 shell.guard()
 results = load.results()
@@ -22,6 +23,7 @@ with st.container(horizontal=True, gap="large"):
     st.metric("Runs in the ensemble", f"{results.run_count:,}", width=160)
 if results.features_layer:
     st.caption(f"Features: the penultimate features of run {results.features_run}, {results.features_layer}.")
+show_copies(results)
 
 left, right = st.columns(2, gap="large")
 with left:

@@ -49,6 +49,7 @@ def markdown(report: Report) -> str:
         "## Do the nearest pairs look like duplicates?",
         _table(_readable(report), PAIRS),
         textwrap.fill(_legend_of_pairs(report), WIDTH),
+        *([textwrap.fill(report.copies.sentence, WIDTH)] if report.copies else []),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from kernel_core.errors import RequestError
+from kernel_core.findings.exact_copies import CopyCounts, count_copies, exact_copies
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.findings.votes import knn_accuracy
 from kernel_core.report import pair_quality
@@ -37,6 +38,7 @@ class Report:
     titles: name of a similarity → the name that people see.
     layer, run: of the features.
     pairs: of `pair_quality.quality_table`.
+    copies: of `findings.exact_copies`; None where there are no images.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Report:
     layer: str
     run: str
     pairs: pd.DataFrame
+    copies: CopyCounts | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON values."""
@@ -65,6 +68,7 @@ class Report:
             "run": self.run,
             "by_runs": self.by_runs.to_dict("records"),
             "pairs": self.pairs.to_dict("records"),
+            "copies": asdict(self.copies) if self.copies else None,
         }
 
 
@@ -112,8 +116,15 @@ def make_report(
         layer=by_all.features_layer,
         run=by_all.features_run,
         pairs=pair_quality.quality_table(by_all),
+        copies=_count_copies(by_all),
     )
     return report, by_all
+
+
+def _count_copies(results: Results) -> CopyCounts | None:
+    if not results.has_images:
+        return None
+    return count_copies(exact_copies(results.examples), results.examples)
 
 
 def _rows_by_runs(

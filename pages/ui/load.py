@@ -21,6 +21,7 @@ from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment
 from kernel_core.explain.image_alignment import Alignment
 from kernel_core.findings import disagreement
+from kernel_core.findings.exact_copies import exact_copies
 from kernel_core.findings.map_layout import Map
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
 from kernel_core.report import pair_quality
@@ -180,6 +181,12 @@ def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
     """Return the nearest pairs whose labels differ, with the columns of `label_mismatches`."""
     shown = by_id[results_id]
     return label_mismatches(shown.neighbors_by(similarity), *shown.labels)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Comparing all images byte by byte")
+def copies(results_id: str) -> pd.DataFrame:
+    """Return the images that are there more than once, with the columns of `exact_copies`."""
+    return exact_copies(by_id[results_id].examples)
 
 
 @st.cache_data(max_entries=200)
