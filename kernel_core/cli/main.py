@@ -17,6 +17,7 @@ from kernel_core import __version__, crash
 from kernel_core.cli import findings, output, serving
 from kernel_core.cli.bench import bench
 from kernel_core.cli.cache import cache
+from kernel_core.cli.check import check
 from kernel_core.cli.features import features
 from kernel_core.cli.map import lay_out_map
 from kernel_core.cli.options import query_option, similarities_option, variant_options, with_results
@@ -195,6 +196,7 @@ def evaluate(results: Results, as_json: bool) -> None:
 for verb in (
     bench,
     cache,
+    check,
     features,
     findings.failures,
     findings.figures,

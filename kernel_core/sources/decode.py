@@ -125,7 +125,7 @@ def stack_images(
     for i, (name, data) in enumerate(images):
         image = decode_image(data, name, size)
         if stacked is None:
-            _refuse_too_many(total, image)
+            refuse_too_many(total, image)
             stacked = np.empty((total, *image.shape), np.uint8)
         if image.shape != stacked.shape[1:]:
             height, width = stacked.shape[1:3]
@@ -141,7 +141,7 @@ def stack_images(
     return stacked
 
 
-def _refuse_too_many(count: int, image: Pixels) -> None:
+def refuse_too_many(count: int, image: Pixels) -> None:
     """Raise `DataError` if that many images of this size do not fit into the memory that there is."""
     memory = _memory()
     if memory and count * image.nbytes > memory:

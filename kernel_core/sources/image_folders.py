@@ -71,6 +71,12 @@ def folder_names(source: ImagesFrom, split: Split) -> list[str]:
     return [os.path.relpath(path, folder).replace(os.sep, "/") for path in _find(source)[split].files]
 
 
+def folder_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[str, bytes | Path]]:
+    """Return the names and files of images at equal distances, the first among them."""
+    files = _find(source)[split].files
+    return [(str(path), path) for path in files[:: max(1, -(-len(files) // count))]]
+
+
 def _listings(source: ImagesFrom) -> dict[Split, Listing]:
     """Return the listing of each split. Raises `DataError` if one has no images."""
     listings = {}

@@ -16,10 +16,22 @@ from kernel_core.files import regular_file
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
 from kernel_core.sources.class_order import class_places, in_order
-from kernel_core.sources.image_folders import folder_inventories, folder_names, folder_units, load_folder
+from kernel_core.sources.image_folders import (
+    folder_inventories,
+    folder_names,
+    folder_samples,
+    folder_units,
+    load_folder,
+)
 from kernel_core.sources.inventory import Inventory
 from kernel_core.sources.labels_alone import label_units, load_labels
-from kernel_core.sources.parquet import load_parquet, parquet_inventories, parquet_names, parquet_units
+from kernel_core.sources.parquet import (
+    load_parquet,
+    parquet_inventories,
+    parquet_names,
+    parquet_samples,
+    parquet_units,
+)
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.torchvision_images import dataset_files, load_torchvision
 from kernel_core.spec import Split
@@ -30,6 +42,7 @@ DIGITS_TEST = 500  # examples
 log = logging.getLogger("kernel_core")
 
 Units = dict[str, list[Path]]
+Sample = tuple[str, bytes | Path]
 
 
 def _counted(source: ImagesFrom) -> dict[Split, Inventory]:
@@ -39,11 +52,16 @@ def _counted(source: ImagesFrom) -> dict[Split, Inventory]:
 
 def _count(examples: ExampleSet) -> Inventory:
     counts = np.bincount(examples.labels, minlength=len(examples.class_names)).tolist()
-    return Inventory(examples.split, dict(zip(examples.class_names, counts, strict=True)))
+    classes = dict(zip(examples.class_names, counts, strict=True))
+    return Inventory(examples.split, classes, noun=examples.noun)
 
 
 def _no_names(_source: ImagesFrom, _split: Split) -> None:
     return None
+
+
+def _no_samples(_source: ImagesFrom, _split: Split, _count: int) -> list[Sample]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -52,13 +70,14 @@ class Reader:
 
     load: source, split, progress → that split. units: source → the files it reads, in groups to be hashed
     together. inventories: source → what each split has. names: source, split → names of its images in order,
-    or None if they have none.
+    or None if they have none. samples: source, split, number → names and encoded images of a few.
     """
 
     load: Callable[[ImagesFrom, Split, Progress], ExampleSet]
     units: Callable[[ImagesFrom], Units]
     inventories: Callable[[ImagesFrom], dict[Split, Inventory]] = _counted
     names: Callable[[ImagesFrom, Split], list[str] | None] = _no_names
+    samples: Callable[[ImagesFrom, Split, int], list[Sample]] = _no_samples
 
 
 def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
@@ -112,6 +131,14 @@ def image_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
     return ordered
 
 
+def image_samples(source: ImagesFrom, split: Split, count: int) -> list[Sample]:
+    """Return what to call some of a split's images, up to `count`, and the encoded images or their files.
+
+    Empty for whole data sets, which are read at once. Raises `DataError` as `image_inventories` does.
+    """
+    return READERS[source.reader].samples(source, split, count)
+
+
 def example_names(source: ImagesFrom, split: Split) -> list[str] | None:
     """Return the names of a split's images in order, or None if they have none; nothing is decoded.
 
@@ -154,9 +181,9 @@ def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> Examp
 
 READERS = {
     "digits": Reader(_load_digits, _digits_units),
-    "folder": Reader(load_folder, folder_units, folder_inventories, folder_names),
+    "folder": Reader(load_folder, folder_units, folder_inventories, folder_names, folder_samples),
     "labels": Reader(load_labels, label_units),
-    "parquet": Reader(load_parquet, parquet_units, parquet_inventories, parquet_names),
+    "parquet": Reader(load_parquet, parquet_units, parquet_inventories, parquet_names, parquet_samples),
     "torchvision": Reader(load_torchvision, _torchvision_units),
 }
 """Name in `ImagesFrom` → reader."""

@@ -26,13 +26,14 @@ class Inventory:
 
     classes: class name → number of images, in the order of the labels.
     passed_over: reason → names of files and folders, relative to the split's folder; each at least one.
-    nested: number of the images that lie in a folder inside their class's folder.
+    nested: number of the images that lie in a folder inside their class's folder. noun: of `ExampleSet`.
     """
 
     split: Split
     classes: Mapping[str, int]
     passed_over: Mapping[Reason, tuple[str, ...]] = field(default_factory=dict)
     nested: int = 0
+    noun: str = "image"
 
     @property
     def total(self) -> int:
@@ -42,7 +43,7 @@ class Inventory:
     @property
     def line(self) -> str:
         """All of it in one line, as in "train: 24 images in 3 classes; passed over: 1 file of …"."""
-        images, classes = _counted(self.total, "image", "images"), len(self.classes)
+        images, classes = _counted(self.total, self.noun, f"{self.noun}s"), len(self.classes)
         return f"{self.split}: {images} in {_counted(classes, 'class', 'classes')}" + "".join(
             f"; {remark}" for remark in self.remarks
         )
@@ -55,7 +56,7 @@ class Inventory:
         if self.nested:
             parts.append(f"{_counted(self.nested, 'image', 'images')} in nested folders")
         if absent:
-            parts.append(f"no images of {_some(absent)}")
+            parts.append(f"no {self.noun}s of {_some(absent)}")
         if self.passed_over:
             parts.append(
                 "passed over: " + ", ".join(_reason(why, names) for why, names in self.passed_over.items())

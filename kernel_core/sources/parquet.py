@@ -7,6 +7,7 @@ schema's metadata may name the classes.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -83,6 +84,14 @@ def parquet_names(source: ImagesFrom, split: Split) -> list[str] | None:
             names += columns.part(batch, columns.path).to_pylist()
     known = [name for name in names if name]
     return known if len(known) == len(names) else None
+
+
+def parquet_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[str, bytes | Path]]:
+    """Return what to call the first images of the first and the last file, and the images."""
+    samples: list[tuple[str, bytes | Path]] = []
+    for path in dict.fromkeys((source.shards[split][0], source.shards[split][-1])):
+        samples += itertools.islice(_rows(path, *_opened(path, source)), count)
+    return samples
 
 
 def _labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
