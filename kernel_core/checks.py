@@ -63,7 +63,9 @@ def check_alignment(
     remarks: what an error says of a split's images, as what was passed over.
     """
     name = ensemble.name_of(0)
+    class_count = len(next(iter(examples.values())).class_names)
     for split, example_set in examples.items():
+        refuse(_misfit_of_axes(name, ensemble.parts[0][split].shape, len(example_set), class_count))
         rows, what = ensemble.example_count(split), f"{name}: its {split} logits are"
         refuse(misfit_of_rows(what, split, rows, len(example_set), remarks, noun=example_set.noun))
     first = next(iter(examples.values()))
@@ -104,6 +106,33 @@ def misfit_of_classes(
         f"({', '.join(names[:12])}{', …' if len(names) > 12 else ''}){_in_brackets(remarks)}; expected one "
         "logit per class. Correct the logits or the class names."
     )
+
+
+def _misfit_of_axes(name: str, shape: tuple[int, ...], count: int, class_count: int) -> str:
+    """Return what is wrong if the axes of logits fit the images in another order, else an empty text.
+
+    shape: (runs, examples, classes), as the file has it. count: of images.
+    """
+    if shape[1:] == (count, class_count):
+        return ""
+    if shape[2] == 1 and shape[1] == count and class_count == 2:
+        return (
+            f"{name}: its logits are {shape}, one output for the 2 classes of the images; expected one logit "
+            'per class. If it is the output of a sigmoid, write kind = "sigmoid" under [ensemble].'
+        )
+    for order, axes in (
+        ((1, 0, 2), "examples, runs, classes"),
+        ((0, 2, 1), "runs, classes, examples"),
+        ((2, 1, 0), "classes, examples, runs"),
+        ((1, 2, 0), "classes, runs, examples"),
+        ((2, 0, 1), "examples, classes, runs"),
+    ):
+        if (shape[order[1]], shape[order[2]]) == (count, class_count):
+            return (
+                f"{name}: its logits are {shape}, which fits the images as ({axes}); expected (runs, "
+                f"examples, classes). Save logits.transpose{order}, or .permute{order} of a tensor."
+            )
+    return ""
 
 
 def _in_brackets(remarks: Sequence[str]) -> str:

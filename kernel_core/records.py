@@ -139,9 +139,12 @@ class Ensemble:
         for axis, what in ((0, "runs"), (2, "classes")):
             counts = {split: logits.shape[axis] for split, logits in part.items()}
             if len(set(counts.values())) != 1:
+                alike = len({logits.shape[1] for logits in part.values()}) == 1
+                swapped = "(examples, runs, classes)" if axis == 0 else "(runs, classes, examples)"
+                guess = f" Are the axes {swapped}, which would fit? Then swap two." if alike else ""
                 raise DataError(
-                    f"{name}: {what} per split are {counts}; expected the same {what} in every split. Save "
-                    "the logits again."
+                    f"{name}: {what} per split are {counts}; expected the same {what} in every split, of "
+                    f"(runs, examples, classes).{guess} Save the logits again."
                 )
         if set(part) != set(self.parts[0]):
             raise DataError(

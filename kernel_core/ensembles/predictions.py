@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,12 +11,13 @@ import numpy.typing as npt
 
 from kernel_core.checks import refuse_non_finite
 from kernel_core.progress import Progress, no_progress
-from kernel_core.records import Ensemble, Predictions
+from kernel_core.records import Ensemble, Floor, Predictions
 from kernel_core.spec import Split
 
 RUNS_AT_A_TIME = 16
 RUN_VOTES = 500  # number of runs whose votes are kept individually: 30 MB for 60,000 examples
 BLOCK_BYTES = 8_000_000  # size of a block of logits in float32
+log = logging.getLogger("kernel_core")
 
 
 def predict(
@@ -26,7 +29,7 @@ def predict(
     """
     N, C, M = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
     size = max(1, BLOCK_BYTES // (4 * C * RUNS_AT_A_TIME))
-    right = np.zeros(M)
+    right, lost = np.zeros(M), np.zeros(2, np.int64)
     predicted, confidence = np.empty(N, np.int64), np.empty(N, np.float32)
     mean, spread = np.empty((N, C), np.float32), np.empty((N, C), np.float32)
     votes = np.empty((N, C), np.min_scalar_type(M))
@@ -36,6 +39,7 @@ def predict(
         sums = _Sums(block.stop - start, C)
         for first_run, logits in _runs_of(ensemble, split, block):
             classes = sums.add(logits)  # (m, n)
+            lost += _rounded(logits, ensemble.floor)
             right[first_run : first_run + len(classes)] += (classes == labels[block]).sum(1)
             kept = classes[: max(0, RUN_VOTES - first_run)]
             run_votes[block, first_run : first_run + len(kept)] = kept.T
@@ -44,6 +48,7 @@ def predict(
         confidence[block] = mean[np.arange(start, block.stop), predicted[block]]
         votes[block] = sums.votes
         progress(f"reading each run's predictions, {split}", block.stop, N)
+    _warn_of_rounding(ensemble, split, lost, M * N * C)
     return Predictions(right / N, predicted, confidence, mean, spread, votes, run_votes)
 
 
@@ -56,6 +61,31 @@ def _runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[i
             refuse_non_finite(logits, ensemble, file, split, first_run=start, first_example=block.start)
             yield first_run + start, logits
         first_run += len(part[split])
+
+
+def _rounded(logits: npt.NDArray[np.float32], floor: Floor | None) -> npt.NDArray[np.int64]:
+    """Return how many probabilities were rounded to 0, and how many others kept only some of their digits."""
+    if floor is None:
+        return np.zeros(2, np.int64)
+    zero = np.float32(floor.zero)
+    return np.array([(logits == zero).sum(), ((logits > zero) & (logits < floor.precise)).sum()])
+
+
+def _warn_of_rounding(ensemble: Ensemble, split: Split, lost: npt.NDArray[np.int64], total: int) -> None:
+    zeros, coarse = (int(count) for count in lost)
+    if ensemble.floor is None or not zeros + coarse:
+        return
+    log.warning(
+        "%s: %s of %s %s probabilities are 0 and count as %.1e (a logit of %.1f); %s others are so small "
+        "that they kept only some of their digits. Save logits, or probabilities in float32, to have all",
+        ensemble.name_of(0),
+        f"{zeros:,}",
+        f"{total:,}",
+        split,
+        math.exp(max(ensemble.floor.zero, -700)),
+        ensemble.floor.zero,
+        f"{coarse:,}",
+    )
 
 
 class _Sums:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from kernel_core.checks import refuse_single_example
+from kernel_core.ensembles.logit_findings import logit_findings
 from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import kept_run_count
@@ -131,6 +132,8 @@ class _Build:
         specs = self.keys.all_specs(len(next(iter(examples.values())).class_names))
         refuse_single_example(specs, examples)
         self.ensemble = self.inputs.ensemble
+        if not all(self.store.has("predictions", key) for key in self.keys.predictions.values()):
+            self._look_at_logits()
         for split, key in self.keys.predictions.items():
             if not self.store.has("predictions", key):
                 self._predict(split)
@@ -144,6 +147,14 @@ class _Build:
             self._find_neighbors(spec)
         if not all(self.store.has("rows", key) for key in self.keys.traces.values()):
             self._keep_traces()
+
+    def _look_at_logits(self) -> None:
+        """Warn of what looks wrong with the logits. Raises `DataError` if all runs are equal."""
+        examples = self.inputs.examples
+        labels = {split: of_split.labels for split, of_split in examples.items()}
+        names, kind = next(iter(examples.values())).class_names, self.keys.source.logit_form.kind
+        for line in logit_findings(self.ensemble, labels, names, kind):
+            log.warning("%s: %s", self.keys.source.name, line)
 
     def _find_neighbors(self, spec: KernelSpec) -> None:
         """Walk the line for one spec: embed, top-k, cache."""

@@ -16,14 +16,14 @@ import torch
 from PIL import Image
 from safetensors.numpy import save
 
-from kernel_core.ensembles.log_file import load_features
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError, SourceError
 from kernel_core.looks_like import foreign, looks_like
 from kernel_core.networks.loading import read_weights
 from kernel_core.sources.decode import decode_image
+from kernel_core.sources.features import load_features
 from kernel_core.sources.images import load_examples
-from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.source import ImagesFrom, penultimate
 from kernel_core.sources.toml_file import read_toml
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
@@ -113,7 +113,7 @@ def as_parquet(path):
 
 READERS = {
     "log.pt": lambda path: open_ensemble((path,)),
-    "features.safetensors": load_features,
+    "features.safetensors": lambda path: load_features(penultimate(path)),
     "weights.safetensors": read_weights,
     "weights.pth": read_weights,
     "test.parquet": as_parquet,
