@@ -47,7 +47,7 @@ lists = neighbor_lists.nearest_lists(results, example, names, among, missing)
 settings = {
     "among": among if among != results.database else None,
     "neighbors": k if k != 10 else None,
-    "nearest_by": st.query_params.get("nearest_by"),
+    "nearest_by": ",".join(names) if "nearest_by" in st.query_params else None,
 }
 carried = walk.carried([*trail, current], **settings)
 neighbor_lists.show_lists(results, example, among, k, lists, carried)

@@ -7,26 +7,29 @@ from kernel_core.findings.map_layout import NEIGHBOR_COUNT, example_counts, sear
 from kernel_core.spec import parse_example
 from pages.ui import jobs, load, shell
 from pages.ui.components.map import show_map
+from pages.ui.controls import choose_similarity
+from pages.ui.wording import escape
 
 shell.guard()
 results = load.results()
 counts = example_counts(results.examples)
+by = choose_similarity(results, "Similarity", "by")
 try:
     search_directions(counts)  # raises where the examples are too few
-    layout = load.map_of(results.id)
+    layout = load.map_of(results.id, by)
 except NotBuilt:
     jobs.offer_build(
-        load.request(),
-        f"The map of these {sum(counts):,} examples is not built. It needs the kernel's nearest neighbors "
-        "of every example among all others, then UMAP: about a minute for the 60,000 examples of CIFAR-10 "
-        "on two cores.",
+        load.request_of(by),
+        f"The map of these {sum(counts):,} examples by {escape(results.title_of(by))} is not built. It needs "
+        "the nearest neighbors of every example among all others, then UMAP: about a minute for the 60,000 "
+        "examples of CIFAR-10 on two cores.",
         verb="map",
         title="There is no map yet",
     )
     st.stop()
 except KernelExplorerError as error:
     st.header("Map")
-    st.info(str(error), icon=":material/info:")
+    st.info(escape(str(error)), icon=":material/info:")
     st.stop()
 
 st.header("Map: similar examples lie near each other")
@@ -50,11 +53,12 @@ if name:
         selected = layout.point(*parse_example(name, results.example_counts))
     except RequestError as error:
         st.warning(str(error), icon=":material/warning:")
-show_map(results, layout, selected)
+show_map(results, layout, selected, by)
 splits = "Rings are test examples, dots are training examples. " if counts[1] else ""
 st.caption(
-    f"{splits}UMAP places each example by its {NEIGHBOR_COUNT} nearest by the kernel. Examples that lie "
-    "together are often similar, but **distances between far groups, their sizes and shapes mean nothing**. "
+    f"{splits}UMAP places each example by its {NEIGHBOR_COUNT} nearest by {escape(results.title_of(by))}. "
+    "Examples that lie together are often similar, but **distances between far groups, their sizes and "
+    "shapes mean nothing**. "
     f"Two dimensions keep little: {layout.share_kept:.1%} of each example's {NEIGHBOR_COUNT} nearest are "
     f"also among its {NEIGHBOR_COUNT} nearest on the map. The lines on hover lead to the true nearest."
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from kernel_core.cli.options import csv_option, open_progress, source_options
+from kernel_core.cli.options import csv_option, open_progress, similarity_option, source_options
 from kernel_core.cli.output import is_stdout, say
 from kernel_core.cli.tables import write_csv
 from kernel_core.errors import NotBuilt
@@ -20,6 +20,7 @@ from kernel_core.spec import ADJECTIVES
 
 @click.command("map")
 @source_options
+@similarity_option
 @csv_option
 def lay_out_map(
     source: str,
@@ -29,25 +30,27 @@ def lay_out_map(
     memory: int | None,
     precision: str,
     progress_file: Path | None,
+    similarity: str,
     csv_file: Path | None,
 ) -> None:
     """Lay out all examples in the plane, for the app's map.
 
-    Examples of SOURCE that the kernel finds similar are placed near each other. With --csv, also write their
-    positions.
+    Examples of SOURCE that the kernel, or another similarity, finds similar are placed near each other. With
+    --csv, also write their positions.
 
     \b
     Example:  kernel-explorer map digits --csv map.csv
     """
-    request = SourceRequest(source, run_count, files, precision=precision)
+    request = SourceRequest(source, run_count, files, similarities=(similarity,), precision=precision)
     with open_progress(progress_file) as progress:
         layout = _open_or_build_map(request, device, memory, progress)
     counts = zip(layout.counts, SPLIT_ORDER, strict=True)
     examples = " and ".join(f"{count:,} {ADJECTIVES[split]}" for count, split in counts if count)
     in_csv = csv_file is not None and is_stdout(csv_file)
     say(
-        f"{request.name}: a map of {examples} examples; of each example's {NEIGHBOR_COUNT} nearest by the "
-        f"kernel, {layout.share_kept:.1%} are among its {NEIGHBOR_COUNT} nearest on the map",
+        f"{request.name}: a map of {examples} examples; of each example's {NEIGHBOR_COUNT} nearest by "
+        f"{'the ' * (similarity == 'kernel')}{similarity}, {layout.share_kept:.1%} are among its "
+        f"{NEIGHBOR_COUNT} nearest on the map",
         err=in_csv,
     )
     if csv_file is not None:

@@ -20,6 +20,7 @@ from kernel_core.errors import RequestError
 from kernel_core.library_caches import load_umap
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import Neighbors
+from kernel_core.similarities import Similarity
 from kernel_core.spec import SPLITS, Split
 
 SPLIT_ORDER: tuple[Split, ...] = ("test", "train")  # of the points
@@ -30,9 +31,10 @@ LINE_COUNT = 5  # neighbors kept with a map, to be drawn as lines
 MIN_DIST = 0.3  # UMAP's smallest distance between points
 SEED = 0
 # What the layout depends on; part of the map's cache key.
+CHORD, NEGATED = "sqrt(2 (1 - K))", "-K"  # distances as formulas of a similarity's values K
 RECIPE: Mapping[str, Any] = {
     "neighbors": NEIGHBOR_COUNT,
-    "distance": "sqrt(2 (1 - K))",
+    "distance": CHORD,
     "init": "diffusion",
     "min_dist": MIN_DIST,
     "random_state": SEED,
@@ -47,7 +49,7 @@ class Map:
     """The place of each example; N1 test examples come first, then N2 training examples.
 
     xy: float32 (N1 + N2, 2), finite.
-    nearest: int32 (N1 + N2, at most `LINE_COUNT`), the points of each example's nearest by the kernel.
+    nearest: int32 (N1 + N2, at most `LINE_COUNT`), the points of each example's nearest.
     counts: N1 and N2.
     share_kept: how faithful the map is, as the function `share_kept` defines it.
     """
@@ -106,7 +108,7 @@ def merge_neighbors(
     """Return each example's k nearest among all of both splits.
 
     by_direction: neighbors for each of the `search_directions`, with at least min(k, all there are) per
-    query. Returns the neighbors' points, int32 (N1 + N2, k), and the kernel values, float32 (N1 + N2, k),
+    query. Returns the neighbors' points, int32 (N1 + N2, k), and their values, float32 (N1 + N2, k),
     descending; equal values are in the order of their points.
     """
     test_count = next(len(n.indices) for (query, _), n in by_direction.items() if query == "test")
@@ -123,13 +125,28 @@ def merge_neighbors(
     return np.vstack([indices for indices, _ in merged]), np.vstack([values for _, values in merged])
 
 
-def distance(values: Values) -> Values:
-    """Return the distances for kernel values: sqrt(2 (1 - K)), float32, at least 0.
+def distance_of(similarity: Similarity) -> str:
+    """Return the formula of the distance that a map by a similarity is laid out by, of its values K.
 
-    An example's row has length (M-1)/M, almost 1, so this is the Euclidean distance between rows but for 2/M
-    under the root. It is a metric, as UMAP's theory assumes; 1 - K, which is not, draws the digits almost as
-    well.
+    Raises `RequestError` for inner products and given neighbors, whose values are no distances.
     """
+    if similarity.by in ("dot", "given"):
+        raise RequestError(
+            f"No map is drawn by {similarity.title}: its values are not distances. Choose the kernel, a "
+            "cosine, a Euclidean distance or pixels."
+        )
+    return NEGATED if similarity.is_distance else CHORD
+
+
+def distance(values: Values, formula: str = CHORD) -> Values:
+    """Return the distances for values K by a formula of `distance_of`, float32, at least 0.
+
+    An example's row by the kernel has length (M-1)/M, almost 1, so the chord is the Euclidean distance
+    between rows but for 2/M under the root. It is a metric, as UMAP's theory assumes; 1 - K, which is not,
+    draws the digits almost as well.
+    """
+    if formula == NEGATED:
+        return np.maximum(0, -values).astype(np.float32)
     distances: Values = np.sqrt(2 * np.maximum(0, 1 - values)).astype(np.float32)
     return distances
 
@@ -137,10 +154,10 @@ def distance(values: Values) -> Values:
 # The layout.
 
 
-def layout(indices: Indices, values: Values, progress: Progress = no_progress) -> Points:
+def layout(indices: Indices, distances: Values, progress: Progress = no_progress) -> Points:
     """Return points of the plane, float32 (N, 2), laid out by UMAP.
 
-    indices, values: each point's neighbors and their kernel values, both (N, k).
+    indices, distances: each point's neighbors and how far they are, both (N, k).
 
     The same input gives the same map on one machine: one thread, one seed. Another processor or another
     version of the libraries may round differently, and the optimization magnifies that.
@@ -150,7 +167,7 @@ def layout(indices: Indices, values: Values, progress: Progress = no_progress) -
     count, k = indices.shape
     own = np.arange(count, dtype=np.int32)[:, None]  # UMAP counts a point as its own nearest
     near = np.hstack([own, indices])
-    far = np.hstack([np.zeros((count, 1), np.float32), distance(values)])
+    far = np.hstack([np.zeros((count, 1), np.float32), distances])
     start = starting_points(indices)
     with warnings.catch_warnings():
         # That without a search index no points can be added later; none are.

@@ -86,34 +86,35 @@ def build_map(
     progress: Progress = no_progress,
     store: Store | None = None,
 ) -> map_layout.Map:
-    """Compute what the cache lacks of the map of all examples by the kernel, and return the map.
+    """Compute what the cache lacks of the map of all examples, and return the map.
 
-    Of the request only name, runs, files and precision count. The other parameters and the errors are those
-    of `build`; in addition, raises `RequestError` if there are too few examples.
+    It is by the first of the request's similarities, by default the kernel; beside it, only name, runs, files
+    and precision of the request count. The other parameters and the errors are those of `build`; in addition,
+    raises `RequestError` if there are too few examples, or there can be no map by that similarity.
     """
-    store = store or Store()
-    whole = SourceRequest(request.name, request.run_count, request.files, precision=request.precision)
+    store, whole, by = store or Store(), request.whole, request.map_by
     keys = plan_keys(open_source(whole, progress=progress), whole, store)
     with contextlib.suppress(NotBuilt):
-        return read_map(keys, store)
+        return read_map(keys, by, store)
 
     def build_part(part: SourceRequest) -> Results:
         return build(part, device=device, budget=budget, progress=progress, store=store)
 
-    by_kernel = replace(whole, similarities=("kernel",))
-    counts = map_layout.example_counts(build_part(by_kernel).examples)
+    part = replace(whole, similarities=(by,))
+    counts = map_layout.example_counts(build_part(part).examples)
     neighbors = {
-        (query, database): build_part(replace(by_kernel, query=query, database=database)).neighbors["kernel"]
+        (query, database): build_part(replace(part, query=query, database=database)).neighbors[by]
         for query, database in map_layout.search_directions(counts)
     }
-    with store.lock(keys.map, progress):
-        if not store.has("map", keys.map):
+    with store.lock(keys.map(by), progress):
+        if not store.has("map", keys.map(by)):
             nearest, values = map_layout.merge_neighbors(neighbors)
-            xy = map_layout.layout(nearest, values, progress)
+            formula = map_layout.distance_of(keys.offered[part.spec(by).similarity])
+            xy = map_layout.layout(nearest, map_layout.distance(values, formula), progress)
             kept = map_layout.share_kept(xy, nearest)
             shown = nearest[:, : map_layout.LINE_COUNT]
-            Entries(keys, store).write_map(map_layout.Map(xy, shown, counts, kept))
-        return read_back(read_map, keys, store)
+            Entries(keys, store).write_map(by, map_layout.Map(xy, shown, counts, kept))
+        return read_back(lambda keys, store: read_map(keys, by, store), keys, store)
 
 
 class _Build:

@@ -83,11 +83,12 @@ class Entries:
         about = f"{self.keys.source.name}: {split} outputs of {shape[2]} runs"
         self.store.write_blocks("rows", self.keys.traces[split], "rows", shape, blocks, about=about)
 
-    def write_map(self, of_all: Map) -> None:
-        """Write a map of all examples."""
+    def write_map(self, similarity: str, of_all: Map) -> None:
+        """Write a map of all examples by a similarity."""
         arrays = {"xy": of_all.xy, "nearest": of_all.nearest}
         meta = {"counts": of_all.counts, "kept": of_all.share_kept}
-        self._write("map", self.keys.map, arrays, meta, f"map of {sum(of_all.counts):,} examples")
+        about = f"map of {sum(of_all.counts):,} examples by {similarity}"
+        self._write("map", self.keys.map(similarity), arrays, meta, about)
 
     def _write(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any], about: str) -> None:
         self.store.write(kind, key, arrays, meta, about=f"{self.keys.source.name}: {about}")

@@ -11,7 +11,7 @@ from typing import Any
 from kernel_core.errors import DataError, RequestError
 from kernel_core.explain import traces
 from kernel_core.files import regular_file
-from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER
+from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER, distance_of
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
 from kernel_core.results.hashes import hash_each, hash_files
@@ -86,14 +86,17 @@ class Keys:
             form["floor"] = ensemble.floor.zero
         return key_of({"kind": "moments", "file": file, **content, **({"form": form} if form else {})})
 
-    @property
-    def map(self) -> str:
-        """Key of the map of all examples, by the kernel from these runs and all classes."""
+    def map(self, similarity: str) -> str:
+        """Return the key of the map of all examples by a similarity, or by a variant of the kernel.
+
+        Raises `RequestError` if the source does not offer it, or if its values are no distances.
+        """
         splits = [split for split in SPLIT_ORDER if split in self.source.images.splits]
-        specs = [KernelSpec("kernel", q, d, run_count=self.run_count) for q in splits for d in splits]
-        return key_of(
-            {"kind": "map", "recipe": dict(RECIPE), "neighbors": [self.key(spec) for spec in specs]}
-        )
+        kernels = [KernelSpec("kernel", q, d, run_count=self.run_count) for q in splits for d in splits]
+        specs = [KernelSpec.named(similarity, kernel) for kernel in kernels]
+        refuse_unoffered(self.source.name, specs[0].similarity, tuple(self.offered))
+        recipe = {**RECIPE, "distance": distance_of(self.offered[specs[0].similarity])}
+        return key_of({"kind": "map", "recipe": recipe, "neighbors": [self.key(spec) for spec in specs]})
 
     @property
     def offered(self) -> dict[str, Similarity]:

@@ -163,9 +163,13 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
 
 
 def open_map(request: SourceRequest, store: Store | None = None) -> Map:
-    """Return the map of a source's examples by the kernel. Raises `NotBuilt` if it is not in the cache."""
+    """Return the map of a source's examples. Raises `NotBuilt` if it is not in the cache.
+
+    request: by the first of its similarities, by default the kernel; only name, runs, files and precision
+    count beside it. Raises `RequestError` where there can be no map by that similarity.
+    """
     store = store or Store()
-    return read_map(_keys_offline(request, store), store)
+    return read_map(_keys_offline(request.whole, store), request.map_by, store)
 
 
 def _keys_offline(request: SourceRequest, store: Store) -> Keys:
@@ -230,11 +234,13 @@ def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:
     return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in splits}
 
 
-def read_map(keys: Keys, store: Store) -> Map:
-    """Return the map under its key. Raises `NotBuilt` if it is missing or damaged."""
-    entry = store.read("map", keys.map)
+def read_map(keys: Keys, similarity: str, store: Store) -> Map:
+    """Return the map by a similarity. Raises `NotBuilt` if it is missing or damaged."""
+    entry = store.read("map", keys.map(similarity))
     if entry is None:
-        raise NotBuilt(f"There is no map of {keys.source.name} in the cache {store.root} yet.")
+        raise NotBuilt(
+            f"There is no map of {keys.source.name} by {similarity} in the cache {store.root} yet."
+        )
     arrays, meta = entry
     return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
 

@@ -257,6 +257,16 @@ class SourceRequest:
         return self.classes == "each" or self.kernel(splits) != default
 
     @property
+    def whole(self) -> SourceRequest:
+        """The request for every similarity of the same source and runs, in the default direction."""
+        return SourceRequest(self.name, self.run_count, self.files, precision=self.precision)
+
+    @property
+    def map_by(self) -> str:
+        """The similarity, or variant of the kernel, that a map is asked for by."""
+        return self.similarities[0] if self.similarities else "kernel"
+
+    @property
     def path(self) -> Path | None:
         """The file or folder that the name stands for; None for a built-in source."""
         path = Path(os.path.expanduser(self.name))  # `Path.expanduser` fails for an unknown user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -43,7 +44,9 @@ def choose_similarity(
     names += [chosen] if chosen not in names else []
     if st.session_state.get(key) != chosen:
         st.session_state[key] = chosen
-    _show_choice(results, label, key, names)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall", width="content"):
+        _show_choice(results, label, key, names)
+        _offer_variants(results, key)
     return chosen
 
 
@@ -63,6 +66,32 @@ def _show_choice(results: Results, label: str, key: str, names: list[str]) -> No
         st.segmented_control(label, names, required=True, wrap=True, **shared)
 
 
+def _offer_variants(results: Results, key: str) -> None:
+    """Offer to vary the kernel: the variant that is put together becomes the choice. key: of the choice."""
+    with st.popover("", icon=":material/tune:", help="Vary the kernel", key=f"{key}_vary", type="tertiary"):
+        st.caption("The kernel of raw logits, of some classes, or of the first runs alone.")
+        is_raw = st.toggle("Raw logits, without log-softmax", key=f"{key}_raw")
+        total = results.run_count
+        runs = st.number_input("First runs", 2, total, total, key=f"{key}_runs") if total > 2 else total
+        names = st.multiselect("Classes (all if none)", results.class_names, key=f"{key}_classes")
+        whole = KernelSpec("kernel", run_count=results.spec.run_count)
+        spec = replace(
+            whole,
+            run_count=runs if runs < total else whole.run_count,
+            transform="none" if is_raw else "log_softmax",
+            classes=tuple(sorted({results.class_names.index(name) for name in names})) or None,
+        )
+
+        def choose() -> None:
+            st.query_params[key] = spec.name
+
+        is_built = spec.name in results.names
+        label = "Show it" if is_built else "Choose it"
+        st.button(label, on_click=choose, key=f"{key}_show", disabled=spec == whole)
+        if spec != whole:
+            st.caption(f"{'Built' if is_built else 'Not built yet'}: `{spec.name}`")
+
+
 def stop_unless_built(results: Results, *names: str) -> None:
     """Where a variant of the kernel is not built yet, say so, offer to build it, and end the page."""
     for name in names:
@@ -80,21 +109,22 @@ def stop_unless_built(results: Results, *names: str) -> None:
 # there and, like the binding, leave out the default, which is the first name.
 def _choice_of_address(results: Results, key: str, names: list[str]) -> str:
     """Return the name that a parameter of the address holds; where it is not offered, the default."""
-    chosen = st.query_params.get(key, names[0])
-    if chosen in names or _is_variant(results, chosen):
+    asked_for = st.query_params.get(key, names[0])
+    chosen = asked_for if asked_for in names else _variant_called(results, asked_for)
+    if chosen:
         return chosen
     del st.query_params[key]
     return names[0]
 
 
-def _is_variant(results: Results, name: str) -> bool:
-    """Return whether a text is the name of a variant that the kernel of these results can have."""
+def _variant_called(results: Results, name: str) -> str:
+    """Return the full name of a variant that the kernel of these results can have; empty for another text."""
     try:
-        spec = KernelSpec.named(name, KernelSpec("kernel"))
+        spec = KernelSpec.named(name, KernelSpec("kernel", run_count=results.spec.run_count))
     except RequestError:
-        return False
-    fits = 2 <= (spec.run_count or 2) <= results.run_count
-    return fits and "." in name and spec.name == name and max(spec.classes or (0,)) < len(results.class_names)
+        return ""
+    fits = spec.similarity == "kernel" and 2 <= (spec.run_count or 2) <= results.run_count
+    return spec.name if fits and max(spec.classes or (0,)) < len(results.class_names) else ""
 
 
 def _keep_in_address(key: str, names: list[str]) -> None:

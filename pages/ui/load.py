@@ -49,9 +49,9 @@ def _environment_number(name: str) -> int | None:
     return int(text) if text else None
 
 
-def request_of(variant: str) -> SourceRequest:
-    """Return the request for one variant of the kernel, by its name, of this server's source."""
-    return replace(request(), similarities=(variant,))
+def request_of(similarity: str) -> SourceRequest:
+    """Return the request for one similarity, or variant of the kernel, of this server's source."""
+    return replace(request(), similarities=(similarity,))
 
 
 @dataclass(frozen=True)
@@ -205,12 +205,12 @@ def random_numbers(results_id: str, count: int) -> dict[str, float | int]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def map_of(results_id: str) -> Map:
-    """Return the map of what this server shows. Raises `NotBuilt`.
+def map_of(results_id: str, similarity: str) -> Map:
+    """Return the map of what this server shows, by a similarity. Raises `NotBuilt`, or `RequestError`.
 
     results_id: tells the map of one source from that of another.
     """
-    return open_map(request())
+    return open_map(request_of(similarity))
 
 
 @functools.lru_cache(maxsize=20_000)  # 2 to 3 kB each

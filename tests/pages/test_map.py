@@ -39,7 +39,7 @@ def mapped(source, source_folder, cache):
     xy = np.arange(170, dtype=np.float32)[:, None] * np.array([1, 0.5], np.float32)
     nearest = (np.arange(170)[:, None] + np.arange(1, 6)) % 170
     arrays = {"xy": xy, "nearest": nearest.astype(np.int32)}
-    store.write("map", plan.map, arrays, {"counts": (40, 130), "kept": 0.123}, about="planted")
+    store.write("map", plan.map("kernel"), arrays, {"counts": (40, 130), "kept": 0.123}, about="planted")
     return source
 
 

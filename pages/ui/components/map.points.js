@@ -8,6 +8,7 @@ function unpack(map, data) {
   const steps = new Uint16Array(bytesOf(data.xy).buffer);
   const count = steps.length / 2;
   map.id = data.id;
+  map.by = data.by;
   map.count = count;
   map.tests = data.tests;
   map.labels = new Uint16Array(bytesOf(data.labels).buffer);

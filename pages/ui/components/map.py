@@ -62,9 +62,9 @@ def packed(map_: Map, labels: npt.NDArray[np.int64]) -> dict[str, str]:
 
 
 @st.cache_resource(max_entries=2)
-def _data(results_id: str) -> dict[str, Any]:
-    """Return what the browser needs to draw the map, the same for every visitor."""
-    results, map_ = load.by_id[results_id], load.map_of(results_id)
+def _data(results_id: str, by: str) -> dict[str, Any]:
+    """Return what the browser needs to draw the map by a similarity, the same for every visitor."""
+    results, map_ = load.by_id[results_id], load.map_of(results_id, by)
     labels = {split: results.examples[split].labels for split in SPLIT_ORDER if split in results.examples}
     counts = [f"{len(of):,} {ADJECTIVES[split]}" for split, of in labels.items()]
     image = results.examples[results.query].images.shape[1:3]
@@ -75,7 +75,8 @@ def _data(results_id: str) -> dict[str, Any]:
         "0 shows all of it, Enter opens the example nearest the middle."
     )
     return {
-        "id": results_id,
+        "id": f"{results_id} {by}",
+        "by": results.title_of(by),
         "tests": len(labels["test"]),
         "names": names,
         "palette": palette(len(names)),
@@ -142,14 +143,14 @@ def _keep_choice(results: Results) -> None:
 
 
 @st.fragment
-def show_map(results: Results, map_: Map, selected: int) -> None:
-    """Draw the map. selected: the point to mark and bring to the middle, -1 for none."""
-    data = _data(results.id)
+def show_map(results: Results, map_: Map, selected: int, by: str) -> None:
+    """Draw the map. selected: the point to mark and bring to the middle, -1 for none. by: its similarity."""
+    data = _data(results.id, by)
     hover = component("map")(
         key="map", data=data, on_hover_change=lambda: None, on_choice_change=lambda: _keep_choice(results)
     ).hover
     is_point = hover is not None and 0 <= int(hover) < len(map_.xy)
     card = answer(results, map_, int(hover)) if is_point else None
     component("map_answer")(
-        key="map_answer", data={"id": results.id, "selected": selected, "answer": card, **_choice(results)}
+        key="map_answer", data={"id": data["id"], "selected": selected, "answer": card, **_choice(results)}
     )

@@ -98,7 +98,7 @@ function showCard(map, answer) {
   );
   const head = element("div", "head");
   head.append(pictureOf({ ...answer, example: answer.name }, "large"), words);
-  const title = "nearest by the kernel" + (map.tests < map.count ? ", of both splits" : "");
+  const title = `nearest by ${map.by}` + (map.tests < map.count ? ", of both splits" : "");
   map.card.replaceChildren(head, element("div", "soft", title), nearest);
   map.card.hidden = false;
   placeCard(map);
