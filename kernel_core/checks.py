@@ -8,6 +8,7 @@ import numpy as np
 
 from kernel_core.block_array import Logits
 from kernel_core.errors import DataError, RequestError
+from kernel_core.oddities import unusable_features
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.spec import KernelSpec, Split
 
@@ -142,13 +143,23 @@ def _in_brackets(remarks: Sequence[str]) -> str:
 def check_features(
     features: Features, name: str, examples: Mapping[Split, ExampleSet], remarks: Remarks = no_remarks
 ) -> None:
-    """Raise `DataError` unless the features have one row per image.
+    """Raise `DataError` unless the features have one row per image, and are not all the same.
 
     name: what to call them. remarks: as for `check_alignment`.
     """
     for split, values in features.values.items():
         count, what = len(examples[split]), f"{name}: its {split} features are"
         refuse(misfit_of_rows(what, split, len(values), count, remarks, noun=examples[split].noun))
+    refuse_unusable(features, name)
+
+
+def refuse_unusable(features: Features, name: str) -> None:
+    """Raise `DataError` for features that tell no example from another; name: what to call them."""
+    if why := unusable_features(features):
+        raise DataError(
+            f"{name}: its features {why}; expected features that tell examples apart. Save them again, or "
+            "leave them out of the source."
+        )
 
 
 def refuse_non_finite(

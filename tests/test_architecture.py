@@ -12,7 +12,7 @@ from tests.support.command import ROOT
 GROUND = (
     "errors", "printable", "held", "files", "looks_like", "library_caches", "crash", "progress", "spec",
     "similarities", "machine", "tensor_files", "array_files", "block_array", "training_masks", "records",
-    "recipes", "checks",
+    "oddities", "recipes", "checks",
 )  # fmt: skip
 # A package of kernel_core → what it may import beside the ground and itself. Nothing else, so no circles.
 MAY_IMPORT = {

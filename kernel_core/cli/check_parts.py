@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
-from kernel_core.checks import misfit_of_classes, misfit_of_rows
+from kernel_core.checks import misfit_of_classes, misfit_of_rows, refuse_unusable
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT
+from kernel_core.oddities import odd_features, odd_labels
 from kernel_core.printable import CELL, printable
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
@@ -79,6 +80,7 @@ def check_images(report: Report, source: ImagesFrom) -> None:
                     report.problem(problem)
         return
     report.inventories = found
+    report.notes += odd_labels({split: of.classes for split, of in found.items()})
     lines, content = (
         report.parts.setdefault("images" if source.has_images else "labels", []),
         report.content.setdefault("images", {}),
@@ -209,6 +211,8 @@ def check_features(report: Report, source: Source) -> None:
         by_name[features.name] = {"width": width, "by": list(features.ways)}
         for split, values in found.values.items():
             report.misfit(f"{features.title}: its {split} features are", split, len(values))
+        report.attempt(refuse_unusable, found, features.title)
+        report.notes += [f"{features.title}: {odd}" for odd in odd_features(found)]
 
 
 def check_given(report: Report, source: Source) -> None:

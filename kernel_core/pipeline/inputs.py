@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.machine import Machine
 from kernel_core.networks.training import train_in_memory
+from kernel_core.oddities import odd_examples, odd_features
 from kernel_core.progress import Progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features
@@ -25,6 +27,8 @@ from kernel_core.sources import images
 from kernel_core.sources.features import load_features
 from kernel_core.sources.given import open_given
 from kernel_core.spec import KernelSpec, Split
+
+log = logging.getLogger("kernel_core")
 
 
 class Inputs:
@@ -44,6 +48,8 @@ class Inputs:
         examples = with_common_classes(
             {s: images.load_examples(source, s, self.progress) for s in source.splits}
         )
+        for line in odd_examples(examples):
+            log.warning("%s: %s", self.keys.source.name, line)
         self.entries.write_examples(examples)
         return examples
 
@@ -92,6 +98,8 @@ class Inputs:
         (feature_set,) = (features for features in source.feature_sets if features.name == similarity.of)
         features = load_features(feature_set, source.images.splits)
         check_features(features, similarity.title, self.examples, images.remarks_on(source.images))
+        for line in odd_features(features):
+            log.warning("%s: %s", similarity.title, line)
         return features
 
     def given(self, similarity: Similarity, k: int, progress: Progress) -> TopK:

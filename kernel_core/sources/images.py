@@ -87,7 +87,7 @@ def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_prog
     Raises `DataError` if something is missing or unreadable, or if the sizes of the images differ.
     """
     reader = READERS[source.reader]
-    if reader.inventories is not _counted:
+    if reader.inventories is not _counted or not source.has_images:
         log.info("%s", reader.inventories(source)[split].line)
     for path in chain.from_iterable(reader.units(replace(source, splits=(split,))).values()):
         regular_file(path)

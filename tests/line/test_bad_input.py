@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.pipeline import build
@@ -137,3 +138,17 @@ def test_unusual_but_legal_source_builds(source_folder, cache, case):
         assert not kernel[5].any()
         assert kernel[6].all()
         assert results.neighbors_by("kernel").indices[5].tolist() == list(range(50)), "ties go by index"
+
+
+def test_odd_images_and_features_are_said_and_built(source_folder, planted, cache, caplog):
+    flat = np.zeros((40, 8, 8, 3), np.uint8)
+    flat[:] = np.arange(40, dtype=np.uint8)[:, None, None, None]
+    write_parquet(source_folder / "test.parquet", flat, planted.test_labels, CLASS_NAMES)
+    features = {"train": np.ones((130, 3), np.float32), "test": np.ones((40, 3), np.float32)}
+    features["train"][:, 0] = np.arange(130)
+    features["test"][1] = 2
+    features["test"][5:20] = 0
+    save_file(features, source_folder / "penultimate.safetensors", metadata={"run": "0", "layer": "l"})
+    build(SourceRequest(str(source_folder)))
+    assert "planted: 40 of 40 test images are one flat color each" in caplog.text
+    assert "15 of 40 test rows are all zero" in caplog.text
