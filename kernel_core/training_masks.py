@@ -37,6 +37,16 @@ class TrainingMasks:
         counts: npt.NDArray[np.int64] = np.bitwise_count(self.packed).sum(1, dtype=np.int64)
         return counts  # the bits that fill the last byte are 0
 
+    @property
+    def line(self) -> str:
+        """One line for people: of which share of the examples the runs were trained."""
+        shares = self.example_counts / max(1, self.example_count)
+        least, most = f"{shares.min():.0%}", f"{shares.max():.0%}"
+        share = least if least == most else f"{least} to {most}"
+        return (
+            f"training masks: each run was trained on {share} of the {self.example_count:,} training examples"
+        )
+
     def first(self, run_count: int) -> TrainingMasks:
         """Return the masks of the first runs."""
         return TrainingMasks(self.packed[:run_count], self.example_count)

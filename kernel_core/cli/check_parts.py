@@ -174,7 +174,12 @@ def check_logits(report: Report, source: Source) -> None:
         "dtypes": dtypes,
         "examples": counts,
     }
+    if ensemble.trained_on is not None:
+        lines.append(ensemble.trained_on.line)
+    before = len(report.problems)
     _fit_logits(report, ensemble, counts)
+    if len(report.problems) == before:
+        report.notes += report.attempt(_logit_findings, source, ensemble) or []
 
 
 def _fit_logits(report: Report, ensemble: Ensemble, counts: Mapping[Split, int]) -> None:
@@ -189,6 +194,17 @@ def _fit_logits(report: Report, ensemble: Ensemble, counts: Mapping[Split, int])
         names = tuple(inventory.classes)
         said = report.remarks(split)
         report.problem(misfit_of_classes(name, ensemble.class_count, names, said, noun=inventory.noun))
+
+
+def _logit_findings(source: Source, ensemble: Ensemble) -> list[str]:
+    from kernel_core.ensembles.logit_findings import logit_findings
+
+    found = {split: images.example_labels(source.images, split) for split in source.images.splits}
+    names = next(iter(found.values()))[1]
+    labels = {split: of_split for split, (of_split, _) in found.items()}
+    fit = all(len(of_split) == ensemble.example_count(split) for split, of_split in labels.items())
+    known = fit and len(names) == ensemble.class_count
+    return logit_findings(ensemble, labels if known else {}, names, source.logit_form.kind)
 
 
 def _open(source: Source) -> Ensemble:

@@ -31,12 +31,13 @@ def logit_findings(
 ) -> list[str]:
     """Return one line for each thing that looks wrong, as a warning says it.
 
-    labels: split → (N,). kind: what the files are said to hold, one of `sources.source.KINDS`.
+    labels: split → (N,), which fit the logits; empty if they are not known.
+    kind: what the files are said to hold, one of `sources.source.KINDS`.
     Raises `DataError` if all the runs are equal.
     """
     lines = _equal_runs(ensemble)
-    lines += [_value(ensemble, split, kind) for split in labels]
-    lines.append(_column_order(ensemble, labels, class_names))
+    lines += [_value(ensemble, split, kind) for split in ensemble.parts[0]]
+    lines.append(_column_order(ensemble, labels, class_names) if labels else "")
     return [line for line in lines if line]
 
 

@@ -154,6 +154,8 @@ class _Build:
         examples = self.inputs.examples
         labels = {split: of_split.labels for split, of_split in examples.items()}
         names, kind = next(iter(examples.values())).class_names, self.keys.source.logit_form.kind
+        if self.ensemble.trained_on is not None:
+            log.info("%s", self.ensemble.trained_on.line)
         for line in logit_findings(self.ensemble, labels, names, kind):
             log.warning("%s: %s", self.keys.source.name, line)
 

@@ -71,6 +71,12 @@ def folder_names(source: ImagesFrom, split: Split) -> list[str]:
     return [os.path.relpath(path, folder).replace(os.sep, "/") for path in _find(source)[split].files]
 
 
+def folder_labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Return the labels of the images, in order, and the names of all classes."""
+    found = _find(source)[split]
+    return found.labels, found.class_names
+
+
 def folder_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[str, bytes | Path]]:
     """Return the names and files of images at equal distances, the first among them."""
     files = _find(source)[split].files

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import regular_file
@@ -18,6 +19,7 @@ from kernel_core.records import ExampleSet
 from kernel_core.sources.class_order import class_places, in_order
 from kernel_core.sources.image_folders import (
     folder_inventories,
+    folder_labels,
     folder_names,
     folder_samples,
     folder_units,
@@ -28,6 +30,7 @@ from kernel_core.sources.labels_alone import label_units, load_labels
 from kernel_core.sources.parquet import (
     load_parquet,
     parquet_inventories,
+    parquet_labels,
     parquet_names,
     parquet_samples,
     parquet_units,
@@ -56,6 +59,9 @@ def _count(examples: ExampleSet) -> Inventory:
     return Inventory(examples.split, classes, noun=examples.noun)
 
 
+NumberedLabels = tuple[npt.NDArray[np.int64], tuple[str, ...]]
+
+
 def _no_names(_source: ImagesFrom, _split: Split) -> None:
     return None
 
@@ -70,7 +76,9 @@ class Reader:
 
     load: source, split, progress → that split. units: source → the files it reads, in groups to be hashed
     together. inventories: source → what each split has. names: source, split → names of its images in order,
-    or None if they have none. samples: source, split, number → names and encoded images of a few.
+    or None if they have none. labels: source, split → its labels (N,) and the names of the classes, before
+    `classes` gives them another order; nothing is decoded. samples: source, split, number → names and encoded
+    images of a few.
     """
 
     load: Callable[[ImagesFrom, Split, Progress], ExampleSet]
@@ -78,6 +86,7 @@ class Reader:
     inventories: Callable[[ImagesFrom], dict[Split, Inventory]] = _counted
     names: Callable[[ImagesFrom, Split], list[str] | None] = _no_names
     samples: Callable[[ImagesFrom, Split, int], list[Sample]] = _no_samples
+    labels: Callable[[ImagesFrom, Split], NumberedLabels] | None = None
 
 
 def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
@@ -139,6 +148,22 @@ def image_samples(source: ImagesFrom, split: Split, count: int) -> list[Sample]:
     return READERS[source.reader].samples(source, split, count)
 
 
+def example_labels(source: ImagesFrom, split: Split) -> NumberedLabels:
+    """Return a split's labels (N,) and the names of the classes, as `load_examples` does, decoding no image.
+
+    Raises `DataError` as `load_examples` does.
+    """
+    reader = READERS[source.reader]
+    if reader.labels is None:
+        examples = load_examples(source, split)
+        return examples.labels, examples.class_names
+    labels, names = reader.labels(source, split)
+    if not source.classes:
+        return labels, names
+    names, places = class_places(names, source.classes)
+    return places[labels], names
+
+
 def example_names(source: ImagesFrom, split: Split) -> list[str] | None:
     """Return the names of a split's images in order, or None if they have none; nothing is decoded.
 
@@ -181,9 +206,13 @@ def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> Examp
 
 READERS = {
     "digits": Reader(_load_digits, _digits_units),
-    "folder": Reader(load_folder, folder_units, folder_inventories, folder_names, folder_samples),
+    "folder": Reader(
+        load_folder, folder_units, folder_inventories, folder_names, folder_samples, folder_labels
+    ),
     "labels": Reader(load_labels, label_units),
-    "parquet": Reader(load_parquet, parquet_units, parquet_inventories, parquet_names, parquet_samples),
+    "parquet": Reader(
+        load_parquet, parquet_units, parquet_inventories, parquet_names, parquet_samples, parquet_labels
+    ),
     "torchvision": Reader(load_torchvision, _torchvision_units),
 }
 """Name in `ImagesFrom` → reader."""

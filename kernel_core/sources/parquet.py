@@ -45,7 +45,7 @@ def load_parquet(source: ImagesFrom, split: Split, progress: Progress) -> Exampl
     files = [(path, *_opened(path, source)) for path in source.shards[split]]
     for path, file, _ in files:
         _refuse_packed(path, file.metadata)
-    labels, names = _labels(source, split)
+    labels, names = parquet_labels(source, split)
     rows = (row for path, file, columns in files for row in _rows(path, file, columns))
     images = stack_images(rows, len(labels), f"reading {split} images", source.size, progress)
     return ExampleSet(split, images, labels, names)
@@ -66,7 +66,7 @@ def parquet_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
     """Return how many rows each split has of each class; nothing is passed over."""
     found = {}
     for split in source.splits:
-        labels, names = _labels(source, split)
+        labels, names = parquet_labels(source, split)
         inside = labels[(labels >= 0) & (labels < len(names))]
         counts = np.bincount(inside, minlength=len(names)).tolist()
         found[split] = Inventory(split, dict(zip(names, counts, strict=True)))
@@ -94,7 +94,7 @@ def parquet_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[
     return samples
 
 
-def _labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+def parquet_labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Return a split's labels (N,) and the names of the classes; of texts, those of all splits."""
     read = {s: [_labels_of(path, source) for path in source.shards[s]] for s in source.splits}
     kinds = {isinstance(labels, list) for shards in read.values() for labels, _ in shards}

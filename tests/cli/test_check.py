@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.images import example_labels, load_examples
+from kernel_core.sources.source import SourceRequest
 from tests.cli.test_documented_output import documented
 from tests.support.command import invoke
 from tests.support.planted import write_log
@@ -122,3 +125,32 @@ def test_what_is_not_downloaded_is_no_problem(run, tmp_path, planted, monkeypatc
     assert done.exit_code == 0, done.output
     assert "note: MNIST is not downloaded" in done.output
     assert run("nobody-knows").exit_code == 1
+
+
+def test_what_looks_wrong_with_logits_is_a_note(run, tmp_path, planted):
+    root = folder(tmp_path / "a", planted)
+    labels = np.repeat(np.arange(5), 3)
+    right = np.random.default_rng(0).normal(size=(4, 15, 5)) + 6 * np.eye(5)[labels]
+    other = right[..., [1, 2, 3, 4, 0]].astype(np.float16)
+    write_log(root / "log.pt", other, other[::-1].copy())
+    done = run(root)
+    assert done.exit_code == 0
+    assert 'write classes = ["b", "c", "d", "e", "a"] under [images]' in done.stdout
+    write_log(root / "log.pt", other[[0, 0]], other[[0, 0]])
+    done = run(root)
+    assert done.exit_code == 1
+    assert "problem: log.pt: all 2 runs have the same logits" in done.stdout
+
+
+@pytest.mark.parametrize("reader", ["folder", "parquet"])
+def test_labels_are_known_without_decoding_an_image(tmp_path, planted, source_folder, reader):
+    root = source_folder if reader == "parquet" else folder(tmp_path / "a", planted)
+    names = "cat bee elk dog ant" if reader == "parquet" else "c b e d a"
+    text = (root / "source.toml").read_text()
+    for toml in (text, text.replace("[images]", f"[images]\nclasses = {json.dumps(names.split())}")):
+        (root / "source.toml").write_text(toml)
+        source = open_source(SourceRequest(str(root))).images
+        examples = load_examples(source, "train")
+        labels, class_names = example_labels(source, "train")
+        np.testing.assert_array_equal(labels, examples.labels)
+        assert class_names == examples.class_names

@@ -1,5 +1,7 @@
 """Training masks: beside the logits or in a file of their own, checked, packed."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -83,7 +85,7 @@ def test_masks_that_say_nothing_are_named(tmp_path, logits, caplog):  # noqa: F8
     assert "2 of 12 runs were trained on no training example" in caplog.text
 
 
-def test_results_do_not_depend_on_masks(source_folder, cache, planted):
+def test_results_do_not_depend_on_masks(source_folder, cache, planted, caplog):
     def keys():
         request = SourceRequest(str(source_folder))
         return plan_keys(open_source(request), request, Store()).id
@@ -93,4 +95,7 @@ def test_results_do_not_depend_on_masks(source_folder, cache, planted):
     text = (source_folder / "source.toml").read_text()
     (source_folder / "source.toml").write_text(text.replace("[ensemble]", '[ensemble]\nmasks = "masks.npy"'))
     assert keys() == before
-    assert build(SourceRequest(str(source_folder))).neighbors_by("kernel").k == 50
+    with caplog.at_level("INFO", "kernel_core"):
+        assert build(SourceRequest(str(source_folder))).neighbors_by("kernel").k == 50
+    line = r"training masks: each run was trained on \d\d% to \d\d% of the 130 training examples"
+    assert re.search(line, caplog.text)
