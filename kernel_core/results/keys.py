@@ -19,6 +19,7 @@ from kernel_core.results.store import Store, key_of
 from kernel_core.similarities import Similarity
 from kernel_core.sources import images
 from kernel_core.sources.hub import expected_sha256
+from kernel_core.sources.hub_prefix import recorded_sha256
 from kernel_core.sources.source import Source, SourceRequest, penultimate
 from kernel_core.spec import KernelSpec, Split
 
@@ -271,7 +272,7 @@ def _unreadable_refused(files: Sequence[Path]) -> Iterator[None]:
 
 
 def _refuse_unpromised(path: Path, sha256: str) -> None:
-    promised = expected_sha256(path)
+    promised = expected_sha256(path) or recorded_sha256(path)
     if promised and promised != sha256:
         raise DataError(
             f"{path} is damaged: its SHA-256 is {sha256[:12]}…, the Hub promised {promised[:12]}…. "

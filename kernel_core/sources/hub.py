@@ -115,11 +115,16 @@ def _list_downloaded(repo: str) -> Listing:
     )
 
 
-def _snapshots(repo: str) -> Path:
-    """Return the folder in the client's cache of <commit>/<file>, each a link to ../../blobs/<SHA-256>."""
+def repository_folder(repo: str) -> Path:
+    """Return the folder of a dataset repository in the client's cache."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}" / "snapshots"
+    return Path(constants.HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}"
+
+
+def _snapshots(repo: str) -> Path:
+    """Return the folder in the client's cache of <commit>/<file>, each a link to ../../blobs/<SHA-256>."""
+    return repository_folder(repo) / "snapshots"
 
 
 def download(repo: str, file: str, listing: Listing, *, step: str, progress: Progress = no_progress) -> Path:

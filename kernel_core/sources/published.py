@@ -8,11 +8,14 @@ from pathlib import Path
 from kernel_core.errors import DownloadError, NotBuilt, SourceError
 from kernel_core.progress import Progress, no_progress
 from kernel_core.sources.hub import Listing, download, list_files
+from kernel_core.sources.hub_prefix import fetch_prefix, local_prefix
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import SPLITS, Split
 
 LOGITS_REPO = "kjj0/cifar10-multirun-logits"
 IMAGES_REPO = "uoft-cs/cifar10"
+MANY_REPO = "kjj0/cifar10-multirun-logits-60k"
+MANY_FILE, FIRST_500 = "logits.npy", "logits500.npy"  # 61,565 runs in 12.3 GB, and the first of them
 # The file that the dataset card computes with: 500 runs of the main configuration.
 FIRST_FILE = "logs_saveoutputs_main/06109e85-f5d7-4ac8-b0b0-f03542f23234/log.pt"
 
@@ -71,3 +74,30 @@ def fetch_images(*, offline: bool = False, progress: Progress = no_progress) -> 
         step = f"downloading {split} images"
         shards[split] = (download(IMAGES_REPO, files[0], listing, step=step, progress=progress),)
     return ImagesFrom("parquet", shards=shards)
+
+
+def fetch_many(count: int, *, offline: bool = False, progress: Progress = no_progress) -> Path:
+    """Return a file of logits (runs, test examples, classes) with the first `count` of 60,000 runs, or more.
+
+    Up to 500 are a file of their own; of more, those that are asked for are downloaded and no others. Raises
+    `SourceError` if there are fewer, `NotBuilt` if offline and too few are here, `DownloadError` if a
+    download fails.
+    """
+    if count <= 500:
+        listing = list_files(MANY_REPO, offline=offline)
+        return download(
+            MANY_REPO, FIRST_500, listing, step="downloading logits of 500 runs", progress=progress
+        )
+    here = local_prefix(MANY_REPO, MANY_FILE, count)
+    try:
+        listing = list_files(MANY_REPO, offline=offline)
+        if not listing.local:
+            return fetch_prefix(MANY_REPO, MANY_FILE, listing.commit, count, progress)
+    except (NotBuilt, DownloadError):
+        if here is None:
+            raise
+    if here is None:
+        raise NotBuilt(
+            f"{count:,} runs of {MANY_REPO} are not downloaded; run a build with a connection to the Hub."
+        )
+    return here

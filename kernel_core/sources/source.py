@@ -21,7 +21,7 @@ from kernel_core.similarities import (
 )
 from kernel_core.spec import SPLITS, KernelSpec, Split
 
-BUILT_IN_NAMES = ("digits", "cifar10-multirun")
+BUILT_IN_NAMES = ("digits", "cifar10-multirun", "cifar10-multirun-60k")
 """The names of the sources that need no file of the user's; `catalog.BUILT_IN` opens each."""
 
 
