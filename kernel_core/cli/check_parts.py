@@ -130,6 +130,10 @@ def _listed(names: Sequence[str]) -> str:
 def _sizes(report: Report, source: ImagesFrom, split: Split) -> dict[str, tuple[int, int]]:
     """Return width and height of a few images by their names; note those that cannot be decoded."""
     found: dict[str, tuple[int, int]] = {}
+    problems = len(report.problems)
+    report.attempt(images.refuse_irregular, source, split)
+    if len(report.problems) > problems:
+        return found  # to open a pipe might never end
     for name, data in report.attempt(images.image_samples, source, split, DECODED) or []:
         image = report.attempt(decode_image, data, name, source.size)
         if image is None:

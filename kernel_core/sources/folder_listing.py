@@ -101,15 +101,15 @@ def _walk(folder: Path, class_name: str, listing: Listing) -> Iterator[Path]:
     It sorts the paths of the folders as text, and the names in each. Links to folders are followed.
     """
     found: list[tuple[str, list[str]]] = []
-    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(class_name, frozenset())]
+    start = frozenset(_identity(path) for path in (folder, *folder.absolute().parents))
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(class_name, start)]
     while waiting:
         here, above = waiting.pop()
         try:
-            status = os.stat(folder / here)
+            this = _identity(folder / here)
         except OSError:
             listing.passed_over[inventory.UNREADABLE].append(here)
             continue
-        this = status.st_dev, status.st_ino
         if this in above:
             listing.passed_over[inventory.LOOP].append(here)
             continue
@@ -128,6 +128,12 @@ def _walk(folder: Path, class_name: str, listing: Listing) -> Iterator[Path]:
                 listing.passed_over[inventory.ENDING].append(f"{here}/{name}")
     if not any(name.lower().endswith(ENDINGS) for _, names in found for name in names):
         listing.passed_over[inventory.EMPTY].append(class_name)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """Return what tells a folder from every other, by whatever path. Raises `OSError`."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _entries(folder: Path, listing: Listing) -> list[tuple[str, bool]]:

@@ -98,9 +98,14 @@ def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_prog
     reader = READERS[source.reader]
     if reader.inventories is not _counted or not source.has_images:
         log.info("%s", reader.inventories(source)[split].line)
-    for path in chain.from_iterable(reader.units(replace(source, splits=(split,))).values()):
-        regular_file(path)
+    refuse_irregular(source, split)
     return in_order(reader.load(source, split, progress), source.classes)
+
+
+def refuse_irregular(source: ImagesFrom, split: Split) -> None:
+    """Raise `DataError` if something that a split is read from is no regular file."""
+    for path in chain.from_iterable(image_units(replace(source, splits=(split,))).values()):
+        regular_file(path)
 
 
 def remarks_on(source: ImagesFrom) -> Callable[[Split], list[str]]:

@@ -154,3 +154,12 @@ def test_labels_are_known_without_decoding_an_image(tmp_path, planted, source_fo
         labels, class_names = example_labels(source, "train")
         np.testing.assert_array_equal(labels, examples.labels)
         assert class_names == examples.class_names
+
+
+def test_pipe_in_an_image_s_place_is_a_problem(run, tmp_path, planted):
+    root = folder(tmp_path, planted)
+    (root / "images/test/a/0.png").unlink()
+    os.mkfifo(root / "images/test/a/0.png")
+    done = run(root)
+    assert done.exit_code == 1
+    assert "a/0.png is a pipe; expected a file" in done.output

@@ -89,11 +89,12 @@ def test_class_of_the_test_split_alone_is_a_class_if_train_has_its_folder(tmp_pa
 def test_links_in_a_circle_are_passed_over(tmp_path):
     plant(tmp_path / "train", "ant/0.png", "ant/b/1.png")
     os.symlink(tmp_path / "train/ant", tmp_path / "train/ant/b/up")
+    os.symlink(tmp_path, tmp_path / "train/ant/b/root")
     os.symlink(tmp_path / "nowhere", tmp_path / "train/ant/gone")
     plant(tmp_path / "test", "ant/0.png")
     inventory = images.image_inventories(source(tmp_path))["train"]
     assert inventory.total == 2
-    assert "1 link to a folder that holds it (ant/b/up)" in inventory.line
+    assert "2 links to folders that hold them (ant/b/up, ant/b/root)" in inventory.line
     assert "1 file of another ending (ant/gone)" in inventory.line
 
 
