@@ -12,27 +12,24 @@ from pages.ui.wording import escape
 
 shell.guard()
 results = load.results()
+st.header("Map: similar examples lie near each other")
 counts = example_counts(results.examples)
 by = choose_similarity(results, "Similarity", "by")
 try:
     search_directions(counts)  # raises where the examples are too few
     layout = load.map_of(results.id, by)
 except NotBuilt:
-    jobs.offer_build(
+    jobs.offer(
         load.request_of(by),
         f"The map of these {sum(counts):,} examples by {escape(results.title_of(by))} is not built. It needs "
         "the nearest neighbors of every example among all others, then UMAP: about a minute for the 60,000 "
         "examples of CIFAR-10 on two cores.",
         verb="map",
-        title="There is no map yet",
     )
     st.stop()
 except KernelExplorerError as error:
-    st.header("Map")
     st.info(escape(str(error)), icon=":material/info:")
     st.stop()
-
-st.header("Map: similar examples lie near each other")
 
 
 def find() -> None:

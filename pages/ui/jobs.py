@@ -89,12 +89,10 @@ def jobs() -> Jobs:
     return Jobs()
 
 
-def offer_build(
-    request: SourceRequest, why: str, *, verb: str = "build", title: str = "Nothing is built yet"
-) -> None:
-    """Fill a page that has nothing to show: say why, and offer to build it. verb: of the command line."""
-    st.header("Building" if jobs().is_running(request, verb) else title)
-    offer(request, why, verb=verb)
+def offer_build(request: SourceRequest, why: str) -> None:
+    """Fill a page that has nothing to show: say why, and offer to build it."""
+    st.header("Building" if jobs().is_running(request) else "Nothing is built yet")
+    offer(request, why)
 
 
 def offer(

@@ -183,3 +183,8 @@ def test_features_of_another_number_of_examples_are_refused(source):
         build(SourceRequest(str(source)))
     with pytest.raises(NotBuilt):
         open_results(SourceRequest(str(source)))
+
+
+def test_run_and_layer_are_those_of_the_penultimate_features(source):
+    results = build(SourceRequest(str(source)))
+    assert (results.features_run, results.features_layer) == ("0", "before the head")
