@@ -102,10 +102,11 @@ def misfit_of_classes(
     """Return what is wrong if the logits in `name` are not of as many classes as there are names, else ""."""
     if class_count == len(names):
         return ""
+    unseen = " If some classes have no example, list all in classes." if class_count > len(names) else ""
     return (
         f"{name}: its logits have {class_count} classes, but the {noun}s have {len(names)} class names "
         f"({', '.join(names[:12])}{', …' if len(names) > 12 else ''}){_in_brackets(remarks)}; expected one "
-        "logit per class. Correct the logits or the class names."
+        f"logit per class. Correct the logits or the class names.{unseen}"
     )
 
 

@@ -1,11 +1,12 @@
-"""Labels without images: from arrays (.npy, .npz, .safetensors) or tables (.csv, .parquet)."""
+"""Labels without images: from arrays (.npy, .npz, .safetensors), tables (.csv, .parquet) or lines of text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +18,14 @@ from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet, no_images, numbered_classes
 from kernel_core.sources.class_order import Labels as Numbers
 from kernel_core.sources.class_order import number_texts
+from kernel_core.sources.label_tables import is_table, read_columns, read_lines
 from kernel_core.sources.labels_table import label_files
 from kernel_core.sources.source import ImagesFrom, existing
 from kernel_core.spec import Split
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 WORDS = "labels, whole numbers or texts (N,)"
-ROWS = 50_000_000  # examples; a table of a few bytes can claim any number of equal rows
-TABLES = {".csv": ",", ".tsv": "\t"}  # ending → what separates the columns
+NAMES = ("{}", "{}_labels", "labels_{}", "y_{}")  # of the array of a split
+NUMBER = re.compile(r"-?[0-9]{1,9}(\.0*)?")
 
 Values = npt.NDArray[Any]
 
@@ -76,19 +75,33 @@ def _named(by_split: Mapping[Split, _Labels], numbers: Mapping[Split, Numbers]) 
 
 def _read(source: ImagesFrom, split: Split) -> _Labels:
     path = source.paths.get(split) or source.paths["file"]
-    form = form_of(path)
-    if not form and (_is_parquet(path) or path.suffix.lower() in TABLES):
-        return _from_table(path, split, alone=split in source.paths or source.splits == (split,))
-    arrays = open_arrays(path, WORDS).arrays
     alone = split in source.paths or source.splits == (split,)
-    name = next(iter(arrays)) if alone and len(arrays) == 1 else split
-    if name not in arrays:
+    form = form_of(path)
+    if not form and is_table(path):
+        column, named = read_columns(path, split, alone=alone)
+        values = _plain(path, column)
+        if named is None:
+            return _Labels(path, values)
+        pairs = dict.fromkeys(zip(values.astype(str).tolist(), named.tolist(), strict=True))
+        return _Labels(path, values, tuple((label, printable(name, NAME)) for label, name in pairs))
+    if not form and path.suffix.lower() == ".txt" and alone:
+        return _Labels(path, _plain(path, read_lines(path)))
+    return _Labels(path, _plain(path, _array(path, split, alone=alone)))
+
+
+def _array(path: Path, split: Split, *, alone: bool) -> Values:
+    """Return the array of a split. alone: whether a file of one array holds this split alone."""
+    arrays = open_arrays(path, WORDS).arrays
+    named = [name for name in (pattern.format(split) for pattern in NAMES) if name in arrays]
+    if alone and len(arrays) == 1:
+        named = list(arrays)
+    if not named:
         found = f"holds {shown(sorted(arrays))}" if "" not in arrays else "holds one array without a name"
         raise DataError(
-            f"{path} {found}; expected the labels of {' and '.join(source.splits)} under these names. Save "
-            "it as .npz or .safetensors with them, or name a file per split."
+            f"{path} {found}; expected one called {split}, with labels. Save it as .npz or .safetensors with "
+            "an array for each split, or name a file per split."
         )
-    return _Labels(path, _plain(path, arrays[name]))
+    return arrays[named[0]]
 
 
 def _plain(path: Path, values: Values) -> Values:
@@ -103,61 +116,12 @@ def _plain(path: Path, values: Values) -> Values:
             f"{path} holds {values.dtype} {values.shape}; expected {WORDS}, at least one. Save the class of "
             "each example as one number."
         )
-    if kind == "S":
-        return np.char.decode(values, "utf-8", "replace")
-    return np.asarray(values) if kind == "U" else values.astype(np.int64)
-
-
-def _is_parquet(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) == b"PAR1"
-
-
-def _from_table(path: Path, split: Split, *, alone: bool) -> _Labels:
-    """Return the rows of a split. alone: whether a table without a column split holds this split alone."""
-    table = _table(path)
-    if "label" not in table or not ("split" in table or alone):
-        raise DataError(
-            f"{path} has the columns {shown(list(table))}; expected label{'' if alone else ' and split'}, "
-            "and perhaps name."
-        )
-    if "split" in table:
-        found = sorted(set(table["split"].astype(str)))
-        table = table[table["split"].astype(str) == split]
-        if not len(table):
-            raise DataError(
-                f"{path}: the column split has {shown(found)}; expected {split!r} for some rows. Correct it."
-            )
-    column = table["label"]
-    if column.isna().any():
-        raise DataError(f"{path}: {int(column.isna().sum()):,} rows have no label; expected one in each row.")
-    values = column.to_numpy()
-    values = _plain(path, values.astype(str) if values.dtype.kind == "O" else values)
-    if "name" not in table:
-        return _Labels(path, values)
-    named = table.assign(label=values.astype(str)).drop_duplicates(["label", "name"])
-    names = [printable(name, NAME) for name in named["name"].astype(str)]
-    return _Labels(path, values, tuple(zip(named["label"].tolist(), names, strict=True)))
-
-
-def _table(path: Path) -> pd.DataFrame:
-    """Return the columns split, label and name of a table, those that it has."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        if _is_parquet(path):
-            file = pq.ParquetFile(path)
-            if file.metadata.num_rows > ROWS:
-                raise ValueError(f"it has {file.metadata.num_rows:,} rows; expected {ROWS:,} at most")
-            wanted = [name for name in file.schema_arrow.names if name in ("split", "label", "name")]
-            if "label" not in wanted:
-                return pd.DataFrame(columns=file.schema_arrow.names)
-            return file.read(wanted).to_pandas()
-        separator = TABLES[path.suffix.lower()]
-        # As texts: pandas would read the class "NA" as a missing label.
-        return pd.read_csv(path, sep=separator, dtype=str, na_filter=False, encoding="utf-8-sig")
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} cannot be read as a table ({reason}). Write it again.") from None
+    if is_whole:
+        return values.astype(np.int64)
+    texts = np.char.strip(np.char.decode(values, "utf-8", "replace") if kind == "S" else values)
+    empty = int((texts == "").sum())
+    if empty:
+        raise DataError(f"{path}: {empty:,} of {len(texts):,} labels are empty; expected one per example.")
+    if all(NUMBER.fullmatch(text) for text in texts.tolist()):
+        return texts.astype(np.float64).astype(np.int64)  # 3.0, as pandas writes whole numbers with gaps
+    return texts

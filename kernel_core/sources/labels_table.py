@@ -38,7 +38,8 @@ def labels_table(file: str, class_names: Sequence[str]) -> ImagesTable:
 
 
 def label_files(source: ImagesFrom) -> dict[str, list[Path]]:
-    """Return the files of labels, by the splits that are read from each."""
+    """Return the files of labels, by the splits that are read from each and its ending, which both count."""
     if "file" in source.paths:
-        return {" and ".join(source.splits): [source.paths["file"]]}
-    return {split: [source.paths[split]] for split in source.splits}
+        path = source.paths["file"]
+        return {f"{' and '.join(source.splits)}{path.suffix}": [path]}
+    return {f"{split}{source.paths[split].suffix}": [source.paths[split]] for split in source.splits}

@@ -81,7 +81,7 @@ def test_a_file_per_split_may_have_any_shape_of_whole_numbers(tmp_path):
     np.testing.assert_array_equal(found["train"].labels, TRAIN)
     np.testing.assert_array_equal(found["test"].labels, TEST)
     assert found["train"].labels.dtype == np.int64
-    assert list(image_units(ImagesFrom("labels", paths))) == ["train", "test"]
+    assert list(image_units(ImagesFrom("labels", paths))) == ["train.npy", "test.npz"]
 
 
 @pytest.mark.parametrize("ending", ["npy", "csv"])
@@ -117,7 +117,7 @@ def saved(path, array):
 
 
 WRONG = [
-    (lambda path: saved(path / "a.npy", TRAIN), "holds one array without a name; expected the labels of"),
+    (lambda path: saved(path / "a.npy", TRAIN), "holds one array without a name; expected one called train"),
     (lambda path: saved(path / "a.npz", TRAIN) and write(path / "a.npz", {"train": TRAIN}), "holds .'train'"),
     (lambda path: write(path / "a.npz", {"train": TRAIN + 0.5, "test": TEST}), "float64 .20,.; expected lab"),
     (lambda path: write(path / "a.npz", {"train": TRAIN - 1, "test": TEST}), "has label -1"),
@@ -132,6 +132,61 @@ WRONG = [
 def test_what_is_wrong_is_said(tmp_path, make, message):
     with pytest.raises(DataError, match=message):
         read(make(tmp_path))
+
+
+@pytest.mark.parametrize("pattern", ["{}_labels", "labels_{}", "y_{}"])
+def test_arrays_may_have_the_names_of_data_sets(tmp_path, pattern):
+    images = {f"x_{split}": np.zeros((len(of), 2, 2), np.uint8) for split, of in BOTH.items()}
+    np.savez(tmp_path / "a.npz", **images, **{pattern.format(split): of for split, of in BOTH.items()})
+    np.testing.assert_array_equal(read({"file": tmp_path / "a.npz"})["train"].labels, TRAIN)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+def test_csv_may_have_any_usual_separator_and_capitals(tmp_path, separator):
+    rows = [(split.capitalize(), str(label)) for split, of in BOTH.items() for label in of.tolist()]
+    lines = [separator.join(row) for row in [("split", "label"), *rows]]
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    np.testing.assert_array_equal(read({"file": tmp_path / "a.csv"})["test"].labels, TEST)
+
+
+def test_numbers_with_a_point_are_no_texts(tmp_path):
+    labels = np.arange(12)
+    pd.DataFrame({"label": labels.astype(float)}).to_csv(tmp_path / "a.csv", index=False)
+    found = read({"file": tmp_path / "a.csv"}, splits=("test",))["test"]  # as texts, 10.0 is before 2.0
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.class_names[10] == "10"
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_lines_of_text_are_labels(tmp_path, end):
+    paths = {}
+    for split, of in BOTH.items():
+        paths[split] = tmp_path / f"{split}.txt"
+        paths[split].write_text("\r\n".join(WORDS[of]) + end)
+    found = read(paths, classes=NAMES)
+    np.testing.assert_array_equal(found["train"].labels, TRAIN)
+    np.testing.assert_array_equal(found["test"].labels, TEST)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, None], "1 of 2 labels are missing"),
+        (["a", ""], "1 of 2 labels are empty"),
+        ([[1], [2]], "holds ndarray"),
+    ],
+)
+def test_columns_with_gaps_or_lists_are_refused(tmp_path, labels, message):
+    pd.DataFrame({"split": "test", "label": labels}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=message):
+        read({"file": tmp_path / "a.parquet"}, splits=("test",))
+
+
+def test_columns_of_bytes_and_categories_are_texts(tmp_path):
+    for column in ([word.encode() for word in WORDS], pd.Categorical(WORDS)):
+        pd.DataFrame({"split": "test", "label": column}).to_parquet(tmp_path / "a.parquet")
+        found = read({"file": tmp_path / "a.parquet"}, splits=("test",))["test"]
+        assert [found.class_names[label] for label in found.labels] == WORDS.tolist()
 
 
 def test_objects_are_never_unpickled(tmp_path):
