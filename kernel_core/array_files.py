@@ -56,9 +56,8 @@ class Stored:
         """Return it as a read-only map. The file stays open as long as there is the map."""
         if 0 in self.shape:
             return np.empty(self.shape, self.dtype)  # nothing to map
-        return np.memmap(
-            self.path, self.dtype, "r", self.start, self.shape, order="F" if self.fortran else "C"
-        )
+        with open(self.path, "rb") as file:  # of a path, NumPy would look at every folder above
+            return np.memmap(file, self.dtype, "r", self.start, self.shape, "F" if self.fortran else "C")
 
     def read(self) -> Array:
         """Return it as a read-only map, or as float32 in memory if it is bfloat16."""

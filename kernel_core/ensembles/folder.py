@@ -32,6 +32,7 @@ from kernel_core.tensor_files import read_arrays, read_metadata, read_names, wri
 
 RUNS_PER_PART = 500  # as in the published ensemble
 PACKED = "runs/part-*/log.pt"
+MASKS = "trained_on"  # the name of a run's training mask in its file
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,34 @@ class RunFiles:
     def __contains__(self, run: int) -> bool:
         return self._pending_path(run).exists() or run in self._packed(run // RUNS_PER_PART)[0]
 
+    @property
+    def has_masks(self) -> bool | None:
+        """Whether the runs have training masks, which all or none have; None if there are no runs."""
+        for run in self.pending[:1]:
+            return MASKS in read_names(self._pending_path(run))
+        for path in sorted(self.folder.glob(PACKED))[:1]:
+            return MASKS in load_tensors(path)
+        return None
+
     def write(
-        self, run: int, arrays: Mapping[str, Mapping[Split, npt.NDArray[np.float16]]], accuracy: float
+        self,
+        run: int,
+        arrays: Mapping[str, Mapping[Split, npt.NDArray[np.float16]]],
+        accuracy: float,
+        trained_on: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Write a run as pending: its logits, and its features unless a lower run is known to have some.
 
         arrays: "logits" and perhaps "features" → split → (N, C) or (N, D).
-        accuracy: on the test split, in 0 … 1.
+        accuracy: on the test split, in 0 … 1. trained_on: (N,), its training mask, if the runs have some.
         """
         if self._has_lower_features(run):  # 500 runs of CIFAR-10 with 512 features each would take 30 GB
             arrays = {"logits": arrays["logits"]}
-        by_name = {
+        by_name: dict[str, npt.NDArray[Any]] = {
             f"{what}_{split}": array for what, splits in arrays.items() for split, array in splits.items()
         }
+        if trained_on is not None:
+            by_name[MASKS] = trained_on
         write_arrays(self._pending_path(run), by_name, {"accuracy": repr(float(accuracy)), "run": str(run)})
         self.write_dropped({other: why for other, why in self.dropped.items() if other != run})
 
@@ -116,20 +132,23 @@ class RunFiles:
             key: np.empty((len(run_numbers), identity.examples[split]["count"], class_count), np.float16)
             for split, key in keys.items()
         }
-        accuracies = []
+        accuracies, masks = [], []
         for i, run in enumerate(run_numbers):
             if run in added:
                 arrays, metadata = read_arrays(self._pending_path(run))
                 accuracies.append(float(metadata["accuracy"]))
+                masks += [arrays[MASKS]] if MASKS in arrays else []
             else:
                 j = before.index(run)
                 arrays = {f"logits_{split}": content[key][j].numpy() for split, key in keys.items()}
                 accuracies.append(float(content["accs"][j]))
+                masks += [content[MASKS][j].numpy()] if MASKS in content else []
             for split, key in keys.items():
                 logits[key][i] = arrays[f"logits_{split}"]
         code = json.dumps(identity.made_by, sort_keys=True)
+        arrays = {**logits, MASKS: np.stack(masks)} if masks else dict(logits)
         path = self._part_path(part)
-        write_log(path, run_numbers=run_numbers, logits=logits, accuracies=accuracies, code=code)
+        write_log(path, run_numbers=run_numbers, arrays=arrays, accuracies=accuracies, code=code)
 
     def _packed(self, part: int, keys: Iterable[str] = ("logits",)) -> tuple[list[int], Mapping[str, Any]]:
         """Open a part; return its run numbers and its memory-mapped content, or nothing if it does not exist.

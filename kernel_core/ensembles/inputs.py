@@ -172,6 +172,18 @@ def run_arrays(
     return arrays
 
 
+def training_mask(run: int, trained_on: Array, identity: Identity) -> npt.NDArray[np.bool_]:
+    """Convert a run's training mask to bool (N,). Raises `DataError` unless there is a 0 or 1 per image."""
+    if isinstance(trained_on, torch.Tensor):
+        trained_on = trained_on.detach().cpu().numpy()
+    mask = np.asarray(trained_on)
+    count = identity.examples.get("train", {}).get("count")
+    if mask.shape != (count,) or mask.dtype.kind not in "biuf" or not ((mask == 0) | (mask == 1)).all():
+        wanted = f"{count:,} of True and False" if count else "none, as there are no training images"
+        raise DataError(f"Run {run}: its training mask is {mask.dtype} {mask.shape}; expected {wanted}.")
+    return mask.astype(np.bool_)
+
+
 def _splits(
     run: int, what: str, arrays: Mapping[Split, Array], identity: Identity
 ) -> dict[Split, npt.NDArray[np.float16]]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -44,19 +43,19 @@ def write_log(
     path: Path,
     *,
     run_numbers: list[int],
-    logits: Mapping[str, npt.NDArray[np.float16]],
+    arrays: Mapping[str, npt.NDArray[Any]],
     accuracies: list[float],
     code: str,
 ) -> None:
     """Write a `log.pt` in the layout of the published ensemble, with the numbers of its runs added.
 
-    logits: keyed by the values of `LOGIT_KEYS`, each (m, N, C).
+    arrays: float16 logits (m, N, C), keyed by the values of `LOGIT_KEYS`, and perhaps training masks.
     accuracies: on the test split, one per run.
     code: a description of how the runs were made.
     Raises `OSError` if the disk refuses.
     """
     content = {
-        **{name: torch.from_numpy(values) for name, values in logits.items()},
+        **{name: torch.from_numpy(values) for name, values in arrays.items()},
         "accs": torch.tensor(accuracies, dtype=torch.float32),
         "code": code,
         "runs": run_numbers,

@@ -35,6 +35,7 @@ from kernel_core.ensembles.inputs import (
     LabeledImages,
     run_arrays,
     run_number,
+    training_mask,
     with_no_images,
 )
 from kernel_core.ensembles.manifest import (
@@ -170,6 +171,7 @@ class EnsembleWriter:
         logits: Mapping[Split, Array],
         features: Mapping[Split, Array] | None = None,
         accuracy: float | None = None,
+        trained_on: Array | None = None,
         replace: bool = False,
     ) -> None:
         """Add a run.
@@ -178,10 +180,12 @@ class EnsembleWriter:
         logits: split → (N, C), for all images of each split, arrays or tensors of any floating dtype.
         features: split → (N, D), its penultimate features; in the end, those of the lowest run are kept.
         accuracy: on the test split, in 0 … 1; by default, computed from the logits.
+        trained_on: bool (N,), which training images it was trained on; for every run, or for none.
         replace: allow it to take the place of a run that is in the folder already, or was dropped.
 
         Raises `DataError` if the arrays do not fit the images or are not finite in float16, `RequestError` if
-        the run is in the folder already, `StoreError` if the disk refuses; nothing of it is kept then.
+        the run is in the folder already or lacks what the others have, `StoreError` if the disk refuses;
+        nothing of it is kept then.
         """
         run = run_number(run)
         arrays = run_arrays(run, logits, features, self.identity)
@@ -189,16 +193,26 @@ class EnsembleWriter:
             accuracy = float((arrays["logits"]["test"].argmax(1) == self.labels["test"]).mean())
         if not 0 <= accuracy <= 1:
             raise DataError(f"Run {run}: its accuracy is {accuracy}; expected a fraction from 0 to 1.")
+        mask = None if trained_on is None else training_mask(run, trained_on, self.identity)
         with self._locked(f"run {run}"):
-            if not replace and run in self._files:
-                raise RequestError(
-                    f"Run {run} is in the folder already. Skip it, or pass replace=True to replace it."
-                )
-            if not replace and run in self.dropped:
-                raise RequestError(
-                    f"Run {run} was dropped ({self.dropped[run]}). Pass replace=True to add it anyway."
-                )
-            self._files.write(run, arrays, accuracy)
+            self._refuse_unwanted(run, mask is not None, replace)
+            self._files.write(run, arrays, accuracy, mask)
+
+    def _refuse_unwanted(self, run: int, has_mask: bool, replace: bool) -> None:
+        """Raise `RequestError` if the run is there already, or differs from the others in having a mask."""
+        if not replace and run in self._files:
+            raise RequestError(
+                f"Run {run} is in the folder already. Skip it, or pass replace=True to replace it."
+            )
+        if not replace and run in self.dropped:
+            raise RequestError(
+                f"Run {run} was dropped ({self.dropped[run]}). Pass replace=True to add it anyway."
+            )
+        if self._files.has_masks not in (None, has_mask):
+            raise RequestError(
+                f"Run {run} has {'a' if has_mask else 'no'} training mask, unlike the runs in the "
+                "folder; expected one for every run, or for none. Pass trained_on for all of them."
+            )
 
     def drop(self, run: int, why: str) -> None:
         """Record that a run failed, and why, so that it is not repeated.

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.errors import DataError
+from kernel_core import EnsembleWriter
+from kernel_core.ensembles.opening import open_ensemble
+from kernel_core.errors import DataError, RequestError
 from kernel_core.pipeline import build
 from kernel_core.results.keys import plan_keys
 from kernel_core.results.store import Store
@@ -99,3 +101,25 @@ def test_results_do_not_depend_on_masks(source_folder, cache, planted, caplog):
         assert build(SourceRequest(str(source_folder))).neighbors_by("kernel").k == 50
     line = r"training masks: each run was trained on \d\d% to \d\d% of the 130 training examples"
     assert re.search(line, caplog.text)
+
+
+def test_writer_keeps_masks(tmp_path, planted):
+    """Packed twice: the second time, runs are added to a part that is there."""
+    masks = np.random.default_rng(0).random((24, 130)) < 0.5
+    sets = {"train": planted.train_labels, "test": planted.test_labels}
+    images = {split: (np.zeros((len(of), 4, 4), np.uint8), of) for split, of in sets.items()}
+    for runs in (range(0, 24, 2), range(1, 24, 2)):
+        with EnsembleWriter(tmp_path / "e", images=images) as writer:
+            for run in runs:
+                logits = {"test": planted.test[run], "train": planted.train[run]}
+                writer.add(run, logits=logits, trained_on=torch.from_numpy(masks[run]))
+    source = open_source(SourceRequest(str(tmp_path / "e")))
+    ensemble = open_ensemble(source.logits, source.root)
+    np.testing.assert_array_equal(ensemble.trained_on.of_runs(slice(0, 24)), masks)
+    np.testing.assert_array_equal(np.asarray(ensemble.parts[0]["train"]), planted.train)
+    writer = EnsembleWriter(tmp_path / "e")
+    with pytest.raises(RequestError, match="Run 24 has no training mask, unlike the runs in the folder"):
+        writer.add(24, logits=logits)
+    for wrong in (masks[0][:5], masks[0] * 2, masks[:1]):
+        with pytest.raises(DataError, match=r"Run 24: its training mask is .*expected 130 of True and False"):
+            writer.add(24, logits=logits, trained_on=wrong)
