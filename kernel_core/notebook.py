@@ -16,8 +16,9 @@ import base64
 import html
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from kernel_core.results.accuracy import accuracies
 from kernel_core.results.nearby import Nearby
 from kernel_core.results.results import Results, open_results
 from kernel_core.results.store import Store
+from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split, example_name, parse_example
 
@@ -44,15 +46,17 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     *,
     runs: int | None = None,
     files: int | None = None,
+    variants: Sequence[str] = (),
     build: bool = False,
     device: str = "auto",
     memory: int | None = None,
 ) -> Explorer:
     """Open what has been built of a source: `digits`, `cifar10-multirun`, or the path of a `source.toml`.
 
-    runs: use only the first N runs. files: number of files of `cifar10-multirun`. build: compute what the
-    cache lacks, with a progress bar; device (auto, cpu, cuda) and memory (bytes) are as for `kernel-explorer
-    build`.
+    runs: use only the first N runs. files: number of files of `cifar10-multirun`. variants: of the kernel,
+    such as kernel.raw, that must be there too; others are there if they happen to be built. build: compute
+    what the cache lacks, with a progress bar; device (auto, cpu, cuda) and memory (bytes) are as for
+    `kernel-explorer build`.
     Raises `NotBuilt` if something is missing and `build` is false, and any other `KernelExplorerError`.
 
     >>> import kernel_core as ke
@@ -61,18 +65,22 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     penultimate-euclidean, pixels>
     """
     request, store = SourceRequest(str(source), runs, files), Store()
+    wanted = [request, *(replace(request, similarities=(name,)) for name in variants)]
     try:
-        return Explorer(request, open_results(request, store), store)
+        opened = [open_results(part, store) for part in wanted]
     except NotBuilt as missing:
         if not build:
             raise NotBuilt(
                 f"{missing} Build them with kernel_core.open({str(source)!r}, build=True)."
             ) from None
-    from kernel_core import pipeline  # torch takes seconds to load
+        from kernel_core import pipeline  # torch takes seconds to load
 
-    with _progress_bar() as progress:
-        results = pipeline.build(request, device=device, budget=memory, progress=progress, store=store)
-    return Explorer(request, results, store)
+        with _progress_bar() as progress:
+            opened = [
+                pipeline.build(part, device=device, budget=memory, progress=progress, store=store)
+                for part in wanted
+            ]
+    return Explorer(request, with_variants(opened[0], request, store), store)
 
 
 @contextmanager
@@ -112,8 +120,8 @@ class Explorer:
 
     @property
     def similarities(self) -> tuple[str, ...]:
-        """The similarities that neighbors can be asked for by."""
-        return tuple(self.results.neighbors)
+        """The similarities, and variants of the kernel, that neighbors can be asked for by."""
+        return self.results.names
 
     def neighbors(
         self, example: str, k: int = 10, by: str = "kernel", database: Split | None = None

@@ -139,6 +139,15 @@ def test_verbs_and_notebook_take_any_similarity(source):
     assert "CLIP ViT-B/32 (dot product), 3-NN:" in report
 
 
+def test_notebook_builds_the_variants_that_it_names(source):
+    build(SourceRequest(str(source)))
+    with pytest.raises(NotBuilt):
+        ke.open(source, variants=["kernel.raw"])
+    explorer = ke.open(source, variants=["kernel.raw", "kernel.first-12"], build=True)
+    assert explorer.similarities == (*NAMES, "kernel.first-12", "kernel.raw")
+    assert len(ke.open(source).neighbors("test:3", by="kernel.raw", k=4)) == 4
+
+
 def test_similarity_that_is_not_offered_is_named_with_those_that_are(source):
     done = invoke("pairs", source, "--similarity", "dino")
     assert "no neighbors by 'dino'; it has kernel, penultimate" in done.stderr
