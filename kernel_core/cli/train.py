@@ -26,9 +26,9 @@ SIZES = ("32", "64")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the ensemble.")
 @click.option(
     "--images",
-    help="A torchvision data set, a folder with train/<class>/ and test/<class>/, a folder with "
-    "train*.parquet and test*.parquet, or a source.toml whose images to use.  [default: torchvision's "
-    "CIFAR10; for digits, the digits]",
+    help="A torchvision data set, one of the Hub as hub:OWNER/NAME, a folder with train/<class>/ and "
+    "test/<class>/, a folder with train*.parquet and test*.parquet, or a source.toml whose images to use.  "
+    "[default: torchvision's CIFAR10; for digits, the digits]",
 )
 @click.option(
     "--size",
@@ -68,7 +68,8 @@ def train(
     network = RECIPES.get(recipe, CIFAR10 if device_type == "cuda" else CIFAR10_SMALL)
     if epochs is not None:
         network = replace(network, epochs=epochs)
-    source = find_images(path or images or DEFAULT_IMAGES[recipe], Path.cwd())
+    with ProgressBars() as bars:
+        source = find_images(path or images or DEFAULT_IMAGES[recipe], Path.cwd(), bars)
     if size or path:
         source = replace(source, size=int(size or SIZES[0]))
     order = Order(recipe, Training(network, run_count, seed), source, out, device_type, workers)

@@ -12,7 +12,7 @@ from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceErro
 from kernel_core.files import cache_root
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import DIGITS, Training
-from kernel_core.sources import published, source_toml, torchvision_images
+from kernel_core.sources import hub_images, published, source_toml, torchvision_images
 from kernel_core.sources.folder_listing import split_folder
 from kernel_core.sources.source import ImagesFrom, Source, SourceRequest, penultimate
 from kernel_core.sources.source_toml import FEATURES, read_images_table, read_source_file
@@ -49,7 +49,7 @@ def open_source(request: SourceRequest, *, offline: bool = False, progress: Prog
         raise RequestError(
             "--files is for cifar10-multirun; a source.toml names its own files. Use --runs instead."
         )
-    return read_source_file(path.resolve(), offline=offline)
+    return read_source_file(path.resolve(), offline=offline, progress=progress)
 
 
 def _digits(
@@ -126,10 +126,11 @@ BUILT_IN: dict[str, Callable[[SourceRequest, str | None, bool, Progress], Source
 """Name → function that opens the source: (request, configuration or None, offline, progress) → source."""
 
 
-def find_images(text: str, base: Path) -> ImagesFrom:
+def find_images(text: str, base: Path, progress: Progress = no_progress) -> ImagesFrom:
     """Return the images that a text stands for; base: the folder that a relative path starts from.
 
-    The text is one of: `digits`; a torchvision dataset such as `CIFAR10`, downloaded if need be; a
+    The text is one of: `digits`; a torchvision dataset such as `CIFAR10`, or one of the Hub such as
+    `hub:uoft-cs/cifar100?label=fine_label`, downloaded if need be; a
     `source.toml`, for its [images]; a folder with train/<class>/ and test/<class>/, or with train/ and test/
     that hold images and a metadata.csv; a folder with Parquet files, one or the Hub's shards of each split,
     or with them in its folder data/. Raises `SourceError` if it is none of them, `DownloadError` if a
@@ -139,6 +140,8 @@ def find_images(text: str, base: Path) -> ImagesFrom:
         return ImagesFrom("digits")
     if text in torchvision_images.FOLDERS:
         return fetched(from_torchvision(text), offline=False)
+    if text.startswith(hub_images.PREFIX):
+        return hub_images.fetched(hub_images.described(text), progress=progress)
     path = base / os.path.expanduser(text)
     if path.suffix == ".toml":
         images = read_images_table(path)

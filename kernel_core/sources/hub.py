@@ -40,23 +40,24 @@ class Listing:
         return " among the files already downloaded" if self.local else ""
 
 
-def list_files(repo: str, *, offline: bool = False) -> Listing:
+def list_files(repo: str, *, offline: bool = False, revision: str | None = None) -> Listing:
     """List the files of a repository; offline or without a connection, those already downloaded.
 
+    revision: a commit, branch or tag; None for the main branch. Of what is downloaded, only a commit is told.
     Raises `NotBuilt` if offline and nothing is downloaded, `DownloadError` if the Hub fails and nothing is
     either.
     """
     from huggingface_hub import constants
 
     if offline or constants.HF_HUB_OFFLINE:
-        return _list_downloaded(repo)
+        return _list_downloaded(repo, revision)
     from huggingface_hub import HfApi
 
     try:
-        info = HfApi().dataset_info(repo, timeout=TIMEOUT)
+        info = HfApi().dataset_info(repo, revision=revision, timeout=TIMEOUT)
     except client_errors() as error:
         try:
-            listing = _list_downloaded(repo)
+            listing = _list_downloaded(repo, revision)
         except NotBuilt:
             raise DownloadError(
                 f"The Hub did not list the dataset {repo} ({reason(error)}), and none of it is downloaded. "
@@ -101,11 +102,12 @@ def client_errors() -> tuple[type[Exception], ...]:
     return HTTPError, OSError, ValueError, RuntimeError
 
 
-def _list_downloaded(repo: str) -> Listing:
-    """List the newest snapshot in the client's cache."""
+def _list_downloaded(repo: str, revision: str | None) -> Listing:
+    """List the snapshot of a commit in the client's cache, or else the newest."""
     from huggingface_hub import constants
 
-    for folder in sorted(_snapshots(repo).glob("*"), key=lambda path: -path.stat().st_mtime):
+    commit = revision if revision and re.fullmatch("[0-9a-f]{40}", revision) else "*"
+    for folder in sorted(_snapshots(repo).glob(commit), key=lambda path: -path.stat().st_mtime):
         files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         if files:
             return Listing(folder.name, tuple(files), local=True)

@@ -10,12 +10,14 @@ from typing import Literal
 
 from kernel_core.errors import SourceError, shown
 from kernel_core.sources import torchvision_images
+from kernel_core.sources.hub_images import REPOSITORY
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.toml_file import Table
 from kernel_core.sources.torchvision_images import from_torchvision
 from kernel_core.spec import SPLITS, Split
 
-KEYS = {"train", "test", "torchvision", "root", "folder", "size", "image", "label", "splits", "classes"}
+KEYS = {"train", "test", "torchvision", "root", "folder", "size", "image", "label", "splits", "classes",
+        "hub", "config", "revision"}  # fmt: skip
 SIZES = (4, 512)  # pixels; the smallest and the largest side that images can be resized to
 SPLITS_EXAMPLE = '{train = "train", test = "val"}'
 
@@ -46,13 +48,13 @@ def read_images(table: Table, splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
 
 
 def _reader_of(table: Table, splits: tuple[Split, ...]) -> ImagesFrom:
-    readers: list[str] = [key for key in ("torchvision", "folder") if key in table]
+    readers: list[str] = [key for key in ("torchvision", "folder", "hub") if key in table]
     if any(split in table for split in SPLITS):
         readers.append("Parquet files")
     if len(readers) != 1:
         raise SourceError(
             f"{table.path}: [images] names {' and '.join(readers) or 'no images'}; expected one of: "
-            f"{' and '.join(splits)} (Parquet files), torchvision, folder."
+            f"{' and '.join(splits)} (Parquet files), hub, torchvision, folder."
         )
     if readers == ["torchvision"]:
         dataset = table.text("torchvision")
@@ -60,6 +62,12 @@ def _reader_of(table: Table, splits: tuple[Split, ...]) -> ImagesFrom:
             known = ", ".join(sorted(torchvision_images.FOLDERS))
             raise SourceError(f"{table.path}: torchvision = {shown(dataset)}; known: {known}.")
         return from_torchvision(dataset, table.file("root") if "root" in table else None)
+    if readers == ["hub"]:
+        repository = table.text("hub")
+        if not REPOSITORY.fullmatch(repository):
+            raise table.wrong("hub", 'a dataset of the Hub, as in hub = "uoft-cs/cifar100"')
+        named = {key: table.text(key) for key in ("config", "revision") if key in table}
+        return ImagesFrom("parquet", hub={"hub": repository, **named})
     if readers == ["folder"]:
         return ImagesFrom("folder", {"folder": table.file("folder")})
     return ImagesFrom("parquet", shards={split: _read_shards(table, split) for split in splits})
@@ -92,10 +100,10 @@ def _read_shards(table: Table, split: Split) -> tuple[Path, ...]:
 def _read_split_names(table: Table, reader: str) -> dict[Split, str]:
     """Return what the folders of the splits are called, where that differs."""
     names = table.values.get("splits", {})
-    if "splits" in table and reader != "folder":
+    if "splits" in table and reader != "folder" and "hub" not in table:
         raise SourceError(
-            f"{table.path}: [images] has splits, which names folders; expected it beside folder only. Name "
-            "Parquet files with train and test."
+            f"{table.path}: [images] has splits, which names folders; expected it beside folder or hub only. "
+            "Name Parquet files with train and test."
         )
     valid = isinstance(names, dict) and all(isinstance(name, str) and name for name in names.values())
     if not valid or not set(names) <= set(SPLITS) or len(set(names.values())) < len(names):
@@ -141,7 +149,8 @@ def images_table(source: ImagesFrom, folder: Path) -> ImagesTable:
 
     table: ImagesTable = {"torchvision": source.dataset} if source.dataset else {}
     table |= {name: written(path) for name, path in paths.items()}
-    for split, shards in source.shards.items():
+    table.update(source.hub)
+    for split, shards in ({} if source.hub else source.shards).items():
         table[split] = written(shards[0]) if len(shards) == 1 else [written(path) for path in shards]
     if source.size is not None:
         table["size"] = source.size

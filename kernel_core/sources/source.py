@@ -40,6 +40,7 @@ class ImagesFrom:
     columns: what the data call the columns `image` and `label`, where that was said.
     classes: the names of the classes in the order of the logits' columns, `numeric` for the order of their
     numbers, or empty for the order that the data have.
+    hub: of a dataset of the Hub, its repository under the key `hub`, and config and revision where named.
     """
 
     reader: str
@@ -51,6 +52,7 @@ class ImagesFrom:
     split_names: Mapping[Split, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | Literal["numeric"] = ()
+    hub: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:

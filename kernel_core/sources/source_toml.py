@@ -10,8 +10,10 @@ from pathlib import Path
 from kernel_core.errors import SourceError
 from kernel_core.files import read_text, writing
 from kernel_core.printable import NAME, printable
+from kernel_core.progress import Progress, no_progress
 from kernel_core.sources import (
     ensemble_table,
+    hub_images,
     images_table,
     labels_table,
     similarity_tables,
@@ -35,12 +37,12 @@ SCHEMA = {
 """Section → its keys; the top level has no name. [features] may have sections of its own, [neighbors] has."""
 
 
-def read_source_file(path: Path, *, offline: bool = False) -> Source:
+def read_source_file(path: Path, *, offline: bool = False, progress: Progress = no_progress) -> Source:
     """Return the source that a `source.toml` describes; paths in it are relative to its folder.
 
-    A torchvision dataset is downloaded if need be. Raises `SourceError` if the file is not TOML, lacks a
-    section, has an unknown key, or names logits that do not exist; `NotBuilt` if a download is needed and
-    `offline` forbids it; `DownloadError` if it fails.
+    A dataset of torchvision or the Hub is downloaded if need be. Raises `SourceError` if the file is not
+    TOML, lacks a section, has an unknown key, or names logits that do not exist; `NotBuilt` if a download is
+    needed and `offline` forbids it; `DownloadError` if it fails.
     """
     content = read_toml(path)
     _refuse_missing_sections(content)
@@ -51,6 +53,7 @@ def read_source_file(path: Path, *, offline: bool = False) -> Source:
     images = _read_examples(content, splits)
     if images.reader == "torchvision":
         torchvision_images.fetched(images, offline=offline)
+    images = hub_images.fetched(images, offline=offline, progress=progress)
     source = Source(
         name,
         images,
@@ -84,9 +87,10 @@ def _read_examples(content: Table, splits: tuple[Split, ...]) -> ImagesFrom:
 def read_images_table(path: Path) -> ImagesFrom:
     """Return the images, or labels, that a `source.toml` describes, both splits, whatever else is in it.
 
-    Raises `SourceError` if the file is not TOML, or does not describe images.
+    A dataset of the Hub is downloaded if need be. Raises `SourceError` if the file is not TOML, or does not
+    describe images, `DownloadError` if a download fails.
     """
-    return _read_examples(read_toml(path), SPLITS)
+    return hub_images.fetched(_read_examples(read_toml(path), SPLITS))
 
 
 def write_source_file(

@@ -43,6 +43,7 @@ REFUSALS = {  # fault → headers of the answer
     "503": {"Retry-After": 0},
 }
 CLOSED = "http://127.0.0.1:9"  # the discard service, which nobody runs
+CONVERTED = "@converted"  # ends the key of what is in a repository's branch refs/convert/parquet
 CHUNK = 64 * 1024  # bytes per chunk in Xet storage
 
 
@@ -156,7 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
         return self._answer(int(fault), headers)
 
-    def _list(self, repo):
+    def _list(self, repo, revision="main"):
+        branch = self._branch(repo, revision)
+        if branch is None:
+            return self._answer(404, {"X-Error-Code": "RevisionNotFound"})
+        repo = branch
         fault = self.hub.faults.get(repo)
         if fault in REFUSALS:
             return self._refuse(fault)
@@ -166,7 +171,14 @@ class _Handler(BaseHTTPRequestHandler):
         content = {"id": repo, "sha": self.hub.commit(repo), "siblings": files, "private": False, "tags": []}
         return self._answer(200, {"Content-Type": "application/json"}, json.dumps(content).encode())
 
+    def _branch(self, repo, revision):
+        """Return the key of a repository's branch: its own or the converted one, by commit too."""
+        known = {"main": repo, "refs/convert/parquet": f"{repo}{CONVERTED}"}
+        known |= {self.hub.commit(key): key for key in list(known.values()) if key in self.hub.repos}
+        return known.get(revision) if known.get(revision) in self.hub.repos else None
+
     def _resolve(self, repo, commit, file):
+        repo = self._branch(repo, commit) or repo
         hub, content = self.hub, self.hub.repos[repo].get(file)
         fault = hub.faults.get(file)
         if content is None or commit != hub.commit(repo) or fault == "404":
@@ -270,6 +282,7 @@ def _xorb(content):
 
 REPO = r"([^/]+/[^/]+)"
 ROUTES = {
+    rf"/api/datasets/{REPO}/revision/(.+)": _Handler._list,
     rf"/api/datasets/{REPO}": _Handler._list,
     rf"/datasets/{REPO}/resolve/([^/]+)/(.+)": _Handler._resolve,
     rf"/cdn/{REPO}/(.+)": _Handler._bytes,
