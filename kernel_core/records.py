@@ -43,14 +43,7 @@ class ExampleSet:
                 f"{self.split} has {len(self.images)} images but labels of shape {self.labels.shape}, "
                 f"{self.labels.dtype}; expected one int64 label per image."
             )
-        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.class_names)))
-        if wrong.size:
-            i = int(wrong[0])
-            raise DataError(
-                f"{self.split} example {i} has label {self.labels[i]}, and {wrong.size:,} example(s) in all "
-                f"are out of range; expected 0 … {len(self.class_names) - 1} for the {len(self.class_names)} "
-                "class names."
-            )
+        refuse_wrong_labels(self.labels, len(self.class_names), self.split)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -69,6 +62,18 @@ class ExampleSet:
 def no_images(count: int) -> npt.NDArray[np.uint8]:
     """Return the images of examples that have none, (count, 0, 0, 3)."""
     return np.zeros((count, 0, 0, 3), np.uint8)
+
+
+def refuse_wrong_labels(labels: npt.NDArray[np.int64], class_count: int, split: Split) -> None:
+    """Raise `DataError` unless the labels, int64 (N,), are in 0 … class_count - 1."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= class_count))
+    if wrong.size:
+        i = int(wrong[0])
+        none = " Where -1 means that there is no label, leave these examples out." if labels[i] == -1 else ""
+        raise DataError(
+            f"{split} example {i} has label {labels[i]}, and {wrong.size:,} example(s) in all are out of "
+            f"range; expected 0 … {class_count - 1} for the {class_count} class names.{none}"
+        )
 
 
 def numbered_classes(labels: npt.NDArray[np.int64], split: Split) -> tuple[str, ...]:

@@ -70,11 +70,12 @@ def split_folder(source: ImagesFrom, split: Split) -> Path:
         raise DataError(f"{root} cannot be read ({error.strerror}); expected a folder of images.") from None
     found = sorted(entry.name for entry in entries if entry.is_dir())
     images = sum(entry.name.lower().endswith(ENDINGS) for entry in entries)
+    inside = [name for name in found if all((root / name / split).is_dir() for split in wanted)]
     said = [f"the folders {_listed(found)}"] if found else ["no folders"]
     said += [f"{images:,} images"] if images else []
     raise DataError(
         f"{root} has {' and '.join(said)}; expected {' and '.join(wanted)}, each with a folder per class. "
-        f"{_advice(found, source.splits)}"
+        + (f"Name {root / inside[0]} instead, which has them." if inside else _advice(found, source.splits))
     )
 
 

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from kernel_core.errors import DataError
 from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress
-from kernel_core.records import ExampleSet, numbered_classes
+from kernel_core.records import ExampleSet, numbered_classes, refuse_wrong_labels
 from kernel_core.sources import inventory
 from kernel_core.sources.class_order import number_texts
 from kernel_core.sources.decode import stack_images
 from kernel_core.sources.folder_listing import METADATA, Listing, list_split
-from kernel_core.sources.inventory import Inventory, Reason
+from kernel_core.sources.inventory import Inventory, Reason, count_classes
 from kernel_core.sources.metadata_table import read_metadata_table
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import Split
@@ -94,6 +94,11 @@ def _listings(source: ImagesFrom) -> dict[Split, Listing]:
 
 def _refuse_empty(source: ImagesFrom, listing: Listing) -> None:
     folder = listing.folder
+    if source.columns and not (folder / METADATA).exists():
+        raise DataError(
+            f"{' and '.join(source.columns)} under [images] name columns of a {METADATA}, but {folder} has "
+            "none. Put it there, or leave them out."
+        )
     if _is_flat(source, listing) or any(listing.classes.values()):
         return
     if listing.loose:
@@ -124,6 +129,8 @@ def _find(source: ImagesFrom) -> dict[Split, Files]:
         rows = {split: _rows(source, listing) for split, listing in listings.items()}
         labels, names = number_texts({split: texts for split, (_, texts) in rows.items()})
         common = names or max((numbered_classes(labels[s], s) for s in labels), key=len)
+        for split, of_split in labels.items():
+            refuse_wrong_labels(of_split, len(common), split)
         return {split: Files(rows[split][0], labels[split], common) for split in rows}
     names = _class_names(source, listings)
     shown = tuple(printable(name, NAME) for name in names)
@@ -161,8 +168,7 @@ def _rows(source: ImagesFrom, listing: Listing) -> tuple[list[Path], list[str]]:
 
 
 def _inventory(source: ImagesFrom, split: Split, listing: Listing, found: Files) -> Inventory:
-    counts = np.bincount(found.labels, minlength=len(found.class_names))
-    classes = dict(zip(found.class_names, counts.tolist(), strict=True))
+    classes = count_classes(found.labels, found.class_names)
     passed = {why: list(names) for why, names in listing.passed_over.items()}
     if _is_flat(source, listing):
         listed = set(found.files)

@@ -25,7 +25,7 @@ from kernel_core.sources.image_folders import (
     folder_units,
     load_folder,
 )
-from kernel_core.sources.inventory import Inventory
+from kernel_core.sources.inventory import Inventory, count_classes
 from kernel_core.sources.labels_alone import label_units, load_labels
 from kernel_core.sources.parquet import (
     load_parquet,
@@ -54,8 +54,7 @@ def _counted(source: ImagesFrom) -> dict[Split, Inventory]:
 
 
 def _count(examples: ExampleSet) -> Inventory:
-    counts = np.bincount(examples.labels, minlength=len(examples.class_names)).tolist()
-    classes = dict(zip(examples.class_names, counts, strict=True))
+    classes = count_classes(examples.labels, examples.class_names)
     return Inventory(examples.split, classes, noun=examples.noun)
 
 

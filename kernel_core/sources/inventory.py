@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 from kernel_core.printable import CELL, printable
 from kernel_core.spec import Split
@@ -62,6 +65,18 @@ class Inventory:
                 "passed over: " + ", ".join(_reason(why, names) for why, names in self.passed_over.items())
             )
         return parts
+
+
+def count_classes(labels: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
+    """Return the number of labels of each class, by its name; of equal names, the later have their number.
+
+    labels: (N,), each in 0 … len(names) - 1.
+    """
+    counts: dict[str, int] = {}
+    for number, count in enumerate(np.bincount(labels, minlength=len(names)).tolist()):
+        name = names[number]
+        counts[f"{name} ({number})" if name in counts else name] = count
+    return counts
 
 
 def _reason(why: Reason, names: tuple[str, ...]) -> str:

@@ -22,10 +22,10 @@ from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file, writing
 from kernel_core.looks_like import foreign
 from kernel_core.progress import Progress
-from kernel_core.records import ExampleSet, numbered_classes
+from kernel_core.records import ExampleSet, numbered_classes, refuse_wrong_labels
 from kernel_core.sources.class_order import number_texts
 from kernel_core.sources.decode import Pixels, stack_images
-from kernel_core.sources.inventory import Inventory
+from kernel_core.sources.inventory import Inventory, count_classes
 from kernel_core.sources.parquet_columns import METADATA, Columns, find_columns, read_labels
 from kernel_core.sources.source import ImagesFrom, existing
 from kernel_core.spec import Split
@@ -66,10 +66,7 @@ def parquet_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
     """Return how many rows each split has of each class; nothing is passed over."""
     found = {}
     for split in source.splits:
-        labels, names = parquet_labels(source, split)
-        inside = labels[(labels >= 0) & (labels < len(names))]
-        counts = np.bincount(inside, minlength=len(names)).tolist()
-        found[split] = Inventory(split, dict(zip(names, counts, strict=True)))
+        found[split] = Inventory(split, count_classes(*parquet_labels(source, split)))
     return found
 
 
@@ -95,7 +92,10 @@ def parquet_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[
 
 
 def parquet_labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Return a split's labels (N,) and the names of the classes; of texts, those of all splits."""
+    """Return a split's labels (N,) and the names of the classes; of texts, those of all splits.
+
+    Raises `DataError` if there are none, or a label has no name.
+    """
     read = {s: [_labels_of(path, source) for path in source.shards[s]] for s in source.splits}
     kinds = {isinstance(labels, list) for shards in read.values() for labels, _ in shards}
     if kinds == {True}:
@@ -107,7 +107,12 @@ def parquet_labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int
         raise DataError(f"The labels are whole numbers in some files and texts in others ({paths}).")
     labels = np.concatenate([np.asarray(labels, np.int64) for labels, _ in read[split]])
     named = [names for _, names in read[split] if names]
-    return labels, named[0] if named else numbered_classes(labels, split)
+    if not len(labels):
+        paths = ", ".join(str(path) for path in source.shards[split])
+        raise DataError(f"{paths} has no rows; expected one per {split} image. Write the file again.")
+    class_names = named[0] if named else numbered_classes(labels, split)
+    refuse_wrong_labels(labels, len(class_names), split)
+    return labels, class_names
 
 
 def _labels_of(path: Path, source: ImagesFrom) -> tuple[npt.NDArray[np.int64] | list[str], tuple[str, ...]]:

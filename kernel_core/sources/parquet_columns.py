@@ -91,17 +91,26 @@ def _parts(name: str, kind: Any, *, paths: bool = False) -> tuple[str, str]:
     """
     from pyarrow import types
 
-    def binary(kind: Any) -> bool:
-        return any(f(kind) for f in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary))
-
-    def text(kind: Any) -> bool:
-        return bool(types.is_string(kind) or types.is_large_string(kind))
-
     if types.is_struct(kind):
         fields = {field.name: field.type for field in kind}
-        data = f"{name}.bytes" if "bytes" in fields and binary(fields["bytes"]) else ""
-        return data, f"{name}.path" if "path" in fields and text(fields["path"]) else ""
-    return (name if binary(kind) else ""), (name if paths and text(kind) else "")
+        data = f"{name}.bytes" if "bytes" in fields and _is_binary(fields["bytes"]) else ""
+        return data, f"{name}.path" if "path" in fields and _is_text(fields["path"]) else ""
+    return (name if _is_binary(kind) else ""), (name if paths and _is_text(kind) else "")
+
+
+def _is_binary(kind: Any) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    forms = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+    return any(is_of(kind) for is_of in forms)
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return any(is_of(kind) for is_of in (types.is_string, types.is_large_string, types.is_string_view))
 
 
 def _features(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
@@ -138,7 +147,7 @@ def read_labels(path: Path, file: Any, column: str) -> npt.NDArray[np.int64] | l
         raise DataError(f"{path} has {file.metadata.num_rows:,} rows; expected at most {ROW_LIMIT:,}.")
     kind = file.schema_arrow.field(column).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
-    is_text = types.is_string(kind) or types.is_large_string(kind)
+    is_text = _is_text(kind)
     if not is_text and not any(f(kind) for f in (types.is_integer, types.is_floating, types.is_boolean)):
         raise DataError(
             f"{path}: the labels in {shown(column)} are {shown(str(kind))}; expected whole numbers or texts."

@@ -133,6 +133,12 @@ def test_missing_split_says_what_there_is(tmp_path, folders, message):
         images.image_units(source(plant(tmp_path / "flat", "0.png")))
 
 
+def test_folder_inside_that_has_the_splits_is_named(tmp_path):
+    plant(tmp_path, "data/train/ant/0.png", "data/test/ant/0.png")
+    with pytest.raises(DataError, match=r"has the folders data; .* Name .*/data instead, which has them"):
+        images.image_units(source(tmp_path))
+
+
 def test_splits_may_have_other_names_of_folders(tmp_path):
     plant(tmp_path, "train/ant/0.png", "val/ant/0.png", "val/ant/1.png")
     named = source(tmp_path, split_names={"test": "val"})
@@ -184,13 +190,19 @@ def test_flat_images_have_their_labels_in_a_table(tmp_path):
 def test_table_s_columns_can_be_said(tmp_path):
     for split in ("train", "test"):
         plant(tmp_path / split, "all/0.png", "all/1.png")
-        (tmp_path / split / "metadata.csv").write_text("f,fine,coarse\nall/1.png,3,0\nall/0.png,1,0\n")
+        (tmp_path / split / "metadata.csv").write_text("f,fine,none\nall/1.png,3,-1\nall/0.png,1,-1\n")
+    negative = source(tmp_path, columns={"image": "f", "label": "none"})
+    with pytest.raises(DataError, match="has label -1, and 2 example"):
+        images.image_inventories(negative)
     said = source(tmp_path, columns={"image": "f", "label": "fine"})
     assert images.load_examples(said, "test").labels.tolist() == [3, 1]
     with pytest.raises(
-        DataError, match=r"has the columns \['f', 'fine', 'coarse'\]; expected file_name and label"
+        DataError, match=r"has the columns \['f', 'fine', 'none'\]; expected file_name and label"
     ):
         images.load_examples(source(tmp_path, columns={"label": "nope"}), "test")
+    (tmp_path / "test/metadata.csv").unlink()
+    with pytest.raises(DataError, match=r"label under .* name columns of .*, but .*test has none"):
+        images.load_examples(source(tmp_path, columns={"label": "nope"}), "train")
 
 
 def test_lengths_that_disagree_are_said_with_what_was_passed_over(tmp_path, planted):

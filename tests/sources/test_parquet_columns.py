@@ -36,6 +36,8 @@ def struct(data, text):
         ("image", struct(pa.large_binary(), pa.large_string())),
         ("image", pa.array(PNG, pa.binary())),
         ("jpg", pa.array(PNG, pa.large_binary())),
+        ("jpg", pa.array(PNG, pa.binary_view())),
+        ("jpg", pa.array(PNG).dictionary_encode()),
         ("pixels", pa.array([{"bytes": data} for data in PNG])),
     ],
 )
@@ -46,6 +48,7 @@ def struct(data, text):
         ("labels", pa.array([0, 2, 1], pa.uint64())),
         ("fine_label", pa.array([0.0, 2.0, 1.0])),
         ("cls", pa.array(["ant", "cow", "bee"])),
+        ("cls", pa.array(["ant", "cow", "bee"], pa.string_view())),
         ("label", pa.array(["ant", "cow", "bee"]).dictionary_encode()),
     ],
 )
@@ -54,11 +57,8 @@ def test_columns_are_found_whatever_their_form(tmp_path, name, cells, label, val
     read = images.load_examples(source, "test")
     assert read.labels.tolist() == [0, 2, 1]
     assert read.images[:, 0, 0, 0].tolist() == [0, 40, 80]
-    assert read.class_names == (
-        ("ant", "bee", "cow")
-        if pa.types.is_string(values.type) or pa.types.is_dictionary(values.type)
-        else ("0", "1", "2")
-    )
+    is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    assert read.class_names == (("0", "1", "2") if is_number else ("ant", "bee", "cow"))
     assert images.image_inventories(source)["test"].total == 3
 
 
@@ -154,3 +154,18 @@ def test_groups_of_large_rows_are_read_in_batches_of_bounded_size(tmp_path):
     before = pa.default_memory_pool().max_memory()
     assert images.load_examples(source, "test").images[:, 0, 0, 0].tolist() == [0, 40, 80]
     assert pa.default_memory_pool().max_memory() - before < 200_000_000
+
+
+def test_wrong_labels_and_no_rows_are_said_before_images_are_read(tmp_path):
+    source = write(tmp_path, {"img": PNG, "label": [0, -1, 1]})
+    with pytest.raises(DataError, match=r"test example 1 has label -1.*means that there is no label, leave"):
+        images.image_inventories(source)
+    source = write(tmp_path, {"img": pa.array([], pa.binary()), "label": pa.array([], pa.int64())})
+    with pytest.raises(DataError, match=r"test.parquet has no rows; expected one per test image"):
+        images.image_inventories(source)
+
+
+def test_classes_of_equal_names_are_counted_each(tmp_path):
+    features = {"label": {"_type": "ClassLabel", "names": ["crane", "maillot", "crane"]}}
+    source = write(tmp_path, {"img": PNG, "label": [0, 2, 2]}, features)
+    assert images.image_inventories(source)["test"].classes == {"crane": 1, "maillot": 0, "crane (2)": 2}
