@@ -174,6 +174,11 @@ def _image_files(path: Path, source: ImagesFrom) -> Iterator[Path]:
     """Yield the image files that a Parquet file refers to. Raises `DataError` if one is not there."""
     file, columns = _opened(path, source)
     if _refers_to_files(file, columns):
+        if source.hub:  # whoever wrote it could name any file here
+            raise DataError(
+                f"{path} has paths of images, but not the images; expected them inside a dataset of the Hub. "
+                "Download their files, and name the folder with folder under [images]."
+            )
         for row, (data, text) in enumerate(_cells(path, file, columns)):
             if data is None:
                 yield _image_file(path, row, text)

@@ -1,6 +1,7 @@
 """Parquet files in every form that people have: columns, labels, paths, shards, groups of rows."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -169,3 +170,12 @@ def test_classes_of_equal_names_are_counted_each(tmp_path):
     features = {"label": {"_type": "ClassLabel", "names": ["crane", "maillot", "crane"]}}
     source = write(tmp_path, {"img": PNG, "label": [0, 2, 2]}, features)
     assert images.image_inventories(source)["test"].classes == {"crane": 1, "maillot": 0, "crane (2)": 2}
+
+
+def test_dataset_of_the_hub_names_no_file_of_this_machine(tmp_path):
+    (tmp_path / "private.png").write_bytes(PNG[0])
+    cells = pa.array([{"bytes": None, "path": str(tmp_path / "private.png")}])
+    source = write(tmp_path, {"image": cells, "label": [0]})
+    assert len(images.load_examples(source, "test")) == 1
+    with pytest.raises(DataError, match="has paths of images, but not the images; expected them inside"):
+        images.load_examples(replace(source, hub={"hub": "owner/name"}), "test")
