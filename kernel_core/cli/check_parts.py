@@ -157,10 +157,11 @@ def check_logits(report: Report, source: Source) -> None:
         lines.append(f"{source.logits.run_count:,} runs of a small network are trained here")
         report.content["logits"] = {"trained_here": source.logits.run_count}
         return
-    ensemble = report.attempt(_open, source)
+    names = next((tuple(inventory.classes) for inventory in report.inventories.values()), ())
+    ensemble = report.attempt(_open, source, names)
     if ensemble is None:
         for path in source.logits if len(source.logits) > 1 else ():
-            report.attempt(_open, replace(source, logits=(path,)))
+            report.attempt(_open, replace(source, logits=(path,)), names)
         return
     first, files = ensemble.parts[0], len(source.logits)
     counts = {split: ensemble.example_count(split) for split in first}
@@ -211,11 +212,13 @@ def _logit_findings(source: Source, ensemble: Ensemble) -> list[str]:
     return logit_findings(ensemble, labels if known else {}, names, source.logit_form.kind)
 
 
-def _open(source: Source) -> Ensemble:
+def _open(source: Source, class_names: tuple[str, ...]) -> Ensemble:
+    from kernel_core.ensembles.join import ExampleNames
     from kernel_core.ensembles.opening import open_ensemble  # torch takes seconds to load
 
     assert not isinstance(source.logits, Training)
-    return open_ensemble(source.logits, source.root, source.images.splits, source.logit_form)
+    named = ExampleNames(lambda split: images.example_names(source.images, split), class_names)
+    return open_ensemble(source.logits, source.root, source.images.splits, source.logit_form, named)
 
 
 def check_features(report: Report, source: Source) -> None:

@@ -15,7 +15,7 @@ from kernel_core.block_array import BlockArray, Logits, opened_for_each_block
 from kernel_core.ensembles.log_file import LOGIT_KEYS, TEST_ALONE
 from kernel_core.ensembles.torch_file import load_torch_file, to_array
 from kernel_core.errors import DataError, shown
-from kernel_core.sources.source import LogitForm
+from kernel_core.sources.source import ID_NAMES, LogitForm
 from kernel_core.spec import Split
 
 EXPECTED = "a file of logits: a dict or an archive of arrays, or one array (runs, examples, classes)"
@@ -23,6 +23,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "test": ("logits", "logits_test", "test_logits", "test", "predictions"),
     "train": ("logits_train", "train_logits", "train"),
     "trained_on": ("trained_on", "masks"),
+    "id": ID_NAMES,
 }
 """What an array in a file is → the names that it may have; the first that is there counts."""
 UNNAMED = ("", "arr_0")  # what one array alone is called: in a `.npy`, and by numpy.savez
@@ -35,12 +36,14 @@ class LogitFile:
     logits: split → (m, N, C) as stored; the key is "" where the file does not say which split it is of.
     itemsize: bytes of a number, the fewest of these. bfloat16: whether one of them is bfloat16.
     trained_on: returns the training masks (m, N), as stored; None if the file holds none.
+    ids: what says which example each row is of (N,); None if rows are in the order of the examples.
     """
 
     logits: Mapping[Split | Literal[""], Logits]
     itemsize: int = 0
     bfloat16: bool = False
     trained_on: Callable[[], Array] | None = field(default=None)
+    ids: Array | None = field(default=None)
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,22 @@ class _Content:
     find: Callable[[str], Stored | Array | torch.Tensor]
 
 
-def open_logit_file(path: Path, form: LogitForm, splits: tuple[Split, ...]) -> LogitFile:
+def open_logit_file(
+    path: Path, form: LogitForm, splits: tuple[Split, ...], *, names_split: bool = False
+) -> LogitFile:
     """Open a file of logits, reading only its header.
 
-    splits: those that are wanted; others in the file are left alone. Raises `DataError` if the file is
-    missing, damaged, or holds no logits.
+    splits: those that are wanted; others in the file are left alone. names_split: whether the file's name
+    says which split it is of, so that `logits` in it are of that one if they are alone.
+    Raises `DataError` if the file is missing, damaged, or holds no logits.
     """
-    content = _torch_content(path) if form_of(path) in ("torch", "") else _array_content(path)
+    is_torch = form_of(path) in ("torch", "")
+    content = _torch_content(path) if is_torch else _array_content(path)
     names = _names(content, form)
     if "test" not in names and len(content.names) == 1 and content.names[0] in UNNAMED:
-        names = {"": content.names[0]}
+        names[""] = content.names[0]
+    elif names_split and "test" in names and "train" not in names and "test" not in names["test"]:
+        names[""] = names.pop("test")
     else:
         _refuse_missing(path, content, names, form, splits)
     found = {
@@ -68,12 +77,13 @@ def open_logit_file(path: Path, form: LogitForm, splits: tuple[Split, ...]) -> L
         for key, name in names.items()
         if key == "" or key in splits
     }
-    masks = names.get("trained_on")
+    masks, ids = names.get("trained_on"), None if is_torch else names.get("id")
     return LogitFile(
         {cast(Split, key): logits for key, (logits, _, _) in found.items()},
         min(itemsize for _, itemsize, _ in found.values()),
         any(bfloat16 for _, _, bfloat16 in found.values()),
         None if masks is None else lambda: _plain(content.find(masks), f"{path}: {masks!r}"),
+        None if ids is None else _plain(content.find(ids), f"{path}: {ids!r}"),
     )
 
 

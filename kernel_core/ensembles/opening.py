@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from kernel_core.block_array import Logits, stacked
+from kernel_core.ensembles.join import ExampleNames, order_of
 from kernel_core.ensembles.kinds import as_logits, floor_of
 from kernel_core.ensembles.log_file import TEST_ALONE
 from kernel_core.ensembles.logit_files import LogitFile, open_logit_file
 from kernel_core.ensembles.masks import read_masks
+from kernel_core.ensembles.tables import is_table, read_table
 from kernel_core.errors import DataError
 from kernel_core.files import FileState
 from kernel_core.records import Ensemble
@@ -44,17 +50,19 @@ def open_ensemble(
     root: Path | None = None,
     splits: tuple[Split, ...] = SPLITS,
     form: LogitForm = LogitForm(),  # noqa: B008 (frozen)
+    named: ExampleNames | None = None,
 ) -> Ensemble:
     """Open the files of an ensemble, reading only their headers; runs are in the order of the files.
 
     root: messages name files relative to this folder. splits: those to open. form: how to read them.
+    named: what the examples are called, for files whose rows are joined to them by name.
     Raises `DataError` for a missing, damaged or foreign file, one whose pickle asks for more than tensors and
     plain values, a missing array, or files that disagree.
     """
     names = tuple(
         str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
     )
-    opened = [open_logit_file(path, form, splits) for path in files]
+    opened = [_opened(path, name, splits, form, named) for path, name in zip(files, names, strict=True)]
     floor = floor_of(
         form.kind, min(file.itemsize for file in opened), bfloat16=any(f.bfloat16 for f in opened)
     )
@@ -76,6 +84,30 @@ def open_ensemble(
         floor=floor,
         trained_on=read_masks(readers, form.masks, None if train is None else train.shape[1]),
     )
+
+
+def _opened(
+    path: Path, name: str, splits: tuple[Split, ...], form: LogitForm, named: ExampleNames | None
+) -> LogitFile:
+    """Open one file; rows that have names are put into the order of the examples, in memory."""
+    table = is_table(path)
+    of_name, rest = _split_of(name)
+    file = LogitFile({}) if table else open_logit_file(path, form, splits, names_split=rest != name)
+    if not table and file.ids is None:
+        return file
+    if named is None:
+        raise DataError(f"{name} names its rows, but the names of the examples are not known here.")
+    if table:
+        wanted = [s for s in splits if rest == name or s == of_name]
+        logits = read_table(path, name, wanted, form, named)
+        itemsize = min((array.itemsize for array in logits.values()), default=8)
+        return LogitFile({"" if rest != name else s: of for s, of in logits.items()}, itemsize)
+    ids = np.asarray(file.ids).tolist()
+    joined: dict[Split | Literal[""], Logits] = {}
+    for key, stored in file.logits.items():
+        split = of_name if key == "" else key
+        joined[key] = np.asarray(stored)[:, order_of(ids, split, stored.shape[1], named, name)]
+    return dataclasses.replace(file, logits=joined)
 
 
 def _parts(all_runs: Sequence[_Runs]) -> list[Sequence[_Runs]]:

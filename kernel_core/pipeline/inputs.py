@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from kernel_core.checks import check_alignment, check_features, with_common_classes
+from kernel_core.ensembles.join import ExampleNames
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.machine import Machine
@@ -60,7 +61,11 @@ class Inputs:
         if isinstance(source.logits, Training):
             ensemble = self._trained[0]
         else:
-            ensemble = open_ensemble(source.logits, source.root, source.images.splits, source.logit_form)
+            class_names = next(iter(self.examples.values())).class_names
+            named = ExampleNames(lambda split: images.example_names(source.images, split), class_names)
+            ensemble = open_ensemble(
+                source.logits, source.root, source.images.splits, source.logit_form, named
+            )
             hashes = hash_each(self.store, source.logits)
             for (name, sha256), now in zip(self.keys.inputs["kernel"]["files"], hashes, strict=True):
                 if now != sha256:

@@ -18,6 +18,7 @@ from kernel_core.results.hashes import hash_each, hash_files
 from kernel_core.results.store import Store, key_of
 from kernel_core.similarities import Similarity
 from kernel_core.sources import images
+from kernel_core.sources.ensemble_table import rows_have_names
 from kernel_core.sources.hub import expected_sha256
 from kernel_core.sources.hub_prefix import recorded_sha256
 from kernel_core.sources.source import Source, SourceRequest, penultimate
@@ -82,7 +83,7 @@ class Keys:
         """
         hashes = [self.inputs["kernel"]["files"][number][1] for number in ensemble.files_of(part)]
         file = hashes[0] if len(hashes) == 1 else key_of({"files": hashes})
-        form = self.source.logit_form.content()
+        form = dict(self.inputs["kernel"].get("form", {}))
         if ensemble.floor:  # it depends on the other files too
             form["floor"] = ensemble.floor.zero
         return key_of({"kind": "moments", "file": file, **content, **({"form": form} if form else {})})
@@ -164,6 +165,8 @@ def _logits_content(source: Source, image_content: Content, store: Store) -> Con
     hashes = [[_relative(path, source.root), sha] for path, sha in zip(source.logits, of_each, strict=True)]
     _refuse_duplicates(hashes)
     form = source.logit_form.content()
+    if rows_have_names(source.logits[0], source.logit_form):
+        form["joined"] = image_content
     return {"files": hashes, **({"form": form} if form else {})}
 
 

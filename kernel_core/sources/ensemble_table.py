@@ -9,12 +9,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from kernel_core.array_files import open_arrays
 from kernel_core.errors import SourceError, shown
-from kernel_core.sources.source import KINDS, LogitForm
+from kernel_core.looks_like import looks_like
+from kernel_core.sources.source import ID_NAMES, KINDS, LogitForm
 from kernel_core.sources.toml_file import Table
 from kernel_core.spec import SPLITS, Split
 
 KEYS = {"files", "splits", "kind", "keys", "masks"}
+TABLES = (".csv", ".tsv")  # endings of tables that are text
 ARRAYS = {"test", "train", "trained_on", "id"}  # what `keys` can name
 
 
@@ -77,3 +80,11 @@ def _refuse_whole_disk(path: Path, pattern: str) -> None:
             f"{path}: [ensemble] files has {shown(pattern)}, which searches the whole of {start}; expected a "
             "folder before **, as in runs/**/log.pt."
         )
+
+
+def rows_have_names(path: Path, form: LogitForm) -> bool:
+    """Return whether the rows of a file of logits are joined to the examples by their names."""
+    looks = looks_like(path).form
+    if looks in ("npz", "safetensors"):
+        return bool({form.keys.get("id"), *ID_NAMES} & set(open_arrays(path, "logits").arrays))
+    return looks == "parquet" or path.suffix.lower() in TABLES

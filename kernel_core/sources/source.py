@@ -76,6 +76,11 @@ class ImagesFrom:
 KINDS = ("logits", "probabilities", "log-probabilities", "sigmoid")
 """What the numbers of an ensemble can be; sigmoid is the one output of a network for two classes."""
 
+ID_NAMES = (
+    "filename", "filenames", "file_name", "file", "path", "paths", "image", "image_id", "id", "ids", "name",
+)  # fmt: skip
+"""What a column or an array may be called that says which example each row of logits is of."""
+
 
 @dataclass(frozen=True)
 class LogitForm:

@@ -1,0 +1,81 @@
+"""Rows of predictions put into the order of the examples, by the names of their files; never by luck."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernel_core.errors import DataError, shown
+from kernel_core.spec import Split
+
+
+@dataclass(frozen=True)
+class ExampleNames:
+    """What examples and classes are called.
+
+    of_split: split → the paths of its images in order, as in `ant/0.png`; None if they have none.
+    class_names: in the order of the classes.
+    """
+
+    of_split: Callable[[Split], list[str] | None]
+    class_names: tuple[str, ...]
+
+
+def order_of(
+    ids: Sequence[Any], split: Split, count: int | None, named: ExampleNames, table: str
+) -> npt.NDArray[np.int64]:
+    """Return the number of the row of every example of a split, (N,).
+
+    ids: names of files, with any folders before them and with or without an ending, or numbers of examples.
+    count: N, if it is known otherwise. table: what to call the file in an error.
+    Raises `DataError` if an example has no row, or more than one.
+    """
+    names = named.of_split(split)
+    numbers = [int(i) for i in ids] if all(isinstance(i, int | np.integer) for i in ids) else []
+    if names is None:
+        if numbers and sorted(numbers) == list(range(count or len(numbers))):
+            return np.argsort(numbers)
+        raise DataError(
+            f"{table}: its rows have names, but the {split} images have none to join them by; expected "
+            "images in files, or ids that number the examples from 0, each once. Save the logits as an array."
+        )
+    texts = [str(i).replace("\\", "/") for i in ids]
+    worst: tuple[int, int, str] | None = None
+    for key in _keys(split, names):
+        wanted, there = [key(f"{split}/{name}") for name in names], [key(text) for text in texts]
+        if len(set(wanted)) < len(wanted):
+            continue
+        counts = Counter(there)
+        missing = [name for name, k in zip(names, wanted, strict=True) if not counts[k]]
+        twice = [name for name, k in zip(names, wanted, strict=True) if counts[k] > 1]
+        if not missing and not twice:
+            row = {k: number for number, k in enumerate(there)}
+            return np.array([row[k] for k in wanted], np.int64)
+        found = len(missing), len(twice), (missing or twice)[0]
+        worst = min(worst, found) if worst else found
+    if numbers and sorted(numbers) == list(range(len(names))):
+        return np.argsort(numbers)
+    missing_count, twice_count, example = worst or (len(names), 0, names[0])
+    raise DataError(
+        f"{table}: of {len(names):,} {split} images, {missing_count:,} have no row and {twice_count:,} more "
+        f"than one, by the names of their files, such as {shown(example)}; found names such as "
+        f"{shown(texts[0] if texts else '')}. Expected one row per image. Correct the names."
+    )
+
+
+def _keys(split: Split, names: Sequence[str]) -> list[Callable[[str], str]]:
+    """Return what names may be compared by: their last parts, at first many, at last one without ending."""
+
+    def last(count: int) -> Callable[[str], str]:
+        return lambda name: "/".join([part for part in name.split("/") if part not in ("", ".")][-count:])
+
+    def stem(name: str) -> str:
+        return last(1)(name).rpartition(".")[0] or last(1)(name)
+
+    most = 1 + max((name.count("/") + 1 for name in names), default=1)
+    return [*(last(count) for count in range(most, 0, -1)), stem]
