@@ -12,7 +12,7 @@ from pathlib import Path
 from kernel_core.printable import printable
 
 READ = 4096  # bytes looked at
-WORDS = 60  # characters quoted of a text
+WORDS = 60  # characters quoted of a title
 AGAIN = "Write or download it again"
 TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first bytes that torch wrote then
 
@@ -135,6 +135,7 @@ def _looks_of_archive(path: Path | None) -> Looks:
 
 
 def _looks_of_text(first: bytes, size: int) -> Looks:
+    """Quote nothing but the title of a page: the path may lead to another's file, with secrets in it."""
     whole = size <= len(first)
     try:
         text = first.decode() if whole else first[:-4].decode(errors="ignore")
@@ -146,21 +147,17 @@ def _looks_of_text(first: bytes, size: int) -> Looks:
     if re.match(r"<(!doctype html|html|head|body|title|script)\b", text, re.IGNORECASE):
         page = "a login or error page was saved instead of the file. Download it again, signed in if need be"
         title = re.search(r"<title[^>]*>\s*([^<]+?)\s*<", text, re.IGNORECASE)
-        called = f" titled {_quoted(title[1])}" if title else ""
+        called = f" titled {printable(repr(title[1]), WORDS)}" if title else ""
         return Looks("html", f"an HTML page{called}", page[0].upper() + page[1:])
     if text.startswith("<svg") or "<svg" in text[:600]:
         return Looks("svg", "a drawing (SVG)", "Save it as PNG")
     if text.startswith("<"):
         advice = "It may be an error of a server, saved instead of the file. Download it again"
-        return Looks("xml", f"XML that begins {_quoted(text)}", advice)
+        return Looks("xml", "XML", advice)
     if whole and _is_json(text):
         advice = "It may be an error of a server, saved instead of the file. Download it again"
-        return Looks("json", f"JSON that begins {_quoted(text)}", advice)
-    return Looks("text", f"text that begins {_quoted(text)}", f"{AGAIN}, or correct the path")
-
-
-def _quoted(text: str) -> str:
-    return repr(printable(" ".join(text.split()), WORDS))
+        return Looks("json", "JSON", advice)
+    return Looks("text", "plain text", f"{AGAIN}, or correct the path")
 
 
 def _is_json(text: str) -> bool:

@@ -76,9 +76,9 @@ CONTENTS = {
     "an image (WebP)": image("WEBP"),
     "a photo or film of a phone": b"\0\0\0\x18ftypheic" + bytes(20),
     "text in UTF-16": "[images]".encode("utf-16"),
-    "XML that begins '<?xml": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
-    'JSON that begins \'{"error"': REFUSAL,
-    "text that begins 'Not found'": b"Not found\n",
+    "XML": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+    "JSON": REFUSAL,
+    "plain text": b"Not found\n",
 }
 
 
