@@ -31,7 +31,7 @@ from kernel_core.sources.source import ImagesFrom, existing
 from kernel_core.spec import Split
 
 ROW_GROUP = 1000  # images
-BATCH = 64  # rows; the most that are in memory while they are decoded
+BATCH = 8  # rows; the most that are in memory while they are decoded, however much equal ones unpack to
 BATCH_BYTES = 64_000_000  # and about how much they may take, encoded
 BUFFER = 1 << 20  # bytes
 UNPACKED, RATIO = 256_000_000, 100  # bytes of a column, and how many times its size in the file are too many
@@ -220,11 +220,11 @@ def _cells(path: Path, file: Any, columns: Columns) -> Iterator[tuple[bytes | No
             each = max(1, group.total_byte_size // max(1, group.num_rows))
             size = max(1, min(BATCH, BATCH_BYTES // each))
             for batch in file.iter_batches(size, row_groups=[number], columns=names):
-                none = [None] * len(batch)
-                data = columns.part(batch, columns.data).to_pylist() if columns.data else none
-                yield from zip(
-                    data, columns.part(batch, columns.path).to_pylist() if columns.path else none, strict=True
-                )
+                none = pa.nulls(len(batch))
+                data = columns.part(batch, columns.data) if columns.data else none
+                texts = columns.part(batch, columns.path) if columns.path else none
+                for cell, text in zip(data, texts, strict=True):  # one copy at a time
+                    yield cell.as_py(), text.as_py()
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: {error}; expected a column of images. Write the file again.") from None
 
