@@ -100,7 +100,10 @@ def _table(path: Path) -> pd.DataFrame:
                 return pd.DataFrame(columns=file.schema_arrow.names)
             return file.read(wanted).to_pandas()
         with open(path, encoding="utf-8-sig", errors="replace") as text:
-            separator = max(SEPARATORS, key=text.readline(LINE).count)
+            header = text.readline(LINE)
+        if len(header) == LINE:  # pandas takes minutes for a million columns
+            raise ValueError(f"its first line has more than {LINE:,} characters; expected names of columns")
+        separator = max(SEPARATORS, key=header.count)
         # As texts: pandas would read the class "NA" as a missing label.
         table = pd.read_csv(path, sep=separator, dtype=str, na_filter=False, encoding="utf-8-sig")
         return table.rename(columns=str.strip)

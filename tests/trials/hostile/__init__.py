@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.hub_server import CLOSED
 from tests.support.planted import CLASS_NAMES, plant, write_source
-from tests.trials.hostile import descriptions, features, images, logs, tables
+from tests.trials.hostile import descriptions, features, images, labels, logs, tables
 from tests.trials.hostile.case import SECRET, Place
 from tests.trials.processes import environment, faults_of, forked_cli, forked_work
 
@@ -18,6 +18,7 @@ CASES = {
     **features.CASES,
     **tables.CASES,
     **images.CASES,
+    **labels.CASES,
     **descriptions.CASES,
 }
 
