@@ -41,7 +41,7 @@ def read_images(table: Table, splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
         images,
         size=size,
         splits=splits,
-        split_names=_read_split_names(table, images.reader),
+        split_names=_read_split_names(table, images.reader, splits),
         columns=columns,
         classes=read_classes(table),
     )
@@ -97,7 +97,7 @@ def _read_shards(table: Table, split: Split) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _read_split_names(table: Table, reader: str) -> dict[Split, str]:
+def _read_split_names(table: Table, reader: str, splits: tuple[Split, ...]) -> dict[Split, str]:
     """Return what the folders of the splits are called, where that differs."""
     names = table.values.get("splits", {})
     if "splits" in table and reader != "folder" and "hub" not in table:
@@ -106,7 +106,8 @@ def _read_split_names(table: Table, reader: str) -> dict[Split, str]:
             "Name Parquet files with train and test."
         )
     valid = isinstance(names, dict) and all(isinstance(name, str) and name for name in names.values())
-    if not valid or not set(names) <= set(SPLITS) or len(set(names.values())) < len(names):
+    valid = valid and set(names) <= set(SPLITS)
+    if not valid or len({names.get(split, split) for split in splits}) < len(splits):
         raise table.wrong("splits", f"the folders' names, as in splits = {SPLITS_EXAMPLE}")
     return {split: names[split] for split in SPLITS if names.get(split, split) != split}
 
