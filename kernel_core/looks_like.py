@@ -86,13 +86,25 @@ def looks_like(content: Path | bytes) -> Looks:
 def foreign(content: Path | bytes, name: str, expected: str, *own: str) -> str:
     """Return the message about a file that is of another form than expected; empty if it may be of that form.
 
+    So is one whose name is not UTF-8, which the libraries that read most forms do not take.
     name: what to call the file. expected: what it should be, as in "a Parquet file". own: the forms that are
     no surprise.
     """
+    if isinstance(content, Path) and not _is_named_in_utf8(content):
+        return f"{name} cannot be read: its name is not UTF-8. Rename it, or the folder that is not."
     found = looks_like(content)
     if not found.form or found.form in own:
         return ""
     return f"{name} is {found.what}; expected {expected}. {found.advice}."
+
+
+def _is_named_in_utf8(path: Path) -> bool:
+    """Return whether the name of a file is text, as it is nearly everywhere but on old disks."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _looks_of(first: bytes, size: int, path: Path | None) -> Looks:

@@ -4,7 +4,9 @@ import bz2
 import gzip
 import io
 import json
+import os
 import pickle
+import sys
 import zipfile
 
 import numpy as np
@@ -140,6 +142,18 @@ def test_reader_says_what_it_found_instead(tmp_path, name, kind):
         READERS[name](tmp_path / name)
     assert str(tmp_path / name) in str(refused.value)
     assert "expected" in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("name", ["log.pt", "weights.safetensors", "test.parquet"])
+def test_name_that_is_not_utf_8_is_said_to_be_the_fault(tmp_path, name):
+    path = tmp_path / os.fsdecode(b"\xff name") / name
+    path.parent.mkdir()
+    content = save({"train": np.zeros((3, 2), np.float32), "test": np.zeros((3, 2), np.float32)})
+    path.write_bytes(CONTENTS["a torch file"] if "pt" in name else PARQUET if "parquet" in name else content)
+    with pytest.raises(DataError, match=r"its name is not UTF-8\. Rename it") as refused:
+        READERS[name](path)
+    assert "again" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("content", "what"), [(POINTER, "a Git LFS pointer"), (PAGE, "an HTML page")])
