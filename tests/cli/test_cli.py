@@ -53,8 +53,8 @@ def test_evaluate_json_has_the_promised_keys(digits_cache):
     accuracy = json.loads(done.stdout)
     assert list(accuracy) == [
         "query", "database", "transform", "classes",
-        "runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20", "penultimate_knn3", "pixels_knn3",
-        "kernel_class_knn3",
+        "runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20", "penultimate_knn3",
+        "penultimate_euclidean_knn3", "pixels_knn3", "kernel_class_knn3",
     ]  # fmt: skip
     asked = [
         accuracy.pop(name) for name in ("query", "database", "transform", "classes", "kernel_class_knn3")

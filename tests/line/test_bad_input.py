@@ -90,13 +90,16 @@ WRONG = {
     ),
     "label beyond the classes": (lambda f: relabel(f, 5), "example 3 has label 5.*expected 0 … 4"),
     "negative label": (lambda f: relabel(f, -1), "example 3 has label -1"),
-    "unreadable image": (lambda f: spoil_image(f, b"no image"), "row 11, cannot be read as an image"),
-    "no image": (lambda f: spoil_image(f, None), "row 11, cannot be read as an image"),
+    "unreadable image": (lambda f: spoil_image(f, b"no image"), "row 11, is plain text; expected an image"),
+    "no image": (lambda f: spoil_image(f, None), "row 11, has no image in it"),
     "image of another size": (
         lambda f: spoil_image(f, png(np.zeros((9, 8, 3), np.uint8))),
         "row 11, is 8×9 pixels, the images before it 8×8",
     ),
-    "features of another length": (shorten_features, "features of 39 test examples, but there are 40"),
+    "features of another length": (
+        shorten_features,
+        "test features are of 39 examples, but there are 40 test images",
+    ),
     "missing features": (
         lambda f: (f / "penultimate.safetensors").unlink(),
         "does not exist; expected a file",

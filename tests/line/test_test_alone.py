@@ -157,11 +157,11 @@ def test_image_folders_need_no_training_set(alone, cache, tmp_path):
     np.testing.assert_array_equal(found["test"].labels, np.sort(images.labels))
 
 
-def test_map_is_of_the_test_examples(alone, cache, no_umap):
-    done = invoke("map", alone, "--csv", cache / "map.csv")
+def test_map_is_of_the_test_examples(alone, cache, no_umap, tmp_path):
+    done = invoke("map", alone, "--csv", tmp_path / "map.csv")
     assert done.exit_code == 0, done.output
     assert "a map of 40 test examples;" in done.stdout
-    assert len((cache / "map.csv").read_text().splitlines()) == 41
+    assert len((tmp_path / "map.csv").read_text().splitlines()) == 41
 
 
 def test_directions_leave_out_a_split_that_is_not_there():
