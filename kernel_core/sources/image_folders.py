@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def load_folder(source: ImagesFrom, split: Split, progress: Progress) -> Example
     Classes are numbered by the sorted names of the training folders, or of the test folders in a source of
     test examples alone. Folders that hold no image of any split are passed over.
     """
-    found = _find(source)[split]
+    found = _find(source, _listings(source))[split]
     named = ((str(path), path) for path in found.files)
     images = stack_images(named, len(found.files), f"reading {split} images", source.size, progress)
     return ExampleSet(split, images, found.labels, found.class_names)
@@ -53,33 +54,36 @@ def folder_units(source: ImagesFrom) -> dict[str, list[Path]]:
             units[f"{split}/{METADATA}"] = [listing.folder / METADATA]
             units[split] = _rows(source, listing)[0]
             continue
-        for path in (path for paths in listing.classes.values() for path in paths):
-            place = path.parent.relative_to(listing.folder).as_posix()
-            units.setdefault(f"{split}/{place}", []).append(path)
+        for files in listing.classes.values():
+            for folder, inside in itertools.groupby(files, os.path.dirname):
+                place = Path(folder).relative_to(listing.folder).as_posix()
+                units[f"{split}/{place}"] = list(inside)
     return units
 
 
 def folder_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
     """Return what each split has and what is passed over."""
-    listings, found = _listings(source), _find(source)
+    listings = _listings(source)
+    found = _find(source, listings)
     return {split: _inventory(source, split, listing, found[split]) for split, listing in listings.items()}
 
 
 def folder_names(source: ImagesFrom, split: Split) -> list[str]:
     """Return the paths of the images below the split's folder, in order, as in `ant/0.png`."""
-    folder = list_split(source, split).folder
-    return [os.path.relpath(path, folder).replace(os.sep, "/") for path in _find(source)[split].files]
+    listings = _listings(source)
+    files, folder = _find(source, listings)[split].files, listings[split].folder
+    return [os.path.relpath(path, folder).replace(os.sep, "/") for path in files]
 
 
 def folder_labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Return the labels of the images, in order, and the names of all classes."""
-    found = _find(source)[split]
+    found = _find(source, _listings(source))[split]
     return found.labels, found.class_names
 
 
 def folder_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[str, bytes | Path]]:
     """Return the names and files of images at equal distances, the first among them."""
-    files = _find(source)[split].files
+    files = _find(source, _listings(source))[split].files
     return [(str(path), path) for path in files[:: max(1, -(-len(files) // count))]]
 
 
@@ -122,9 +126,8 @@ def _is_flat(source: ImagesFrom, listing: Listing) -> bool:
     return not has_classes and (listing.folder / METADATA).exists()
 
 
-def _find(source: ImagesFrom) -> dict[Split, Files]:
+def _find(source: ImagesFrom, listings: Mapping[Split, Listing]) -> dict[Split, Files]:
     """Return the images of each split, with one list of classes. Raises `DataError` if there can be none."""
-    listings = _listings(source)
     if all(_is_flat(source, listing) for listing in listings.values()):
         rows = {split: _rows(source, listing) for split, listing in listings.items()}
         labels, names = number_texts({split: texts for split, (_, texts) in rows.items()})

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from kernel_core.errors import DataError, shown
 from kernel_core.printable import NAME, printable
+from kernel_core.records import CLASS_LIMIT
 
 IMAGES = ("img", "image")
 LABELS = (
@@ -131,6 +132,10 @@ def _class_names(path: Path, feature: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
         raise DataError(
             f"{path} has the class names {shown(names)}; expected a list of texts. Correct its metadata."
+        )
+    if len(names) > CLASS_LIMIT:
+        raise DataError(
+            f"{path} names {len(names):,} classes; expected at most {CLASS_LIMIT:,}. Correct its metadata."
         )
     return tuple(printable(str(name), NAME) for name in names)
 

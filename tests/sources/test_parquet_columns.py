@@ -179,3 +179,9 @@ def test_dataset_of_the_hub_names_no_file_of_this_machine(tmp_path):
     assert len(images.load_examples(source, "test")) == 1
     with pytest.raises(DataError, match="has paths of images, but not the images; expected them inside"):
         images.load_examples(replace(source, hub={"hub": "owner/name"}), "test")
+
+
+def test_more_classes_than_any_data_set_has_are_refused(tmp_path):
+    features = {"label": {"_type": "ClassLabel", "names": list(map(str, range(100_001)))}}
+    with pytest.raises(DataError, match="names 100,001 classes; expected at most 100,000"):
+        images.load_examples(write(tmp_path, {"img": PNG, "label": [0, 1, 2]}, features), "test")
