@@ -13,6 +13,12 @@ import numpy.typing as npt
 from kernel_core.errors import DataError, shown
 from kernel_core.spec import Split
 
+OTHER_SPLITS: dict[Split, tuple[str, ...]] = {
+    "test": ("train", "training"),
+    "train": ("test", "testing", "val", "valid", "validation", "eval"),
+}
+"""Folders that say that an image is of another split."""
+
 
 @dataclass(frozen=True)
 class ExampleNames:
@@ -45,16 +51,18 @@ def order_of(
             "images in files, or ids that number the examples from 0, each once. Save the logits as an array."
         )
     texts = [str(i).replace("\\", "/") for i in ids]
+    depth = min((name.count("/") for name in names), default=0)
+    own = [number for number, text in enumerate(texts) if not _is_of_another(text, split, depth)]
     worst: tuple[int, int, str] | None = None
     for key in _keys(split, names):
-        wanted, there = [key(f"{split}/{name}") for name in names], [key(text) for text in texts]
+        wanted, there = [key(f"{split}/{name}") for name in names], [key(texts[row]) for row in own]
         if len(set(wanted)) < len(wanted):
             continue
         counts = Counter(there)
         missing = [name for name, k in zip(names, wanted, strict=True) if not counts[k]]
         twice = [name for name, k in zip(names, wanted, strict=True) if counts[k] > 1]
         if not missing and not twice:
-            row = {k: number for number, k in enumerate(there)}
+            row = dict(zip(there, own, strict=True))
             return np.array([row[k] for k in wanted], np.int64)
         found = len(missing), len(twice), (missing or twice)[0]
         worst = min(worst, found) if worst else found
@@ -66,6 +74,12 @@ def order_of(
         f"than one, by the names of their files, such as {shown(example)}; found names such as "
         f"{shown(texts[0] if texts else '')}. Expected one row per image. Correct the names."
     )
+
+
+def _is_of_another(text: str, split: Split, depth: int) -> bool:
+    """Return whether the folder above the `depth` folders that images lie in is that of another split."""
+    before = [part for part in text.split("/") if part][: -1 - depth]
+    return bool(before) and before[-1].lower() in OTHER_SPLITS[split]
 
 
 def _keys(split: Split, names: Sequence[str]) -> list[Callable[[str], str]]:

@@ -180,3 +180,39 @@ def test_key_names_what_rows_are_joined_to(root, cache):
     folder = root / "images/test/ant"
     (folder / "test-ant-0.png").rename(folder / "test-ant-9.png")
     assert key() != before
+
+
+def test_rows_of_the_other_split_are_never_taken(root, cache):
+    """File names are the same in both splits; the table for the test images is of the training images."""
+    for split in COUNTS:
+        for folder in (root / "images" / split).iterdir():
+            for path in folder.iterdir():
+                path.rename(folder / path.name.replace(f"{split}-", ""))
+    toml(root, "runs/run-*.csv", 'splits = ["test"]')
+    for run in range(6):
+        rows = table(run, "train", form="train/{name}/{name}-{i}.png")
+        rows.to_csv(root / f"runs/run-{run}.csv", index=False)
+    with pytest.raises(DataError, match="of 9 test images, 9 have no row"):
+        build(SourceRequest(str(root)))
+    both = [
+        pd.concat([table(run, s, form="/data/{split}/{name}/{name}-{i}.png") for s in COUNTS])
+        for run in range(6)
+    ]
+    for run, rows in enumerate(both):
+        rows.to_csv(root / f"runs/run-{run}.csv", index=False)
+    toml(root, "runs/run-*.csv")
+    kernel(root)
+
+
+def test_sigmoid_output_in_a_table(root, cache):
+    for name in ("cat",):
+        for split in COUNTS:
+            for path in (root / "images" / split / name).iterdir():
+                path.unlink()
+    z = {split: LOGITS[split][:, : 2 * n, 0] for split, n in COUNTS.items()}
+    for run in range(6):
+        for split, n in COUNTS.items():
+            rows = pd.DataFrame({"filename": names(split)[: 2 * n], "output": z[split][run]})
+            rows.to_csv(root / f"runs/run-{run}_{split}.csv", index=False)
+    toml(root, "runs/run-*.csv", 'kind = "sigmoid"')
+    kernel(root, {split: np.stack([0 * values, values], -1) for split, values in z.items()})
