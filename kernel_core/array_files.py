@@ -91,7 +91,8 @@ class _Arrays(Mapping[str, Array]):
                 found.mapped()  # raises if the file is cut short
             return found
         except DAMAGE as error:
-            raise _damaged(self._path, f"{shown(name)}: {_reason(error)}", self._expected) from None
+            place = f"{shown(name)}: " if name else ""
+            raise _damaged(self._path, place + _reason(error), self._expected) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._finders)

@@ -42,18 +42,31 @@ def order_of(
     Raises `DataError` if an example has no row, or more than one.
     """
     names = named.of_split(split)
-    numbers = [int(i) for i in ids] if all(isinstance(i, int | np.integer) for i in ids) else []
+    by_number = _numbered(ids, len(names) if names is not None else count or len(ids))
     if names is None:
-        if numbers and sorted(numbers) == list(range(count or len(numbers))):
-            return np.argsort(numbers)
+        if by_number is not None:
+            return by_number
         raise DataError(
             f"{table}: its rows have names, but the {split} images have none to join them by; expected "
             "images in files, or ids that number the examples from 0, each once. Save the logits as an array."
         )
     texts = [str(i).replace("\\", "/") for i in ids]
+    found = _by_name(texts, split, names)
+    if not isinstance(found, str):
+        return found
+    if by_number is not None:
+        return by_number
+    raise DataError(
+        f"{table}: of {len(names):,} {split} images, {found}; found names such as "
+        f"{shown(texts[0] if texts else '')}. Expected one row per image. Correct the names."
+    )
+
+
+def _by_name(texts: Sequence[str], split: Split, names: Sequence[str]) -> npt.NDArray[np.int64] | str:
+    """Return the row of every example by its name, or in words how many have no row or more than one."""
     depth = min((name.count("/") for name in names), default=0)
     own = [number for number, text in enumerate(texts) if not _is_of_another(text, split, depth)]
-    worst: tuple[int, int, str] | None = None
+    best = len(names), 0, names[0]
     for key in _keys(split, names):
         wanted, there = [key(f"{split}/{name}") for name in names], [key(texts[row]) for row in own]
         if len(set(wanted)) < len(wanted):
@@ -64,16 +77,18 @@ def order_of(
         if not missing and not twice:
             row = dict(zip(there, own, strict=True))
             return np.array([row[k] for k in wanted], np.int64)
-        found = len(missing), len(twice), (missing or twice)[0]
-        worst = min(worst, found) if worst else found
-    if numbers and sorted(numbers) == list(range(len(names))):
-        return np.argsort(numbers)
-    missing_count, twice_count, example = worst or (len(names), 0, names[0])
-    raise DataError(
-        f"{table}: of {len(names):,} {split} images, {missing_count:,} have no row and {twice_count:,} more "
-        f"than one, by the names of their files, such as {shown(example)}; found names such as "
-        f"{shown(texts[0] if texts else '')}. Expected one row per image. Correct the names."
+        best = min(best, (len(missing), len(twice), (missing or twice)[0]))
+    return (
+        f"{best[0]:,} have no row and {best[1]:,} more than one, by the names of their files, such as "
+        f"{shown(best[2])}"
     )
+
+
+def _numbered(ids: Sequence[Any], count: int) -> npt.NDArray[np.int64] | None:
+    """Return the rows in the order of ids that number `count` examples from 0, each once; None for others."""
+    numbers = [int(i) for i in ids if isinstance(i, int | np.integer)]
+    is_whole = len(numbers) == len(ids) and sorted(numbers) == list(range(count))
+    return np.argsort(numbers) if is_whole else None
 
 
 def _is_of_another(text: str, split: Split, depth: int) -> bool:

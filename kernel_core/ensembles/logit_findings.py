@@ -36,7 +36,7 @@ def logit_findings(
     Raises `DataError` if all the runs are equal.
     """
     lines = _equal_runs(ensemble)
-    lines += [_value(ensemble, split, kind) for split in ensemble.parts[0]]
+    lines += list(filter(None, (_value(ensemble, split, kind) for split in ensemble.parts[0])))[:1]
     lines.append(_column_order(ensemble, labels, class_names) if labels else "")
     return [line for line in lines if line]
 
@@ -70,7 +70,7 @@ def _equal_runs(ensemble: Ensemble) -> list[str]:
     lines = [
         f"the {split} logits are the same in all {ensemble.run_count} runs, so that their kernel is 0"
         for split, of_split in digests.items()
-        if len(set(of_split)) == 1
+        if len(set(of_split)) == 1 < ensemble.run_count
         and all(_are_equal(ensemble, 0, run, split) for run in range(1, min(ensemble.run_count, COMPARED)))
     ]
     if equal:

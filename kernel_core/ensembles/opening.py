@@ -159,14 +159,15 @@ def _split_of(name: str) -> tuple[Split, str]:
     """Return the split that a file's name says, test if it says none, and the name without that word."""
     *folders, stem = Path(name).with_suffix("").parts
     found = list(SPLIT_IN_NAME.finditer(stem))
+    place = next((i for i, folder in enumerate(folders) if SPLIT_IN_NAME.fullmatch(folder)), None)
     if found:
         start, stop = found[-1].span()
-        word, rest = stem[start:stop], [*folders, stem[:start] + "*" + stem[stop:]]
+        word, stem = stem[start:stop], stem[:start] + "*" + stem[stop:]
+    elif place is not None:
+        word, folders[place] = folders[place], "*"
     else:
-        place = next((i for i, folder in enumerate(folders) if SPLIT_IN_NAME.fullmatch(folder)), None)
-        word = "test" if place is None else folders[place]
-        rest = [*("*" if i == place else folder for i, folder in enumerate(folders)), stem]
-    return "train" if word.lower() == "train" else "test", "/".join(rest) + Path(name).suffix
+        return "test", name
+    return "train" if word.lower() == "train" else "test", "/".join([*folders, stem]) + Path(name).suffix
 
 
 def _checked(

@@ -32,7 +32,7 @@ def load_torch_file(path: Path, expected: str, *, mmap: bool) -> Any:
     """
     _refuse_packed(regular_file(path), expected)
     try:
-        legacy = looks_like(path).form == "old torch"
+        legacy = looks_like(path).form in ("old torch", "pickle")
         if legacy:
             _refuse_vast_pickle(path, expected)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and not legacy)

@@ -75,9 +75,9 @@ def softmax(logits):
 
 
 def test_undeclared_probabilities_are_named():
-    lines = findings(ensemble(test=softmax, train=softmax))
-    assert [line.split(":")[0] for line in lines] == ["log.pt", "log.pt"]
-    assert 'sum to 1 in every row: they are probabilities. Write kind = "probabilities"' in lines[0]
+    (line,) = findings(ensemble(test=softmax, train=softmax))
+    assert line.startswith("log.pt: the test logits are not negative and sum to 1 in every row")
+    assert 'Write kind = "probabilities" under [ensemble]' in line
 
 
 def test_probabilities_that_do_not_sum_to_one_are_named():
@@ -183,3 +183,7 @@ def test_build_refuses_runs_that_are_all_equal(source_folder, cache, planted):
     torch.save({**torch.load(source_folder / "runs/b/log.pt"), "code": "x"}, source_folder / "runs/b/log.pt")
     with pytest.raises(DataError, match="all 6 runs have the same logits"):
         build(SourceRequest(str(source_folder)))
+
+
+def test_one_run_is_no_lack_of_variance():
+    assert findings(ensemble(test=lambda z: z[:1], train=lambda z: z[:1])) == []
