@@ -84,4 +84,4 @@ def _print(name: str, source: str, report: Report) -> None:
         count = len(report.problems)
         say(f"It cannot be built yet: {count} problem{'s' if count > 1 else ''}.")
     else:
-        say(f"It can be built:  kernel-explorer build {source}")
+        say(f"No problem was found. Next:  kernel-explorer build {source}")

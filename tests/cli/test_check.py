@@ -50,10 +50,10 @@ def test_source_that_fits_is_described(run, source_folder):
         "  24 runs in 2 files, 5 classes, logits, float16, of 130 train and 40 test examples",
         "  Features: 7 numbers per example, compared by cosine, euclidean",
         "  kernel, penultimate, penultimate-euclidean, pixels",
-        f"It can be built:  kernel-explorer build {source_folder}",
+        f"No problem was found. Next:  kernel-explorer build {source_folder}",
     ):
         assert line in done.output.splitlines()
-    assert "problem" not in done.output
+    assert "problem:" not in done.output
 
 
 def test_json_has_the_documented_keys(run, source_folder):
