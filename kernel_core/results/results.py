@@ -19,12 +19,15 @@ from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import Keys, plan_keys, refuse_unoffered
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.store import Store
-from kernel_core.similarities import PENULTIMATE, Similarity, of_variant
+from kernel_core.similarities import Similarity, of_variant
 from kernel_core.sources.catalog import open_source
-from kernel_core.sources.source import SourceRequest
+from kernel_core.sources.source import SourceRequest, penultimate
 from kernel_core.spec import KernelSpec, Split
 
 T = TypeVar("T")
+OF_ONE_RUN = [
+    similarity.name for similarity in penultimate(None).similarities
+]  # whose run and layer are told
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +260,7 @@ def read_neighbors(
             arrays, meta = entry
             written = KernelSpec.from_json(meta["spec"])
             by_spec[spec] = Neighbors(written, arrays["indices"], arrays["values"], **meta["how"])
-            if spec.similarity == PENULTIMATE:
+            if spec.similarity in OF_ONE_RUN:
                 features = {name: meta[name] for name in ("layer", "run") if name in meta}
     return by_spec, features
 

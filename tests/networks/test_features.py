@@ -119,7 +119,7 @@ def test_source_without_features_gets_them_and_the_app_shows_them(bare, planted,
     assert not app.exception
     table = app.dataframe[0].value
     shown = dict(zip(table["Prediction by"], table["Accuracy"], strict=True))
-    (value,) = [value for name, value in shown.items() if name.startswith("Features")]
+    (value,) = [value for name, value in shown.items() if name == "Features (cosine), 3 nearest"]
     assert value == f"{evaluated['penultimate_knn3']:.2%}"
 
 
