@@ -22,6 +22,7 @@ from kernel_core.ensembles.tables import is_table, read_table
 from kernel_core.errors import DataError
 from kernel_core.files import FileState
 from kernel_core.records import Ensemble
+from kernel_core.sources.decode import memory_here
 from kernel_core.sources.source import LogitForm
 from kernel_core.spec import SPLITS, Split
 
@@ -62,7 +63,10 @@ def open_ensemble(
     names = tuple(
         str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
     )
-    opened = [_opened(path, name, splits, form, named) for path, name in zip(files, names, strict=True)]
+    opened = []
+    for path, name in zip(files, names, strict=True):
+        opened.append(_opened(path, name, splits, form, named))
+        _refuse_beyond_memory(opened[-1], name, len(files))
     floor = floor_of(
         form.kind, min(file.itemsize for file in opened), bfloat16=any(f.bfloat16 for f in opened)
     )
@@ -108,6 +112,19 @@ def _opened(
         split = of_name if key == "" else key
         joined[key] = np.asarray(stored)[:, order_of(ids, split, stored.shape[1], named, name)]
     return dataclasses.replace(file, logits=joined)
+
+
+def _refuse_beyond_memory(file: LogitFile, name: str, count: int) -> None:
+    """Raise `DataError` if what `count` files like this one hold in memory does not fit there."""
+    arrays = [array for array in file.logits.values() if isinstance(array, np.ndarray)]
+    held = sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
+    memory = memory_here()
+    if memory and count * held > memory:
+        raise DataError(
+            f"{name} takes {held / 1e9:,.1f} GB of memory, as tables and torch files of the old format do, "
+            f"and {count:,} such files more than the {memory / 1e9:,.0f} GB here. Save them as .npy or .npz, "
+            "which are mapped."
+        )
 
 
 def _parts(all_runs: Sequence[_Runs]) -> list[Sequence[_Runs]]:

@@ -143,7 +143,7 @@ def stack_images(
 
 def refuse_too_many(count: int, image: Pixels) -> None:
     """Raise `DataError` if that many images of this size do not fit into the memory that there is."""
-    memory = _memory()
+    memory = memory_here()
     if memory and count * image.nbytes > memory:
         height, width = image.shape[:2]
         raise DataError(
@@ -153,7 +153,7 @@ def refuse_too_many(count: int, image: Pixels) -> None:
         )
 
 
-def _memory(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+def memory_here(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     """Return the machine's bytes of memory, or those of this process's container; 0 if they are not known."""
     if not hasattr(os, "sysconf"):
         return 0  # Windows

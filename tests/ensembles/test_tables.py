@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kernel_core.ensembles import opening
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
 from kernel_core.results.keys import plan_keys
@@ -216,3 +217,15 @@ def test_sigmoid_output_in_a_table(root, cache):
             rows.to_csv(root / f"runs/run-{run}_{split}.csv", index=False)
     toml(root, "runs/run-*.csv", 'kind = "sigmoid"')
     kernel(root, {split: np.stack([0 * values, values], -1) for split, values in z.items()})
+
+
+def test_tables_that_do_not_fit_into_the_memory_together_are_refused(root, cache, monkeypatch):
+    for run in range(6):
+        both = pd.concat([table(run, "test"), table(run, "train")])
+        both.to_parquet(root / f"runs/run-{run}.parquet", index=False)
+    toml(root, "runs/run-*.parquet")
+    monkeypatch.setattr(opening, "memory_here", lambda: 6 * 4 * 3 * 24 - 1)
+    with pytest.raises(DataError, match=r"6 such files more than .* Save them as \.npy or \.npz"):
+        build(SourceRequest(str(root)))
+    monkeypatch.setattr(opening, "memory_here", lambda: 6 * 4 * 3 * 24)
+    kernel(root)

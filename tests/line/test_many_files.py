@@ -119,7 +119,8 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     code = (
         "import sys, time; from pathlib import Path\n"
         "from kernel_core.search import topk; from kernel_core.cli.main import main\n"
-        f"def merge(*_): Path({str(marker)!r}).touch(); time.sleep(10**6)\n"
+        # One long sleep would miss a signal that comes just before it.
+        f"def merge(*_):\n  Path({str(marker)!r}).touch()\n  while True: time.sleep(0.01)\n"
         "topk.RunningTopK.merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"
     )

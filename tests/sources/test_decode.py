@@ -155,10 +155,10 @@ def test_broken_image_is_named(tmp_path):
 def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
     limit.write_text("1000\n")
-    assert decode._memory(limit) == 1000
+    assert decode.memory_here(limit) == 1000
     limit.write_text("max\n")
-    assert decode._memory(limit) > 10**8
-    monkeypatch.setattr(decode, "_memory", lambda: 1000)
+    assert decode.memory_here(limit) > 10**8
+    monkeypatch.setattr(decode, "memory_here", lambda: 1000)
     data = saved(Image.fromarray(COLOR))
     with pytest.raises(DataError, match=r"100 images of 8×6 pixels take .* GB of memory here"):
         stack_images(((f"{i}", data) for i in range(100)), 100, "reading", None, no_progress)
