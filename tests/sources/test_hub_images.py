@@ -147,6 +147,7 @@ def test_missing_shard_is_noticed_offline(hub, tmp_path, source):
     assert build(hub, tmp_path, folder).returncode == 0
 
 
+@pytest.mark.slow  # two networks are trained
 def test_training_takes_a_dataset_and_the_folder_names_it(hub, tmp_path):
     words = (
         "train",
