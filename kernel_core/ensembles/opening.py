@@ -60,13 +60,11 @@ def open_ensemble(
     Raises `DataError` for a missing, damaged or foreign file, one whose pickle asks for more than tensors and
     plain values, a missing array, or files that disagree.
     """
-    names = tuple(
-        str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path) for path in files
-    )
-    opened = []
-    for path, name in zip(files, names, strict=True):
-        opened.append(_opened(path, name, splits, form, named))
-        _refuse_beyond_memory(opened[-1], name, len(files))
+    names = tuple(_name_below(root, path) for path in files)
+    opened = [
+        _refuse_beyond_memory(_opened(path, name, splits, form, named), name, len(files))
+        for path, name in zip(files, names, strict=True)
+    ]
     floor = floor_of(
         form.kind, min(file.itemsize for file in opened), bfloat16=any(f.bfloat16 for f in opened)
     )
@@ -114,8 +112,13 @@ def _opened(
     return dataclasses.replace(file, logits=joined)
 
 
-def _refuse_beyond_memory(file: LogitFile, name: str, count: int) -> None:
-    """Raise `DataError` if what `count` files like this one hold in memory does not fit there."""
+def _name_below(root: Path | None, path: Path) -> str:
+    """Return a file's path as messages name it: relative to a folder, if it is in it."""
+    return str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path)
+
+
+def _refuse_beyond_memory(file: LogitFile, name: str, count: int) -> LogitFile:
+    """Return the file. Raise `DataError` if what `count` files like it hold in memory does not fit there."""
     arrays = [array for array in file.logits.values() if isinstance(array, np.ndarray)]
     held = sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
     memory = memory_here()
@@ -125,6 +128,7 @@ def _refuse_beyond_memory(file: LogitFile, name: str, count: int) -> None:
             f"and {count:,} such files more than the {memory / 1e9:,.0f} GB here. Save them as .npy or .npz, "
             "which are mapped."
         )
+    return file
 
 
 def _parts(all_runs: Sequence[_Runs]) -> list[Sequence[_Runs]]:
