@@ -4,6 +4,7 @@ import streamlit as st
 
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT, example_counts, search_directions
+from kernel_core.printable import printable
 from kernel_core.spec import parse_example
 from pages.ui import jobs, load, shell
 from pages.ui.components.map import show_map
@@ -28,7 +29,7 @@ except NotBuilt:
     )
     st.stop()
 except KernelExplorerError as error:
-    st.info(escape(str(error)), icon=":material/info:")
+    st.info(escape(printable(error)), icon=":material/info:")
     st.stop()
 
 

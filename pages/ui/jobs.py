@@ -15,6 +15,7 @@ from typing import NotRequired, TypedDict, cast
 import streamlit as st
 
 from kernel_core.held import temporary_folder
+from kernel_core.printable import printable
 from kernel_core.sources.source import SourceRequest
 
 
@@ -106,7 +107,7 @@ def offer(
     if not running:
         st.button(label, type="primary", on_click=jobs().start, args=(request, verb), key=key)
         st.caption("Or on the command line, into the same cache:")
-        st.code(f"kernel-explorer {shlex.join(arguments(request, verb))}", language="bash")
+        st.code(printable(f"kernel-explorer {shlex.join(arguments(request, verb))}"), language="bash")
     _watch(request, running, verb)
 
 
@@ -137,7 +138,7 @@ def _show_failure(status: Status | None) -> bool:
     """Show the error of a build that failed; return whether it did."""
     if status is None or status["state"] != "failed":
         return False
-    st.error(status.get("error", "The build failed."), icon=":material/error:")
+    st.error(printable(status.get("error", "The build failed.")), icon=":material/error:")
     return True
 
 

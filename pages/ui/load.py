@@ -24,6 +24,7 @@ from kernel_core.findings import disagreement
 from kernel_core.findings.exact_copies import exact_copies
 from kernel_core.findings.map_layout import Map
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
+from kernel_core.printable import printable
 from kernel_core.report import pair_quality
 from kernel_core.results.changes import States, changed_files, file_states
 from kernel_core.results.nearby import Nearby
@@ -65,8 +66,8 @@ class _Opened:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Opening the results")
-def _open(name: str, run_count: int | None, files: int | None, precision: str) -> _Opened:
-    wanted, store = SourceRequest(name, run_count, files, precision=precision), Store()
+def _open(name: bytes, run_count: int | None, files: int | None, precision: str) -> _Opened:
+    wanted, store = SourceRequest(os.fsdecode(name), run_count, files, precision=precision), Store()
     states = file_states(wanted)
     opened = _Opened(with_variants(open_results(wanted, store), wanted, store), wanted, store, states)
     gc.collect()
@@ -83,12 +84,12 @@ def results() -> Results:
     """Return what this server shows. Where it is not built yet, or cannot be, say so and end the page."""
     try:
         wanted = request()
-        opened = _open(wanted.name, wanted.run_count, wanted.files, wanted.precision)
+        opened = _open(os.fsencode(wanted.name), wanted.run_count, wanted.files, wanted.precision)
     except NotBuilt as missing:
-        jobs.offer_build(request(), str(missing))
+        jobs.offer_build(request(), printable(missing))
         st.stop()
     except (KernelExplorerError, ValueError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(printable(error), icon=":material/error:")
         st.stop()
     shown = opened.results
     by_id[shown.id], _opened_by[shown.id] = shown, opened

@@ -1,5 +1,7 @@
 """Each page run by Streamlit's own test driver, from app.py as the server does."""
 
+import os
+
 import pytest
 
 from kernel_core.findings.disagreement import label_agreement
@@ -11,6 +13,7 @@ from kernel_core.sources.source import SourceRequest
 from pages.ui import load
 from pages.ui.components.gallery import tile_size
 from tests.support.app import cells, open_page, text_of, tiles
+from tests.support.planted import image_folder
 
 PAGES = ["overview", "near_duplicates", "failure_modes", "example", "pair", "random_examples"]
 
@@ -341,3 +344,21 @@ def test_tiles_are_magnified_a_whole_number_of_times():
     assert tile_size((32, 32), 96) == (96, 96, "pixelated")
     assert tile_size((28, 28), 96) == (84, 84, "pixelated")
     assert tile_size((224, 112), 96) == (48, 96, "auto")
+
+
+@pytest.mark.parametrize("images", ["Parquet", "folders"])
+def test_source_whose_name_is_no_utf8_is_refused_or_offered(images, source_folder, cache, monkeypatch):
+    if images == "folders":
+        image_folder(source_folder / "images", {"cat": (8, 8), "dog": (8, 8)})
+        text = (source_folder / "source.toml").read_text()
+        text = text.replace('train = "train.parquet"\ntest = "test.parquet"', 'folder = "images"')
+        (source_folder / "source.toml").write_text(text)
+    elsewhere = os.fsdecode(os.fsencode(cache.parent) + b"/caf\xe9")
+    os.rename(source_folder, elsewhere)
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", elsewhere)
+    app = open_page("near_duplicates")
+    if images == "folders":
+        assert app.header[0].value == "Nothing is built yet"
+        assert r"caf\udce9" in app.code[0].value
+    else:
+        assert r"caf\udce9/train.parquet cannot be read: its name is not UTF-8" in app.error[0].value

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from kernel_core.errors import DataError, NotBuilt
+from kernel_core.printable import printable
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
 from pages.ui import links, load
@@ -32,7 +33,7 @@ def nearest_lists(
         try:
             lists[name] = load.nearest(results.id, *query, name, among)
         except (NotBuilt, DataError) as error:
-            missing[name] = str(error)
+            missing[name] = printable(error)
     return lists
 
 
@@ -48,7 +49,7 @@ def rank(
     try:
         return load.rank(results.id, *query, similarity, other)
     except (NotBuilt, DataError) as error:
-        missing[similarity] = str(error)
+        missing[similarity] = printable(error)
         return None
 
 
@@ -62,7 +63,7 @@ def offer(results: Results, missing: Missing) -> None:
 
 def say_no_features(results: Results, instead: str) -> None:
     """Say that the source has no penultimate features, what the page shows `instead`, and how to add them."""
-    command = f"kernel-explorer features {load.request().name}"
+    command = f"kernel-explorer features {printable(load.request().name)}"
     ways = [f"`{command} --model MODULE:FUNCTION --weights FILE` computes them with a network of yours"]
     if len(results.examples) > 1:
         ways.append(f"`{command} --train RECIPE` trains one now")
