@@ -49,11 +49,10 @@ def find_logits(table: Table) -> tuple[Path, ...]:
     """Return the files that the patterns in `files` match, each once; run-2 comes before run-10."""
     path, files = table.path, set[Path]()
     for pattern in table.texts("files", '["runs/*/log.pt"]'):
-        pattern = os.path.expanduser(pattern)
-        _refuse_whole_disk(path, pattern)
+        _refuse_whole_disk(path, os.path.expanduser(pattern))
         # Each ** more would search the same folders again.
         once = re.sub(r"(?<![^/])(\*\*/+)+", "**/", pattern)
-        matches = glob.glob(os.path.join(glob.escape(str(path.parent)), once), recursive=True)
+        matches = glob.glob(table.pattern_of(once), recursive=True)
         if not matches:
             raise SourceError(
                 f"{path}: no file matches {shown(pattern)} in {path.parent}; correct [ensemble] files."

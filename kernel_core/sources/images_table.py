@@ -83,8 +83,7 @@ def _read_shards(table: Table, split: Split) -> tuple[Path, ...]:
         if not glob.has_magic(text) or os.path.exists(path):
             found.append(path)
             continue
-        pattern = os.path.join(glob.escape(str(table.path.parent)), os.path.expanduser(text))
-        matches = sorted(map(Path, glob.glob(pattern)))
+        matches = sorted(map(Path, glob.glob(table.pattern_of(text))))
         if not matches:
             raise SourceError(
                 f"{table.path}: no file matches {shown(text)} in {table.path.parent}; correct [images] "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import tomllib
@@ -82,6 +83,13 @@ class Table:
     def path_of(self, text: str) -> Path:
         """Return the path that a text of this file means, relative to the file's folder; `~` is the home."""
         return self.path.parent / os.path.expanduser(text)
+
+    def pattern_of(self, text: str) -> str:
+        """Return the pattern of files that a text means; only the text's own wildcards count."""
+        home, slash, rest = text.partition("/")
+        if home.startswith("~"):
+            text = glob.escape(os.path.expanduser(home)) + slash + rest
+        return os.path.join(glob.escape(str(self.path.parent)), text)
 
     def wrong(self, key: str, expected: str) -> SourceError:
         """Return the error that says what a key holds and what was expected."""

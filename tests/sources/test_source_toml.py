@@ -5,6 +5,7 @@ import pytest
 from kernel_core.errors import RequestError, SourceError
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
+from kernel_core.sources.source_toml import read_source_file
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,18 @@ def test_unknown_source_lists_the_known_ones():
 def test_fewer_than_two_runs_are_refused_before_anything_is_opened():
     with pytest.raises(RequestError, match="ask for 2 or more"):
         SourceRequest("digits", run_count=1)
+
+
+def test_home_with_brackets_in_its_own_name_is_no_pattern(source_folder, monkeypatch):
+    home = source_folder.with_name("[me]")
+    source_folder.rename(home)
+    monkeypatch.setenv("HOME", str(home))
+    path = home / "elsewhere/source.toml"
+    path.parent.mkdir()
+    text = (home / "source.toml").read_text()
+    for name in ("train.parquet", "test.parquet", "penultimate.safetensors"):
+        text = text.replace(f'"{name}"', f'"~/{name.replace(".parquet", ".p*t")}"')
+    path.write_text(text.replace('"runs/', '"~/runs/'))
+    source = read_source_file(path)
+    assert [file.parent.name for file in source.logits] == ["a", "b"]
+    assert source.images.shards["train"] == (home / "train.parquet",)
