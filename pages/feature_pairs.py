@@ -30,10 +30,8 @@ st.header("Nearest pairs: kernel or features?")
 total = len(load.ranking(results.id, "kernel"))
 if not any(results.similarity(name).kind == "features" for name in results.names):
     neighbor_lists.say_no_features(results, "another similarity stands beside the kernel")
-fewer_runs = {
-    count: KernelSpec("kernel", run_count=count).name for count in run_count_steps(results.run_count)[:-1]
-}
-fewer_runs = dict(list(fewer_runs.items())[:STEPS])
+run_counts = run_count_steps(results.run_count)[:-1][:STEPS]
+fewer_runs = {count: KernelSpec("kernel", run_count=count).name for count in run_counts}
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
     one = choose_similarity(results, "First similarity", "one", more=list(fewer_runs.values()))

@@ -159,9 +159,9 @@ class Source:
 
     @property
     def features(self) -> Path | None:
-        """The file of penultimate features, if there is one file."""
-        sets = [features.files for features in self.feature_sets if features.name == PENULTIMATE]
-        return sets[0].get("") if sets else None
+        """The file of penultimate features, or the first of them, if there are any."""
+        own = (features.files for features in self.feature_sets if features.name == PENULTIMATE)
+        return next((path for files in own for path in files.values()), None)
 
     @property
     def similarities(self) -> tuple[Similarity, ...]:

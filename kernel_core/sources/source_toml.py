@@ -141,6 +141,8 @@ def with_features(path: Path, name: str) -> bytes:
         raise unreadable(path, error) from None
     section = document.get("features")
     if isinstance(section, MutableMapping):
+        for split in SPLITS:  # one file takes the place of one per split
+            section.pop(split, None)
         section["file"] = name
     else:
         document["features"] = {"file": name}

@@ -166,6 +166,17 @@ def test_existing_features_are_replaced_only_on_request(bare):
     )
 
 
+def test_features_in_a_file_per_split_are_replaced_by_one_file(bare):
+    for split, count in (("train", 130), ("test", 40)):
+        np.save(bare.folder / f"{split}.npy", np.random.default_rng(0).normal(size=(count, 3)))
+    before = bare.toml.read_text()
+    bare.toml.write_text(before + '\n[features]\ntrain = "train.npy"\ntest = "test.npy"\n')
+    asked = ["features", bare.folder, "--model", f"{bare.net}:make"]
+    refused(invoke(*asked), "has penultimate features already", "train.npy", "--replace")
+    assert invoke(*asked, "--replace").exit_code == 0
+    assert bare.toml.read_text() == before + '\n[features]\nfile = "penultimate.safetensors"\n'
+
+
 @pytest.mark.parametrize(
     ("fails_on", "had"),
     [("source.toml", False), ("penultimate.safetensors", False), ("penultimate.safetensors", True)],
