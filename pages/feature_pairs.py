@@ -28,8 +28,7 @@ SHARES = {
 
 st.header("Nearest pairs: kernel or features?")
 total = len(load.ranking(results.id, "kernel"))
-if not any(results.similarity(name).kind == "features" for name in results.names):
-    neighbor_lists.say_no_features(results, "another similarity stands beside the kernel")
+neighbor_lists.say_if_no_features(results)
 run_counts = run_count_steps(results.run_count)[:-1][:STEPS]
 fewer_runs = {count: KernelSpec("kernel", run_count=count).name for count in run_counts}
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

@@ -16,8 +16,7 @@ shell.guard()
 results = load.results()
 
 st.header("Random examples: the neighbors by two similarities, side by side")
-if not any(results.similarity(name).kind == "features" for name in results.names):
-    neighbor_lists.say_no_features(results, "another similarity stands beside the kernel")
+neighbor_lists.say_if_no_features(results)
 
 
 def draw_again() -> None:

@@ -61,16 +61,18 @@ def offer(results: Results, missing: Missing) -> None:
         load.offer_traces("neighbors")
 
 
-def say_no_features(results: Results, instead: str) -> None:
-    """Say that the source has no penultimate features, what the page shows `instead`, and how to add them."""
+def say_if_no_features(results: Results) -> None:
+    """Say so if the source has no features to hold the kernel against, and how to add some."""
+    if any(similarity.kind == "features" for similarity in results.offered.values()):
+        return
     command = f"kernel-explorer features {printable(load.request().name)}"
     ways = [f"`{command} --model MODULE:FUNCTION --weights FILE` computes them with a network of yours"]
     if len(results.examples) > 1:
         ways.append(f"`{command} --train RECIPE` trains one now")
     computed = f"{'; '.join(ways)}. Or name" if results.has_images else "Name"
     st.info(
-        f"This source has no penultimate features, so {instead}. {computed} a file of your own under "
-        "`[features]` in source.toml. Then open the source again.",
+        "This source has no penultimate features, so another similarity stands beside the kernel. "
+        f"{computed} a file of your own under `[features]` in source.toml. Then open the source again.",
         icon=":material/info:",
     )
 
