@@ -75,6 +75,44 @@ class CnnRecipe:
         return "maximum over the pixels of the last block"
 
 
+@dataclass(frozen=True)
+class PatchesRecipe:
+    """Fixed features of images, after Coates, Lee and Ng, "An Analysis of Single-Layer Networks", 2011.
+
+    Patches of the image, contrast-normalized and whitened, are compared with directions found by k-means; the
+    rectified responses are averaged over cells of the image.
+
+    side: of the patches, in pixels. directions: how many. cells: per side of the image.
+    """
+
+    side: int
+    directions: int
+    cells: int
+
+
+@dataclass(frozen=True)
+class HeadsRecipe:
+    """Small networks of two layers on fixed features, many trained at once by batched matrix products.
+
+    hidden: width of the hidden layer, which gives the penultimate features.
+    share: of the features that a run is given, chosen at random for each run; 1 for all.
+    subset: share of the training examples that a run is trained on, chosen likewise; 1 for all.
+    """
+
+    hidden: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    label_smoothing: float
+    share: float = 1.0
+    subset: float = 1.0
+
+    @property
+    def layer(self) -> str:
+        """Description of the penultimate features."""
+        return "hidden layer, after ReLU"
+
+
 Recipe = MlpRecipe | CnnRecipe
 
 CIFAR10 = CnnRecipe(
@@ -103,6 +141,10 @@ CIFAR10_SMALL = replace(
     batch=512,
     orthogonal=0.24,
 )
+PATCHES = PatchesRecipe(side=6, directions=400, cells=2)
+HEADS = HeadsRecipe(
+    hidden=64, epochs=4, batch=256, learning_rate=3e-3, label_smoothing=0.1, share=0.25
+)  # on any fixed features
 DIGITS = MlpRecipe(hidden=(96, 48), epochs=6, batch=64, learning_rate=3e-3, label_smoothing=0.1)
 
 RECIPES: dict[str, Recipe] = {"cifar10": CIFAR10, "cifar10-small": CIFAR10_SMALL, "digits": DIGITS}
@@ -141,13 +183,15 @@ class TrainedRun:
     """One run that was trained here.
 
     run: its number. logits[split]: float16 (N, C). features[split]: floating (N, D), penultimate.
-    accuracy: on the test split, 0 … 1.
+    accuracy: on the test split, 0 … 1; on the training split where there is no other.
+    trained_on: bool (N,), which training examples it was trained on; None for all of them.
     """
 
     run: int
     logits: Mapping[Split, npt.NDArray[np.float16]]
     features: Mapping[Split, npt.NDArray[Any]]
     accuracy: float
+    trained_on: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
