@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from kernel_core.networks import cnn, mlp
 from kernel_core.progress import Progress
 from kernel_core.recipes import Diverged, MlpRecipe, Recipe, TrainedRun
-from kernel_core.records import ExampleSet
+from kernel_core.records import ExampleSet, no_images
+from kernel_core.sources.source import FeatureSet
 from kernel_core.spec import Split
 
 Examples = Mapping[Split, ExampleSet]
 PARTS = 1000  # per run, for progress
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What runs are trained on: labeled images or, for heads, labels and the files of fixed features.
+
+    Features are named and not held, so that each process can map them.
+    """
+
+    examples: Examples
+    features: FeatureSet | None = None
+
+    @classmethod
+    def for_heads(cls, examples: Examples, features: FeatureSet) -> Material:
+        """Return what heads are trained on, without the images."""
+        labels = {
+            split: replace(of_split, images=no_images(len(of_split))) for split, of_split in examples.items()
+        }
+        return cls(labels, features)
+
+
+def group_size(recipe: Recipe) -> int:
+    """Return how many runs of a recipe are trained together."""
+    return mlp.GROUP if isinstance(recipe, MlpRecipe) else 1
 
 
 def groups_of(recipe: Recipe, run_numbers: Iterable[int]) -> list[list[int]]:
@@ -22,7 +48,7 @@ def groups_of(recipe: Recipe, run_numbers: Iterable[int]) -> list[list[int]]:
     >>> groups_of(MlpRecipe((8,), 1, 8, 0.1, 0.1), [0, 1, 64])
     [[0, 1], [64]]
     """
-    size = mlp.GROUP if isinstance(recipe, MlpRecipe) else 1
+    size = group_size(recipe)
     groups: dict[int, list[int]] = {}
     for run in sorted(run_numbers):
         groups.setdefault(run // size, []).append(run)
@@ -31,7 +57,7 @@ def groups_of(recipe: Recipe, run_numbers: Iterable[int]) -> list[list[int]]:
 
 def train_group(
     recipe: Recipe,
-    examples: Examples,
+    material: Material,
     run_numbers: Sequence[int],
     seed: int,
     device: torch.device,
@@ -39,8 +65,8 @@ def train_group(
 ) -> list[TrainedRun | Diverged]:
     """Train the runs of one group, and compute each network's outputs for every example."""
     if isinstance(recipe, MlpRecipe):
-        return mlp.train_runs(recipe, examples, run_numbers, seed, device=device, progress=progress)
-    return cnn.train_runs(recipe, examples, run_numbers, seed, device=device, progress=progress)
+        return mlp.train_runs(recipe, material.examples, run_numbers, seed, device=device, progress=progress)
+    return cnn.train_runs(recipe, material.examples, run_numbers, seed, device=device, progress=progress)
 
 
 def share_of(progress: Progress, step: str, *, start: int, length: int, whole: int) -> Progress:

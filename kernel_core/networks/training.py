@@ -17,8 +17,8 @@ from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other_
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.machine import choose_device, cores_allowed, one_thread
-from kernel_core.networks.groups import PARTS, Examples, groups_of, share_of, train_group
-from kernel_core.networks.workers import Outcome, Work, train_here, train_in_processes
+from kernel_core.networks.groups import PARTS, Examples, Material, groups_of, share_of, train_group
+from kernel_core.networks.workers import Runs, Work, train_groups
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, Recipe, TrainedRun, Training, as_json
 from kernel_core.records import Ensemble, Features
@@ -27,6 +27,9 @@ from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import SPLITS, Split
 
 LOCK = ".training.lock"
+
+Outcome = tuple[int, float | str]
+"""The number of a run, and its accuracy on the test split or the reason why it was dropped."""
 
 
 def train_in_memory(
@@ -44,7 +47,7 @@ def train_in_memory(
         )
         with one_thread():
             outcomes = train_group(
-                training.recipe, examples, group, training.seed, torch.device("cpu"), group_progress
+                training.recipe, Material(examples), group, training.seed, torch.device("cpu"), group_progress
             )
         for outcome in outcomes:
             if isinstance(outcome, Diverged):
@@ -73,7 +76,7 @@ def train_features(
     Raises `DataError` if its loss goes to NaN.
     """
     refuse_untrainable(examples)
-    (run,) = train_group(recipe, examples, [0], seed, choose_device(device), progress)
+    (run,) = train_group(recipe, Material(examples), [0], seed, choose_device(device), progress)
     if isinstance(run, Diverged):
         raise DataError(f"The network for the features failed: {run.reason}. Try another --seed.")
     return Features(run.features, layer=recipe.layer, run=f"seed {seed}")
@@ -135,15 +138,35 @@ def train_folder(
     refuse_untrainable(examples)
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
         missing = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)
-        work = Work(training.recipe, training.seed, examples, order.folder)
-        groups = groups_of(training.recipe, missing)
-        if device.type == "cpu":
-            outcomes = train_in_processes(work, groups, order.workers or cores_allowed(), progress)
-        else:
-            outcomes = train_here(work, groups, device, progress)
-        for outcome in outcomes:
-            finished(outcome)
+        runs = train_groups(
+            Work(training.recipe, training.seed, Material(examples)),
+            groups_of(training.recipe, missing),
+            device=device,
+            workers=order.workers or cores_allowed(),
+            progress=progress,
+        )
+        with contextlib.closing(runs):  # after an error, the processes end now and not some time later
+            for of_group in runs:
+                for outcome in _keep(writer, of_group):
+                    finished(outcome)
     return Trained(order.folder / "source.toml", writer.runs, writer.dropped)
+
+
+def _keep(writer: EnsembleWriter, runs: Runs) -> Iterator[Outcome]:
+    """Add trained runs to the folder, or note there that one was dropped; yield each one's outcome then."""
+    for run in runs:
+        if isinstance(run, Diverged):
+            writer.drop(run.run, run.reason)
+            yield run.run, run.reason
+        else:
+            writer.add(
+                run.run,
+                logits=run.logits,
+                features=run.features or None,
+                accuracy=run.accuracy,
+                trained_on=run.trained_on,
+            )
+            yield run.run, run.accuracy
 
 
 def _open_writer(order: Order, examples: Examples) -> EnsembleWriter:

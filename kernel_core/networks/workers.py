@@ -1,4 +1,4 @@
-"""Training groups of runs into a folder, in this process or in several at once."""
+"""Training groups of runs, in this process or in several at once."""
 
 from __future__ import annotations
 
@@ -6,67 +6,64 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
 import torch
 
-from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError
-from kernel_core.networks.groups import PARTS, Examples, share_of, train_group
+from kernel_core.networks.groups import PARTS, Material, share_of, train_group
 from kernel_core.progress import Progress
-from kernel_core.recipes import Diverged, Recipe
+from kernel_core.recipes import Diverged, Recipe, TrainedRun
 
-Outcome = tuple[int, float | str]
-"""The number of a run, and its accuracy on the test split or the reason why it was dropped."""
+Runs = list[TrainedRun | Diverged]
+"""Those of one group."""
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Everything that a process needs to train runs into a folder."""
+    """Everything that a process needs to train runs."""
 
     recipe: Recipe
     seed: int
-    examples: Examples
-    folder: Path
+    material: Material
 
-    def train(self, group: Sequence[int], device: torch.device, progress: Progress) -> list[Outcome]:
-        """Train a group of runs; add each to the folder, or note there that it was dropped."""
-        writer, outcomes = EnsembleWriter(self.folder), list[Outcome]()
-        for run in train_group(self.recipe, self.examples, group, self.seed, device, progress):
-            if isinstance(run, Diverged):
-                writer.drop(run.run, run.reason)
-                outcomes.append((run.run, run.reason))
-            else:
-                features = run.features if run.run == 0 else None
-                writer.add(run.run, logits=run.logits, features=features, accuracy=run.accuracy)
-                outcomes.append((run.run, run.accuracy))
-        return outcomes
+    def train(self, group: Sequence[int], device: torch.device, progress: Progress) -> Runs:
+        """Train a group of runs; features are kept of run 0 alone."""
+        runs = train_group(self.recipe, self.material, group, self.seed, device, progress)
+        return [replace(run, features={}) if isinstance(run, TrainedRun) and run.run else run for run in runs]
+
+
+def train_groups(
+    work: Work, groups: list[list[int]], *, device: torch.device, workers: int, progress: Progress
+) -> Generator[Runs]:
+    """Train groups of runs, yielding each group's once they are trained; the order is not fixed.
+
+    workers: number of processes on a CPU; the results do not depend on it.
+    Raises `DataError` if a process dies.
+    """
+    if device.type == "cpu":
+        return train_in_processes(work, groups, workers, progress)
+    return train_here(work, groups, device, progress)
 
 
 def train_here(
     work: Work, groups: list[list[int]], device: torch.device, progress: Progress
-) -> Iterator[Outcome]:
-    """Train the groups one after another in this process, yielding each run's outcome."""
+) -> Generator[Runs]:
+    """Train the groups one after another in this process."""
     step, whole = _step(groups), len(groups) * PARTS
     for i, group in enumerate(groups):
-        yield from work.train(
-            group, device, share_of(progress, step, start=i * PARTS, length=PARTS, whole=whole)
-        )
+        yield work.train(group, device, share_of(progress, step, start=i * PARTS, length=PARTS, whole=whole))
 
 
 def train_in_processes(
     work: Work, groups: list[list[int]], workers: int, progress: Progress
-) -> Iterator[Outcome]:
-    """Train the groups in several processes of one thread each, yielding each run's outcome.
-
-    workers: number of processes; the results do not depend on it. Raises `DataError` if one of them dies.
-    """
+) -> Generator[Runs]:
+    """Train the groups in several processes of one thread each."""
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     signals = _Signals(context.Value("d", 0.0), context.Event())
     pool = futures.ProcessPoolExecutor(
@@ -78,7 +75,7 @@ def train_in_processes(
             finished, waiting = futures.wait(waiting, timeout=0.5, return_when=futures.FIRST_COMPLETED)
             progress(_step(groups), int(signals.done.value * PARTS), len(groups) * PARTS)
             for future in finished:
-                yield from future.result()
+                yield future.result()
     except BrokenProcessPool:
         raise DataError(
             "A training process ended unexpectedly, perhaps because memory ran out. The finished runs are "
@@ -124,7 +121,7 @@ def _start_worker(work: Work, signals: _Signals) -> None:
     threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
-def _train_in_worker(group: Sequence[int]) -> list[Outcome]:
+def _train_in_worker(group: Sequence[int]) -> Runs:
     assert _task is not None
     work, signals = _task
 

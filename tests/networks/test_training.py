@@ -18,6 +18,7 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.files import sha256_of
 from kernel_core.networks import mlp, training, workers
 from kernel_core.networks.training import Order, train_features, train_folder, train_in_memory
+from kernel_core.networks.workers import train_here
 from kernel_core.pipeline import build
 from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Diverged, Training, run_seed
 from kernel_core.records import ExampleSet
@@ -40,10 +41,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def in_process(monkeypatch):
     """Train in this process: workers take seconds to start, and most tests are not about them."""
 
-    def here(work, groups, _workers, progress):
-        return workers.train_here(work, groups, torch.device("cpu"), progress)
+    def here(work, groups, *, device, workers, progress):
+        return train_here(work, groups, device, progress)
 
-    monkeypatch.setattr(training, "train_in_processes", here)
+    monkeypatch.setattr(training, "train_groups", here)
 
 
 @pytest.fixture
@@ -224,10 +225,10 @@ def _parent(pid):
 def test_diverged_runs_are_dropped_and_not_repeated(source_folder, tmp_path, monkeypatch, in_process):
     real = workers.train_group
 
-    def some_diverge(recipe, examples, run_numbers, *rest):
+    def some_diverge(recipe, material, run_numbers, *rest):
         if list(run_numbers) == [1]:
             return [Diverged(1, "its loss went to NaN")]
-        return real(recipe, examples, run_numbers, *rest)
+        return real(recipe, material, run_numbers, *rest)
 
     monkeypatch.setattr(workers, "train_group", some_diverge)
     outcomes = []
