@@ -82,12 +82,19 @@ class PatchesRecipe:
     Patches of the image, contrast-normalized and whitened, are compared with directions found by k-means; the
     rectified responses are averaged over cells of the image.
 
-    side: of the patches, in pixels. directions: how many. cells: per side of the image.
+    side: of the patches, in pixels; smaller in images of less than three times this side.
+    directions: how many. cells: per side of the image.
+    stride: pixels from one patch to the next.
+    threshold: subtracted from the responses before those below 0 are set to 0.
+    pixels: longest side of the images; larger ones are reduced to it.
     """
 
     side: int
     directions: int
     cells: int
+    stride: int = 1
+    threshold: float = 1.0
+    pixels: int = 32
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,7 @@ class HeadsRecipe:
     """Small networks of two layers on fixed features, many trained at once by batched matrix products.
 
     hidden: width of the hidden layer, which gives the penultimate features.
+    steps: least number of training steps; few examples are gone through more often than `epochs` times.
     share: of the features that a run is given, chosen at random for each run; 1 for all.
     subset: share of the training examples that a run is trained on, chosen likewise; 1 for all.
     """
@@ -104,6 +112,8 @@ class HeadsRecipe:
     batch: int
     learning_rate: float
     label_smoothing: float
+    weight_decay: float = 0.01
+    steps: int = 300
     share: float = 1.0
     subset: float = 1.0
 
