@@ -34,19 +34,23 @@ REGULAR = 0.1  # added to the variances that whitening divides by
 ROUNDS = 10  # of k-means
 BLOCK = {"cpu": 1_000_000, "cuda": 200_000_000}  # responses computed at a time; 4 MB stay in a CPU's cache
 
+Images = npt.NDArray[np.uint8]  # (N, H, W, 3)
+
 
 @dataclass(frozen=True, eq=False)
 class Directions:
     """What responds to patches.
 
-    height, width: pixels of the images that patches are taken from. side, stride: of the patches, in pixels.
-    weights: float32 (3 side² + 1, directions); the last row is minus what is subtracted from the responses.
+    height, width: pixels of the images that patches are taken from. side: pixels of a patch.
+    weights: float32 (3 side² + 1, directions). A patch, less its mean and divided by its deviation, times all
+    but the last row is the inner product of the whitened patch with the directions; the last row is minus
+    what is subtracted.
     """
 
+    recipe: PatchesRecipe
     height: int
     width: int
     side: int
-    stride: int
     weights: Tensor
 
 
@@ -70,7 +74,7 @@ def compute_patches(
         directions = find_directions(recipe, examples["train"].images)
         for split, example_set in examples.items():
             blocks = []
-            for block in _in_blocks(recipe, directions, example_set.images, device, pool, 2 * threads):
+            for block in _in_blocks(directions, example_set.images, device, pool, ahead=4 * threads):
                 blocks.append(block)
                 done += len(block)
                 progress("computing patches", done, whole)
@@ -78,33 +82,32 @@ def compute_patches(
     return features
 
 
-def find_directions(recipe: PatchesRecipe, images: npt.NDArray[np.uint8]) -> Directions:
-    """Find the directions among patches of these images, uint8 (N, H, W, 3), N at least 1."""
+def find_directions(recipe: PatchesRecipe, images: Images) -> Directions:
+    """Find the directions among patches of these images, at least one."""
     height, width = working_size(recipe, *images.shape[1:3])
     side, generator = patch_side(recipe, height, width), np.random.default_rng(0)
     chosen = np.sort(generator.choice(len(images), min(len(images), SAMPLED_IMAGES), replace=False))
-    rows, columns = height - side + 1, width - side + 1
-    per_image = min(rows * columns, -(-SAMPLE // len(chosen)))
-    places = generator.integers(rows * columns, size=(len(chosen), per_image))
-    pieces = []
-    for start in range(0, len(chosen), 256):
-        x = _pixels(images[chosen[start : start + 256]], height, width)
-        patches = functional.unfold(x, side).transpose(1, 2)  # (n, places, 3 side²)
-        at = torch.from_numpy(places[start : start + 256])
-        pieces.append(patches[torch.arange(len(at))[:, None], at].flatten(0, 1))
-    patches = torch.cat(pieces)
-    normal = ((patches - patches.mean(1, keepdim=True)) / _deviation(patches)[:, None]).double()
+    places = (height - side + 1) * (width - side + 1)
+    per_image = min(places, -(-SAMPLE // len(chosen)))
+    taken = generator.integers(places, size=(len(chosen), per_image))
+    normal = torch.empty(*taken.shape, 3 * side**2, dtype=torch.float64)
+    for i, (number, own) in enumerate(zip(chosen, taken, strict=True)):
+        x = _pixels(images[number : number + 1], height, width)
+        patches = _patches(x, side, 1) * _factors(x, side, 1)
+        normal[i] = patches.reshape(places, -1)[torch.from_numpy(own)]
+    normal = normal.flatten(0, 1)
+    normal -= normal.mean(1, keepdim=True)
     mean = normal.mean(0)
-    centered = normal - mean
-    values, vectors = torch.linalg.eigh(centered.T @ centered / len(centered))
+    normal -= mean
+    values, vectors = torch.linalg.eigh(normal.T @ normal / len(normal))
     whitening = vectors / (values.clamp_min(0) + REGULAR).sqrt() @ vectors.T
     seeds = torch.from_numpy(generator.normal(size=(recipe.directions, len(mean)))).float()
-    found = spherical_means((centered @ whitening).float(), seeds)
-    # d · W (p - m) = (W d) · p - (W d) · m; without its mean, W d ignores the patch's mean.
+    found = spherical_means((normal @ whitening).float(), seeds)
+    # d · W (p - m) = (W d) · p - (W d) · m; without its mean, W d ignores the mean of a patch.
     weights = whitening @ found.double().T
-    offset = mean @ weights + recipe.threshold
-    weights = weights - weights.mean(0)
-    return Directions(height, width, side, recipe.stride, torch.cat([weights, -offset[None]]).float())
+    subtracted = mean @ weights + recipe.threshold
+    weights = torch.cat([weights - weights.mean(0), -subtracted[None]])
+    return Directions(recipe, height, width, side, weights.float())
 
 
 def working_size(recipe: PatchesRecipe, height: int, width: int) -> tuple[int, int]:
@@ -134,71 +137,68 @@ def spherical_means(patches: Tensor, seeds: Tensor) -> Tensor:
     return directions
 
 
-def _pixels(images: npt.NDArray[np.uint8], height: int, width: int) -> Tensor:
-    """Return float32 (n, 3, height, width), -128 … 127, of images (n, H, W, 3)."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
-    if x.shape[2:] != (height, width):
-        x = functional.interpolate(x, (height, width), mode="bilinear", antialias=True)
-    return x - 128
-
-
-def _deviation(patches: Tensor) -> Tensor:
-    return (patches.var(-1, correction=0) + FLAT).sqrt()
-
-
 def _in_blocks(
-    recipe: PatchesRecipe,
-    directions: Directions,
-    images: npt.NDArray[np.uint8],
-    device: torch.device,
-    pool: ThreadPoolExecutor,
-    ahead: int,
+    directions: Directions, images: Images, device: torch.device, pool: ThreadPoolExecutor, *, ahead: int
 ) -> Iterator[npt.NDArray[np.float16]]:
     """Yield the features of one block of images after another; ahead: blocks computed at a time."""
-    size = block_size(directions, device)
-    starts = range(0, len(images), size)
-    weights, cells = directions.weights.to(device), cell_means(recipe, directions).to(device)
+    side, stride = directions.side, directions.recipe.stride
+    places = ((directions.height - side) // stride + 1) * ((directions.width - side) // stride + 1)
+    size = max(1, BLOCK[device.type] // (places * directions.weights.shape[1]))
+    weights = directions.weights.to(device)
 
     def block(start: int) -> npt.NDArray[np.float16]:
-        return _features(images[start : start + size], directions, weights, cells, size)
+        # A product of fewer rows may round differently: a short block is filled up.
+        piece = images[start : start + size]
+        x = torch.zeros(size, directions.height, directions.width, 3)
+        x[: len(piece)] = _pixels(piece, directions.height, directions.width)
+        return _features(directions, weights, x.to(device))[: len(piece)]
 
+    starts = range(0, len(images), size)
     for first in range(0, len(starts), ahead):
         yield from pool.map(block, starts[first : first + ahead])
 
 
-def block_size(directions: Directions, device: torch.device) -> int:
-    """Return how many images are handled at a time."""
-    rows = (directions.height - directions.side) // directions.stride + 1
-    columns = (directions.width - directions.side) // directions.stride + 1
-    return max(1, BLOCK[device.type] // (rows * columns * directions.weights.shape[1]))
+def _pixels(images: Images, height: int, width: int) -> Tensor:
+    """Return float32 (n, height, width, 3), -128 … 127, of images (n, H, W, 3)."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).float()
+    if x.shape[1:3] != (height, width):
+        smaller = functional.interpolate(
+            x.permute(0, 3, 1, 2), (height, width), mode="bilinear", antialias=True
+        )
+        x = smaller.permute(0, 2, 3, 1).contiguous()
+    return x - 128
 
 
-def cell_means(recipe: PatchesRecipe, directions: Directions) -> Tensor:
-    """Return the matrix (cells, places) that averages over the places of each cell; a cell may be single."""
-    rows = _means((directions.height - directions.side) // directions.stride + 1, recipe.cells)
-    columns = _means((directions.width - directions.side) // directions.stride + 1, recipe.cells)
-    return torch.kron(rows, columns)
+def _patches(x: Tensor, side: int, stride: int) -> Tensor:
+    """Return a view of the patches of images (n, H, W, 3): (n, rows, columns, side, 3 side)."""
+    n, height, width, channels = x.shape
+    rows, columns = (height - side) // stride + 1, (width - side) // stride + 1
+    line = width * channels
+    return x.as_strided(
+        (n, rows, columns, side, side * channels),
+        (height * line, stride * line, stride * channels, line, 1),
+    )
 
 
-def _means(places: int, cells: int) -> Tensor:
-    means = torch.zeros(min(cells, places), places)
-    for cell, part in enumerate(torch.arange(places).tensor_split(len(means))):
-        means[cell, part] = 1 / len(part)
-    return means
+def _factors(x: Tensor, side: int, stride: int) -> Tensor:
+    """Return 1 / the deviation of each patch, (n, rows, columns, 1, 1)."""
+    moments = torch.stack([x.mean(3), x.square().mean(3)], 1)  # (n, 2, H, W)
+    mean, square = functional.avg_pool2d(moments, side, stride).unbind(1)
+    return ((square - mean.square()).clamp_min(0) + FLAT).rsqrt()[..., None, None]
 
 
-def _features(
-    images: npt.NDArray[np.uint8], directions: Directions, weights: Tensor, cells: Tensor, size: int
-) -> npt.NDArray[np.float16]:
-    """Compute features (n, cells × directions) of n images, at most `size`."""
-    # A product of fewer rows may round differently: a short block is filled up.
-    x = torch.zeros(size, 3, directions.height, directions.width)
-    x[: len(images)] = _pixels(images, directions.height, directions.width)
-    x = x.to(weights.device)
-    patches = functional.unfold(x, directions.side, stride=directions.stride)  # (n, 3 side², places)
-    deviation = (patches.var(1, correction=0) + FLAT).sqrt()
-    ones = torch.ones_like(deviation)[:, None]
-    rows = torch.cat([patches / deviation[:, None], ones], 1).transpose(1, 2)  # (n, places, 3 side² + 1)
-    responses = (rows @ weights).relu_()  # (n, places, directions)
-    pooled: Tensor = cells @ responses  # (n, cells, directions)
-    return pooled.flatten(1).half().cpu().numpy()[: len(images)]
+@torch.no_grad()
+def _features(directions: Directions, weights: Tensor, x: Tensor) -> npt.NDArray[np.float16]:
+    """Compute features (n, cells × directions) of images (n, H, W, 3), as `_pixels` returns them."""
+    side, stride, cells = directions.side, directions.recipe.stride, directions.recipe.cells
+    patches = _patches(x, side, stride)
+    shape = patches.shape[:3]
+    rows = torch.ones(*shape, len(weights), device=x.device)
+    torch.mul(patches, _factors(x, side, stride), out=rows[..., :-1].view(patches.shape))
+    responses = (rows.flatten(0, 2) @ weights).relu_().view(*shape, -1)
+    pooled = [
+        cell.mean((1, 2))
+        for band in torch.tensor_split(responses, min(cells, shape[1]), 1)
+        for cell in torch.tensor_split(band, min(cells, shape[2]), 2)
+    ]
+    return torch.cat(pooled, 1).half().cpu().numpy()
