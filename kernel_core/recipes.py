@@ -79,8 +79,8 @@ class CnnRecipe:
 class PatchesRecipe:
     """Fixed features of images, after Coates, Lee and Ng, "An Analysis of Single-Layer Networks", 2011.
 
-    Patches of the image, contrast-normalized and whitened, are compared with directions found by k-means; the
-    rectified responses are averaged over cells of the image.
+    Patches of the image, contrast-normalized and whitened, are compared with directions found by k-means. The
+    responses of either sign are rectified and averaged over cells of the image.
 
     side: of the patches, in pixels; smaller in images of less than three times this side.
     directions: how many. cells: per side of the image.
@@ -93,7 +93,7 @@ class PatchesRecipe:
     directions: int
     cells: int
     stride: int = 1
-    threshold: float = 1.0
+    threshold: float = 0.25
     pixels: int = 32
 
 
@@ -116,6 +116,10 @@ class HeadsRecipe:
     steps: int = 300
     share: float = 1.0
     subset: float = 1.0
+
+    def given(self, width: int) -> int:
+        """Return how many of `width` features each run is given."""
+        return max(1, round(self.share * width))
 
     @property
     def layer(self) -> str:
@@ -151,7 +155,7 @@ CIFAR10_SMALL = replace(
     batch=512,
     orthogonal=0.24,
 )
-PATCHES = PatchesRecipe(side=6, directions=400, cells=2)
+PATCHES = PatchesRecipe(side=6, directions=200, cells=3)
 HEADS = HeadsRecipe(
     hidden=64, epochs=4, batch=256, learning_rate=3e-3, label_smoothing=0.1, share=0.25
 )  # on any fixed features

@@ -2,8 +2,9 @@
 
 After A. Coates, H. Lee, A. Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning", 2011;
 our own code. Every patch of an image has its mean subtracted, is divided by its deviation, and whitened. Its
-inner product with each direction, less a threshold and never below 0, is averaged over cells of the image.
-The directions are found by spherical k-means (A. Coates, A. Ng, 2012) among patches of the training images.
+inner product with each direction gives two features: the product, and minus the product, both less a
+threshold and never below 0. They are averaged over cells of the image. The directions are found by spherical
+k-means (A. Coates, A. Ng, 2012) among patches of the training images.
 
 Whitening and directions are one matrix. Images are handled in blocks of a fixed size, each by one thread, so
 that the features are the same to the bit for any number of threads.
@@ -43,8 +44,7 @@ class Directions:
 
     height, width: pixels of the images that patches are taken from. side: pixels of a patch.
     weights: float32 (3 side² + 1, directions). A patch, less its mean and divided by its deviation, times all
-    but the last row is the inner product of the whitened patch with the directions; the last row is minus
-    what is subtracted.
+    but the last row, plus the last row, are the inner products of the whitened patch with the directions.
     """
 
     recipe: PatchesRecipe
@@ -105,8 +105,7 @@ def find_directions(recipe: PatchesRecipe, images: Images) -> Directions:
     found = spherical_means((normal @ whitening).float(), seeds)
     # d · W (p - m) = (W d) · p - (W d) · m; without its mean, W d ignores the mean of a patch.
     weights = whitening @ found.double().T
-    subtracted = mean @ weights + recipe.threshold
-    weights = torch.cat([weights - weights.mean(0), -subtracted[None]])
+    weights = torch.cat([weights - weights.mean(0), -(mean @ weights)[None]])
     return Directions(recipe, height, width, side, weights.float())
 
 
@@ -189,16 +188,25 @@ def _factors(x: Tensor, side: int, stride: int) -> Tensor:
 
 @torch.no_grad()
 def _features(directions: Directions, weights: Tensor, x: Tensor) -> npt.NDArray[np.float16]:
-    """Compute features (n, cells × directions) of images (n, H, W, 3), as `_pixels` returns them."""
-    side, stride, cells = directions.side, directions.recipe.stride, directions.recipe.cells
-    patches = _patches(x, side, stride)
+    """Compute features (n, D) of images (n, H, W, 3), as `_pixels` returns them."""
+    recipe, side = directions.recipe, directions.side
+    patches = _patches(x, side, recipe.stride)
     shape = patches.shape[:3]
     rows = torch.ones(*shape, len(weights), device=x.device)
-    torch.mul(patches, _factors(x, side, stride), out=rows[..., :-1].view(patches.shape))
-    responses = (rows.flatten(0, 2) @ weights).relu_().view(*shape, -1)
-    pooled = [
+    torch.mul(patches, _factors(x, side, recipe.stride), out=rows[..., :-1].view(patches.shape))
+    products = (rows.flatten(0, 2) @ weights).view(*shape, -1)
+    signed = functional.softshrink(products, recipe.threshold)
+    difference = _cell_means(signed, recipe.cells)
+    total = _cell_means(signed.abs_(), recipe.cells)
+    both = torch.cat([total + difference, total - difference], 1).div_(2).clamp_min_(0)
+    return both.half().cpu().numpy()
+
+
+def _cell_means(values: Tensor, cells: int) -> Tensor:
+    """Return means over the cells of the image, (n, cells × directions); values: (n, rows, columns, K)."""
+    means = [
         cell.mean((1, 2))
-        for band in torch.tensor_split(responses, min(cells, shape[1]), 1)
-        for cell in torch.tensor_split(band, min(cells, shape[2]), 2)
+        for band in torch.tensor_split(values, min(cells, values.shape[1]), 1)
+        for cell in torch.tensor_split(band, min(cells, values.shape[2]), 2)
     ]
-    return torch.cat(pooled, 1).half().cpu().numpy()
+    return torch.cat(means, 1)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kernel_core.networks import heads
 from kernel_core.networks.heads import GROUP, Scale, train_runs
 from kernel_core.recipes import HEADS, Diverged
 
@@ -60,6 +61,14 @@ def test_a_run_is_the_same_alone_and_in_its_group():
         assert alone.run == GROUP + i
         for split in ("train", "test"):
             np.testing.assert_array_equal(alone.logits[split], group[i].logits[split])
+
+
+def test_runs_are_the_same_when_fewer_fit_in_memory(monkeypatch):
+    before = trained(runs=[5])[0]
+    monkeypatch.setattr(heads, "HELD", 2 * 400 * 2 * FAST.given(D))
+    assert heads.together(FAST, 400, D) == 2
+    after = trained(runs=[5])[0]
+    np.testing.assert_allclose(after.logits["test"], before.logits["test"], atol=0.01)
 
 
 def test_runs_and_seeds_differ():

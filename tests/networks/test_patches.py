@@ -35,14 +35,15 @@ def slow_features(recipe, directions, image):
     weights = directions.weights.double().numpy()
     rows = range(0, image.shape[0] - side + 1, stride)
     columns = range(0, image.shape[1] - side + 1, stride)
-    responses = np.zeros((len(rows), len(columns), weights.shape[1]))
+    responses = np.zeros((2, len(rows), len(columns), weights.shape[1]))
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):
             patch = image[y : y + side, x : x + side].astype(np.float64).ravel()
             normal = (patch - patch.mean()) / np.sqrt(patch.var() + 10)
-            responses[i, j] = np.maximum(normal @ weights[:-1] + weights[-1], 0)
+            products = normal @ weights[:-1] + weights[-1]
+            responses[:, i, j] = np.maximum(np.stack([products, -products]) - recipe.threshold, 0)
     parts = []
-    for band in np.array_split(responses, min(cells, len(rows)), axis=0):
+    for band in [b for sign in responses for b in np.array_split(sign, min(cells, len(rows)), axis=0)]:
         parts += [cell.mean((0, 1)) for cell in np.array_split(band, min(cells, len(columns)), axis=1)]
     return np.concatenate(parts)
 
@@ -62,7 +63,7 @@ def test_patches_equal_those_of_a_slow_calculation(recipe):
 def test_whitened_patches_have_unit_covariance():
     # With as many directions as there are dimensions, W' C W + regularization is the identity on the span.
     images = images_of(40)
-    directions = find_directions(replace(FEW, directions=300, threshold=0.0), images)
+    directions = find_directions(replace(FEW, directions=300), images)
     side = directions.side
     windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(1, 2))
     raw = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, 3 * side**2).astype(np.float64)
@@ -117,7 +118,7 @@ def test_a_shifted_noisy_copy_is_the_nearest():
 def test_images_of_any_size_have_features(shape):
     features = compute_patches(FEW, examples_of(images_of(9, *shape)))["train"]
     assert len(features) == 9
-    assert features.shape[1] % 20 == 0
+    assert features.shape[1] % 40 == 0
     assert np.isfinite(features).all()
     if shape != (1, 1):
         assert features.std(0).max() > 0
@@ -134,7 +135,7 @@ def test_constant_images_are_all_alike_and_finite(level):
 def test_gray_images_and_a_single_image_have_features():
     gray = np.repeat(images_of(1)[..., :1], 3, axis=3)
     features = compute_patches(replace(PATCHES, directions=500), examples_of(gray))["train"]
-    assert features.shape == (1, 4 * 500)
+    assert features.shape == (1, 2 * 500 * PATCHES.cells**2)
     assert np.isfinite(features).all()
     assert features.max() > 0
 
