@@ -22,6 +22,12 @@ WAYS: dict[By, tuple[str, str]] = {
 """How features can be compared: name in a `source.toml` → name that people see, and what it is."""
 
 PENULTIMATE = "penultimate"  # the set that [features] itself names, and that this program computes
+PATCHES = "patches"  # the set that heads are trained on here, which takes no training itself
+MEANINGS = {
+    PENULTIMATE: "of the activations before the last layer of one run",
+    PATCHES: "of what small patches of the two images look like, averaged over parts of the image",
+}
+"""Set of features → what is compared, where this program knows it."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,8 @@ def of_features(name: str, title: str, ways: tuple[By, ...]) -> list[Similarity]
     >>> [similarity.name for similarity in of_features("clip", "CLIP", ("cosine", "dot"))]
     ['clip', 'clip-dot']
     """
-    short = "Features" if name == PENULTIMATE else name
-    what = "of the activations before the last layer of one run" if name == PENULTIMATE else f"of {title}"
+    short = {PENULTIMATE: "Features", PATCHES: "Patches"}.get(name, name)
+    what = MEANINGS.get(name, f"of {title}")
     return [
         Similarity(
             name if by == "cosine" else f"{name}-{by}",

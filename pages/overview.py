@@ -21,6 +21,8 @@ with st.container(horizontal=True, gap="large"):
         height, width = results.examples[results.query].images.shape[1:3]
         st.metric("Image size", f"{width} × {height}", width=160)
     st.metric("Runs in the ensemble", f"{results.run_count:,}", width=160)
+if results.about:
+    st.info(results.about, icon=":material/model_training:")
 if results.features_layer:
     st.caption(f"Features: the penultimate features of run {results.features_run}, {results.features_layer}.")
 show_copies(results)

@@ -120,6 +120,11 @@ def _open_source(request: BenchRequest, name: str, folder: Path, progress: Progr
     source = open_source(SourceRequest(name, request.run_count, request.file_count), progress=progress)
     if not isinstance(source.logits, Training):
         return _Logits(source.name, source.logits, {})
+    if source.logits.of_heads:
+        raise RequestError(
+            f"{source.name} has no ensemble, and `bench` reads logits from files; expected some. "
+            "Train one with `kernel-explorer train heads`, and name its source.toml."
+        )
     examples = {split: images.load_examples(source.images, split, progress) for split in SPLITS}
     training = replace(source.logits, run_count=request.run_count or source.logits.run_count)
     part = train_in_memory(training, examples, progress)[0].parts[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ from kernel_core.cli.output import say, say_json
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.library_caches import prepare_matplotlib
+from kernel_core.progress import Progress
+from kernel_core.recipes import Training
 from kernel_core.report.markdown import markdown
 from kernel_core.report.report import Report, first_pairs, make_report
 from kernel_core.results.results import Results
+from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 
 
@@ -75,6 +80,7 @@ def report_command(
         _refuse_unwritable(out)
     with open_progress(progress_file) as progress:
         open_results = functools.partial(open_or_build, device=device, memory=memory, progress=progress)
+        request = replace(request, run_count=_runs_to_train(request, run_counts, progress))
         report, results = make_report(request, run_counts, open_results)
     if out is not None:
         for path in _write_report(report, results, out):
@@ -83,6 +89,19 @@ def report_command(
         say_json(report.to_json())
     else:
         say(*markdown(report).splitlines())
+
+
+def _runs_to_train(
+    request: SourceRequest, requested: Sequence[int | None] | None, progress: Progress
+) -> int | None:
+    """Return the largest number of runs if it is more than the heads that a source has by default, or None.
+
+    requested: as of `run_counts`. Heads are trained here, so there are as many as one asks for.
+    """
+    largest = max((count for count in requested or () if count is not None), default=0)
+    logits = open_source(request, progress=progress).logits if largest else None
+    is_more = isinstance(logits, Training) and logits.of_heads and largest > logits.run_count
+    return largest if is_more else None
 
 
 def _refuse_unwritable(out: Path) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kernel_core.networks import cnn, mlp
+from kernel_core.networks import cnn, heads, mlp
 from kernel_core.progress import Progress
-from kernel_core.recipes import Diverged, MlpRecipe, Recipe, TrainedRun
+from kernel_core.recipes import Diverged, HeadsRecipe, MlpRecipe, Recipe, TrainedRun
 from kernel_core.records import ExampleSet, no_images
+from kernel_core.sources.features import load_features
 from kernel_core.sources.source import FeatureSet
 from kernel_core.spec import Split
 
@@ -39,7 +40,7 @@ class Material:
 
 def group_size(recipe: Recipe) -> int:
     """Return how many runs of a recipe are trained together."""
-    return mlp.GROUP if isinstance(recipe, MlpRecipe) else 1
+    return {MlpRecipe: mlp.GROUP, HeadsRecipe: heads.GROUP}.get(type(recipe), 1)
 
 
 def groups_of(recipe: Recipe, run_numbers: Iterable[int]) -> list[list[int]]:
@@ -64,9 +65,28 @@ def train_group(
     progress: Progress,
 ) -> list[TrainedRun | Diverged]:
     """Train the runs of one group, and compute each network's outputs for every example."""
+    if isinstance(recipe, HeadsRecipe):
+        return _train_heads(recipe, material, run_numbers, seed, device, progress)
     if isinstance(recipe, MlpRecipe):
         return mlp.train_runs(recipe, material.examples, run_numbers, seed, device=device, progress=progress)
     return cnn.train_runs(recipe, material.examples, run_numbers, seed, device=device, progress=progress)
+
+
+def _train_heads(
+    recipe: HeadsRecipe,
+    material: Material,
+    run_numbers: Sequence[int],
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> list[TrainedRun | Diverged]:
+    assert material.features is not None
+    features = load_features(material.features, tuple(material.examples)).values
+    labels = {split: of_split.labels for split, of_split in material.examples.items()}
+    class_count = len(material.examples["train"].class_names)
+    return heads.train_runs(
+        recipe, features, labels, class_count, run_numbers, seed, device=device, progress=progress
+    )
 
 
 def share_of(progress: Progress, step: str, *, start: int, length: int, whole: int) -> Progress:

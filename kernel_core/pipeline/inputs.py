@@ -13,6 +13,7 @@ from kernel_core.errors import DataError
 from kernel_core.machine import Machine
 from kernel_core.networks.training import train_in_memory
 from kernel_core.oddities import odd_examples, odd_features
+from kernel_core.pipeline.heads import Heads
 from kernel_core.progress import Progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features
@@ -21,7 +22,7 @@ from kernel_core.results.hashes import hash_each
 from kernel_core.results.results import read_examples
 from kernel_core.search.scores import top_k_of_scores
 from kernel_core.search.topk import TopK
-from kernel_core.similarities import PENULTIMATE, Similarity
+from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity
 from kernel_core.similarity.kernel_rows import read_moments
 from kernel_core.similarity.moments import Moments, merge
 from kernel_core.sources import images
@@ -86,6 +87,8 @@ class Inputs:
         """The ensemble trained here and its run 0's features, from the cache if they are there."""
         training = self.keys.source.logits
         assert isinstance(training, Training)
+        if training.of_heads:
+            return self._heads.trained(training)
         known = self.entries.read_trained()
         if known is not None:
             return known
@@ -93,14 +96,20 @@ class Inputs:
         self.entries.write_trained(*trained)
         return trained
 
+    @cached_property
+    def _heads(self) -> Heads:
+        return Heads(self.entries, self.examples, self.machine, self.progress)
+
     def features(self, similarity: Similarity) -> Features | None:
         """Return the features that a similarity compares; None if it compares something else."""
         if similarity.kind != "features":
             return None
-        source = self.keys.source
+        source, sets = self.keys.source, self.keys.source.feature_sets
         if isinstance(source.logits, Training) and similarity.of == PENULTIMATE:
             return self._trained[1]
-        (feature_set,) = (features for features in source.feature_sets if features.name == similarity.of)
+        if isinstance(source.logits, Training) and similarity.of == PATCHES:
+            sets = (self._heads.patches,)
+        (feature_set,) = (features for features in sets if features.name == similarity.of)
         features = load_features(feature_set, source.images.splits)
         check_features(features, similarity.title, self.examples, images.remarks_on(source.images))
         for line in odd_features(features):

@@ -23,6 +23,8 @@ BY_RUNS = {
     "agreement": "top-1 agreement",
 }
 """Column → title in the table of accuracies by number of runs."""
+VOTES = {"kernel_knn3": "3-NN", "kernel_weighted20": "weighted 20-NN"}
+"""Column → name of a vote that the ensemble is compared with."""
 PAIRS = {
     "by": "pairs by",
     "ranks": "ranks",
@@ -44,6 +46,7 @@ def markdown(report: Report) -> str:
         counts,
         "## Accuracy by number of runs",
         _table(report.by_runs.assign(runs=[f"{n:,}" for n in report.by_runs["runs"]]), BY_RUNS),
+        textwrap.fill(_votes_and_ensemble(report.by_runs), WIDTH),
         textwrap.fill(_legend_of_runs(report), WIDTH),
         textwrap.fill(_fixed_accuracies(report), WIDTH),
         "## Do the nearest pairs look like duplicates?",
@@ -52,6 +55,27 @@ def markdown(report: Report) -> str:
         *([textwrap.fill(report.copies.sentence, WIDTH)] if report.copies else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _votes_and_ensemble(by_runs: pd.DataFrame) -> str:
+    """Return from how many runs on the neighbors predict better than the ensemble.
+
+    >>> rows = [(10, 0.8, 0.7, 0.81), (20, 0.8, 0.79, 0.82)]
+    >>> _votes_and_ensemble(pd.DataFrame(rows, columns=["runs", "ensemble", *VOTES]))
+    'Better than the ensemble: 3-NN with none of these, weighted 20-NN from 10 runs on (+2.00 with 20).'
+    """
+    last = by_runs.iloc[-1]
+    found = []
+    for column, name in VOTES.items():
+        beaten = by_runs.loc[by_runs[column] <= by_runs["ensemble"], "runs"]
+        better = by_runs[by_runs["runs"] > beaten.max()] if len(beaten) else by_runs
+        if better.empty:
+            found.append(f"{name} with none of these")
+        else:
+            gain = 100 * (last[column] - last["ensemble"])
+            first = int(better["runs"].iloc[0])
+            found.append(f"{name} from {first:,} runs on (+{gain:.2f} with {int(last['runs']):,})")
+    return f"Better than the ensemble: {', '.join(found)}."
 
 
 def _legend_of_runs(report: Report) -> str:

@@ -98,8 +98,9 @@ def make_report(
 ) -> tuple[Report, Results]:
     """Return the report on a source, and its results by all runs.
 
-    requested: as of `run_counts`. open_results: returns the results of a request, built or read. The cache
-    keeps each of them, so a report that was stopped goes on where it was.
+    request: its number of runs is that of all runs. requested: as of `run_counts`. open_results: returns the
+    results of a request, built or read. The cache keeps each of them, so a report that was stopped goes on
+    where it was.
     """
     by_all = open_results(request)
     total = by_all.run_count
@@ -133,7 +134,9 @@ def _rows_by_runs(
     nearest_by_all = by_all.neighbors_by("kernel").indices[:, 0]
     for count in counts:
         is_whole = count == by_all.run_count
-        by_these = replace(request, run_count=None if is_whole else count, similarities=("kernel",))
+        by_these = replace(
+            request, run_count=request.run_count if is_whole else count, similarities=("kernel",)
+        )
         results = by_all if is_whole else open_results(by_these)
         accuracy = accuracies(results)
         nearest = results.neighbors_by("kernel").indices[:, 0]

@@ -16,7 +16,7 @@ from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
 from kernel_core.results.hashes import hash_each, hash_files
 from kernel_core.results.store import Store, key_of
-from kernel_core.similarities import Similarity
+from kernel_core.similarities import PATCHES, Similarity
 from kernel_core.sources import images
 from kernel_core.sources.ensemble_table import rows_have_names
 from kernel_core.sources.hub import expected_sha256
@@ -175,6 +175,8 @@ def _other_inputs(source: Source, logits: Content, store: Store) -> dict[str, Co
     inputs: dict[str, Content] = {}
     if isinstance(source.logits, Training):
         inputs |= {of.name: logits for of in penultimate(None).similarities}
+        if source.logits.of_heads:
+            inputs[PATCHES] = {"images": logits["images"], "features": logits["recipe"]["features"]}
     for features in source.feature_sets:
         files = [_name_and_hash(source, path, store) for path in features.files.values()]
         inputs |= {similarity.name: {"files": files} for similarity in features.similarities}

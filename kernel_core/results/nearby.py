@@ -15,7 +15,8 @@ from kernel_core.recipes import Training
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
-from kernel_core.similarities import PENULTIMATE, Similarity
+from kernel_core.results.trained_here import features_trained_here
+from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.features import load_features
 from kernel_core.sources.given import GivenNeighbors, open_given
@@ -126,11 +127,11 @@ class Nearby:
         keys = self._keys()
         if similarity.kind == "kernel":
             return self._read_traces(spec)
-        if isinstance(keys.source.logits, Training) and similarity.of == PENULTIMATE:
-            entry = self.store.read("trained", keys.trained or "")
-            if entry is None:
+        if isinstance(keys.source.logits, Training) and similarity.of in (PENULTIMATE, PATCHES):
+            values = features_trained_here(keys, self.store, similarity.of)
+            if values is None:
                 raise self._lacks("features")
-            return {split: entry[0][f"{split}_features"] for split in examples}
+            return {split: values[split] for split in examples}
         (features,) = (of for of in keys.source.feature_sets if of.name == similarity.of)
         return dict(load_features(features, tuple(examples)).values)
 

@@ -12,6 +12,7 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.recipes import Training
 from kernel_core.similarities import (
     KERNEL,
+    PATCHES,
     PENULTIMATE,
     PIXELS,
     By,
@@ -168,7 +169,7 @@ class Source:
         """Every similarity that the source offers, the kernel first."""
         sets = self.feature_sets
         if isinstance(self.logits, Training):
-            sets = (penultimate(None), *sets)
+            sets = (penultimate(None), *((patches(None),) if self.logits.of_heads else ()), *sets)
         features = (similarity for features in sets for similarity in features.similarities)
         pixels = (PIXELS,) if self.images.has_images else ()
         return KERNEL, *features, *(given.similarity for given in self.given), *pixels
@@ -177,6 +178,11 @@ class Source:
 def penultimate(file: Path | None) -> FeatureSet:
     """Return the penultimate features of one run. file: None where they come with a training."""
     return FeatureSet(PENULTIMATE, "Features", {"": file} if file else {}, ("cosine", "euclidean"))
+
+
+def patches(file: Path | None) -> FeatureSet:
+    """Return the fixed features that heads are trained on here. file: None where a build computes them."""
+    return FeatureSet(PATCHES, "Patches", {"": file} if file else {}, ("cosine",))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""Heads for a source that is nothing but images: fixed features, and small networks trained on them.
+
+What is computed goes to the cache piece by piece, so that a stopped build goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+
+from kernel_core.errors import DataError, StoreError
+from kernel_core.machine import Machine, cores_allowed
+from kernel_core.networks.groups import Material, group_size
+from kernel_core.networks.patches import compute_patches
+from kernel_core.networks.training import refuse_untrainable
+from kernel_core.networks.workers import Work, train_groups
+from kernel_core.progress import Progress
+from kernel_core.recipes import PATCHES, Diverged, Training
+from kernel_core.records import Ensemble, ExampleSet, Features
+from kernel_core.results.entries import Entries
+from kernel_core.results.trained_here import HeadEntries
+from kernel_core.sources.source import FeatureSet
+from kernel_core.spec import Split
+
+log = logging.getLogger("kernel_core")
+
+
+class Heads:
+    """The heads of one source."""
+
+    def __init__(
+        self,
+        entries: Entries,
+        examples: Mapping[Split, ExampleSet],
+        machine: Machine,
+        progress: Progress,
+    ) -> None:
+        refuse_untrainable(examples)
+        self.entries = HeadEntries(entries.keys, entries.store)
+        self.examples, self.machine, self.progress = examples, machine, progress
+
+    @cached_property
+    def patches(self) -> FeatureSet:
+        """The fixed features, in a file of the cache; computed if they are not there."""
+        if self.entries.read_patches() is None:
+            self.entries.write_patches(
+                compute_patches(PATCHES, self.examples, device=self.machine.device, progress=self.progress)
+            )
+        return self.entries.patches
+
+    def trained(self, training: Training) -> tuple[Ensemble, Features]:
+        """Return the ensemble, mapped from the cache, and run 0's features; train the runs that are missing.
+
+        Raises `DataError` if the loss of a run goes to NaN, `StoreError` if the disk refuses.
+        """
+        size = group_size(training.recipe)
+        group_count = -(-training.run_count // size)
+        missing = [group for group in range(group_count) if not self.entries.has_group(group)]
+        if missing:
+            self._train(training, missing, size)
+        parts = [self.entries.read_group(group) for group in range(group_count)]
+        features = self.entries.read_features()
+        found = tuple(part for part in parts if part is not None)
+        if features is None or len(found) < group_count:
+            raise StoreError(
+                f"Some of the networks trained for {self.entries.name} are not in the cache "
+                f"{self.entries.store.root} any more. Run the command again; the others are kept."
+            )
+        values = {split: features[split] for split in self.examples}
+        names = tuple(f"heads {group * size + 1} to {(group + 1) * size}" for group in range(group_count))
+        ensemble = Ensemble(names, found).first(training.run_count)
+        return ensemble, Features(values, training.recipe.layer, run="0")
+
+    def _train(self, training: Training, missing: list[int], size: int) -> None:
+        """Train whole groups, as a run costs as much alone, and write each when it is done."""
+        log.info(
+            "%s has no ensemble: %d small networks are trained here, on features that take no training",
+            self.entries.name,
+            training.run_count,
+        )
+        groups = [list(range(group * size, (group + 1) * size)) for group in missing]
+        material = Material.for_heads(self.examples, self.patches)
+        trained = train_groups(
+            Work(training.recipe, training.seed, material),
+            groups,
+            device=self.machine.device,
+            workers=cores_allowed(),
+            progress=self.progress,
+        )
+        with contextlib.closing(trained):
+            for outcomes in trained:
+                runs = []
+                for run in outcomes:
+                    if isinstance(run, Diverged):
+                        raise DataError(
+                            f"Run {run.run}: {run.reason}, which good images do not cause. Look at them, "
+                            "and at the labels."
+                        )
+                    runs.append(run)
+                self.entries.write_group(runs[0].run // size, runs)
