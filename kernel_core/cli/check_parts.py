@@ -79,6 +79,7 @@ def check_images(report: Report, source: ImagesFrom) -> None:
                 if problem.partition(";")[0] not in said:
                     report.problem(problem)
         return
+    source = report.attempt(images.with_size, source) or source
     report.inventories = found
     report.notes += odd_labels({split: of.classes for split, of in found.items()})
     lines, content = (

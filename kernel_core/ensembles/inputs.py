@@ -17,7 +17,7 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.printable import NAME, printable
 from kernel_core.records import ExampleSet, no_images, numbered_classes
 from kernel_core.sources.catalog import find_images
-from kernel_core.sources.images import load_examples
+from kernel_core.sources.images import load_splits
 from kernel_core.sources.images_table import images_table
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import SPLITS, Split
@@ -59,7 +59,7 @@ class InputImages:
         if isinstance(images, ImagesFrom):
             if images.reader not in ("digits", "labels"):
                 return cls(names, reference=images)
-            images = {split: load_examples(images, split) for split in images.splits}  # copied: they are few
+            images = load_splits(images)  # copied: they are few
         if not isinstance(images, Mapping) or set(images) not in ({"train", "test"}, {"test"}):
             raise RequestError(
                 f"images is {_described(images)}; expected a mapping with train and test, or with test "
@@ -93,7 +93,7 @@ class InputImages:
         if self.examples is not None:
             return self.examples
         assert self.reference is not None
-        examples = with_common_classes({split: load_examples(self.reference, split) for split in SPLITS})
+        examples = with_common_classes(load_splits(self.reference))
         names = examples["train"].class_names
         if self.class_names not in (None, names):
             raise DataError(

@@ -15,7 +15,7 @@ from kernel_core.block_array import BlockArray, Logits, opened_for_each_block
 from kernel_core.ensembles.log_file import LOGIT_KEYS, TEST_ALONE
 from kernel_core.ensembles.torch_file import load_torch_file, to_array
 from kernel_core.errors import DataError, shown
-from kernel_core.sources.source import ID_NAMES, LogitForm
+from kernel_core.sources.logit_form import ID_NAMES, LogitForm
 from kernel_core.spec import Split
 
 EXPECTED = "a file of logits: a dict or an archive of arrays, or one array (runs, examples, classes)"

@@ -23,7 +23,7 @@ from kernel_core.errors import DataError
 from kernel_core.files import FileState
 from kernel_core.records import Ensemble
 from kernel_core.sources.decode import memory_here
-from kernel_core.sources.source import LogitForm
+from kernel_core.sources.logit_form import LogitForm
 from kernel_core.spec import SPLITS, Split
 
 RUNS_PER_PART = 500  # files of one run each that are read as one part

@@ -18,7 +18,7 @@ from kernel_core.ensembles.join import ExampleNames, order_of
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
 from kernel_core.looks_like import foreign, looks_like
-from kernel_core.sources.source import ID_NAMES, LogitForm
+from kernel_core.sources.logit_form import ID_NAMES, LogitForm
 from kernel_core.spec import Split
 
 if TYPE_CHECKING:

@@ -103,9 +103,7 @@ def _unwritable(destination: Destination, reason: str) -> str:
 
 def load_images(source: Source, progress: Progress = no_progress) -> dict[Split, ExampleSet]:
     """Load the splits of a source's images. Raises `DataError` as their reader."""
-    return with_common_classes(
-        {split: images.load_examples(source.images, split, progress) for split in source.images.splits}
-    )
+    return with_common_classes(images.load_splits(source.images, progress))
 
 
 def network_features(

@@ -132,9 +132,7 @@ def train_folder(
         )
     if order.workers is not None and order.workers < 1:
         raise RequestError(f"{order.workers} workers were requested; ask for 1 or more.")
-    examples = with_common_classes(
-        {split: images.load_examples(order.images, split, progress) for split in SPLITS}
-    )
+    examples = with_common_classes(images.load_splits(order.images, progress))
     refuse_untrainable(examples)
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
         missing = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)

@@ -47,9 +47,7 @@ class Inputs:
         if known is not None:
             return known
         source = self.keys.source.images
-        examples = with_common_classes(
-            {s: images.load_examples(source, s, self.progress) for s in source.splits}
-        )
+        examples = with_common_classes(images.load_splits(source, self.progress))
         for line in odd_examples(examples):
             log.warning("%s: %s", self.keys.source.name, line)
         self.entries.write_examples(examples)

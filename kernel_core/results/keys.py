@@ -155,7 +155,7 @@ def _image_content(source: Source, store: Store) -> Content:
     content: Content = {"reader": source.images.reader, "files": hashes}
     if source.images.size is not None:
         content["size"] = source.images.size
-    return content | source.images.ordering
+    return content | source.images.said
 
 
 def _logits_content(source: Source, image_content: Content, store: Store) -> Content:

@@ -10,20 +10,24 @@ from pathlib import Path
 
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
 from kernel_core.files import cache_root
+from kernel_core.looks_like import looks_like
+from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress, no_progress
-from kernel_core.recipes import DIGITS, Training
+from kernel_core.recipes import DIGITS, HEADS, Training
 from kernel_core.sources import hub_images, published, source_toml, torchvision_images
-from kernel_core.sources.folder_listing import split_folder
+from kernel_core.sources.images_alone import EXPECTED, images_at
 from kernel_core.sources.source import ImagesFrom, Source, SourceRequest, penultimate
 from kernel_core.sources.source_toml import FEATURES, read_images_table, read_source_file
 from kernel_core.sources.torchvision_images import fetched, from_torchvision
-from kernel_core.spec import SPLITS, Split
 
 RUNS_PER_FILE = 500  # in the published dataset
 MANY = "cifar10-multirun-60k"
 
 # Measured on two cores: 2 s of training; each network 95.9%, averaged 96.8%, kernel 3-NN 98.8%.
 DIGITS_TRAINING = Training(DIGITS, run_count=256, seed=0)
+HEADS_TRAINING = Training(HEADS, run_count=128, seed=0)  # of images alone
+
+PLAIN = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # a dataset of the Hub without the prefix that says so
 
 
 def open_source(request: SourceRequest, *, offline: bool = False, progress: Progress = no_progress) -> Source:
@@ -33,23 +37,58 @@ def open_source(request: SourceRequest, *, offline: bool = False, progress: Prog
     `NotBuilt` if a download is needed and `offline` forbids it, `DownloadError` if it fails.
     """
     path = request.path
-    if path is None:
-        family, _, configuration = request.name.partition("/")
+    if path is None and (family := request.name.partition("/")[0]) in BUILT_IN:
+        configuration = request.name.partition("/")[2]
         if configuration and family != "cifar10-multirun":
             raise SourceError(f"{family} has no configurations; found {request.name!r}, expected {family!r}.")
         return BUILT_IN[family](request, configuration or None, offline, progress)
-    if os.path.isdir(path):
-        path = path / source_toml.FILE
-    if not os.path.isfile(path):
-        raise SourceError(
-            f"No source is called {request.name!r}, and no such file exists. Known: {', '.join(BUILT_IN)}, "
-            "cifar10-multirun/<configuration>, or the path of a source.toml."
-        )
     if request.files is not None:
         raise RequestError(
-            "--files is for cifar10-multirun; a source.toml names its own files. Use --runs instead."
+            "--files is for cifar10-multirun; other sources have files of their own, or none. Use --runs "
+            "instead."
         )
-    return read_source_file(path.resolve(), offline=offline, progress=progress)
+    described = path is not None and _description(path)
+    if described:
+        return read_source_file(described.resolve(), offline=offline, progress=progress)
+    return _of_images_alone(request, offline, progress)
+
+
+def _description(path: Path) -> Path | None:
+    """Return the `source.toml` that a path stands for; None for images without one."""
+    if os.path.isdir(path):
+        return path / source_toml.FILE if os.path.isfile(path / source_toml.FILE) else None
+    if not os.path.isfile(path):
+        return None
+    is_table = path.suffix.lower() == ".parquet" or looks_like(path).form == "parquet"
+    return None if is_table else path
+
+
+def _of_images_alone(request: SourceRequest, offline: bool, progress: Progress) -> Source:
+    """Return a source that is nothing but images; heads are trained on them, as many as --runs says."""
+    path, name = request.path, request.name
+    training = replace(HEADS_TRAINING, run_count=request.run_count or HEADS_TRAINING.run_count)
+    if path is not None and path.suffix != ".toml" and (os.path.isdir(path) or os.path.isfile(path)):
+        images = replace(images_at(path.resolve()), choose_size=True)
+        called = path.resolve().name if os.path.isdir(path) else path.resolve().stem
+        return Source(printable(called, NAME), images, training)
+    if name in torchvision_images.FOLDERS:
+        return Source(name, fetched(from_torchvision(name), offline=offline), training)
+    of_hub = name.startswith(hub_images.PREFIX) or PLAIN.fullmatch(name)
+    if not of_hub or path is not None:
+        raise SourceError(
+            f"No source is called {name!r}, and no such file exists. Known: {', '.join(BUILT_IN)}, "
+            f"cifar10-multirun/<configuration>, {', '.join(sorted(torchvision_images.FOLDERS))}, OWNER/NAME "
+            "on the Hub, or the path of a source.toml, of a folder of labeled images, or of a Parquet file."
+        )
+    text = name if name.startswith(hub_images.PREFIX) else hub_images.PREFIX + name
+    try:
+        images = hub_images.fetched(
+            hub_images.described(text), offline=offline, progress=progress, alone=True
+        )
+    except (DownloadError, NotBuilt) as error:
+        here = "" if name == text else f"{name!r} does not exist here. "
+        raise type(error)(f"{here}{error}") from None
+    return Source(images.hub["hub"], replace(images, choose_size=True), training)
 
 
 def _digits(
@@ -131,10 +170,8 @@ def find_images(text: str, base: Path, progress: Progress = no_progress) -> Imag
 
     The text is one of: `digits`; a torchvision dataset such as `CIFAR10`, or one of the Hub such as
     `hub:uoft-cs/cifar100?label=fine_label`, downloaded if need be; a
-    `source.toml`, for its [images]; a folder with train/<class>/ and test/<class>/, or with train/ and test/
-    that hold images and a metadata.csv; a folder with Parquet files, one or the Hub's shards of each split,
-    or with them in its folder data/. Raises `SourceError` if it is none of them, `DownloadError` if a
-    download fails.
+    `source.toml`, for its [images]; a folder or a Parquet file, as `images_at` takes it. Raises `SourceError`
+    if it is none of them, `DownloadError` if a download fails.
     """
     if text == "digits":
         return ImagesFrom("digits")
@@ -146,27 +183,9 @@ def find_images(text: str, base: Path, progress: Progress = no_progress) -> Imag
     if path.suffix == ".toml":
         images = read_images_table(path)
         return fetched(images, offline=False) if images.reader == "torchvision" else images
-    tables = {split: _shards(path, split) for split in SPLITS}
-    if all(tables.values()):
-        return ImagesFrom("parquet", shards=tables)
-    if path.is_dir() and not any(path.glob("*.parquet")):
-        folder = ImagesFrom("folder", {"folder": path})
-        for split in SPLITS:
-            split_folder(folder, split)  # refuses other folders
-        return folder
-    counts = " and ".join(f"{len(list(path.glob(f'{split}*.parquet')))} {split}*.parquet" for split in SPLITS)
-    found = f"has {counts}" if path.is_dir() else "does not exist"
+    if os.path.exists(path):
+        return images_at(path)
     raise SourceError(
-        f"No images are called {text!r}: {path} {found}. Expected a folder with train/<class>/ and "
-        "test/<class>/, a folder with train.parquet and test.parquet or the Hub's shards of them, a "
-        f"source.toml, digits, or one of torchvision's {', '.join(sorted(torchvision_images.FOLDERS))}."
+        f"No images are called {text!r}: {path} does not exist. Expected {EXPECTED}, a source.toml, digits, "
+        f"or one of torchvision's {', '.join(sorted(torchvision_images.FOLDERS))}."
     )
-
-
-def _shards(folder: Path, split: Split) -> tuple[Path, ...]:
-    """Return the Parquet files of a split: the only one of its name, or all shards as the Hub calls them."""
-    for place in (folder, folder / "data"):
-        files = sorted(place.glob(f"{split}*.parquet"))
-        if len(files) == 1 or (files and all(re.search(r"-\d+-of-\d+\.parquet$", f.name) for f in files)):
-            return tuple(files)
-    return ()

@@ -6,8 +6,9 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """Orientation in EXIF data → how to turn the pixels upright."""
+ON_THEIR_SIDE = [turn for orientation, turn in TURNS.items() if orientation >= 5]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -45,14 +47,31 @@ def decode_image(data: bytes | Path, name: str, size: int | None = None) -> Pixe
     size: side in pixels of the square that the image is cropped and resized to; None to keep its size.
     Raises `DataError` if the image cannot be read, is huge, or has other pixels than these.
     """
+    with _said_in_a_line(data, name), _opened(data, shrink=size is not None) as image:
+        return np.asarray(resized(image, size))
+
+
+def size_of(data: bytes | Path, name: str) -> tuple[int, int]:
+    """Return width and height in pixels that `decode_image` gives an image; its pixels are not decoded.
+
+    data, name: as there. Raises `DataError` if the beginning of the image cannot be read.
+    """
+    with _said_in_a_line(data, name), _opened(data, shrink=True) as image:
+        # TIFF is turned when it is opened. Of other formats, only EXIF data before the pixels are known yet.
+        turn = TURNS.get(_orientation(image)) if "exif" in image.info and image.format != "TIFF" else None
+        return (image.height, image.width) if turn in ON_THEIR_SIDE else image.size
+
+
+@contextlib.contextmanager
+def _said_in_a_line(data: bytes | Path, name: str) -> Iterator[None]:
+    """Turn every error of reading an image into one line."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of odd metadata and palettes, image by image; what matters is an error here.
             warnings.simplefilter("ignore")
             # Pillow only warns of such an image; 600 KB of PNG can take 800 MB of memory.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with _opened(data, shrink=size is not None) as image:
-                return np.asarray(resized(image, size))
+            yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(
             f"{name} is too large to be an example ({error}); expected a small image. Make it smaller."
@@ -92,11 +111,16 @@ def resized(image: Image.Image, size: int | None) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Return the image turned as its EXIF data say. Malformed EXIF data say nothing."""
-    try:
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 (malformed metadata can raise anything)
-        return image
+    turn = TURNS.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Return what an image's EXIF data say of its orientation. Malformed EXIF data say nothing."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 (malformed metadata can raise anything)
+        return None
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:

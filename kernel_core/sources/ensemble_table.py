@@ -12,7 +12,7 @@ from typing import Any
 from kernel_core.array_files import open_arrays
 from kernel_core.errors import SourceError, shown
 from kernel_core.looks_like import looks_like
-from kernel_core.sources.source import ID_NAMES, KINDS, LogitForm
+from kernel_core.sources.logit_form import ID_NAMES, KINDS, LogitForm
 from kernel_core.sources.toml_file import Table
 from kernel_core.spec import SPLITS, Split
 

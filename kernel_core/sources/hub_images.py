@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl
 from kernel_core.errors import NotBuilt, SourceError
 from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress, no_progress
+from kernel_core.sources.folder_listing import TEST_NAMES, TRAIN_NAMES
+from kernel_core.sources.held_out import SHARE
 from kernel_core.sources.hub import Listing, download, list_files
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import SPLITS, Split
@@ -51,39 +53,68 @@ def described(text: str) -> ImagesFrom:
     )
 
 
-def fetched(source: ImagesFrom, *, offline: bool = False, progress: Progress = no_progress) -> ImagesFrom:
+def fetched(
+    source: ImagesFrom,
+    *,
+    offline: bool = False,
+    progress: Progress = no_progress,
+    alone: bool = False,
+) -> ImagesFrom:
     """Return images of the Hub with their files, downloaded if need be; other images as they are.
 
+    alone: whether the splits are those that the dataset has: its test split may be called validation, and
+    where it has none, a part of the training images is held out.
     Raises `SourceError` if the dataset has no such configuration or split, `NotBuilt` if offline and not all
     is here, `DownloadError` if a download fails.
     """
     if not source.hub:
         return source
-    repository = source.hub["hub"]
-    listing, files = _listed(repository, source.hub.get("revision"), offline)
+    listing, files = _listed(source.hub["hub"], source.hub.get("revision"), offline)
     by_split = _of_configuration(files, source.hub, listing)
-    shards: dict[Split, tuple[Path, ...]] = {}
-    for split in source.splits:
-        name = source.split_names.get(split, split)
-        if name not in by_split:
-            raise _absent(
-                listing,
-                f"{repository} has no split {name!r}{listing.where}; it has {', '.join(sorted(by_split))}. "
-                f'Name one, as in splits = {{{split} = "validation"}}, or '
-                f"{PREFIX}{repository}?{split}=validation.",
-            )
-        _refuse_missing_shards(repository, by_split[name], listing)
-        shards[split] = tuple(
-            download(
-                repository,
-                file,
-                listing,
-                step=f"downloading {split} images, file {number} of {len(by_split[name])}",
-                progress=progress,
-            )
-            for number, file in enumerate(by_split[name], start=1)
-        )
+    if alone:
+        source = _with_splits_of(source, by_split)
+    needed: tuple[Split, ...] = ("train",) if source.held_out else source.splits
+    shards = {split: _download(source, split, by_split, listing, progress) for split in needed}
     return replace(source, shards=shards, hub={**source.hub, "revision": listing.commit})
+
+
+def _download(
+    source: ImagesFrom,
+    split: Split,
+    by_split: Mapping[str, list[str]],
+    listing: Listing,
+    progress: Progress,
+) -> tuple[Path, ...]:
+    """Return the files of one split, downloaded if need be. Raises as `fetched`."""
+    repository, name = source.hub["hub"], source.split_names.get(split, split)
+    if name not in by_split:
+        raise _absent(
+            listing,
+            f"{repository} has no split {name!r}{listing.where}; it has {', '.join(sorted(by_split))}. "
+            f'Name one, as in splits = {{{split} = "validation"}}, or '
+            f"{PREFIX}{repository}?{split}=validation.",
+        )
+    _refuse_missing_shards(repository, by_split[name], listing)
+    return tuple(
+        download(
+            repository,
+            file,
+            listing,
+            step=f"downloading {split} images, file {number} of {len(by_split[name])}",
+            progress=progress,
+        )
+        for number, file in enumerate(by_split[name], start=1)
+    )
+
+
+def _with_splits_of(source: ImagesFrom, by_split: Mapping[str, list[str]]) -> ImagesFrom:
+    """Return images with the splits that a dataset has; one that was named stays."""
+    named = source.split_names
+    train = named.get("train") or next(name for name in (*TRAIN_NAMES, *by_split) if name in by_split)
+    test = named.get("test") or next((name for name in TEST_NAMES if name in by_split), train)
+    found: dict[Split, str] = {"train": train, "test": test if test != train else "test"}
+    renamed = {split: name for split, name in found.items() if name != split}
+    return replace(source, split_names=renamed, held_out=SHARE if test == train else 0.0)
 
 
 def _listed(repository: str, revision: str | None, offline: bool) -> tuple[Listing, Files]:

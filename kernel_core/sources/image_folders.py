@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +41,19 @@ def load_folder(source: ImagesFrom, split: Split, progress: Progress) -> Example
     test examples alone. Folders that hold no image of any split are passed over.
     """
     found = _find(source, _listings(source))[split]
-    named = ((str(path), path) for path in found.files)
-    images = stack_images(named, len(found.files), f"reading {split} images", source.size, progress)
+    images = stack_images(
+        _named(found.files), len(found.files), f"reading {split} images", source.size, progress
+    )
     return ExampleSet(split, images, found.labels, found.class_names)
+
+
+def folder_files(source: ImagesFrom, split: Split) -> Iterator[tuple[str, bytes | Path]]:
+    """Yield the name and the file of each image, in order."""
+    yield from _named(_find(source, _listings(source))[split].files)
+
+
+def _named(files: Sequence[Path]) -> Iterator[tuple[str, bytes | Path]]:
+    return ((str(path), path) for path in files)
 
 
 def folder_units(source: ImagesFrom) -> dict[str, list[Path]]:
@@ -84,7 +94,7 @@ def folder_labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int6
 def folder_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[str, bytes | Path]]:
     """Return the names and files of images at equal distances, the first among them."""
     files = _find(source, _listings(source))[split].files
-    return [(str(path), path) for path in files[:: max(1, -(-len(files) // count))]]
+    return list(_named(files[:: max(1, -(-len(files) // count))]))
 
 
 def _listings(source: ImagesFrom) -> dict[Split, Listing]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,12 @@ from kernel_core.errors import KernelExplorerError
 from kernel_core.files import regular_file
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
+from kernel_core.sources import held_out
 from kernel_core.sources.class_order import class_places, in_order
+from kernel_core.sources.decode import stack_images
+from kernel_core.sources.digits import digits_units, load_digits
 from kernel_core.sources.image_folders import (
+    folder_files,
     folder_inventories,
     folder_labels,
     folder_names,
@@ -25,10 +29,12 @@ from kernel_core.sources.image_folders import (
     folder_units,
     load_folder,
 )
+from kernel_core.sources.image_sizes import choose_size
 from kernel_core.sources.inventory import Inventory, count_classes
 from kernel_core.sources.labels_alone import label_units, load_labels
 from kernel_core.sources.parquet import (
     load_parquet,
+    parquet_cells,
     parquet_inventories,
     parquet_labels,
     parquet_names,
@@ -38,9 +44,6 @@ from kernel_core.sources.parquet import (
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.torchvision_images import dataset_files, load_torchvision
 from kernel_core.spec import Split
-
-DIGITS_SPLIT_SEED = 0
-DIGITS_TEST = 500  # examples
 
 log = logging.getLogger("kernel_core")
 
@@ -77,7 +80,8 @@ class Reader:
     together. inventories: source → what each split has. names: source, split → names of its images in order,
     or None if they have none. labels: source, split → its labels (N,) and the names of the classes, before
     `classes` gives them another order; nothing is decoded. samples: source, split, number → names and encoded
-    images of a few.
+    images of a few. encoded: source, split → names and encoded images of all, in order; with `labels`, a part
+    of them can be held out.
     """
 
     load: Callable[[ImagesFrom, Split, Progress], ExampleSet]
@@ -86,6 +90,13 @@ class Reader:
     names: Callable[[ImagesFrom, Split], list[str] | None] = _no_names
     samples: Callable[[ImagesFrom, Split, int], list[Sample]] = _no_samples
     labels: Callable[[ImagesFrom, Split], NumberedLabels] | None = None
+    encoded: Callable[[ImagesFrom, Split], Iterator[Sample]] | None = None
+
+
+def load_splits(source: ImagesFrom, progress: Progress = no_progress) -> dict[Split, ExampleSet]:
+    """Return the images, labels and class names of every split, as `load_examples` of each."""
+    source = with_size(source, progress)
+    return {split: load_examples(source, split, progress) for split in source.splits}
 
 
 def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
@@ -94,11 +105,56 @@ def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_prog
     What there is, and what is passed over, is logged before it is read.
     Raises `DataError` if something is missing or unreadable, or if the sizes of the images differ.
     """
-    reader = READERS[source.reader]
+    reader, source = READERS[source.reader], with_size(source, progress)
     if reader.inventories is not _counted or not source.has_images:
-        log.info("%s", reader.inventories(source)[split].line)
+        log.info("%s", _inventories(source)[split].line)
     refuse_irregular(source, split)
-    return in_order(reader.load(source, split, progress), source.classes)
+    load = _load_part if source.held_out else reader.load
+    return in_order(load(source, split, progress), source.classes)
+
+
+def _load_part(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
+    """Read one split of images of which a part is held out; those of the other are not decoded."""
+    labels, names, rows = _part(source, split)
+    cells = _encoded(held_out.undivided(source), "train")
+    images = stack_images(
+        compress(cells, rows.tolist()), int(rows.sum()), f"reading {split} images", source.size, progress
+    )
+    return ExampleSet(split, images, labels[rows], names)
+
+
+def _part(
+    source: ImagesFrom, split: Split
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...], npt.NDArray[np.bool_]]:
+    """Return the labels of all images (N,), the names of the classes, and which images are of a split (N,).
+
+    source: images of which a part is held out.
+    """
+    reader = READERS[source.reader]
+    assert reader.labels is not None
+    labels, names = reader.labels(held_out.undivided(source), "train")
+    return labels, names, held_out.rows_of(split, labels, source.held_out, _place(source))
+
+
+def _encoded(source: ImagesFrom, split: Split) -> Iterator[Sample]:
+    encoded = READERS[source.reader].encoded
+    assert encoded is not None
+    return encoded(source, split)
+
+
+def with_size(source: ImagesFrom, progress: Progress = no_progress) -> ImagesFrom:
+    """Return images that have a size of their own, or are given one that is chosen from their sizes.
+
+    Reads the beginning of every image, if a size is to be chosen. Raises `DataError` if one cannot be read.
+    """
+    if not source.choose_size or source.size is not None or READERS[source.reader].encoded is None:
+        return source
+    whole = held_out.undivided(source) if source.held_out else source
+    for split in whole.splits:
+        refuse_irregular(whole, split)
+    total = sum(len(example_labels(whole, split)[0]) for split in whole.splits)
+    cells = chain.from_iterable(_encoded(whole, split) for split in whole.splits)
+    return replace(source, size=choose_size(cells, total, progress), choose_size=False)
 
 
 def refuse_irregular(source: ImagesFrom, split: Split) -> None:
@@ -123,7 +179,7 @@ def image_units(source: ImagesFrom) -> Units:
 
     Raises `DataError` if a file or folder is missing.
     """
-    return READERS[source.reader].units(source)
+    return READERS[source.reader].units(held_out.undivided(source) if source.held_out else source)
 
 
 def image_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
@@ -131,7 +187,7 @@ def image_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
 
     Raises `DataError` if a file or folder is missing, or if there are no images.
     """
-    found = READERS[source.reader].inventories(source)
+    found = _inventories(source)
     if not source.classes:
         return found
     ordered = {}
@@ -144,11 +200,35 @@ def image_inventories(source: ImagesFrom) -> dict[Split, Inventory]:
     return ordered
 
 
+def _inventories(source: ImagesFrom) -> dict[Split, Inventory]:
+    """Return what each split has, in the order of classes that the data have."""
+    reader = READERS[source.reader]
+    if not source.held_out:
+        return reader.inventories(source)
+    whole = held_out.undivided(source)
+    labels, _names, _rows = _part(source, "test")
+    found = held_out.divided(
+        reader.inventories(whole)["train"],
+        labels,
+        reader.names(whole, "train"),
+        source.held_out,
+        _place(source),
+    )
+    return {split: found[split] for split in source.splits}
+
+
+def _place(source: ImagesFrom) -> str:
+    """Return what to call images in an error: their folder or their first file."""
+    return str(next(iter(source.files), source.reader))
+
+
 def image_samples(source: ImagesFrom, split: Split, count: int) -> list[Sample]:
     """Return what to call some of a split's images, up to `count`, and the encoded images or their files.
 
     Empty for whole data sets, which are read at once. Raises `DataError` as `image_inventories` does.
     """
+    if source.held_out:  # whichever they are of
+        source, split = held_out.undivided(source), "train"
     return READERS[source.reader].samples(source, split, count)
 
 
@@ -161,7 +241,11 @@ def example_labels(source: ImagesFrom, split: Split) -> NumberedLabels:
     if reader.labels is None:
         examples = load_examples(source, split)
         return examples.labels, examples.class_names
-    labels, names = reader.labels(source, split)
+    if source.held_out:
+        of_all, names, rows = _part(source, split)
+        labels = of_all[rows]
+    else:
+        labels, names = reader.labels(source, split)
     if not source.classes:
         return labels, names
     names, places = class_places(names, source.classes)
@@ -174,48 +258,36 @@ def example_names(source: ImagesFrom, split: Split) -> list[str] | None:
     For folders they are paths below the split's folder, as in `ant/0.png`; for a metadata.csv the names in
     it; for Parquet files the paths beside the images. Raises `DataError` as `image_inventories` does.
     """
-    return READERS[source.reader].names(source, split)
+    if not source.held_out:
+        return READERS[source.reader].names(source, split)
+    names = READERS[source.reader].names(held_out.undivided(source), "train")
+    return None if names is None else list(compress(names, _part(source, split)[2].tolist()))
 
 
 def _torchvision_units(source: ImagesFrom) -> Units:
     return {source.dataset: dataset_files(source)}
 
 
-def _digits_units(_source: ImagesFrom) -> Units:
-    return {}
-
-
-def _load_digits(_source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
-    """Read scikit-learn's 1,797 handwritten digits, 8×8 pixels.
-
-    The split is fixed and stratified: both splits have the same share of each class.
-    """
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    progress(f"reading {split} images", 0, 1)
-    digits = load_digits()
-    train, test = train_test_split(
-        np.arange(len(digits.target)),
-        test_size=DIGITS_TEST,
-        stratify=digits.target,
-        random_state=DIGITS_SPLIT_SEED,
-    )
-    chosen = {"train": train, "test": test}[split]
-    gray = np.round(digits.images[chosen] * (255 / 16)).astype(np.uint8)  # (N, 8, 8); 0 … 16 in the original
-    images = np.repeat(gray[..., None], 3, axis=3)
-    progress(f"reading {split} images", 1, 1)
-    return ExampleSet(split, images, digits.target[chosen].astype(np.int64), tuple("0123456789"))
-
-
 READERS = {
-    "digits": Reader(_load_digits, _digits_units),
+    "digits": Reader(load_digits, digits_units),
     "folder": Reader(
-        load_folder, folder_units, folder_inventories, folder_names, folder_samples, folder_labels
+        load_folder,
+        folder_units,
+        folder_inventories,
+        folder_names,
+        folder_samples,
+        folder_labels,
+        folder_files,
     ),
     "labels": Reader(load_labels, label_units),
     "parquet": Reader(
-        load_parquet, parquet_units, parquet_inventories, parquet_names, parquet_samples, parquet_labels
+        load_parquet,
+        parquet_units,
+        parquet_inventories,
+        parquet_names,
+        parquet_samples,
+        parquet_labels,
+        parquet_cells,
     ),
     "torchvision": Reader(load_torchvision, _torchvision_units),
 }

@@ -10,6 +10,7 @@ from typing import Literal
 
 from kernel_core.errors import SourceError, shown
 from kernel_core.sources import torchvision_images
+from kernel_core.sources.held_out import LARGEST_SHARE
 from kernel_core.sources.hub_images import REPOSITORY
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.toml_file import Table
@@ -17,11 +18,12 @@ from kernel_core.sources.torchvision_images import from_torchvision
 from kernel_core.spec import SPLITS, Split
 
 KEYS = {"train", "test", "torchvision", "root", "folder", "size", "image", "label", "splits", "classes",
-        "hub", "config", "revision"}  # fmt: skip
+        "hub", "config", "revision", "held_out"}  # fmt: skip
 SIZES = (4, 512)  # pixels; the smallest and the largest side that images can be resized to
+AUTO = "auto"  # as a size: one that is chosen from the images' own sizes
 SPLITS_EXAMPLE = '{train = "train", test = "val"}'
 
-ImagesTable = dict[str, str | int | list[str] | dict[str, str]]
+ImagesTable = dict[str, str | float | list[str] | dict[str, str]]
 """The section [images], or [labels]: key → value."""
 
 
@@ -29,9 +31,10 @@ def read_images(table: Table, splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
     """Return the images that the section describes. Raises `SourceError` if it describes none."""
     table.refuse_unknown(KEYS)
     size = table.values.get("size")
-    if size is not None and (type(size) is not int or not SIZES[0] <= size <= SIZES[1]):
-        raise table.wrong("size", f"a side of {SIZES[0]} to {SIZES[1]} pixels")
-    images = _reader_of(table, splits)
+    if size not in (None, AUTO) and (type(size) is not int or not SIZES[0] <= size <= SIZES[1]):
+        raise table.wrong("size", f'a side of {SIZES[0]} to {SIZES[1]} pixels, or "{AUTO}"')
+    held_out = _read_held_out(table, splits)
+    images = _reader_of(table, ("train",) if held_out else splits)
     columns = {key: table.text(key) for key in ("image", "label") if key in table}
     if columns and images.reader == "torchvision":
         raise SourceError(
@@ -39,12 +42,29 @@ def read_images(table: Table, splits: tuple[Split, ...] = SPLITS) -> ImagesFrom:
         )
     return replace(
         images,
-        size=size,
+        size=size if type(size) is int else None,
+        choose_size=size == AUTO,
+        held_out=held_out,
         splits=splits,
         split_names=_read_split_names(table, images.reader, splits),
         columns=columns,
         classes=read_classes(table),
     )
+
+
+def _read_held_out(table: Table, splits: tuple[Split, ...]) -> float:
+    """Return the share of the images that is held out; 0 if the data have a test split of their own."""
+    share = table.values.get("held_out", 0.0)
+    if "held_out" not in table:
+        return 0.0
+    if not isinstance(share, float) or not 0 < share <= LARGEST_SHARE:
+        raise table.wrong("held_out", f"a share above 0, up to {LARGEST_SHARE}, as in held_out = 0.1")
+    if "test" in table or "torchvision" in table or splits != SPLITS:
+        raise SourceError(
+            f"{table.path}: [images] has held_out, which makes a test split of training images; expected "
+            "images without a test split of their own, and logits of both splits. Leave held_out away."
+        )
+    return share
 
 
 def _reader_of(table: Table, splits: tuple[Split, ...]) -> ImagesFrom:
@@ -156,5 +176,5 @@ def images_table(source: ImagesFrom, folder: Path) -> ImagesTable:
         table["size"] = source.size
     if source.split_names:
         table["splits"] = {str(split): name for split, name in source.split_names.items()}
-    table.update(source.ordering)
+    table.update(source.said)
     return table

@@ -30,6 +30,7 @@ class Inventory:
     classes: class name → number of images, in the order of the labels.
     passed_over: reason → names of files and folders, relative to the split's folder; each at least one.
     nested: number of the images that lie in a folder inside their class's folder. noun: of `ExampleSet`.
+    held_out_of: number of the images that these were held out of; 0 for a split that the data have.
     """
 
     split: Split
@@ -37,6 +38,7 @@ class Inventory:
     passed_over: Mapping[Reason, tuple[str, ...]] = field(default_factory=dict)
     nested: int = 0
     noun: str = "image"
+    held_out_of: int = 0
 
     @property
     def total(self) -> int:
@@ -47,7 +49,8 @@ class Inventory:
     def line(self) -> str:
         """All of it in one line, as in "train: 24 images in 3 classes; passed over: 1 file of …"."""
         images, classes = _counted(self.total, self.noun, f"{self.noun}s"), len(self.classes)
-        return f"{self.split}: {images} in {_counted(classes, 'class', 'classes')}" + "".join(
+        held_out = f", held out of {self.held_out_of:,}" if self.held_out_of else ""
+        return f"{self.split}: {images} in {_counted(classes, 'class', 'classes')}{held_out}" + "".join(
             f"; {remark}" for remark in self.remarks
         )
 

@@ -42,13 +42,18 @@ def load_parquet(source: ImagesFrom, split: Split, progress: Progress) -> Exampl
 
     Classes without names are called by their numbers.
     """
+    rows = parquet_cells(source, split)
+    labels, names = parquet_labels(source, split)
+    images = stack_images(rows, len(labels), f"reading {split} images", source.size, progress)
+    return ExampleSet(split, images, labels, names)
+
+
+def parquet_cells(source: ImagesFrom, split: Split) -> Iterator[tuple[str, bytes | Path]]:
+    """Return what to call each image, and the image, encoded, or its file, in order."""
     files = [(path, *_opened(path, source)) for path in source.shards[split]]
     for path, file, _ in files:
         _refuse_packed(path, file.metadata)
-    labels, names = parquet_labels(source, split)
-    rows = (row for path, file, columns in files for row in _rows(path, file, columns))
-    images = stack_images(rows, len(labels), f"reading {split} images", source.size, progress)
-    return ExampleSet(split, images, labels, names)
+    return (row for path, file, columns in files for row in _rows(path, file, columns))
 
 
 def parquet_units(source: ImagesFrom) -> dict[str, list[Path]]:

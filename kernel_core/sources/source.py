@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kernel_core.errors import DataError, RequestError
 from kernel_core.recipes import Training
@@ -20,6 +20,7 @@ from kernel_core.similarities import (
     of_features,
     of_given,
 )
+from kernel_core.sources.logit_form import LogitForm
 from kernel_core.spec import SPLITS, KernelSpec, Split
 
 BUILT_IN_NAMES = ("digits", "cifar10-multirun", "cifar10-multirun-60k")
@@ -42,6 +43,9 @@ class ImagesFrom:
     classes: the names of the classes in the order of the logits' columns, `numeric` for the order of their
     numbers, or empty for the order that the data have.
     hub: of a dataset of the Hub, its repository under the key `hub`, and config and revision where named.
+    held_out: the share of the images that is the test split, where the data have training images alone; 0
+    where they have a test split. `held_out` the module says which images these are.
+    choose_size: whether `size` is chosen from the images' own sizes, as `image_sizes` says; only without one.
     """
 
     reader: str
@@ -54,6 +58,8 @@ class ImagesFrom:
     columns: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | Literal["numeric"] = ()
     hub: Mapping[str, str] = field(default_factory=dict)
+    held_out: float = 0.0
+    choose_size: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -61,46 +67,21 @@ class ImagesFrom:
         return (*self.paths.values(), *(path for paths in self.shards.values() for path in paths))
 
     @property
-    def ordering(self) -> dict[str, str | list[str]]:
-        """What was said of columns and classes, as plain values under the keys of [images]; often empty."""
-        ordering: dict[str, str | list[str]] = {**self.columns}
+    def said(self) -> dict[str, str | float | list[str]]:
+        """What else the images depend on, as plain values under the keys of [images]; often empty."""
+        said: dict[str, str | float | list[str]] = {**self.columns}
         if self.classes:
-            ordering["classes"] = self.classes if isinstance(self.classes, str) else list(self.classes)
-        return ordering
+            said["classes"] = self.classes if isinstance(self.classes, str) else list(self.classes)
+        if self.held_out:
+            said["held_out"] = self.held_out
+        if self.choose_size and self.size is None:
+            said["size"] = "auto"
+        return said
 
     @property
     def has_images(self) -> bool:
         """Whether there are images, and not labels alone."""
         return self.reader != "labels"
-
-
-KINDS = ("logits", "probabilities", "log-probabilities", "sigmoid")
-"""What the numbers of an ensemble can be; sigmoid is the one output of a network for two classes."""
-
-ID_NAMES = (
-    "filename", "filenames", "file_name", "file", "path", "paths", "image", "image_id", "id", "ids", "name",
-)  # fmt: skip
-"""What a column or an array may be called that says which example each row of logits is of."""
-
-
-@dataclass(frozen=True)
-class LogitForm:
-    """How the files of an ensemble are to be read.
-
-    kind: one of `KINDS`.
-    keys: test, train, trained_on and id → the name of that array or column in the files.
-    masks: the file of the training masks, if the files of logits do not hold them.
-    """
-
-    kind: str = "logits"
-    keys: Mapping[str, str] = field(default_factory=dict)
-    masks: Path | None = None
-
-    def content(self) -> dict[str, Any]:
-        """Return what of it changes the logits, as plain values for cache keys; empty for the default."""
-        kind = {} if self.kind == "logits" else {"kind": self.kind}
-        names = {name: key for name, key in sorted(self.keys.items()) if name != "trained_on"}
-        return {**kind, "keys": names} if names else dict(kind)
 
 
 @dataclass(frozen=True)
@@ -156,7 +137,7 @@ class Source:
     feature_sets: tuple[FeatureSet, ...] = ()
     given: tuple[Given, ...] = ()
     root: Path | None = None
-    logit_form: LogitForm = LogitForm()
+    logit_form: LogitForm = field(default_factory=LogitForm)
 
     @property
     def features(self) -> Path | None:
@@ -281,10 +262,17 @@ class SourceRequest:
 
     @property
     def path(self) -> Path | None:
-        """The file or folder that the name stands for; None for a built-in source."""
+        """The file or folder that the name stands for; None for a source that has a name of its own.
+
+        The name of a built-in source stands for a folder only if that holds a `source.toml`: many folders are
+        called mnist. Write ./mnist for the folder.
+        """
         path = Path(os.path.expanduser(self.name))  # `Path.expanduser` fails for an unknown user
-        built_in = self.name.partition("/")[0] in BUILT_IN_NAMES
-        return path if self.name.endswith(".toml") or os.path.isdir(path) or not built_in else None
+        if self.name.endswith(".toml"):
+            return path
+        if self.name in BUILT_IN_NAMES:
+            return path if os.path.isfile(path / "source.toml") else None
+        return path if os.path.exists(path) else None
 
 
 def existing(path: Path) -> Path:

@@ -123,7 +123,7 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def toml_value(value: str | int | list[str] | dict[str, str]) -> str:
+def toml_value(value: str | float | list[str] | dict[str, str]) -> str:
     """Return a value as TOML writes it."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {quoted(text)}" for key, text in value.items()) + "}"

@@ -13,7 +13,8 @@ from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build
 from kernel_core.records import Ensemble, ExampleSet
-from kernel_core.sources.source import LogitForm, SourceRequest
+from kernel_core.sources.logit_form import LogitForm
+from kernel_core.sources.source import SourceRequest
 from tests.support.planted import write_log
 
 NAMES = ("0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9")

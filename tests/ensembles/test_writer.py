@@ -427,7 +427,7 @@ def test_images_are_found_by_what_a_person_would_write(tmp_path, tables, monkeyp
     assert find_images("digits", tmp_path) == ImagesFrom("digits")
     (tables / "train-2.parquet").touch()
     with pytest.raises(
-        SourceError, match=r"has 2 train\*\.parquet and 1 test\*\.parquet\. Expected a folder"
+        SourceError, match=r"has 2 train\*\.parquet and 1 test\*\.parquet .*Expected one of each"
     ):
         find_images("tables", tmp_path)
     with pytest.raises(SourceError, match=r"'cifar10': .*does not exist\. Expected.*CIFAR10, CIFAR100"):

@@ -1,0 +1,36 @@
+"""How the files of an ensemble are to be read: what their numbers are, and what their arrays are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KINDS = ("logits", "probabilities", "log-probabilities", "sigmoid")
+"""What the numbers of an ensemble can be; sigmoid is the one output of a network for two classes."""
+
+ID_NAMES = (
+    "filename", "filenames", "file_name", "file", "path", "paths", "image", "image_id", "id", "ids", "name",
+)  # fmt: skip
+"""What a column or an array may be called that says which example each row of logits is of."""
+
+
+@dataclass(frozen=True)
+class LogitForm:
+    """How the files of an ensemble are to be read.
+
+    kind: one of `KINDS`.
+    keys: test, train, trained_on and id → the name of that array or column in the files.
+    masks: the file of the training masks, if the files of logits do not hold them.
+    """
+
+    kind: str = "logits"
+    keys: Mapping[str, str] = field(default_factory=dict)
+    masks: Path | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Return what of it changes the logits, as plain values for cache keys; empty for the default."""
+        kind = {} if self.kind == "logits" else {"kind": self.kind}
+        names = {name: key for name, key in sorted(self.keys.items()) if name != "trained_on"}
+        return {**kind, "keys": names} if names else dict(kind)
