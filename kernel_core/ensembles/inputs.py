@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,7 @@ class InputImages:
         """Return the names of the folder's entries that hold these images."""
         if self.reference is None:
             return set()
-        home = folder.resolve()
-        paths = [path.resolve() for path in self.reference.files]
-        inside = [path.relative_to(home).parts for path in paths if path.is_relative_to(home)]
-        entries = {parts[0] for parts in inside if parts}
-        return entries | {"train", "test"} if () in inside else entries
+        return entries_in(folder, self.reference.files)
 
     def load(self) -> dict[Split, ExampleSet]:
         """Load each split. Raises `DataError` if one cannot be read or has other classes than expected."""
@@ -101,6 +97,14 @@ class InputImages:
                 "of the images, or none."
             )
         return examples
+
+
+def entries_in(folder: Path, paths: Iterable[Path]) -> set[str]:
+    """Return the names of a folder's entries that these paths are or lie in; for the folder, its splits'."""
+    home = folder.resolve()
+    inside = [path.relative_to(home).parts for path in map(Path.resolve, paths) if path.is_relative_to(home)]
+    entries = {parts[0] for parts in inside if parts}
+    return entries | {"train", "test"} if () in inside else entries
 
 
 def _described(value: Any) -> str:

@@ -33,6 +33,7 @@ from kernel_core.ensembles.inputs import (
     Array,
     InputImages,
     LabeledImages,
+    entries_in,
     run_arrays,
     run_number,
     training_mask,
@@ -53,7 +54,7 @@ from kernel_core.files import write_json
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
 from kernel_core.sources.parquet import write_parquet
-from kernel_core.sources.source import ImagesFrom
+from kernel_core.sources.source import FeatureSet, ImagesFrom
 from kernel_core.sources.source_toml import FEATURES, features_named_in, write_source_file
 from kernel_core.spec import Split
 from kernel_core.tensor_files import read_arrays, write_arrays
@@ -72,6 +73,7 @@ class EnsembleWriter:
     class_names: one per class; by default, those of the images.
     name: of the source; by default, the folder's.
     layer: the layer that features are taken from.
+    feature_sets: further features of the same examples, in files that the source.toml is to name.
     made_by: plain values that describe how the runs are made.
 
     Arguments that are None or empty are not compared with what the folder's manifest says. Raises
@@ -88,10 +90,11 @@ class EnsembleWriter:
         class_names: Sequence[str] | None = None,
         name: str | None = None,
         layer: str = "",
+        feature_sets: Sequence[FeatureSet] = (),
         made_by: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(os.path.expanduser(folder)).absolute()
-        self._files = RunFiles(self.folder)
+        self._files, self._feature_sets = RunFiles(self.folder), tuple(feature_sets)
         if labels is not None:
             if images is not None:
                 raise RequestError("Found images and labels; images bring their labels. Pass one of them.")
@@ -118,7 +121,9 @@ class EnsembleWriter:
         if identity is not None:
             refuse_other_ensemble(self.folder, identity, wanted)
             return identity
-        refuse_foreign_files(self.folder, {LOCK} | (inputs.entries_in(self.folder) if inputs else set()))
+        files = [path for features in self._feature_sets for path in features.files.values()]
+        of_images = inputs.entries_in(self.folder) if inputs else set()
+        refuse_foreign_files(self.folder, {LOCK} | of_images | entries_in(self.folder, files))
         if inputs is None:
             raise RequestError(f"{self.folder} has no images yet; pass images=… or labels=… to the writer.")
         return None
@@ -262,6 +267,7 @@ class EnsembleWriter:
             logits=PACKED,
             splits=self.identity.splits,
             features=features,
+            feature_sets=self._feature_sets,
         )
         return path
 

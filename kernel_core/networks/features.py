@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,7 @@ def store_features(features: Features, destination: Destination) -> None:
         with contextlib.ExitStack() as stack:
             if toml:
                 stack.enter_context(writing(toml)).write(text)
-            _write(features, destination.file)
+            write_features(features, destination.file)
             # Leaving the stack puts the new source.toml in place, after the features that it names.
     except OSError as error:
         if is_new:
@@ -180,9 +181,14 @@ def store_features(features: Features, destination: Destination) -> None:
         raise RequestError(_unwritable(destination, str(error.strerror or error))) from None
 
 
-def _write(features: Features, path: Path) -> None:
-    """Write one tensor per split, float16 if that is precise enough, else float32; and run and layer."""
+def write_features(
+    features: Features, path: Path, metadata: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write one tensor per split, float16 if that is precise enough, else float32; and run and layer.
+
+    metadata: what else the file is to say. Raises `OSError` if the disk refuses.
+    """
     largest = max(float(np.abs(values).max(initial=0)) for values in features.values.values())
     kind = np.float16 if HALF[0] <= largest <= HALF[1] or largest == 0 else np.float32
     arrays: dict[str, npt.NDArray[Any]] = {s: values.astype(kind) for s, values in features.values.items()}
-    write_arrays(path, arrays, {"layer": features.layer, "run": features.run})
+    write_arrays(path, arrays, {**metadata, "layer": features.layer, "run": features.run})

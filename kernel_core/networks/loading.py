@@ -92,7 +92,7 @@ def own_network(function: str, weights: Path | None, transform: str | None) -> L
     if weights is not None:
         load_weights(model, weights)
     run = f"{function}, {weights.name}" if weights else function
-    return _with_transform(LoadedNetwork(model, run), transform)
+    return with_transform(LoadedNetwork(model, run), transform)
 
 
 def torchvision_network(name: str, weights: Path | None, transform: str | None) -> LoadedNetwork:
@@ -101,14 +101,7 @@ def torchvision_network(name: str, weights: Path | None, transform: str | None) 
     Pretrained weights, and a file's with the same number of classes, get torchvision's own transforms for
     their images. Raises `RequestError` for an unknown model, `DownloadError`, or `DataError`.
     """
-    from torchvision import models
-
-    known = models.list_models(module=models)
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
-        names = f"{', '.join(close)}, …" if close else ", ".join(known)
-        raise RequestError(f"torchvision has no image classification model {name!r}; it has {names}.")
-    pretrained = models.get_model_weights(name).DEFAULT
+    pretrained = pretrained_weights(name)
     if weights is None:
         network = LoadedNetwork(_downloaded(name, pretrained), f"{name}, {pretrained}")
         as_pretrained = True
@@ -119,7 +112,23 @@ def torchvision_network(name: str, weights: Path | None, transform: str | None) 
     if as_pretrained:
         seen = f"by torchvision's transforms for {pretrained}"
         network = replace(network, transform=pretrained.transforms(), seen=seen)
-    return _with_transform(network, transform)
+    return with_transform(network, transform)
+
+
+def pretrained_weights(name: str) -> Any:
+    """Return torchvision's entry of the best weights of a model. Raises `RequestError` for an unknown one."""
+    from torchvision import models
+
+    refuse_unknown(name, models.list_models(module=models), "torchvision")
+    return models.get_model_weights(name).DEFAULT
+
+
+def refuse_unknown(name: str, known: Sequence[str], library: str) -> None:
+    """Raise `RequestError`, listing those that are alike, for a model that a library does not have."""
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+        names = f"{', '.join(close)}, …" if close else ", ".join(known)
+        raise RequestError(f"{library} has no image classification model {name!r}; it has {names}.")
 
 
 def _torchvision_from_file(name: str, weights: Path, pretrained_classes: int) -> tuple[nn.Module, bool]:
@@ -150,7 +159,7 @@ def _downloaded(name: str, pretrained: Any) -> nn.Module:
     return model
 
 
-def _with_transform(network: LoadedNetwork, transform: str | None) -> LoadedNetwork:
+def with_transform(network: LoadedNetwork, transform: str | None) -> LoadedNetwork:
     """Replace the network's transform by the one that a person names, if any."""
     if transform is None:
         return network

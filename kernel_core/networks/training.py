@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -17,6 +18,7 @@ from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other_
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError
 from kernel_core.machine import choose_device, cores_allowed, one_thread
+from kernel_core.networks.fixed_features import FixedFeatures
 from kernel_core.networks.groups import PARTS, Examples, Material, groups_of, share_of, train_group
 from kernel_core.networks.workers import Runs, Work, train_groups
 from kernel_core.progress import Progress, no_progress
@@ -102,6 +104,7 @@ class Order:
 
     name: of the recipe, for the folder's manifest.
     workers: number of processes on a CPU; None for one per core.
+    features: those that heads are trained on; None for other recipes.
     """
 
     name: str
@@ -110,14 +113,18 @@ class Order:
     folder: Path
     device: str = "auto"
     workers: int | None = None
+    features: FixedFeatures | None = None
 
 
 def train_folder(
-    order: Order, *, progress: Progress = no_progress, finished: Callable[[Outcome], None] = lambda _: None
+    order: Order,
+    *,
+    progress: Progress = no_progress,
+    finished: Callable[[list[Outcome]], None] = lambda _: None,
 ) -> Trained:
     """Train the runs that a folder lacks, and write its `source.toml`.
 
-    finished: called with each run's outcome once the run is in the folder.
+    finished: called with the outcomes of each group of runs once they are in the folder.
 
     Runs that are finished survive a kill at any moment; the same order then resumes with the others. Raises
     `RequestError` for fewer than two runs, if the folder is of another recipe, seed or images, or if another
@@ -133,11 +140,13 @@ def train_folder(
     if order.workers is not None and order.workers < 1:
         raise RequestError(f"{order.workers} workers were requested; ask for 1 or more.")
     examples = with_common_classes(images.load_splits(order.images, progress))
-    refuse_untrainable(examples)
+    refuse_untrainable(examples, of_images=order.features is None or order.features.of_images)
+    if order.features is not None:
+        order.features.check(examples, images.remarks_on(order.images))
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
         missing = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)
         runs = train_groups(
-            Work(training.recipe, training.seed, Material(examples)),
+            Work(training.recipe, training.seed, _material(order, examples, device, progress)),
             groups_of(training.recipe, missing),
             device=device,
             workers=order.workers or cores_allowed(),
@@ -145,17 +154,26 @@ def train_folder(
         )
         with contextlib.closing(runs):  # after an error, the processes end now and not some time later
             for of_group in runs:
-                for outcome in _keep(writer, of_group):
-                    finished(outcome)
+                finished(_keep(writer, of_group))
     return Trained(order.folder / "source.toml", writer.runs, writer.dropped)
 
 
-def _keep(writer: EnsembleWriter, runs: Runs) -> Iterator[Outcome]:
-    """Add trained runs to the folder, or note there that one was dropped; yield each one's outcome then."""
+def _material(order: Order, examples: Examples, device: torch.device, progress: Progress) -> Material:
+    if order.features is None:
+        return Material(examples)
+    features = order.features.stored(
+        order.folder, examples, device=device, workers=order.workers, progress=progress
+    )
+    return Material.for_heads(examples, features)
+
+
+def _keep(writer: EnsembleWriter, runs: Runs) -> list[Outcome]:
+    """Add trained runs to the folder, or note there that one was dropped; return each one's outcome."""
+    outcomes: list[Outcome] = []
     for run in runs:
         if isinstance(run, Diverged):
             writer.drop(run.run, run.reason)
-            yield run.run, run.reason
+            outcomes.append((run.run, run.reason))
         else:
             writer.add(
                 run.run,
@@ -164,20 +182,35 @@ def _keep(writer: EnsembleWriter, runs: Runs) -> Iterator[Outcome]:
                 accuracy=run.accuracy,
                 trained_on=run.trained_on,
             )
-            yield run.run, run.accuracy
+            outcomes.append((run.run, run.accuracy))
+    return outcomes
 
 
 def _open_writer(order: Order, examples: Examples) -> EnsembleWriter:
-    recipe = order.training.recipe
-    made_by = {"recipe": {"name": order.name, **as_json(recipe)}, "seed": order.training.seed}
-    writer = EnsembleWriter(order.folder, images=order.images, layer=recipe.layer, made_by=made_by)
+    recipe, features = order.training.recipe, order.features
+    made_by: dict[str, Any] = {
+        "recipe": {"name": order.name, **as_json(recipe)},
+        "seed": order.training.seed,
+    }
+    if features is not None:
+        made_by["features"] = dict(features.made_by)
+    writer = EnsembleWriter(
+        order.folder,
+        images=order.images,
+        layer=recipe.layer,
+        feature_sets=[features.placed(order.folder)] if features else [],
+        made_by=made_by,
+    )
     refuse_other_ensemble(order.folder, writer.identity, Identity(examples=fingerprints(examples)))
     return writer
 
 
-def refuse_untrainable(examples: Examples) -> None:
-    """Raise `DataError` for no images, fewer than two classes, or a class without training examples."""
-    if not examples["train"].has_images:
+def refuse_untrainable(examples: Examples, *, of_images: bool = True) -> None:
+    """Raise `DataError` for no images, fewer than two classes, or a class without training examples.
+
+    of_images: whether it takes images to train.
+    """
+    if of_images and not examples["train"].has_images:
         raise DataError("There are labels alone; a network needs images to train on. Name some in [images].")
     names = examples["train"].class_names
     if len(names) < 2:

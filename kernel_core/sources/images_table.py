@@ -13,7 +13,7 @@ from kernel_core.sources import torchvision_images
 from kernel_core.sources.held_out import LARGEST_SHARE
 from kernel_core.sources.hub_images import REPOSITORY
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.sources.toml_file import Table
+from kernel_core.sources.toml_file import Table, as_written
 from kernel_core.sources.torchvision_images import from_torchvision
 from kernel_core.spec import SPLITS, Split
 
@@ -154,7 +154,7 @@ def images_table(source: ImagesFrom, folder: Path) -> ImagesTable:
 
     Paths inside the folder become relative to it; the default root of torchvision's datasets is left out.
     """
-    home, paths = folder.resolve(), dict(source.paths)
+    paths = dict(source.paths)
     root = paths.get("root")
     if (
         source.reader == "torchvision"
@@ -163,15 +163,12 @@ def images_table(source: ImagesFrom, folder: Path) -> ImagesTable:
     ):
         del paths["root"]
 
-    def written(path: Path) -> str:
-        path = path.resolve()
-        return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
-
     table: ImagesTable = {"torchvision": source.dataset} if source.dataset else {}
-    table |= {name: written(path) for name, path in paths.items()}
+    table |= {name: as_written(path, folder) for name, path in paths.items()}
     table.update(source.hub)
     for split, shards in ({} if source.hub else source.shards).items():
-        table[split] = written(shards[0]) if len(shards) == 1 else [written(path) for path in shards]
+        texts = [as_written(path, folder) for path in shards]
+        table[split] = texts[0] if len(texts) == 1 else texts
     if source.size is not None:
         table["size"] = source.size
     if source.split_names:

@@ -9,9 +9,9 @@ from pathlib import Path
 from kernel_core.errors import SourceError, shown
 from kernel_core.printable import NAME as LENGTH
 from kernel_core.printable import printable
-from kernel_core.similarities import PENULTIMATE, WAYS, By, Similarity
-from kernel_core.sources.source import FeatureSet, Given, penultimate
-from kernel_core.sources.toml_file import Table
+from kernel_core.similarities import PATCHES, PENULTIMATE, WAYS, By, Similarity
+from kernel_core.sources.source import FeatureSet, Given, patches, penultimate
+from kernel_core.sources.toml_file import Table, as_written
 from kernel_core.spec import SPLITS, Split
 
 FEATURE_KEYS = {"file", "train", "test", "title", "by"}
@@ -32,7 +32,7 @@ def read_feature_sets(table: Table, splits: tuple[Split, ...]) -> tuple[FeatureS
         sets.append(_feature_set(own, PENULTIMATE, penultimate(None).title, splits))
     for name, section in named.items():
         _refuse_name(section, name)
-        sets.append(_feature_set(section, name, name, splits))
+        sets.append(_feature_set(section, name, _title(name), splits))
     return tuple(sets)
 
 
@@ -44,6 +44,21 @@ def _feature_set(table: Table, name: str, title: str, splits: tuple[Split, ...])
         _files(table, splits),
         _ways(table) if "by" in table else penultimate(None).ways if name == PENULTIMATE else ("cosine",),
     )
+
+
+def _title(name: str) -> str:
+    """Return the title of a set that has none of its own."""
+    return patches(None).title if name == PATCHES else name
+
+
+def features_table(features: FeatureSet, folder: Path) -> dict[str, str | list[str]]:
+    """Return the section of [features] that describes a set to a `source.toml` in a folder."""
+    table: dict[str, str | list[str]] = {
+        split or "file": as_written(path, folder) for split, path in features.files.items()
+    }
+    if features.title != _title(features.name):
+        table["title"] = features.title
+    return table if features.ways == ("cosine",) else {**table, "by": list(features.ways)}
 
 
 def _files(table: Table, splits: tuple[Split, ...]) -> dict[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 from kernel_core.errors import SourceError
@@ -20,7 +20,7 @@ from kernel_core.sources import (
     torchvision_images,
 )
 from kernel_core.sources.images_table import ImagesTable
-from kernel_core.sources.source import ImagesFrom, Source
+from kernel_core.sources.source import FeatureSet, ImagesFrom, Source
 from kernel_core.sources.toml_file import TOML_FAULTS, Table, quoted, read_toml, toml_value, unreadable
 from kernel_core.spec import SPLITS, Split
 
@@ -93,6 +93,14 @@ def read_images_table(path: Path) -> ImagesFrom:
     return hub_images.fetched(_read_examples(read_toml(path), SPLITS))
 
 
+def read_features_table(path: Path) -> tuple[FeatureSet, ...]:
+    """Return the sets of features that a `source.toml` describes for both splits, whatever else is in it.
+
+    Raises `SourceError` as `read_source_file`.
+    """
+    return similarity_tables.read_feature_sets(read_toml(path).section("features"), SPLITS)
+
+
 def write_source_file(
     path: Path,
     *,
@@ -100,13 +108,15 @@ def write_source_file(
     images: ImagesTable,
     logits: str,
     features: str | None,
+    feature_sets: Sequence[FeatureSet] = (),
     splits: tuple[Split, ...] = SPLITS,
 ) -> None:
     """Write a `source.toml`.
 
     images: the section [images] or, if it has a `file`, [labels], as `images_table` and `labels_table`
     return them. logits: a pattern that the files of logits match.
-    features: the file of penultimate features, or None. splits: those that the logits are of.
+    features: the file of penultimate features, or None. feature_sets: other features, by name.
+    splits: those that the logits are of.
     """
     lines = [f"name = {quoted(name)}"] if name else []
     lines += ["[labels]" if "file" in images else "[images]"]
@@ -114,6 +124,10 @@ def write_source_file(
     lines += ["[ensemble]", f"files = [{quoted(logits)}]"]
     lines += [f"splits = {json.dumps(splits)}"] if splits != SPLITS else []
     lines += ["[features]", f"file = {quoted(features)}"] if features else []
+    for of_set in feature_sets:
+        lines.append(f"[features.{of_set.name}]")
+        table = similarity_tables.features_table(of_set, path.parent)
+        lines += [f"{key} = {toml_value(value)}" for key, value in table.items()]
     with writing(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
 

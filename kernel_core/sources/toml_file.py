@@ -123,6 +123,12 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def as_written(path: Path, folder: Path) -> str:
+    """Return a path as a `source.toml` in a folder names it: relative if it is inside, else absolute."""
+    path, home = path.resolve(), folder.resolve()
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else str(path)
+
+
 def toml_value(value: str | float | list[str] | dict[str, str]) -> str:
     """Return a value as TOML writes it."""
     if isinstance(value, dict):

@@ -1,7 +1,5 @@
 """Ensembles trained here: the embedded digits, and folders of runs, which survive kills."""
 
-import multiprocessing
-import resource
 import subprocess
 import sys
 import time
@@ -18,7 +16,6 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.files import sha256_of
 from kernel_core.networks import mlp, training, workers
 from kernel_core.networks.training import Order, train_features, train_folder, train_in_memory
-from kernel_core.networks.workers import train_here
 from kernel_core.pipeline import build
 from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Diverged, Training, run_seed
 from kernel_core.records import ExampleSet
@@ -30,27 +27,12 @@ from kernel_core.sources.catalog import DIGITS_TRAINING, find_images
 from kernel_core.sources.source import ImagesFrom, SourceRequest
 from tests.support import forked
 from tests.support.command import ROOT, invoke, process_of
+from tests.support.trainings import listing, train_forking, train_on_a_full_disk
 
 TINY = replace(CIFAR10_SMALL, widths=(8, 8), epochs=1, batch=32)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    """Train in this process: workers take seconds to start, and most tests are not about them."""
-
-    def here(work, groups, *, device, workers, progress):
-        return train_here(work, groups, device, progress)
-
-    monkeypatch.setattr(training, "train_groups", here)
-
-
-@pytest.fixture
-def forked_workers(monkeypatch):
-    """Fork the worker processes instead of starting each from scratch."""
-    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _: forked.CONTEXT)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +103,7 @@ def order(source_folder, folder, run_count=3, recipe=TINY, **more):
 
 def test_trained_folder_is_a_source(source_folder, tmp_path, cache, forked_workers):
     outcomes = []
-    trained = train_folder(order(source_folder, tmp_path / "out", workers=2), finished=outcomes.append)
+    trained = train_folder(order(source_folder, tmp_path / "out", workers=2), finished=outcomes.extend)
     assert sorted(run for run, _ in outcomes) == [0, 1, 2] == list(trained.run_numbers)
     results = build(SourceRequest(str(trained.source)))
     np.testing.assert_allclose(results.predictions.single, [accuracy for _, accuracy in sorted(outcomes)])
@@ -134,7 +116,7 @@ def test_workers_and_order_change_no_bit_and_runs_can_be_added(source_folder, tm
     train_folder(order(source_folder, tmp_path / "one", run_count=4, workers=1))
     train_folder(order(source_folder, tmp_path / "two", run_count=2, workers=2))
     again = []
-    train_folder(order(source_folder, tmp_path / "two", run_count=4, workers=2), finished=again.append)
+    train_folder(order(source_folder, tmp_path / "two", run_count=4, workers=2), finished=again.extend)
     assert sorted(run for run, _ in again) == [2, 3], "only the missing runs are trained"
     for name in ("runs/part-000/log.pt", "penultimate.safetensors", "source.toml"):
         assert sha256_of(tmp_path / "one" / name) == sha256_of(tmp_path / "two" / name), name
@@ -143,22 +125,9 @@ def test_workers_and_order_change_no_bit_and_runs_can_be_added(source_folder, tm
 def test_repeating_a_finished_training_changes_nothing(source_folder, tmp_path, in_process):
     train_folder(order(source_folder, tmp_path / "out", run_count=2))
     before, outcomes = listing(tmp_path / "out/runs"), []
-    trained = train_folder(order(source_folder, tmp_path / "out", run_count=2), finished=outcomes.append)
+    trained = train_folder(order(source_folder, tmp_path / "out", run_count=2), finished=outcomes.extend)
     assert (trained.run_numbers, outcomes) == ((0, 1), [])
     assert listing(tmp_path / "out/runs") == before
-
-
-def train_forking(*arguments):
-    """Run the command, with forked workers; this is the work of a forked process."""
-    fork = multiprocessing.get_context("fork")
-    workers.multiprocessing.get_context = lambda _: fork
-    forked.command(*arguments)
-
-
-def train_on_a_full_disk(*arguments):
-    """Run the command, and its workers, with files limited to 16 KB; this is the work of a forked process."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, 16 * 1024))
-    forked.command(*arguments)  # starts its worker as it does for a user
 
 
 def test_a_killed_training_resumes_and_gives_the_same_bits(source_folder, tmp_path):
@@ -232,10 +201,10 @@ def test_diverged_runs_are_dropped_and_not_repeated(source_folder, tmp_path, mon
 
     monkeypatch.setattr(workers, "train_group", some_diverge)
     outcomes = []
-    trained = train_folder(order(source_folder, tmp_path / "out"), finished=outcomes.append)
+    trained = train_folder(order(source_folder, tmp_path / "out"), finished=outcomes.extend)
     assert outcomes[1] == (1, "its loss went to NaN")
     assert (trained.run_numbers, dict(trained.dropped)) == ((0, 2), {1: "its loss went to NaN"})
-    train_folder(order(source_folder, tmp_path / "out"), finished=outcomes.append)
+    train_folder(order(source_folder, tmp_path / "out"), finished=outcomes.extend)
     assert len(outcomes) == 3, "a dropped run is not trained again"
 
 
@@ -245,12 +214,6 @@ def test_when_every_run_diverges_the_error_says_so(source_folder, tmp_path, in_p
         train_folder(order(source_folder, tmp_path / "out", run_count=2, recipe=wild))
     assert EnsembleWriter(tmp_path / "out").dropped.keys() == {0, 1}
     assert not (tmp_path / "out/source.toml").exists()
-
-
-def listing(folder):
-    return sorted(
-        (str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("*") if ".lock" not in p.name
-    )
 
 
 @pytest.mark.parametrize(
@@ -373,7 +336,7 @@ def test_one_class_alone_is_refused():
     [
         (["digits", "--runs", 1], "the kernel correlates over runs"),
         (["imagefolder", "--runs", 2], "imagefolder needs PATH"),
-        (["digits", "here", "--runs", 2], "only imagefolder takes it"),
+        (["digits", "here", "--runs", 2], "digits takes no PATH"),
         (["digits", "--runs", 2, "--workers", 0], "ask for 1 or more"),
         (["cifar10-small", "--runs", 2, "--images", "nowhere"], "No images are called 'nowhere'"),
         (["digits", "--runs", 2, "--device", "cuda"], "torch sees no CUDA device"),
