@@ -73,12 +73,13 @@ def compute_patches(
     with one_thread(), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         directions = find_directions(recipe, examples["train"].images)
         for split, example_set in examples.items():
-            blocks = []
+            filled = 0
             for block in _in_blocks(directions, example_set.images, device, pool, ahead=4 * threads):
-                blocks.append(block)
-                done += len(block)
+                if not filled:  # small blocks kept one by one would scatter over gigabytes
+                    features[split] = np.empty((len(example_set), block.shape[1]), np.float16)
+                features[split][filled : filled + len(block)] = block
+                filled, done = filled + len(block), done + len(block)
                 progress("computing patches", done, whole)
-            features[split] = np.concatenate(blocks)
     return features
 
 
