@@ -160,7 +160,7 @@ def _in_blocks(
 
 def _pixels(images: Images, height: int, width: int) -> Tensor:
     """Return float32 (n, height, width, 3), -128 … 127, of images (n, H, W, 3)."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).float()
+    x = torch.from_numpy(images.astype(np.float32))
     if x.shape[1:3] != (height, width):
         smaller = functional.interpolate(
             x.permute(0, 3, 1, 2), (height, width), mode="bilinear", antialias=True
@@ -205,9 +205,8 @@ def _features(directions: Directions, weights: Tensor, x: Tensor) -> npt.NDArray
 
 def _cell_means(values: Tensor, cells: int) -> Tensor:
     """Return means over the cells of the image, (n, cells × directions); values: (n, rows, columns, K)."""
-    means = [
-        cell.mean((1, 2))
-        for band in torch.tensor_split(values, min(cells, values.shape[1]), 1)
-        for cell in torch.tensor_split(band, min(cells, values.shape[2]), 2)
-    ]
+    means = []
+    for band in torch.tensor_split(values, min(cells, values.shape[1]), 1):
+        columns = band.mean(1)  # first over the rows: ten times as fast as over both
+        means += [cell.mean(1) for cell in torch.tensor_split(columns, min(cells, columns.shape[1]), 1)]
     return torch.cat(means, 1)
