@@ -157,7 +157,7 @@ CIFAR10_SMALL = replace(
 )
 PATCHES = PatchesRecipe(side=6, directions=200, cells=3)
 HEADS = HeadsRecipe(
-    hidden=64, epochs=4, batch=256, learning_rate=3e-3, label_smoothing=0.1, share=0.25
+    hidden=64, epochs=4, batch=256, learning_rate=6e-3, label_smoothing=0.1, share=0.25
 )  # on any fixed features
 DIGITS = MlpRecipe(hidden=(96, 48), epochs=6, batch=64, learning_rate=3e-3, label_smoothing=0.1)
 
