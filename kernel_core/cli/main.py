@@ -33,6 +33,7 @@ from kernel_core.sources import published
 from kernel_core.sources.catalog import BUILT_IN
 from kernel_core.sources.hub import list_files
 from kernel_core.sources.source import SourceRequest
+from kernel_core.sources.standard_sets import STANDARD_SETS
 
 
 class _Group(click.Group):
@@ -59,7 +60,8 @@ class _Group(click.Group):
 def main() -> None:
     """Find the training examples that the training process itself treats as similar.
 
-    SOURCE is digits (built in), cifar10-multirun (the published ensemble), or the path of a source.toml.
+    SOURCE is digits (built in), cifar10-multirun (the published ensemble), the path of a source.toml, or that
+    of labeled images: a folder with a folder per class, or a Parquet file. `sources` lists more.
 
     \b
     Example:  kernel-explorer serve digits
@@ -154,6 +156,8 @@ def sources() -> None:
     Example:  kernel-explorer sources
     """
     say("digits                     scikit-learn's 1,797 handwritten digits; an ensemble is trained here")
+    for name, of in STANDARD_SETS.items():
+        say(f"{name:<26} {of.about}, downloaded; networks are trained here")
     say("cifar10-multirun           CIFAR-10 and the published ensemble (downloads about 650 MB)")
     try:
         listing = list_files(published.LOGITS_REPO)
@@ -165,6 +169,7 @@ def sources() -> None:
             say(f"cifar10-multirun/{name:<30} {len(files)} file(s) of about 500 runs{downloaded}")
     say("cifar10-multirun-60k       60,000 more, on CIFAR-10's test set alone (--runs N; 100 MB for 500)")
     say("PATH/source.toml           your own images and logits; docs/sources.md describes the format")
+    say("PATH, hub:OWNER/NAME       labeled images alone: a folder, a Parquet file, a dataset of the Hub")
 
 
 @main.command()
@@ -209,6 +214,6 @@ for verb in (
 ):
     main.add_command(verb)
 
-assert set(BUILT_IN) == {"digits", "cifar10-multirun", "cifar10-multirun-60k"}, (
+assert set(BUILT_IN) == {"digits", *STANDARD_SETS, "cifar10-multirun", "cifar10-multirun-60k"}, (
     "the verb `sources` describes each of them"
 )

@@ -18,6 +18,7 @@ from kernel_core.sources import hub_images, published, source_toml, torchvision_
 from kernel_core.sources.images_alone import EXPECTED, images_at
 from kernel_core.sources.source import ImagesFrom, Source, SourceRequest, penultimate
 from kernel_core.sources.source_toml import FEATURES, read_images_table, read_source_file
+from kernel_core.sources.standard_sets import STANDARD_SETS, standard_images
 from kernel_core.sources.torchvision_images import fetched, from_torchvision
 
 RUNS_PER_FILE = 500  # in the published dataset
@@ -66,7 +67,7 @@ def _description(path: Path) -> Path | None:
 def _of_images_alone(request: SourceRequest, offline: bool, progress: Progress) -> Source:
     """Return a source that is nothing but images; heads are trained on them, as many as --runs says."""
     path, name = request.path, request.name
-    training = replace(HEADS_TRAINING, run_count=request.run_count or HEADS_TRAINING.run_count)
+    training = _heads(request)
     if path is not None and path.suffix != ".toml" and (os.path.isdir(path) or os.path.isfile(path)):
         images = replace(images_at(path.resolve()), choose_size=True)
         called = path.resolve().name if os.path.isdir(path) else path.resolve().stem
@@ -99,6 +100,21 @@ def _digits(
     return Source("digits", ImagesFrom("digits"), DIGITS_TRAINING)
 
 
+def _standard(
+    request: SourceRequest, _configuration: str | None, offline: bool, progress: Progress
+) -> Source:
+    """Return a well-known data set; heads are trained on its images."""
+    if request.files is not None:
+        raise RequestError(f"--files is for cifar10-multirun; {request.name} has --runs N.")
+    images = standard_images(request.name, offline=offline, progress=progress)
+    return Source(request.name, images, _heads(request))
+
+
+def _heads(request: SourceRequest) -> Training:
+    """Return the training of heads, of as many as --runs says."""
+    return replace(HEADS_TRAINING, run_count=request.run_count or HEADS_TRAINING.run_count)
+
+
 def _cifar10_multirun(
     request: SourceRequest, configuration: str | None, offline: bool, progress: Progress
 ) -> Source:
@@ -107,7 +123,7 @@ def _cifar10_multirun(
     root, files = published.fetch_logits(configuration, count, offline=offline, progress=progress)
     name = f"cifar10-multirun/{configuration}" if configuration else "cifar10-multirun"
     features = downloaded_features(name)
-    images = _cifar10_images(offline, progress)
+    images = standard_images("cifar10", offline=offline, progress=progress)
     sets = (penultimate(features),) if features.is_file() else ()
     return Source(name, images, files, sets, root=root)
 
@@ -121,7 +137,7 @@ def _cifar10_many(
             f"--files is for cifar10-multirun; {MANY} has --runs N, of which so many are fetched."
         )
     file = published.fetch_many(request.run_count or RUNS_PER_FILE, offline=offline, progress=progress)
-    images = replace(_cifar10_images(offline, progress), splits=("test",))
+    images = replace(standard_images("cifar10", offline=offline, progress=progress), splits=("test",))
     features = downloaded_features(MANY)
     sets = (penultimate(features),) if features.is_file() else ()
     return Source(MANY, images, (file,), sets, root=file.parent)
@@ -135,30 +151,9 @@ def downloaded_features(name: str) -> Path:
     return cache_root() / "sources" / name.replace("/", "-") / FEATURES
 
 
-def _cifar10_images(offline: bool, progress: Progress) -> ImagesFrom:
-    """Return CIFAR-10: a copy that is already here, else downloaded by torchvision, else from the Hub."""
-    by_torchvision = from_torchvision("CIFAR10")
-    try:
-        return fetched(by_torchvision, offline=True)
-    except NotBuilt:
-        pass
-    try:
-        return published.fetch_images(offline=True)
-    except NotBuilt:
-        if offline:
-            raise
-    try:
-        progress("downloading CIFAR-10 by torchvision", 0, 1)
-        return fetched(by_torchvision, offline=False)
-    except DownloadError as torchvision_error:
-        try:
-            return published.fetch_images(progress=progress)
-        except DownloadError as hub_error:
-            raise DownloadError(f"{torchvision_error} The Hub's copy failed too: {hub_error}") from None
-
-
 BUILT_IN: dict[str, Callable[[SourceRequest, str | None, bool, Progress], Source]] = {
     "digits": _digits,
+    **dict.fromkeys(STANDARD_SETS, _standard),
     "cifar10-multirun": _cifar10_multirun,
     MANY: _cifar10_many,
 }

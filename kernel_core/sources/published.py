@@ -1,4 +1,4 @@
-"""What is published of CIFAR-10: the ensembles and the images, in dataset repositories of the Hub."""
+"""The published ensembles on CIFAR-10, in dataset repositories of the Hub."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from kernel_core.errors import DownloadError, NotBuilt, SourceError
 from kernel_core.progress import Progress, no_progress
 from kernel_core.sources.hub import Listing, download, list_files
 from kernel_core.sources.hub_prefix import fetch_prefix, local_prefix
-from kernel_core.sources.source import ImagesFrom
-from kernel_core.spec import SPLITS, Split
 
 LOGITS_REPO = "kjj0/cifar10-multirun-logits"
-IMAGES_REPO = "uoft-cs/cifar10"
 MANY_REPO = "kjj0/cifar10-multirun-logits-60k"
 MANY_FILE, FIRST_500 = "logits.npy", "logits500.npy"  # 61,565 runs in 12.3 GB, and the first of them
 # The file that the dataset card computes with: 500 runs of the main configuration.
@@ -60,20 +57,6 @@ def fetch_logits(
         step = f"downloading logits, file {number} of {count}"
         paths.append(download(LOGITS_REPO, file, listing, step=step, progress=progress))
     return paths[0].parents[2], tuple(paths)
-
-
-def fetch_images(*, offline: bool = False, progress: Progress = no_progress) -> ImagesFrom:
-    """Download CIFAR-10's images as Parquet files. Raises like `fetch_logits`."""
-    listing = list_files(IMAGES_REPO, offline=offline)
-    shards: dict[Split, tuple[Path, ...]] = {}
-    for split in SPLITS:
-        files = [file for file in listing.files if re.search(rf"(^|/){split}-[^/]*\.parquet$", file)]
-        if len(files) != 1:
-            kind = NotBuilt if listing.local else DownloadError
-            raise kind(f"{IMAGES_REPO} has {len(files)} {split} Parquet files{listing.where}; expected 1.")
-        step = f"downloading {split} images"
-        shards[split] = (download(IMAGES_REPO, files[0], listing, step=step, progress=progress),)
-    return ImagesFrom("parquet", shards=shards)
 
 
 def fetch_many(count: int, *, offline: bool = False, progress: Progress = no_progress) -> Path:

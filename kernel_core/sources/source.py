@@ -23,7 +23,10 @@ from kernel_core.similarities import (
 from kernel_core.sources.logit_form import LogitForm
 from kernel_core.spec import SPLITS, KernelSpec, Split
 
-BUILT_IN_NAMES = ("digits", "cifar10-multirun", "cifar10-multirun-60k")
+BUILT_IN_NAMES = (
+    "digits", "cifar10", "cifar100", "fashion-mnist", "mnist", "svhn", "cifar10-multirun",
+    "cifar10-multirun-60k",
+)  # fmt: skip
 """The names of the sources that need no file of the user's; `catalog.BUILT_IN` opens each."""
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,7 +17,7 @@ from kernel_core.records import ExampleSet
 from kernel_core.sources.decode import resized
 from kernel_core.sources.network_errors import advice, reason
 from kernel_core.sources.source import ImagesFrom, existing
-from kernel_core.spec import Split
+from kernel_core.spec import SPLITS, Split
 
 TIMEOUT = 20.0  # seconds without a byte from torchvision's host
 
@@ -26,6 +27,7 @@ FOLDERS = {
     "FashionMNIST": "FashionMNIST/raw",
     "KMNIST": "KMNIST/raw",
     "MNIST": "MNIST/raw",
+    "SVHN": "SVHN",  # torchvision itself takes the root
 }
 """Dataset → the folder of its files, below the root of torchvision's datasets."""
 
@@ -41,6 +43,7 @@ FILES = {
     "FashionMNIST": MNIST_FILES,
     "KMNIST": MNIST_FILES,
     "MNIST": MNIST_FILES,
+    "SVHN": ("train_32x32.mat", "test_32x32.mat"),
 }
 """Dataset → the files that must be in that folder for it to be complete."""
 
@@ -78,13 +81,12 @@ def fetched(source: ImagesFrom, *, offline: bool) -> ImagesFrom:
 
 def download(source: ImagesFrom) -> None:
     """Download the dataset; torchvision checks the MD5 of each file. Raises `DownloadError` if that fails."""
-    import torchvision
-
     root = source.paths["root"]
     timeout = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(TIMEOUT)  # torchvision would wait forever for a silent host
-        getattr(torchvision.datasets, source.dataset)(root, train=True, download=True)
+        for split in SPLITS if source.dataset == "SVHN" else SPLITS[:1]:
+            _dataset(source, split, download=True)
     except (OSError, RuntimeError, HTTPException) as error:
         raise DownloadError(
             f"torchvision could not fetch {source.dataset} into {root} ({reason(error)}). "
@@ -95,6 +97,16 @@ def download(source: ImagesFrom) -> None:
         socket.setdefaulttimeout(timeout)
 
 
+def _dataset(source: ImagesFrom, split: Split, *, download: bool = False) -> Any:
+    """Return torchvision's own object of a split. Raises whatever torchvision does."""
+    import torchvision
+
+    of, root = getattr(torchvision.datasets, source.dataset), source.paths["root"]
+    if source.dataset == "SVHN":
+        return of(_folder(source), split=split, download=download)
+    return of(root, train=split == "train", download=download)
+
+
 def dataset_files(source: ImagesFrom) -> list[Path]:
     """Return the files of the dataset, sorted. Raises `DataError` if their folder is missing."""
     return sorted(path for path in existing(_folder(source)).iterdir() if path.is_file())
@@ -102,8 +114,6 @@ def dataset_files(source: ImagesFrom) -> list[Path]:
 
 def load_torchvision(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
     """Read one split of a dataset that is downloaded."""
-    import torchvision
-
     progress(f"reading {split} images", 0, 1)
     processed = _folder(source).parent / "processed"
     if processed.is_dir():
@@ -112,17 +122,21 @@ def load_torchvision(source: ImagesFrom, split: Split, progress: Progress) -> Ex
             f"{_folder(source)}. Delete it."
         )
     try:
-        dataset = getattr(torchvision.datasets, source.dataset)(source.paths["root"], train=split == "train")
+        dataset = _dataset(source, split)
     except Exception as error:  # noqa: BLE001 (malformed pickles and bytes can raise anything)
         raise DataError(
             f"torchvision cannot read {source.dataset} ({error}); delete {_folder(source)} and run again, "
             "which downloads it anew."
         ) from None
     images = np.asarray(dataset.data, dtype=np.uint8)
+    if source.dataset == "SVHN":  # (N, 3, H, W)
+        images = images.transpose(0, 2, 3, 1)
     if images.ndim == 3:  # gray: (N, H, W)
         images = np.repeat(images[..., None], 3, axis=3)
     if source.size is not None and images.shape[1:3] != (source.size, source.size):
         images = np.stack([np.asarray(resized(Image.fromarray(image), source.size)) for image in images])
     progress(f"reading {split} images", 1, 1)
-    labels = np.asarray(dataset.targets, dtype=np.int64)
-    return ExampleSet(split, images, labels, tuple(str(name) for name in dataset.classes))
+    labels, names = (
+        (dataset.labels, "0123456789") if source.dataset == "SVHN" else (dataset.targets, dataset.classes)
+    )
+    return ExampleSet(split, images, np.asarray(labels, dtype=np.int64), tuple(map(str, names)))

@@ -16,12 +16,13 @@ import torch
 
 from kernel_core.sources.hub import expected_sha256
 from kernel_core.sources.published import FIRST_FILE as FIRST
-from kernel_core.sources.published import IMAGES_REPO, LOGITS_REPO
+from kernel_core.sources.published import LOGITS_REPO
 from tests.support import forked
 from tests.support.command import run_cli
 from tests.support.hub_server import CLOSED, Hub
 from tests.support.planted import CIFAR10_CLASSES, write_log, write_parquet
 
+IMAGES_REPO = "uoft-cs/cifar10"
 MAIN = FIRST.split("/")[0]
 SECOND = f"{MAIN}/3b1d9c1e-0000-4000-8000-000000000002/log.pt"  # sorts before the first file
 OTHER = "logs_of_another_recipe/9a2f7c55-0000-4000-8000-000000000003/log.pt"  # 24 MB
@@ -165,9 +166,9 @@ def test_build_prints_one_line_and_its_progress_beside(built):
     steps = built.output.stderr.splitlines()
     downloads = [
         "logits, file 1 of 1 (MB)",
-        "CIFAR-10 by torchvision",
-        "train images (MB)",
-        "test images (MB)",
+        "CIFAR10 by torchvision",
+        "train images, file 1 of 1 (MB)",
+        "test images, file 1 of 1 (MB)",
     ]
     assert [step for step in steps if "downloading" in step] == [
         f"downloading {name} …" for name in downloads
