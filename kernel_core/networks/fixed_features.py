@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -46,11 +47,13 @@ class FixedFeatures:
     set: their name, and the files that they lie in; no file where they are to be computed.
     made_by: plain values that tell them from others.
     compute: computes them; None where they lie in files.
+    prepare: gets what that needs, such as a network that is downloaded, and refuses what cannot be used.
     """
 
     set: FeatureSet
     made_by: Mapping[str, Any]
     compute: Compute | None = None
+    prepare: Callable[[], object] = lambda: None
 
     @property
     def of_images(self) -> bool:
@@ -63,13 +66,19 @@ class FixedFeatures:
             return self.set
         return replace(self.set, files={"": folder / f"{self.set.name}.safetensors"})
 
-    def check(self, examples: Examples, remarks: Remarks) -> None:
-        """Raise `DataError` if files of features do not fit the examples, or features would say nothing."""
+    def check(self, folder: Path, examples: Examples, remarks: Remarks) -> None:
+        """Refuse, before anything is written to the ensemble's folder, features that cannot be used.
+
+        Raises `DataError` if files do not fit the examples, or features would say nothing; for a network,
+        `RequestError` or `DownloadError`.
+        """
         if self.compute is None:
             features = load_features(self.set, tuple(examples))
             check_features(features, self.set.title, examples, remarks)
         elif why := _unusable_images(examples):
             raise DataError(f"The images {why}; expected images that differ. Were they written right?")
+        elif not self.placed(folder).files[""].exists():
+            self.prepare()
 
     def stored(
         self,
@@ -190,20 +199,22 @@ def _of_network(kind: str, name: str, weights: Path | None) -> FixedFeatures:
     pretrained = str(named(name))  # refuses an unknown name
     used = {"weights": pretrained} if weights is None else {"weights_sha256": _sha256(weights)}
 
-    def compute(examples: Examples, device: torch.device, _: int | None, progress: Progress) -> Features:
-        network: LoadedNetwork = make(name, weights, None)
-        if not last_linear(network.model):
+    @functools.cache
+    def network() -> LoadedNetwork:
+        loaded: LoadedNetwork = make(name, weights, None)
+        if not last_linear(loaded.model):
             raise RequestError(
                 f"{name} has no linear layer, whose input would be its features. Choose another network, or "
                 "compute features with kernel-explorer features and name their file."
             )
-        layer = penultimate_layer(network.model)
-        return network_features(network, examples, layer, device=device, progress=progress)[0]
+        return loaded
 
-    title = printable(name, NAME)
-    return FixedFeatures(
-        FeatureSet(_free_name(name), title, {}, ("cosine",)), {"name": f"{kind}:{name}", **used}, compute
-    )
+    def compute(examples: Examples, device: torch.device, _: int | None, progress: Progress) -> Features:
+        layer = penultimate_layer(network().model)
+        return network_features(network(), examples, layer, device=device, progress=progress)[0]
+
+    of_network = FeatureSet(_free_name(name), printable(name, NAME), {}, ("cosine",))
+    return FixedFeatures(of_network, {"name": f"{kind}:{name}", **used}, compute, network)
 
 
 def _unusable_images(examples: Examples) -> str:

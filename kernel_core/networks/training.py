@@ -132,21 +132,17 @@ def train_folder(
     full.
     """
     training, device = order.training, choose_device(order.device)
-    if training.run_count < 2:
-        raise RequestError(
-            f"{training.run_count} run(s) were requested, but the kernel correlates over runs; ask for 2 or "
-            "more."
-        )
-    if order.workers is not None and order.workers < 1:
-        raise RequestError(f"{order.workers} workers were requested; ask for 1 or more.")
+    _refuse_counts(training.run_count, order.workers)
     examples = with_common_classes(images.load_splits(order.images, progress))
     refuse_untrainable(examples, of_images=order.features is None or order.features.of_images)
     if order.features is not None:
-        order.features.check(examples, images.remarks_on(order.images))
+        order.features.check(order.folder, examples, images.remarks_on(order.images))
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
         missing = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)
+        work = Work(training.recipe, training.seed, _material(order, examples, device, progress))
+        del examples  # heads need the images no more
         runs = train_groups(
-            Work(training.recipe, training.seed, _material(order, examples, device, progress)),
+            work,
             groups_of(training.recipe, missing),
             device=device,
             workers=order.workers or cores_allowed(),
@@ -156,6 +152,16 @@ def train_folder(
             for of_group in runs:
                 finished(_keep(writer, of_group))
     return Trained(order.folder / "source.toml", writer.runs, writer.dropped)
+
+
+def _refuse_counts(run_count: int, workers: int | None) -> None:
+    """Raise `RequestError` for fewer than two runs, or no worker."""
+    if run_count < 2:
+        raise RequestError(
+            f"{run_count} run(s) were requested, but the kernel correlates over runs; ask for 2 or more."
+        )
+    if workers is not None and workers < 1:
+        raise RequestError(f"{workers} workers were requested; ask for 1 or more.")
 
 
 def _material(order: Order, examples: Examples, device: torch.device, progress: Progress) -> Material:

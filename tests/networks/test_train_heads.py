@@ -4,6 +4,7 @@ import shutil
 import sys
 import types
 from dataclasses import replace
+from urllib.error import URLError
 
 import numpy as np
 import pyarrow as pa
@@ -400,6 +401,17 @@ def test_features_of_a_torchvision_network_are_computed_once_with_weights_of_a_f
     assert "made_by.features.weights" in train(*common, code=1).stderr, "the pretrained ones are others"
     _, fixed = open_source(SourceRequest(str(tmp_path / "out"))).feature_sets
     assert (fixed.name, load_features(fixed).layer) == ("resnet18", "head:input")
+
+
+def test_a_failed_download_writes_nothing_so_that_weights_can_be_named(source_folder, tmp_path, monkeypatch):
+    def unreachable(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    done = train(source_folder, "--features", "torchvision:resnet18", "--out", tmp_path / "out", code=1)
+    assert "no route to host" in done.stderr
+    assert "pass it with --weights" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_timm_networks_get_timms_own_transforms(source_folder, tmp_path, in_process, monkeypatch):
