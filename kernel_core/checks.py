@@ -16,6 +16,9 @@ Remarks = Callable[[Split], Sequence[str]]
 """What a message on lengths says of a split's images, such as what was passed over."""
 
 
+LEAST_TRAINED = 10  # examples; of fewer, a network learns nothing that would show in a neighbor
+
+
 def no_remarks(_split: Split) -> Sequence[str]:
     """Say nothing."""
     return ()
@@ -44,6 +47,31 @@ def with_common_classes(examples: Mapping[Split, ExampleSet]) -> dict[Split, Exa
             "expected the same classes in the same order. Correct the class names."
         )
     return {s: ExampleSet(s, e.images, e.labels, names) for s, e in examples.items()}
+
+
+def refuse_untrainable(classes: Mapping[str, int], noun: str = "image") -> None:
+    """Raise `DataError` for too few training examples, fewer than two classes, or a class without any.
+
+    classes: class name → number of training examples. noun: of `ExampleSet`.
+    """
+    names, total = list(classes), sum(classes.values())
+    if len(names) < 2:
+        raise DataError(
+            f"There is only one class, {', '.join(names)}; a classifier needs 2 or more. Add {noun}s of "
+            "another one."
+        )
+    empty = [name for name, count in classes.items() if not count]
+    if empty:
+        more = ", …" if len(empty) > 5 else ""
+        raise DataError(
+            f"{len(empty)} of {len(names)} classes have no training examples ({', '.join(empty[:5])}{more}); "
+            "expected at least one per class. Add some, or remove the class."
+        )
+    if total < LEAST_TRAINED:
+        raise DataError(
+            f"There are {total} training {noun}s of {len(names)} classes; expected {LEAST_TRAINED} or more "
+            "to train a network on. Add some."
+        )
 
 
 def refuse_single_example(specs: Sequence[KernelSpec], examples: Mapping[Split, ExampleSet]) -> None:

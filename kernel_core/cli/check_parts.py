@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
-from kernel_core.checks import misfit_of_classes, misfit_of_rows, refuse_unusable
+from kernel_core.checks import misfit_of_classes, misfit_of_rows, refuse_untrainable, refuse_unusable
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT
 from kernel_core.oddities import odd_features, odd_labels
@@ -155,7 +155,10 @@ def check_logits(report: Report, source: Source) -> None:
     """Open the files of logits, and compare them with the images."""
     lines = report.parts.setdefault("logits", [])
     if isinstance(source.logits, Training):
-        lines.append(f"{source.logits.run_count:,} runs of a small network are trained here")
+        of = "a small network on fixed features" if source.logits.of_heads else "a small network"
+        lines.append(f"{source.logits.run_count:,} runs of {of} are trained here")
+        if train := report.inventories.get("train"):
+            report.attempt(refuse_untrainable, train.classes, train.noun)
         report.content["logits"] = {"trained_here": source.logits.run_count}
         return
     names = next((tuple(inventory.classes) for inventory in report.inventories.values()), ())

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from kernel_core import checks
 from kernel_core.checks import with_common_classes
 from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other_ensemble
 from kernel_core.ensembles.writer import EnsembleWriter
@@ -25,6 +26,7 @@ from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, Recipe, TrainedRun, Training, as_json
 from kernel_core.records import Ensemble, Features
 from kernel_core.sources import images
+from kernel_core.sources.inventory import count_classes
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import SPLITS, Split
 
@@ -212,23 +214,14 @@ def _open_writer(order: Order, examples: Examples) -> EnsembleWriter:
 
 
 def refuse_untrainable(examples: Examples, *, of_images: bool = True) -> None:
-    """Raise `DataError` for no images, fewer than two classes, or a class without training examples.
+    """Raise `DataError` for no images, or as `checks.refuse_untrainable`.
 
     of_images: whether it takes images to train.
     """
     if of_images and not examples["train"].has_images:
         raise DataError("There are labels alone; a network needs images to train on. Name some in [images].")
-    names = examples["train"].class_names
-    if len(names) < 2:
-        raise DataError(f"There is only one class, {', '.join(names)}; a classifier needs 2 or more.")
-    counts = np.bincount(examples["train"].labels, minlength=len(names))
-    empty = [name for name, count in zip(names, counts, strict=True) if not count]
-    if empty:
-        more = ", …" if len(empty) > 5 else ""
-        raise DataError(
-            f"{len(empty)} of {len(names)} classes have no training examples ({', '.join(empty[:5])}{more}); "
-            "expected at least one per class. Add some, or remove the class."
-        )
+    train = examples["train"]
+    checks.refuse_untrainable(count_classes(train.labels, train.class_names), train.noun)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import cached_property
 
-from kernel_core.checks import check_alignment, check_features, with_common_classes
+from kernel_core.checks import check_alignment, check_features, refuse_untrainable, with_common_classes
 from kernel_core.ensembles.join import ExampleNames
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
@@ -30,6 +30,7 @@ from kernel_core.sources.features import load_features
 from kernel_core.sources.given import open_given
 from kernel_core.spec import KernelSpec, Split
 
+WHOLE = ("digits", "torchvision")  # readers of data sets that are read at once, and can be trained on
 log = logging.getLogger("kernel_core")
 
 
@@ -47,6 +48,9 @@ class Inputs:
         if known is not None:
             return known
         source = self.keys.source.images
+        if isinstance(self.keys.source.logits, Training) and source.reader not in WHOLE:
+            train = images.image_inventories(source)["train"]
+            refuse_untrainable(train.classes, train.noun)
         examples = with_common_classes(images.load_splits(source, self.progress))
         for line in odd_examples(examples):
             log.warning("%s: %s", self.keys.source.name, line)

@@ -126,7 +126,7 @@ def _no_images(
     said = [f"{loose:,} image{'s' if loose > 1 else ''} outside of class folders"] if loose else []
     said += [f"one folder with images, {printable(classes[0], CELL)}"] if classes else []
     empty = [name for name in names if name not in classes]
-    said += [f"the folders {_listed(empty)}, without images"] if empty else []
+    said += [f"no image in {_listed(empty)}"] if empty else []
     advice = "Name the folder that holds the class folders, or put a source.toml there."
     inside = [folder / name for name in classes if len(_filled(folder / name)) > 1]
     if inside:

@@ -163,3 +163,24 @@ def test_pipe_in_an_image_s_place_is_a_problem(run, tmp_path, planted):
     done = run(root)
     assert done.exit_code == 1
     assert "a/0.png is a pipe; expected a file" in done.output
+
+
+def test_images_alone_are_described_and_what_is_trained(run, tmp_path):
+    for name, size in (("ant", (30, 20)), ("bee", (20, 30))):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for n in range(20):
+            Image.new("RGB", size, (n, 0, 0)).save(tmp_path / "pets" / name / f"{n}.png")
+    done = run(tmp_path / "pets")
+    assert done.exit_code == 0, done.output
+    for line in (
+        "pets",
+        "  train: 36 images in 2 classes, resized to 32×32 pixels",
+        "    by class: ant 18, bee 18",
+        "  test: 4 images in 2 classes, held out of 40, resized to 32×32 pixels",
+        "  128 runs of a small network on fixed features are trained here",
+        f"No problem was found. Next:  kernel-explorer build {tmp_path / 'pets'}",
+    ):
+        assert line in done.output.splitlines()
+    answer = json.loads(run(tmp_path / "pets", "--json").stdout)
+    assert answer["logits"] == {"trained_here": 128}
+    assert answer["images"]["test"]["examples"] == 4

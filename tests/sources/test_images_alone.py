@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from kernel_core.cli.main import main as cli
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError, SourceError
 from kernel_core.recipes import HEADS
 from kernel_core.sources import images
@@ -165,10 +167,10 @@ def only_test_table(folder):
         (one_class, "it has one folder with images, ant. Expected a folder per class"),
         (one_deeper, "Name .*here/pets instead, which has several"),
         (inside_of_a_class, "12 images outside of class folders.*Name .* instead, which has class folders"),
-        (empty_classes, "it has the folders ant, bee, without images"),
+        (empty_classes, "it has no image in ant, bee"),
         (without_train, "has test, but no train; expected both.*Name .*here/test to use these"),
         (unlabeled_test, "test has no folder per class with images, as train has.*Name .*train to do with"),
-        (run_files, "has no source.toml and no labeled images: it has the folders runs, without images"),
+        (run_files, "has no source.toml and no labeled images: it has no image in runs"),
         (several_tables, r"has 0 train\*.parquet and 0 test\*.parquet \(cats.parquet, dogs.parquet\)"),
         (only_test_table, r"has 0 train\*.parquet and 1 test\*.parquet.*Name one file"),
         (lambda folder: None, "no labeled images: it has nothing to show. Expected a folder per class"),
@@ -265,3 +267,49 @@ def test_image_that_is_none_is_found_before_any_is_decoded(tmp_path, monkeypatch
     monkeypatch.setattr(images, "stack_images", None)
     with pytest.raises(KernelExplorerError, match=r"bee/9.png cannot be read as an image"):
         counts(tmp_path)
+
+
+def one_class_in_both(folder):
+    pictures(folder / "train", ("ant",))
+    pictures(folder / "test", ("ant",), 3)
+
+
+def class_without_training_images(folder):
+    pictures(folder / "train", ("ant", "bee"))
+    pictures(folder / "test", ("ant", "bee"), 3)
+    for path in (folder / "train/bee").iterdir():
+        path.unlink()
+
+
+def two_to_train_on(folder):
+    pictures(folder / "train", count=1)
+    pictures(folder / "test", ("ant",), 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (one_class, "has one folder with images, ant"),
+        (one_class_in_both, "There is only one class, ant; a classifier needs 2 or more"),
+        (class_without_training_images, r"1 of 2 classes have no training examples \(bee\)"),
+        (two_to_train_on, "There are 2 training images of 2 classes; expected 10 or more"),
+        (lambda folder: pictures(folder, count=1), "has 2 examples and no test split; expected 20 or more"),
+        (lambda folder: table(folder / "x.parquet", 3), "has 3 examples and no test split"),
+        (lambda folder: (folder / "x.parquet").write_text("x"), "is plain text; expected a Parquet file"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_before_it_is_decoded(
+    tmp_path, cache, monkeypatch, make, message
+):
+    from kernel_core.pipeline import build
+
+    folder = tmp_path / "here"
+    folder.mkdir()
+    make(folder)
+    monkeypatch.setattr(images, "load_splits", None)
+    with pytest.raises(KernelExplorerError, match=message):
+        build(SourceRequest(str(folder)))
+    asked = CliRunner().invoke(cli, ["check", str(folder)])
+    assert asked.exit_code == 1
+    (problem,) = (line for line in asked.stdout.splitlines() if line.startswith("problem: "))
+    assert re.search(message, problem)
