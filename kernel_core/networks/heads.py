@@ -60,6 +60,7 @@ def train_runs(
                 if run.number in run_numbers:
                     own = [values[m] for values in layers]
                     trained.append(_trained_run(inputs, run, own, standard[m]))
+            del standard  # before those of the next runs are made
     return trained
 
 
