@@ -13,8 +13,8 @@ from kernel_core.errors import RequestError
 from kernel_core.progress import Progress
 from kernel_core.recipes import HEADS, HeadsRecipe
 from kernel_core.similarities import PATCHES
-from kernel_core.sources.catalog import find_images
-from kernel_core.sources.source import FeatureSet, ImagesFrom
+from kernel_core.sources.catalog import MANY, find_images, open_source
+from kernel_core.sources.source import FeatureSet, ImagesFrom, SourceRequest
 from kernel_core.sources.source_toml import FILE, read_features_table
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kernel_core.networks.fixed_features import FixedFeatures
 
+PUBLISHED = ("cifar10-multirun", MANY)
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -69,17 +70,19 @@ def images_and_features(
 ) -> tuple[ImagesFrom, FixedFeatures]:
     """Return the images that a text stands for, and the features of the options.
 
-    text: as `find_images` takes it, or the folder of a `source.toml`. Raises as `find_images` and
-    `find_features`.
+    text: a `source.toml` or its folder, whose ensemble is left aside; or images alone, as `open_source` takes
+    them. Raises as `open_source` and `find_features`.
     """
     from kernel_core.networks.fixed_features import find_features  # torch takes seconds to load
 
     path = Path(os.path.expanduser(text))
-    toml = path / FILE if (path / FILE).is_file() else path
     offered: tuple[FeatureSet, ...] = ()
-    if toml.name.endswith(".toml"):
-        text = str(toml)
-    images = find_images(text, Path.cwd(), progress)
-    if toml.name.endswith(".toml"):
+    toml = path / FILE if (path / FILE).is_file() else path
+    if toml.suffix == ".toml":
+        images = find_images(str(toml), Path.cwd(), progress)
         offered = read_features_table(toml)
+    elif text.partition("/")[0] in PUBLISHED:
+        raise RequestError(f"{text} has an ensemble already. For heads on its images, name cifar10.")
+    else:
+        images = open_source(SourceRequest(text), progress=progress).images
     return images, find_features(options["features"] or PATCHES, offered, options["weights"])

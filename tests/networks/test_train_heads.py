@@ -22,9 +22,10 @@ from kernel_core.networks import fixed_features, heads, loading
 from kernel_core.networks.fixed_features import find_features
 from kernel_core.pipeline import build
 from kernel_core.recipes import HEADS, PATCHES
+from kernel_core.sources import catalog
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.features import load_features
-from kernel_core.sources.source import SourceRequest
+from kernel_core.sources.source import ImagesFrom, SourceRequest
 from tests.support import forked
 from tests.support.command import invoke
 from tests.support.trainings import listing, train_forking, train_on_a_full_disk
@@ -153,6 +154,26 @@ def test_with_a_subset_every_example_has_runs_that_did_not_see_it(
     assert not seen.all(axis=1).any()
     assert set(seen.sum(axis=0)) == {65}
     assert "training masks" in invoke("check", out).stdout
+
+
+def test_images_alone_of_several_sizes_and_without_a_test_split_are_enough(tmp_path, cache, in_process):
+    rng = np.random.default_rng(2)
+    for name in ("ant", "bee"):
+        (tmp_path / "insects" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, 256, (20 + i, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "insects" / name / f"{i}.png")
+    train(tmp_path / "insects", "--out", tmp_path / "out")
+    results = build(SourceRequest(str(tmp_path / "out")))
+    assert {split: len(examples) for split, examples in results.examples.items()} == {"train": 22, "test": 2}
+
+
+def test_a_data_set_is_known_by_its_name(source_folder, tmp_path, in_process, monkeypatch):
+    here = ImagesFrom("parquet", shards={s: (source_folder / f"{s}.parquet",) for s in ("train", "test")})
+    monkeypatch.setattr(catalog, "standard_images", lambda name, **_: {"cifar10": here}[name])
+    train("cifar10", "--out", tmp_path / "out")
+    done = train("cifar10-multirun", "--out", tmp_path / "no", code=1)
+    assert "cifar10-multirun has an ensemble already" in done.stderr
 
 
 def test_features_of_the_source_are_used_where_they_lie(source_folder, tmp_path, cache, in_process):
