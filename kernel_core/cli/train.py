@@ -36,8 +36,8 @@ HEADS_RUNS = 128
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the ensemble.")
 @click.option(
     "--images",
-    help="A torchvision data set, one of the Hub as hub:OWNER/NAME, a folder with train/<class>/ and "
-    "test/<class>/, a folder with train*.parquet and test*.parquet, or a source.toml whose images to use.  "
+    help="A torchvision data set, one of the Hub as hub:OWNER/NAME, a folder with a folder per class, in "
+    "train/ and test/ or not, Parquet files, or a source.toml whose images to use.  "
     "[default: torchvision's CIFAR10; for digits, the digits]",
 )
 @click.option(

@@ -164,23 +164,26 @@ def find_images(text: str, base: Path, progress: Progress = no_progress) -> Imag
     """Return the images that a text stands for; base: the folder that a relative path starts from.
 
     The text is one of: `digits`; a torchvision dataset such as `CIFAR10`, or one of the Hub such as
-    `hub:uoft-cs/cifar100?label=fine_label`, downloaded if need be; a
-    `source.toml`, for its [images]; a folder or a Parquet file, as `images_at` takes it. Raises `SourceError`
-    if it is none of them, `DownloadError` if a download fails.
+    `hub:uoft-cs/cifar100?label=fine_label`, downloaded if need be; a `source.toml`, for its [images]; a
+    folder or a Parquet file, as `images_at` takes it; a name of `STANDARD_SETS`. Raises `SourceError` if it
+    is none of them, `DownloadError` if a download fails.
     """
     if text == "digits":
         return ImagesFrom("digits")
     if text in torchvision_images.FOLDERS:
         return fetched(from_torchvision(text), offline=False)
     if text.startswith(hub_images.PREFIX):
-        return hub_images.fetched(hub_images.described(text), progress=progress)
+        return hub_images.fetched(hub_images.described(text), progress=progress, alone=True)
     path = base / os.path.expanduser(text)
     if path.suffix == ".toml":
         images = read_images_table(path)
         return fetched(images, offline=False) if images.reader == "torchvision" else images
     if os.path.exists(path):
         return images_at(path)
+    if text in STANDARD_SETS:
+        return standard_images(text, progress=progress)
     raise SourceError(
         f"No images are called {text!r}: {path} does not exist. Expected {EXPECTED}, a source.toml, digits, "
-        f"or one of torchvision's {', '.join(sorted(torchvision_images.FOLDERS))}."
+        f"{', '.join(STANDARD_SETS)}, hub:OWNER/NAME, or one of torchvision's "
+        f"{', '.join(sorted(torchvision_images.FOLDERS))}."
     )

@@ -122,9 +122,10 @@ def _walk(folder: Path, class_name: str, listing: Listing) -> Iterator[Path]:
                 f"{folder / class_name} holds more than {FOLDER_LIMIT:,} folders; are they links?"
             )
     for here, names in sorted(found):
+        place = folder / here
         for name in names:
             if name.lower().endswith(ENDINGS):
-                yield folder / here / name
+                yield place / name
             else:
                 listing.passed_over[inventory.ENDING].append(f"{here}/{name}")
     if not any(name.lower().endswith(ENDINGS) for _, names in found for name in names):

@@ -150,16 +150,19 @@ def with_size(source: ImagesFrom, progress: Progress = no_progress) -> ImagesFro
     if not source.choose_size or source.size is not None or READERS[source.reader].encoded is None:
         return source
     whole = held_out.undivided(source) if source.held_out else source
-    for split in whole.splits:
-        refuse_irregular(whole, split)
-    total = sum(len(example_labels(whole, split)[0]) for split in whole.splits)
+    _refuse_irregular(whole)
+    total = sum(of_split.total for of_split in READERS[source.reader].inventories(whole).values())
     cells = chain.from_iterable(_encoded(whole, split) for split in whole.splits)
     return replace(source, size=choose_size(cells, total, progress), choose_size=False)
 
 
 def refuse_irregular(source: ImagesFrom, split: Split) -> None:
     """Raise `DataError` if something that a split is read from is no regular file."""
-    for path in chain.from_iterable(image_units(replace(source, splits=(split,))).values()):
+    _refuse_irregular(replace(source, splits=(split,)))
+
+
+def _refuse_irregular(source: ImagesFrom) -> None:
+    for path in chain.from_iterable(image_units(source).values()):
         regular_file(path)
 
 

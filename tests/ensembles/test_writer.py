@@ -430,8 +430,8 @@ def test_images_are_found_by_what_a_person_would_write(tmp_path, tables, monkeyp
         SourceError, match=r"has 2 train\*\.parquet and 1 test\*\.parquet .*Expected one of each"
     ):
         find_images("tables", tmp_path)
-    with pytest.raises(SourceError, match=r"'cifar10': .*does not exist\. Expected.*CIFAR10, CIFAR100"):
-        find_images("cifar10", tmp_path)
+    with pytest.raises(SourceError, match=r"'cifar': .*does not exist\. Expected.*CIFAR10, CIFAR100"):
+        find_images("cifar", tmp_path)
 
 
 @pytest.mark.parametrize("inside", [True, False])

@@ -290,7 +290,7 @@ def test_images_that_say_nothing_are_refused_before_anything_is_written(tmp_path
     for split in ("train", "test"):
         for name in ("ant", "bee"):
             (tmp_path / "flat" / split / name).mkdir(parents=True)
-            for i in range(4):
+            for i in range(6):
                 image = Image.new("RGB", (8, 8), (color(i), 0, 0))
                 image.save(tmp_path / "flat" / split / name / f"{i}.png")
     assert message in train(tmp_path / "flat", "--out", tmp_path / "out", code=1).stderr

@@ -55,6 +55,15 @@ def test_image_added_to_a_folder_is_seen(source_folder):
     assert changes(source_folder, lambda folder: (folder / added).write_bytes(b"")) == ["train/dog"]
 
 
+@pytest.mark.parametrize("inside", ["", "train"])
+def test_images_alone_that_change_are_seen(tmp_path, inside):
+    image_folder(tmp_path / "pets", {"cat": (8, 8), "dog": (8, 8)})
+    folder = tmp_path / "pets" / inside
+    assert changes(folder, lambda folder: os.remove(next(folder.rglob("dog/0.png"))))
+    assert f"{folder.name}/elk" in changes(folder, lambda folder: (folder / "elk").mkdir())
+    assert f"{folder.name}/source.toml" in changes(folder, lambda folder: (folder / "source.toml").touch())
+
+
 def test_results_are_not_mixed_with_files_that_changed(source_folder, cache, planted):
     request = SourceRequest(str(source_folder))
     results = build(request)
