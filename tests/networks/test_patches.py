@@ -145,6 +145,13 @@ def test_splits_of_different_sizes_are_brought_to_one():
     assert features["test"].shape == (4, features["train"].shape[1])
 
 
+@pytest.mark.filterwarnings("error")
+def test_images_that_cannot_be_written_are_read():
+    images = images_of(6)
+    images.flags.writeable = False  # as in a mapped file
+    assert len(compute_patches(FEW, examples_of(images))["train"]) == 6
+
+
 def test_sizes_follow_the_recipe():
     assert working_size(replace(PATCHES, pixels=32), 224, 112) == (32, 16)
     assert working_size(replace(PATCHES, pixels=32), 8, 9) == (8, 9)
