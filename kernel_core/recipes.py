@@ -113,7 +113,7 @@ class HeadsRecipe:
     learning_rate: float
     label_smoothing: float
     weight_decay: float = 0.01
-    steps: int = 100
+    steps: int = 50
     share: float = 1.0
     subset: float = 1.0
 
