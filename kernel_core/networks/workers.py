@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -70,7 +72,8 @@ def train_in_processes(
         max(1, min(workers, len(groups))), context, initializer=_start_worker, initargs=(work, signals)
     )
     try:
-        waiting = {pool.submit(_train_in_worker, group) for group in groups}
+        with _caller_not_run_again():
+            waiting = {pool.submit(_train_in_worker, group) for group in groups}
         while waiting:
             finished, waiting = futures.wait(waiting, timeout=0.5, return_when=futures.FIRST_COMPLETED)
             progress(_step(groups), int(signals.done.value * PARTS), len(groups) * PARTS)
@@ -84,6 +87,24 @@ def train_in_processes(
     finally:
         signals.stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _caller_not_run_again() -> Iterator[None]:
+    """Keep processes that start now from importing the script that runs this one.
+
+    It has nothing that they need. Without `if __name__ == "__main__"` it would build again in each of them,
+    and wait for this process, which waits for them.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    for name in kept:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
 
 
 def _step(groups: list[list[int]]) -> str:

@@ -57,16 +57,19 @@ class Heads:
         """
         size = group_size(training.recipe)
         group_count = -(-training.run_count // size)
-        missing = [group for group in range(group_count) if not self.entries.has_group(group)]
+        parts = {group: self.entries.read_group(group) for group in range(group_count)}
+        missing = [group for group, part in parts.items() if part is None]
+        if self.entries.read_features() is None:
+            missing = sorted({0, *missing})
         if missing:
             self._train(training, missing, size)
-        parts = [self.entries.read_group(group) for group in range(group_count)]
+            parts |= {group: self.entries.read_group(group) for group in missing}
+        found = tuple(part for part in parts.values() if part is not None)
         features = self.entries.read_features()
-        found = tuple(part for part in parts if part is not None)
         if features is None or len(found) < group_count:
             raise StoreError(
-                f"Some of the networks trained for {self.entries.name} are not in the cache "
-                f"{self.entries.store.root} any more. Run the command again; the others are kept."
+                f"The networks trained for {self.entries.name} are not in the cache "
+                f"{self.entries.store.root} any more. Run the command again."
             )
         values = {split: features[split] for split in self.examples}
         names = tuple(f"heads {group * size + 1} to {(group + 1) * size}" for group in range(group_count))

@@ -61,11 +61,6 @@ class HeadEntries:
         entry = self.store.read("trained", self._key(run=0))
         return entry and entry[0]
 
-    def has_group(self, group: int) -> bool:
-        """Return whether all of a group is there: the logits of every split and, of group 0, the features."""
-        keys = [self._key(group=group, split=split) for split in self.splits]
-        return all(self.store.has("trained", key) for key in [*keys, *([] if group else [self._key(run=0)])])
-
     def read_group(self, group: int) -> dict[Split, npt.NDArray[np.float16]] | None:
         """Return a group's logits by split, mapped (runs, N, C), or None if they are not all there."""
         found: dict[Split, npt.NDArray[np.float16]] = {}
@@ -73,7 +68,10 @@ class HeadEntries:
             logits = self.store.map("trained", self._key(group=group, split=split), "logits")
             if logits is None:
                 return None
-            found[split] = logits
+            assert isinstance(logits, np.memmap)
+            # Mapped again, privately instead of read-only, of which torch warns.
+            name, shape = str(logits.filename), logits.shape
+            found[split] = np.memmap(name, np.float16, "c", logits.offset, shape)
         return found
 
     def write_group(self, group: int, runs: list[TrainedRun]) -> None:

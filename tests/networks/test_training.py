@@ -1,5 +1,6 @@
 """Ensembles trained here: the embedded digits, and folders of runs, which survive kills."""
 
+import os
 import subprocess
 import sys
 import time
@@ -175,6 +176,22 @@ def test_workers_leave_when_their_parent_is_killed(source_folder, tmp_path):
         # Only the test's time limit ends this, if a worker trains on without its parent.
         while any(Path(f"/proc/{pid}").exists() for pid in workers):
             time.sleep(0.1)
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('begun')\n"
+        "from tests.networks.test_training import SHORT, ImagesFrom, Path, images\n"
+        "from kernel_core.networks.groups import Material\n"
+        "from kernel_core.networks.workers import Work, train_in_processes\n"
+        "both = {split: images.load_examples(ImagesFrom('digits'), split) for split in ('train', 'test')}\n"
+        "groups = train_in_processes(Work(SHORT, 0, Material(both)), [[0], [64]], 2, lambda *_: None)\n"
+        "print('trained', sum(len(runs) for runs in groups))\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run([sys.executable, script], check=False, env=environment, capture_output=True)
+    assert done.stdout.split() == [b"begun", b"trained", b"2"], done.stderr
 
 
 def _command(pid):
