@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
 from kernel_core.files import cache_root
-from kernel_core.looks_like import looks_like
+from kernel_core.looks_like import foreign, looks_like
 from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import DIGITS, HEADS, Training
@@ -55,13 +55,20 @@ def open_source(request: SourceRequest, *, offline: bool = False, progress: Prog
 
 
 def _description(path: Path) -> Path | None:
-    """Return the `source.toml` that a path stands for; None for images without one."""
+    """Return the `source.toml` that a path stands for; None for images without one.
+
+    Raises `SourceError` for a file that is neither.
+    """
     if os.path.isdir(path):
         return path / source_toml.FILE if os.path.isfile(path / source_toml.FILE) else None
     if not os.path.isfile(path):
         return None
-    is_table = path.suffix.lower() == ".parquet" or looks_like(path).form == "parquet"
-    return None if is_table else path
+    if path.suffix.lower() == ".parquet" or looks_like(path).form == "parquet":
+        return None
+    expected = "a source.toml, a Parquet file, or a folder with a folder of images per class"
+    if path.suffix != ".toml" and (other := foreign(path, str(path), expected, "text", "json")):
+        raise SourceError(other)
+    return path
 
 
 def _of_images_alone(request: SourceRequest, offline: bool, progress: Progress) -> Source:

@@ -211,6 +211,19 @@ def test_broken_table_is_refused(tmp_path, content):
         counts(tmp_path / "x.parquet")
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"PK\3\4", "a zip archive"), (png(np.zeros((4, 4, 3), np.uint8)), r"an image \(PNG\)")],
+    ids=["archive", "image"],
+)
+def test_file_that_is_neither_table_nor_description_is_refused(tmp_path, content, what):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(
+        SourceError, match=f"x is {what}.*expected a source.toml, a Parquet file, or a folder"
+    ):
+        opened(tmp_path / "x")
+
+
 def test_folder_of_a_built_in_name_needs_a_description(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "digits")
