@@ -1,4 +1,4 @@
-# make run  [SOURCE=digits] [PORT=8501]   set up, build whatever the cache lacks, serve the app
+# make run  [SOURCE=digits] [RUNS=128] [PORT=8501]   set up, build whatever the cache lacks, serve the app
 # make test                               set up, lint, type-check, run the default tests
 # make test-all                           like make test, with the tests marked slow
 # make trials [TRIALS="kills hostile"] [SECONDS=120] [SEED=3]   the long reliability trials, and their table
@@ -13,7 +13,7 @@ FRONT_END = pages/ui/components
 .PHONY: run test test-all trials lint fix lock clean
 
 run: $(VENV)/.ready-run
-	$(BIN)/kernel-explorer serve "$(SOURCE)" --port $(PORT)
+	$(BIN)/kernel-explorer serve "$(SOURCE)" $(if $(RUNS),--runs $(RUNS)) --port $(PORT)
 
 test: $(VENV)/.ready-test lint
 	$(BIN)/python -m pytest -n 3 --dist worksteal

@@ -179,17 +179,6 @@ class Training:
         """Whether heads are trained; here they are on patches, as the source is nothing but images."""
         return isinstance(self.recipe, HeadsRecipe)
 
-    @property
-    def about(self) -> str:
-        """A sentence for people who see results of an ensemble that they did not bring."""
-        if not self.of_heads:
-            return ""
-        return (
-            f"These images came without an ensemble, so {self.run_count:,} small networks (heads) were "
-            "trained on this machine, each on its own random part of features that take no training "
-            "(patches). A single head is a weak classifier; what they agree on finds twins all the same."
-        )
-
     def content(self) -> dict[str, Any]:
         """Return the fields under the names that they have in cache keys."""
         features = {"features": asdict(PATCHES)} if self.of_heads else {}

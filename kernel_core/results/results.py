@@ -15,7 +15,6 @@ import numpy.typing as npt
 from kernel_core.errors import NotBuilt, RequestError, StoreError
 from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
-from kernel_core.recipes import Training
 from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import Keys, plan_keys, refuse_unoffered
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
@@ -43,7 +42,7 @@ class Results:
     features_layer, features_run: of the penultimate features; empty unless neighbors by them were asked for.
     traces: by split, what explains the kernel's values; empty for a variant of the kernel, and if they were
     not kept, by an older version or for lack of space.
-    about: a sentence on the ensemble, if it was trained here for want of one.
+    about: what to know of an ensemble or a test set that the source's owner did not bring; often empty.
     """
 
     id: str
@@ -215,7 +214,7 @@ def read_results(keys: Keys, store: Store) -> Results:
         features_layer=features.get("layer", ""),
         features_run=features.get("run", ""),
         traces=_map_traces(keys, store),
-        about=keys.source.logits.about if isinstance(keys.source.logits, Training) else "",
+        about=keys.source.about,
     )
 
 

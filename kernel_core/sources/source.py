@@ -149,6 +149,21 @@ class Source:
         return next((path for files in own for path in files.values()), None)
 
     @property
+    def about(self) -> str:
+        """What people should know of an ensemble or a test set that they did not bring; often empty."""
+        about = []
+        if isinstance(self.logits, Training) and self.logits.of_heads:
+            about.append(
+                f"These images came without an ensemble, so {self.logits.run_count:,} small networks (heads) "
+                "were trained on this machine, each on its own random part of features that take no training "
+                "(patches). One head is a weak classifier; how they all move together still finds twins."
+            )
+        if self.images.held_out:
+            share = f"{self.images.held_out:.0%}"
+            about.append(f"There was no test set: {share} of the images of each class are held out as one.")
+        return " ".join(about)
+
+    @property
     def similarities(self) -> tuple[Similarity, ...]:
         """Every similarity that the source offers, the kernel first."""
         sets = self.feature_sets
