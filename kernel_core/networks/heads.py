@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kernel_core.machine import one_thread
+from kernel_core.machine import give_back_memory, one_thread
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, HeadsRecipe, TrainedRun, run_seed
 from kernel_core.spec import Split
@@ -24,6 +24,7 @@ from kernel_core.spec import Split
 GROUP = 16  # runs per group
 HELD = 400_000_000  # bytes of features held at a time: those of all examples, for each run that is trained
 PIECE = 4096  # examples read at a time
+SMALL_PIECE = 256  # of all features at once, in float64
 LIMIT = 30.0  # largest standardized feature
 
 Values = npt.NDArray[Any]
@@ -91,8 +92,8 @@ class Scale:
         """Compute it from the features of the training examples, (N, D)."""
         origin = np.asarray(values[0], np.float64)  # keeps the difference below precise
         total, squares = np.zeros((2, values.shape[1]))
-        for start in range(0, len(values), PIECE):
-            piece = values[start : start + PIECE] - origin
+        for start in range(0, len(values), SMALL_PIECE):
+            piece = values[start : start + SMALL_PIECE] - origin
             total += piece.sum(0)
             squares += np.einsum("nd,nd->d", piece, piece)
         mean, square = total / len(values), squares / len(values)
@@ -175,6 +176,7 @@ def _descend(
     stacked = (torch.stack(values) for values in zip(*(run.layers for run in runs), strict=True))
     layers = [values.to(device).requires_grad_() for values in stacked]
     labels = torch.from_numpy(inputs.labels["train"])
+    give_back_memory()
     in_epoch = -(-len(runs[0].examples) // recipe.batch)
     epochs, done = max(recipe.epochs, -(-recipe.steps // in_epoch)), 0
     steps = epochs * in_epoch

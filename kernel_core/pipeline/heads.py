@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from kernel_core.errors import DataError, StoreError
-from kernel_core.machine import Machine, cores_allowed
+from kernel_core.machine import Machine, cores_allowed, give_back_memory
 from kernel_core.networks.groups import Material, group_size
 from kernel_core.networks.patches import compute_patches
 from kernel_core.networks.training import refuse_untrainable
@@ -85,6 +85,7 @@ class Heads:
         )
         groups = [list(range(group * size, (group + 1) * size)) for group in missing]
         material = Material.for_heads(self.examples, self.patches)
+        give_back_memory()
         trained = train_groups(
             Work(training.recipe, training.seed, material),
             groups,
