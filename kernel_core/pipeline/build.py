@@ -18,6 +18,7 @@ from kernel_core.findings import map_layout
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.pipeline.inputs import Inputs
 from kernel_core.progress import Progress, no_progress, renamed
+from kernel_core.recipes import Training
 from kernel_core.records import Neighbors
 from kernel_core.results.entries import Entries
 from kernel_core.results.keys import Keys, plan_keys
@@ -223,11 +224,13 @@ class _Build:
         accuracy = predictions.single.mean()
         if accuracy < 1.5 / self.ensemble.class_count:
             log.warning(
-                "the runs of %s are right on only %.1f%% of the %s labels, no better than chance: are its "
-                "images in the order of its logits?",
+                "the runs of %s are right on only %.1f%% of the %s labels, no better than chance: %s?",
                 self.keys.source.name,
                 100 * accuracy,
                 split,
+                "do its labels fit its images"
+                if isinstance(self.keys.source.logits, Training)
+                else "are its images in the order of its logits",
             )
         self.entries.write_predictions(split, predictions)
 

@@ -16,11 +16,13 @@ from kernel_core.networks.groups import Material, group_size
 from kernel_core.networks.patches import compute_patches
 from kernel_core.networks.training import refuse_untrainable
 from kernel_core.networks.workers import Work, train_groups
+from kernel_core.oddities import unusable_features
 from kernel_core.progress import Progress
 from kernel_core.recipes import PATCHES, Diverged, Training
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.results.entries import Entries
 from kernel_core.results.trained_here import HeadEntries
+from kernel_core.sources.features import load_features
 from kernel_core.sources.source import FeatureSet
 from kernel_core.spec import Split
 
@@ -84,6 +86,11 @@ class Heads:
             training.run_count,
         )
         groups = [list(range(group * size, (group + 1) * size)) for group in missing]
+        if why := unusable_features(load_features(self.patches, tuple(self.examples))):
+            raise DataError(
+                f"The images of {self.entries.name} cannot be told apart: their patches {why}. Expected "
+                "images that differ, of more than flat color. Look at them."
+            )
         material = Material.for_heads(self.examples, self.patches)
         give_back_memory()
         trained = train_groups(

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from kernel_core.errors import DataError
 from kernel_core.networks import heads as head_networks
 from kernel_core.networks import patches
 from kernel_core.networks.workers import train_here
@@ -147,3 +148,11 @@ def test_neighbors_in_the_other_direction_come_from_the_cache(images, trained, s
     built = build(other).neighbors[similarity]
     np.testing.assert_array_equal(indices, built.indices[5, :3])
     np.testing.assert_allclose(values, built.values[5, :3], atol=2e-3)  # traces are kept in float16
+
+
+@pytest.mark.usefixtures("cache", "one_thread", "trained")
+def test_images_of_one_color_are_refused_in_one_line(tmp_path):
+    for i in range(20):
+        save(tmp_path / "flat" / "ab"[i % 2] / f"{i}.png", np.full((16, 16), 10 * i))
+    with pytest.raises(DataError, match=r"images of flat cannot be told apart: their patches are all zero"):
+        build(request(tmp_path / "flat"))
