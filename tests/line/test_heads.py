@@ -1,5 +1,6 @@
 """From images without an ensemble to their neighbors: heads are trained by the build, piece by piece."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +19,11 @@ from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources import catalog
 from kernel_core.sources.source import SourceRequest
+from tests.support.app import open_page
+from tests.support.command import ROOT, invoke
 
 GROUP = head_networks.GROUP
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py") if path.stem not in ("map", "overview"))
 TWINS = 12  # the first test images are training images again, darker and with noise
 
 
@@ -156,3 +160,33 @@ def test_images_of_one_color_are_refused_in_one_line(tmp_path):
         save(tmp_path / "flat" / "ab"[i % 2] / f"{i}.png", np.full((16, 16), 10 * i))
     with pytest.raises(DataError, match=r"images of flat cannot be told apart: their patches are all zero"):
         build(request(tmp_path / "flat"))
+
+
+@pytest.mark.usefixtures("cache", "one_thread", "trained")
+def test_pages_say_where_the_networks_come_from_and_offer_patches(images, monkeypatch):
+    build(request(images))
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(images))
+    monkeypatch.setenv("KERNEL_EXPLORER_RUNS", str(2 * GROUP))
+    overview = open_page("overview")
+    assert "came without an ensemble, so 32 small networks (heads) were trained" in overview.info[0].value
+    assert "held out" not in overview.info[0].value
+    for page in PAGES:
+        open_page(page)
+    pairs = open_page("near_duplicates", by="patches")
+    assert pairs.get_by_key("by").value == "patches"
+    assert not pairs.error
+
+
+@pytest.mark.usefixtures("cache", "one_thread", "trained")
+def test_report_trains_as_many_as_it_is_asked_about(images):
+    short = ["report", images, "--runs", f"4,{2 * GROUP}", "--json"]
+    assert [row["runs"] for row in json.loads(invoke(*short).stdout)["by_runs"]] == [4, 2 * GROUP]
+    more = ["report", images, "--runs", f"4,{9 * GROUP}", "--json"]
+    assert [row["runs"] for row in json.loads(invoke(*more).stdout)["by_runs"]] == [4, 9 * GROUP]
+
+
+@pytest.mark.usefixtures("cache", "one_thread", "trained")
+def test_a_tenth_is_held_out_where_there_is_no_test_set(images, monkeypatch):
+    results = build(request(images / "train", GROUP))
+    assert results.example_counts == {"train": 360, "test": 40}
+    assert "There was no test set: 10% of the images of each class are held out" in results.about
