@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kernel_core.machine import give_back_memory, one_thread
+from kernel_core.machine import give_back_memory, one_thread, unmap
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, HeadsRecipe, TrainedRun, run_seed
 from kernel_core.spec import Split
@@ -96,6 +96,7 @@ class Scale:
             piece = values[start : start + SMALL_PIECE] - origin
             total += piece.sum(0)
             squares += np.einsum("nd,nd->d", piece, piece)
+            unmap(values)
         mean, square = total / len(values), squares / len(values)
         variance = square - mean**2
         varies = variance > 1e-12 * square
@@ -112,6 +113,7 @@ class Scale:
             )  # six times as fast as [:, columns]
             piece = torch.from_numpy(taken).float().sub_(mean).mul_(factor)
             rows[start : start + PIECE] = piece.clamp_(-LIMIT, LIMIT)
+            unmap(values)
         return rows
 
 
