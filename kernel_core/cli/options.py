@@ -82,7 +82,11 @@ def _writable(path: Path | None) -> Path | None:
 
 
 runs_option = click.option(
-    "--runs", "run_count", type=int, help="Use only the first N runs.  [default: all]", metavar="N"
+    "--runs",
+    "run_count",
+    type=int,
+    metavar="N",
+    help="Use only the first N runs; of images alone, train N.  [default: all; 128 of images alone]",
 )
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
