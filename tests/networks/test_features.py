@@ -271,7 +271,7 @@ def test_features_of_a_downloaded_source_are_kept_beside_the_cache_entries(bare,
     logs = tuple(sorted(bare.folder.glob("runs/*/log.pt")))
     here = ImagesFrom("parquet", shards={s: (bare.folder / f"{s}.parquet",) for s in ("train", "test")})
     monkeypatch.setattr(catalog.published, "fetch_logits", lambda *_, **__: (bare.folder, logs))
-    monkeypatch.setattr(catalog, "_cifar10_images", lambda *_: here)
+    monkeypatch.setattr(catalog, "standard_images", lambda *_, **__: here)
     done = invoke("features", "cifar10-multirun/airbench", "--model", f"{bare.net}:make")
     assert done.exit_code == 0, done.output
     file = cache / "sources/cifar10-multirun-airbench/penultimate.safetensors"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from kernel_core.ensembles.opening import open_ensemble
-from kernel_core.sources.published import FIRST_500, IMAGES_REPO, LOGITS_REPO, MANY_FILE, MANY_REPO
+from kernel_core.sources.published import FIRST_500, LOGITS_REPO, MANY_FILE, MANY_REPO
 from tests.sources.test_hub import (
     COUNT,
+    IMAGES_REPO,
     LABELS,
     assert_refused,
     environment,
