@@ -118,15 +118,24 @@ class EnsembleWriter:
     def _check(self, inputs: InputImages | None, wanted: Identity) -> Identity | None:
         """Return the folder's identity after comparing it with the wanted one; None for a new folder."""
         identity = read_identity(self.folder)
+        if identity is None:
+            try:
+                self._refuse_foreign_files(inputs)
+            except RequestError:
+                identity = read_identity(self.folder)  # of a process that began the folder just now
+                if identity is None:
+                    raise
         if identity is not None:
             refuse_other_ensemble(self.folder, identity, wanted)
             return identity
-        files = [path for features in self._feature_sets for path in features.files.values()]
-        of_images = inputs.entries_in(self.folder) if inputs else set()
-        refuse_foreign_files(self.folder, {LOCK} | of_images | entries_in(self.folder, files))
         if inputs is None:
             raise RequestError(f"{self.folder} has no images yet; pass images=… or labels=… to the writer.")
         return None
+
+    def _refuse_foreign_files(self, inputs: InputImages | None) -> None:
+        files = [path for features in self._feature_sets for path in features.files.values()]
+        of_images = inputs.entries_in(self.folder) if inputs else set()
+        refuse_foreign_files(self.folder, {LOCK} | of_images | entries_in(self.folder, files))
 
     def _complete(
         self, inputs: InputImages | None, examples: dict[Split, ExampleSet] | None

@@ -14,6 +14,7 @@ from safetensors import safe_open
 import kernel_core
 from kernel_core import EnsembleWriter, files
 from kernel_core.ensembles import folder as run_files
+from kernel_core.ensembles import writer as writer_module
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError, RequestError, SourceError, StoreError
 from kernel_core.pipeline import build
@@ -174,6 +175,24 @@ def in_processes(what, folder):
     done = forked.run(what, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.split()
+
+
+def test_folder_that_another_process_begins_meanwhile_is_no_foreign_one(tmp_path, monkeypatch):
+    real, looks = writer_module.read_identity, []
+
+    def begun_after_the_first_look(folder):
+        looks.append(folder)
+        if len(looks) == 1:
+            with monkeypatch.context() as undone:
+                undone.setattr(writer_module, "read_identity", real)
+                EnsembleWriter(folder, images=planted_images()).add(0, **run_of(0))
+            return None
+        return real(folder)
+
+    monkeypatch.setattr(writer_module, "read_identity", begun_after_the_first_look)
+    second = EnsembleWriter(tmp_path / "ensemble", images=planted_images())
+    second.add(1, **run_of(1))
+    assert second.runs == (0, 1)
 
 
 def test_processes_add_concurrently_and_one_wins_a_run_that_all_add(tmp_path):

@@ -126,6 +126,9 @@ def together(folder):
                 add_some(folder / "ensemble", worker, 4)
                 status = 0
             finally:
+                if status:
+                    traceback.print_exc()
+                    sys.stderr.flush()
                 os._exit(status)
         children.append(child)
     assert all(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 for child in children)
