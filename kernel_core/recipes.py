@@ -159,6 +159,7 @@ PATCHES = PatchesRecipe(side=6, directions=200, cells=3)
 HEADS = HeadsRecipe(
     hidden=64, epochs=4, batch=256, learning_rate=6e-3, label_smoothing=0.1, share=0.25
 )  # on any fixed features
+HEADS_RUNS = 128  # where nobody says how many
 DIGITS = MlpRecipe(hidden=(96, 48), epochs=6, batch=64, learning_rate=3e-3, label_smoothing=0.1)
 
 RECIPES: dict[str, Recipe] = {"cifar10": CIFAR10, "cifar10-small": CIFAR10_SMALL, "digits": DIGITS}

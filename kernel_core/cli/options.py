@@ -16,6 +16,7 @@ from kernel_core.cli.progress import ProgressBars
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.held import remove_abandoned
 from kernel_core.progress import Progress, ProgressFile
+from kernel_core.recipes import HEADS_RUNS
 from kernel_core.results.results import Results, open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
@@ -86,7 +87,8 @@ runs_option = click.option(
     "run_count",
     type=int,
     metavar="N",
-    help="Use only the first N runs; of images alone, train N.  [default: all; 128 of images alone]",
+    help="Use only the first N runs; of images alone, train N.  "
+    f"[default: all; {HEADS_RUNS} of images alone]",
 )
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True

@@ -15,7 +15,7 @@ from kernel_core.cli.output import say
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.cli.train_heads import heads_options, heads_recipe, images_and_features
 from kernel_core.errors import RequestError
-from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, DEFAULT_IMAGES, RECIPES, Recipe, Training
+from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, DEFAULT_IMAGES, HEADS_RUNS, RECIPES, Recipe, Training
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.images_table import SIZES as ANY_SIZE
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from kernel_core.networks.training import Order, Outcome
 
 SIZES = (32, 64)  # that the CNNs take
-HEADS_RUNS = 128
 
 
 @click.command()

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from kernel_core.machine import give_back_memory, one_thread, unmap
+from kernel_core.networks.mlp import loss_of_runs
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, HeadsRecipe, TrainedRun, run_seed
 from kernel_core.spec import Split
@@ -192,15 +192,8 @@ def _descend(
             for m, examples in enumerate(batch):
                 x[m] = standard[m].index_select(0, examples.to(device))
             logits, _ = _forward(layers, x)  # (M, b, C)
-            # A sum over the runs, whose gradients are independent. Adam is indifferent to the scale over b.
-            loss = functional.cross_entropy(
-                logits.flatten(0, 1),
-                labels[batch].flatten().to(device),
-                label_smoothing=recipe.label_smoothing,
-                reduction="sum",
-            )
             optimizer.zero_grad()
-            torch.autograd.backward(loss)
+            torch.autograd.backward(loss_of_runs(logits, labels[batch].to(device), recipe.label_smoothing))
             optimizer.step()
             schedule.step()
             done += 1

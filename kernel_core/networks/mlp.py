@@ -89,19 +89,22 @@ def _descend(
         order = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])  # (M, N)
         for batch in torch.split(order.to(inputs.device), recipe.batch, dim=1):  # (M, b)
             logits, _features = _forward(layers, inputs[batch])  # (M, b, C)
-            # A sum over the runs, whose gradients are independent. Adam is indifferent to the scale over b.
-            loss = functional.cross_entropy(
-                logits.flatten(0, 1),
-                labels[batch].flatten(),
-                label_smoothing=recipe.label_smoothing,
-                reduction="sum",
-            )
             optimizer.zero_grad()
-            torch.autograd.backward(loss)
+            torch.autograd.backward(loss_of_runs(logits, labels[batch], recipe.label_smoothing))
             optimizer.step()
             schedule.step()
             done += 1
             progress("training", done, steps)
+
+
+def loss_of_runs(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """Return the loss of runs that are trained together; logits: (M, b, C), labels: (M, b).
+
+    It is a sum over the runs, whose gradients are independent. Adam is indifferent to the scale over b.
+    """
+    return functional.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), label_smoothing=label_smoothing, reduction="sum"
+    )
 
 
 def _forward(layers: Layers, x: Tensor) -> tuple[Tensor, Tensor]:

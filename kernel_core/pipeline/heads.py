@@ -46,7 +46,7 @@ class Heads:
     @cached_property
     def patches(self) -> FeatureSet:
         """The fixed features, in a file of the cache; computed if they are not there."""
-        if self.entries.read_patches() is None:
+        if self.entries.read_patches() is None:  # read whole, which notices damage
             self.entries.write_patches(
                 compute_patches(PATCHES, self.examples, device=self.machine.device, progress=self.progress)
             )
@@ -61,13 +61,14 @@ class Heads:
         group_count = -(-training.run_count // size)
         parts = {group: self.entries.read_group(group) for group in range(group_count)}
         missing = [group for group, part in parts.items() if part is None]
-        if self.entries.read_features() is None:
+        features = self.entries.read_features()
+        if features is None:
             missing = sorted({0, *missing})
         if missing:
             self._train(training, missing, size)
             parts |= {group: self.entries.read_group(group) for group in missing}
+            features = self.entries.read_features()
         found = tuple(part for part in parts.values() if part is not None)
-        features = self.entries.read_features()
         if features is None or len(found) < group_count:
             raise StoreError(
                 f"The networks trained for {self.entries.name} are not in the cache "

@@ -13,7 +13,7 @@ from kernel_core.files import cache_root
 from kernel_core.looks_like import foreign, looks_like
 from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress, no_progress
-from kernel_core.recipes import DIGITS, HEADS, Training
+from kernel_core.recipes import DIGITS, HEADS, HEADS_RUNS, Training
 from kernel_core.sources import hub_images, published, source_toml, torchvision_images
 from kernel_core.sources.images_alone import EXPECTED, images_at
 from kernel_core.sources.source import ImagesFrom, Source, SourceRequest, penultimate
@@ -26,7 +26,7 @@ MANY = "cifar10-multirun-60k"
 
 # Measured on two cores: 2 s of training; each network 95.9%, averaged 96.8%, kernel 3-NN 98.8%.
 DIGITS_TRAINING = Training(DIGITS, run_count=256, seed=0)
-HEADS_TRAINING = Training(HEADS, run_count=128, seed=0)  # of images alone
+HEADS_TRAINING = Training(HEADS, HEADS_RUNS, seed=0)  # of images alone
 
 PLAIN = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # a dataset of the Hub without the prefix that says so
 
