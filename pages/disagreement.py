@@ -136,7 +136,7 @@ for row in ranking.iloc[(page - 1) * ROWS : page * ROWS].itertuples():
     head = f"label {results.class_names[row.query_label]}  ·  {len(both)} of {k} neighbors in both lists"
     cells.append({"id": query, "head": head, "groups": [own, first_votes, second_votes]})
 if cells:
-    carried = lists.carried("disagreement", first, second, rule_name, k, order, of_class)
+    carried = lists.carried(results, "disagreement", first, second, rule_name, k, order, of_class)
     label = "test examples with two lists of neighbors"
     gallery(results, cells, layout="columns", key="disagreement", label=label, carried=carried)
 else:

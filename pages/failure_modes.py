@@ -124,7 +124,7 @@ gallery(
     layout="rows",
     key="failures",
     label="label conflicts",
-    carried=lists.carried("failure_modes", by, "" if chosen == EVERY_PAIR else chosen),
+    carried=lists.carried(results, "failure_modes", by, "" if chosen == EVERY_PAIR else chosen),
 )
 st.caption(
     f"#: the rank among all test examples, by the similarity to the nearest {neighbor}. Prediction: the "

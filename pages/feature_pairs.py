@@ -104,6 +104,6 @@ for column, (name, ranking) in zip(st.columns(2, gap="small"), rankings.items(),
             cell(pair.rank, pair.similarity, pair.query_index, pair.database_index)
             for pair in window.itertuples()
         ]
-        carried = lists.carried("near_duplicates", name)
+        carried = lists.carried(results, "near_duplicates", name)
         label = f"pairs by {title}"
         gallery(results, cells, layout="pairs", key=f"pairs_{name}", label=label, carried=carried)

@@ -78,7 +78,7 @@ gallery(
     layout="pairs",
     key="pairs",
     label="near-duplicate pairs",
-    carried=lists.carried("near_duplicates", by, "" if kind == "all" else kind, of_class),
+    carried=lists.carried(results, "near_duplicates", by, "" if kind == "all" else kind, of_class),
 )
 st.caption(
     f"Left: a test example. Right: its nearest {results.spec.database_example} by "

@@ -48,7 +48,7 @@ gallery(
     layout="columns",
     key="random",
     label="random test examples with their neighbors",
-    carried=lists.carried("random_examples", seed),
+    carried=lists.carried(results, "random_examples", seed),
 )
 
 if k == 1:

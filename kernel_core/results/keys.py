@@ -19,6 +19,7 @@ from kernel_core.results.store import Store, key_of
 from kernel_core.similarities import PATCHES, Similarity
 from kernel_core.sources import images
 from kernel_core.sources.ensemble_table import rows_have_names
+from kernel_core.sources.given import fitting
 from kernel_core.sources.hub import expected_sha256
 from kernel_core.sources.hub_prefix import recorded_sha256
 from kernel_core.sources.source import Source, SourceRequest, penultimate
@@ -202,7 +203,6 @@ def _specs(source: Source, request: SourceRequest) -> dict[str, KernelSpec]:
     If none is, that is the kernel alone for a variant of it, and otherwise every similarity of the source.
     """
     splits = source.images.splits
-    between = {given.name: (given.query, given.database) for given in source.given}
     offered = {similarity.name: similarity for similarity in source.similarities}
     kernel = request.kernel(splits)
     if not {kernel.query, kernel.database} <= set(splits):
@@ -210,13 +210,13 @@ def _specs(source: Source, request: SourceRequest) -> dict[str, KernelSpec]:
             f"Neighbors {kernel.direction} were asked for, but {source.name} has logits of the {splits[0]} "
             f"split alone, as its [ensemble] says. Ask for {splits[0]}→{splits[0]}."
         )
-    fitting = [name for name in offered if between.get(name, kernel.splits) == kernel.splits]
-    requested = request.similarities or (("kernel",) if request.is_variant(splits) else tuple(fitting))
+    fits = fitting(source, *kernel.splits)
+    requested = request.similarities or (("kernel",) if request.is_variant(splits) else fits)
     specs = {name: request.spec(name, splits) for name in requested}
     for name, spec in specs.items():
         refuse_unoffered(source.name, spec.similarity, tuple(offered))
-        if name not in fitting and name in between:
-            query, database = between[name]
+        if name in offered and name not in fits:
+            ((query, database),) = ((of.query, of.database) for of in source.given if of.name == name)
             raise RequestError(
                 f"{source.name} is given the neighbors by {name!r} {query}→{database} alone, but those "
                 f"{kernel.direction} were asked for. Ask for {query}→{database}, or for another similarity."

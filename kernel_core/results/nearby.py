@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
 from kernel_core.explain import on_demand
 from kernel_core.explain.on_demand import Vectors
 from kernel_core.recipes import Training
+from kernel_core.records import Neighbors
+from kernel_core.results.directions import in_direction
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
@@ -39,6 +42,7 @@ class Nearby:
         self._lock = threading.Lock()
         self._vectors: dict[str, dict[Split, Vectors]] = {}
         self._given: dict[str, GivenNeighbors] = {}
+        self._directions: dict[tuple[Split, Split], Results] = {}
 
     def nearest(
         self, example: Example, k: int, similarity: str, among: Split
@@ -50,7 +54,7 @@ class Nearby:
         if k < 1:
             raise RequestError(f"Found k = {k}; expected at least 1 neighbor.")
         split, index = example
-        kept = self.results.neighbors_by(similarity)
+        kept = self._kept(similarity, split, among)
         is_kept = (split, among) == kept.spec.splits
         if is_kept and k <= kept.k:
             return kept.indices[index, :k], kept.values[index, :k]
@@ -65,7 +69,7 @@ class Nearby:
     def rank(self, example: Example, similarity: str, other: Example) -> tuple[int, float]:
         """Return another example's rank in its split by similarity to this one, from 1, and that value."""
         (split, index), (among, other_index) = example, other
-        kept = self.results.neighbors_by(similarity)
+        kept = self._kept(similarity, split, among)
         if (split, among) == kept.spec.splits:
             positions = np.flatnonzero(kept.indices[index] == other_index)
             if positions.size:  # the rank that the lists show
@@ -77,6 +81,21 @@ class Nearby:
         return on_demand.rank_of(
             by_split[split], index, by_split[among], other_index, excludes_self=split == among
         )
+
+    def _kept(self, similarity: str, query: Split, database: Split) -> Neighbors:
+        """Return the neighbors that are built in a direction; where none are, those of the results."""
+        own = self.results.neighbors_by(similarity)
+        if (query, database) == own.spec.splits:
+            return own
+        with self._lock, contextlib.suppress(KernelExplorerError):  # a source that is gone has no more
+            if (query, database) not in self._directions:
+                self._directions[query, database] = in_direction(
+                    self.results, self.request, self.store, query, database
+                )
+            other = self._directions[query, database]
+            if similarity in other.names:
+                return other.neighbors_by(similarity)
+        return own
 
     def vectors(self, similarity: str) -> dict[Split, Vectors]:
         """Return the vectors that a similarity compares, by split; read once. Given neighbors have none."""

@@ -21,6 +21,7 @@ from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.store import Store
 from kernel_core.similarities import Similarity, of_variant
 from kernel_core.sources.catalog import open_source
+from kernel_core.sources.given import fitting
 from kernel_core.sources.source import SourceRequest, penultimate
 from kernel_core.spec import KernelSpec, Split
 
@@ -34,11 +35,13 @@ OF_ONE_RUN = [
 class Results:
     """What was asked for from a source, in one direction: from the `query` split to the `database` split.
 
+    spec: the kernel's spec; if the kernel was not asked for, that of the first similarity.
     predictions_of: by split, the ensemble's predictions.
     neighbors: by name of a similarity or of a variant of the kernel, the neighbors; "kernel" is the kernel
     that was asked for. variants: by name, neighbors by further variants that happen to be built.
     class_neighbors: by class, the neighbors by the kernel of that class alone; empty unless asked for.
-    offered: by name, every similarity that the source offers, asked for or not.
+    offered: by name, every similarity that the source offers, asked for or not. fitting: the names of those
+    that can be asked for in this direction.
     features_layer, features_run: of the penultimate features; empty unless neighbors by them were asked for.
     traces: by split, what explains the kernel's values; empty for a variant of the kernel, and if they were
     not kept, by an older version or for lack of space.
@@ -47,22 +50,18 @@ class Results:
 
     id: str
     name: str
+    spec: KernelSpec
     examples: Mapping[Split, ExampleSet]
     predictions_of: Mapping[Split, Predictions]
     neighbors: Mapping[str, Neighbors]
     class_neighbors: Mapping[int, Neighbors]
     offered: Mapping[str, Similarity]
+    fitting: tuple[str, ...]
     features_layer: str
     features_run: str
     traces: Mapping[Split, Traces] = field(default_factory=dict)
     variants: Mapping[str, Neighbors] = field(default_factory=dict)
     about: str = ""
-
-    @property
-    def spec(self) -> KernelSpec:
-        """The kernel's spec; if the kernel was not asked for, that of the first similarity."""
-        first = next(iter(self.neighbors.values()))
-        return self.neighbors.get("kernel", first).spec
 
     @property
     def query(self) -> Split:
@@ -73,6 +72,11 @@ class Results:
     def database(self) -> Split:
         """The split of the neighbors."""
         return self.spec.database
+
+    @property
+    def within(self) -> str:
+        """The split that both examples of a pair are from, where the source has two; else empty."""
+        return self.query if self.spec.excludes_self and len(self.examples) > 1 else ""
 
     @property
     def predictions(self) -> Predictions:
@@ -115,6 +119,12 @@ class Results:
     def names(self) -> tuple[str, ...]:
         """Name of every similarity, and variant of the kernel, that there are neighbors by."""
         return (*self.neighbors, *self.variants)
+
+    def refuse_missing(self, split: str) -> None:
+        """Raise `RequestError` if the source has no such split."""
+        if split not in self.examples:
+            expected = " or ".join(self.examples)
+            raise RequestError(f"Found no {split} split in {self.name}; expected {expected}.")
 
     def similarity(self, name: str) -> Similarity:
         """Return a similarity, or variant of the kernel, by its name.
@@ -203,14 +213,17 @@ def read_results(keys: Keys, store: Store) -> Results:
     by_spec, features = read_neighbors(keys, specs, store)
     if len(by_spec) < len(specs):
         raise missing
+    spec = keys.specs.get("kernel", next(iter(keys.specs.values())))
     return Results(
         keys.id,
         keys.source.name,
+        spec,
         examples,
         {split: Predictions(**entry[0]) for split, entry in predictions.items() if entry},
         neighbors={name: by_spec[spec] for name, spec in keys.specs.items()},
         class_neighbors={(spec.classes or ())[0]: by_spec[spec] for spec in specs[len(keys.specs) :]},
         offered=keys.offered,
+        fitting=fitting(keys.source, *spec.splits),
         features_layer=features.get("layer", ""),
         features_run=features.get("run", ""),
         traces=_map_traces(keys, store),

@@ -14,7 +14,7 @@ import pandas as pd
 from kernel_core.array_files import open_arrays
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
-from kernel_core.sources.source import Given
+from kernel_core.sources.source import Given, Source
 from kernel_core.spec import Split
 
 COLUMNS = ["query_index", "database_index", "similarity"]  # of a table as CSV or Parquet; the last may lack
@@ -126,3 +126,10 @@ def _fitting(
         np.take_along_axis(indices, order, 1).astype(np.int32),
         np.take_along_axis(values, order, 1).astype(np.float32),
     )
+
+
+def fitting(source: Source, query: Split, database: Split) -> tuple[str, ...]:
+    """Return the names of the similarities that can be asked for between two splits; some are given."""
+    between = {given.name: (given.query, given.database) for given in source.given}
+    names = (similarity.name for similarity in source.similarities)
+    return tuple(name for name in names if between.get(name, (query, database)) == (query, database))

@@ -11,13 +11,45 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.findings import pairs
 from kernel_core.results.results import Results
-from kernel_core.spec import KernelSpec
+from kernel_core.spec import ADJECTIVES, KernelSpec
 from pages.ui import jobs, load
 from pages.ui.wording import escape
 
+WITHIN = {"across": "test → train", "test": "within test", "train": "within train"}
+"""Value of the parameter `within` → the direction that it stands for, as people see it; first the default."""
 IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
 LISTS = 4  # similarities side by side, at most
 RAW = KernelSpec("kernel", transform="none").name
+
+
+def choose_direction(results: Results) -> Results:
+    """Show a control that picks test→train or one split; return the results in that direction.
+
+    results: those that the server shows. Nothing is shown where the source has one split alone. What is not
+    built in the direction is not in `names` of what comes back: the page calls `stop_unless_built`.
+    """
+    if len(results.examples) == 1:
+        return results
+    key, names = "within", list(WITHIN)
+    chosen = st.query_params.get(key, names[0])
+    if chosen not in names:
+        chosen = names[0]
+        del st.query_params[key]
+    if st.session_state.get(key) != chosen:
+        st.session_state[key] = chosen
+    st.segmented_control(
+        "Compare",
+        names,
+        format_func=WITHIN.__getitem__,
+        required=True,
+        key=key,
+        on_change=_keep_in_address,
+        args=(key, names),
+        help="Test examples with training examples, or the examples of one split with each other. Within one "
+        "split, each pair is listed once, and no example is its own neighbor.",
+        wrap=True,
+    )
+    return load.in_direction(results, "" if chosen == names[0] else chosen)
 
 
 def choose_similarity(
@@ -36,7 +68,8 @@ def choose_similarity(
     that are offered even if they are not built; then, and where the address names one, the page calls
     `stop_unless_built`.
     """
-    names = [name for name in dict.fromkeys([*results.names, *more]) if name != without] or [RAW]
+    offered = dict.fromkeys([*results.fitting, *results.names, *more])
+    names = [name for name in offered if name != without] or [RAW]
     if default in names:
         names.remove(default)
         names.insert(0, default)
@@ -97,9 +130,11 @@ def stop_unless_built(results: Results, *names: str) -> None:
     for name in names:
         if name not in results.names:
             st.subheader(results.title_of(name))
+            where = f" within the {ADJECTIVES[results.query]} set" if results.within else ""
             jobs.offer(
-                load.request_of(name),
-                "These neighbors are not built yet. Images and logits are; only the search is left to do.",
+                load.request_of(name, results.within),
+                f"These neighbors{where} are not built yet. Images and logits are; only the search is left "
+                "to do.",
                 key=f"build_{name}",
             )
             st.stop()

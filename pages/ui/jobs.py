@@ -39,6 +39,8 @@ def arguments(request: SourceRequest, verb: str = "build") -> list[str]:
     words = [verb, request.name]
     for option, number in (("--runs", request.run_count), ("--files", request.files)):
         words += [option, str(number)] if number else []
+    words += ["--query", request.query] if request.query != "test" else []
+    words += ["--database", request.database] if request.database is not None else []
     words += ["--precision", request.precision] if request.precision != "auto" else []
     for similarity in request.similarities or ():
         words += ["--similarity", similarity]

@@ -24,7 +24,7 @@ def query(**parameters: str | int | None) -> str:
     >>> query(example="test:3", trail="", list="failures:kernel")
     'example=test:3&list=failures:kernel'
     """
-    return urlencode({name: value for name, value in parameters.items() if value}, safe=":,")
+    return urlencode({name: value for name, value in parameters.items() if value}, safe=":,@")
 
 
 def example_href(example: str, carried: str = "") -> str:

@@ -1,8 +1,8 @@
 """The lists that people come from: which example is next and which is previous, by the address's `list`.
 
-An address says `list=near_duplicates:kernel`: a name of `LISTS`, then what the list is made with. Where there
-is no list, or it lacks the example, next and previous go by the index in the split. A page with a list of its
-own adds a line.
+An address says `list=near_duplicates:kernel`: a name of `LISTS`, then what the list is made with. Where its
+pairs are within one split, `list=near_duplicates@train:kernel` says which. Where there is no list, or it
+lacks the example, next and previous go by the index in the split. A page with a list of its own adds a line.
 """
 
 from __future__ import annotations
@@ -91,13 +91,21 @@ Arguments left out are empty; the last may hold colons. The function raises `Loo
 """
 
 
-def carried(name: str, *arguments: str | int) -> str:
-    """Return the parameter of an address that names the list of an example. arguments: of its function.
+def carried(results: Results, name: str, *arguments: str | int) -> str:
+    """Return the parameter of an address that names the list of an example.
 
-    >>> carried("near_duplicates", "kernel", "", ""), carried("near_duplicates", "kernel", "", "cat")
-    ('list=near_duplicates:kernel', 'list=near_duplicates:kernel::cat')
+    results: those that the list is of, in its direction. arguments: of the list's function.
     """
-    parts = [name, *map(str, arguments)]
+    return named(name, results.within, *arguments)
+
+
+def named(name: str, within: str, *arguments: str | int) -> str:
+    """Return the same from the split that the pairs are within; empty for test→train.
+
+    >>> named("near_duplicates", "", "kernel", ""), named("near_duplicates", "train", "kernel", "", "cat")
+    ('list=near_duplicates:kernel', 'list=near_duplicates@train:kernel::cat')
+    """
+    parts = [f"{name}@{within}" if within else name, *map(str, arguments)]
     while not parts[-1]:
         parts.pop()
     return links.query(list=":".join(parts))
@@ -107,13 +115,14 @@ def carried(name: str, *arguments: str | int) -> str:
 def _ranked(results_id: str, list_text: str) -> Ranked | None:
     """Return the list that the address names, or None where its text is not a list."""
     name, _, rest = list_text.partition(":")
+    name, _, within = name.partition("@")
     if name not in LISTS:
         return None
     most, make = LISTS[name]
     arguments = rest.split(":", most - 1)
     arguments += [""] * (most - len(arguments))
     try:
-        return make(load.by_id[results_id], *arguments)
+        return make(load.in_direction(load.by_id[results_id], within), *arguments)
     except (LookupError, RequestError, ValueError):
         return None
 
@@ -123,7 +132,8 @@ class Place:
     """Where an example stands in a list, and who stands beside it.
 
     position: from 1. title: the list's name, in Markdown. by: the similarity that the list makes pairs by;
-    empty where the address names no list, so that the list is the split. previous, next: names of examples,
+    empty where the address names no list, so that the list is the split. within: the split that its pairs are
+    within; empty for test→train. previous, next: names of examples,
     or None at an end.
     """
 
@@ -131,6 +141,7 @@ class Place:
     total: int
     title: str
     by: str
+    within: str
     previous: str | None
     next: str | None
 
@@ -145,4 +156,5 @@ def place(results: Results, split: Split, index: int, list_text: str) -> Place:
     previous, following = (
         example_name(split, int(order[i])) if 0 <= i < len(order) else None for i in (here - 1, here + 1)
     )
-    return Place(here + 1, len(order), ranked.title, ranked.by, previous, following)
+    within = list_text.partition(":")[0].partition("@")[2] if ranked.by else ""
+    return Place(here + 1, len(order), ranked.title, ranked.by, within, previous, following)

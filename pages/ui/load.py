@@ -10,6 +10,7 @@ import io
 import os
 import threading
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from kernel_core.findings.map_layout import Map
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
 from kernel_core.printable import printable
 from kernel_core.report import pair_quality
+from kernel_core.results import directions
 from kernel_core.results.changes import States, changed_files, file_states
 from kernel_core.results.nearby import Nearby
 from kernel_core.results.results import Results, open_map, open_results
@@ -50,9 +52,31 @@ def _environment_number(name: str) -> int | None:
     return int(text) if text else None
 
 
-def request_of(similarity: str) -> SourceRequest:
-    """Return the request for one similarity, or variant of the kernel, of this server's source."""
-    return replace(request(), similarities=(similarity,))
+def request_of(similarity: str, within: str = "") -> SourceRequest:
+    """Return the request for one similarity, or variant of the kernel, of this server's source.
+
+    within: the split that is searched for the neighbors of its own examples; empty for test→train, or what
+    the source has.
+    """
+    asked = replace(request(), similarities=(similarity,))
+    return replace(asked, query=cast(Split, within), database=cast(Split, within)) if within else asked
+
+
+def in_direction(results: Results, within: str) -> Results:
+    """Return what this server shows in another direction. within: as in `request_of`.
+
+    What is not built there is not in `names`. Raises `RequestError` if the source lacks the split.
+    """
+    return _within(results.id, within) if within else results
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _within(results_id: str, split: str) -> Results:
+    opened = _opened_by[results_id]
+    asked, store, own = opened.request, opened.store, cast(Split, split)
+    shown = directions.in_direction(opened.results, asked, store, own, own)
+    by_id[shown.id], _opened_by[shown.id] = shown, opened
+    return shown
 
 
 @dataclass(frozen=True)

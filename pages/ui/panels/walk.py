@@ -13,7 +13,7 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name, parse_example
-from pages.ui import links, lists
+from pages.ui import links, lists, load
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 
@@ -134,9 +134,10 @@ def show_pair_steps(results: Results, a: Example, b: Example) -> None:
     """
     here = lists.place(results, *a, st.query_params.get("list", ""))
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    if here.by and example_name(*b) == partner(results, a, here.by):
+    listed = load.in_direction(results, here.within)
+    if here.by and example_name(*b) == partner(listed, a, here.by):
         for key, name in (("previous", here.previous), ("next", here.next)):
-            other = partner(results, parse_example(name, results.example_counts), here.by) if name else ""
+            other = partner(listed, parse_example(name, results.example_counts), here.by) if name else ""
             to = {"a": name or "", "b": other}
             row.button(
                 key.capitalize(), key=key, icon=ICONS[key], on_click=_go, args=(to,), disabled=not name
