@@ -18,21 +18,21 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
 from kernel_core.findings.pairs import count_label_pairs, random_queries, select_pairs, with_label_pair
 from kernel_core.results.results import Results
-from kernel_core.spec import Split, example_name
-from pages.ui import links, load
+from kernel_core.spec import Split
+from pages.ui import links, load, names
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Examples of one split in the order of a list.
+    """Examples in the order of a list.
 
-    order: (n,), their indices. title: the list's name, in Markdown. by: the similarity whose nearest neighbor
-    makes a pair with each of them; empty where there is none.
+    split: of all of them, or (n,) of each. order: (n,), their indices. title: the list's name, in Markdown.
+    by: the similarity whose nearest neighbor makes a pair with each of them; empty where there is none.
     """
 
-    split: Split
+    split: Split | npt.NDArray[np.str_]
     order: npt.NDArray[np.int64]
     title: str
     by: str
@@ -73,6 +73,12 @@ def _random(results: Results, seed: str) -> Ranked:
     return Ranked(results.query, indices, f"random examples of seed {int(seed)}", "kernel")
 
 
+def _named(results: Results, text: str) -> Ranked:
+    named = names.from_text(text, results.example_counts)
+    splits = np.array([split for split, _ in named])
+    return Ranked(splits, np.array([index for _, index in named]), "chosen examples", "")
+
+
 def _filters(*words: str) -> str:
     """Return what a list is narrowed to, to be written after its name; empty words are left out."""
     return "".join(f", {word}" for word in words if word)
@@ -83,6 +89,7 @@ LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "failure_modes": (2, _label_conflicts),
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),
+    "examples": (1, _named),
 }
 """Name in the address → how many arguments may follow it, and the function that makes the list from them.
 
@@ -149,12 +156,17 @@ class Place:
 def place(results: Results, split: Split, index: int, list_text: str) -> Place:
     """Return the example's place in the list that the address names, or else in its split."""
     ranked = _ranked(results.id, list_text)
-    if not ranked or ranked.split != split or index not in ranked.order:
+    if not ranked or not _positions(ranked, split, index).size:
         ranked = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
-    order = ranked.order
-    here = int(np.flatnonzero(order == index)[0])
+    order, splits = ranked.order, np.broadcast_to(ranked.split, ranked.order.shape)
+    here = int(_positions(ranked, split, index)[0])
     previous, following = (
-        example_name(split, int(order[i])) if 0 <= i < len(order) else None for i in (here - 1, here + 1)
+        f"{splits[i]}:{order[i]}" if 0 <= i < len(order) else None for i in (here - 1, here + 1)
     )
     within = list_text.partition(":")[0].partition("@")[2] if ranked.by else ""
     return Place(here + 1, len(order), ranked.title, ranked.by, within, previous, following)
+
+
+def _positions(ranked: Ranked, split: Split, index: int) -> npt.NDArray[np.int64]:
+    """Return where an example stands in a list, from 0; empty if it does not."""
+    return np.flatnonzero((ranked.order == index) & (np.asarray(ranked.split) == split))

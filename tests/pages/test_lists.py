@@ -115,6 +115,11 @@ def opened(digits):
         "random_examples",
         "random_examples:-1",
         "random_examples:x",
+        "examples",
+        "examples:",
+        "examples:cat",
+        "examples:test:3-500",
+        "examples:3;valid:4",
         "a\x00b:\u2028",
     ],
 )
@@ -137,3 +142,17 @@ def test_pair_steps_through_the_filtered_list(digits):
     app = open_page("pair", **query_of(shown[0]["pair"]))
     app.get_by_key("next").click().run()
     assert {name: app.query_params[name] for name in ("a", "b", "list")} == query_of(shown[1]["pair"])
+
+
+def test_next_walks_chosen_examples_across_splits(digits):
+    chosen = "examples:test:7,3-4;train:9;test:0"
+    here = lists.place(digits, "test", 4, chosen)
+    assert (here.position, here.total, here.title) == (3, 5, "chosen examples")
+    assert (here.previous, here.next) == ("test:3", "train:9")
+    here = lists.place(digits, "train", 9, chosen)
+    assert (here.previous, here.next) == ("test:4", "test:0")
+    assert lists.place(digits, "test", 9, chosen).title == "the test split"
+    app = open_page("example", example="test:4", list=chosen)
+    app.get_by_key("next").click().run()
+    assert dict(app.query_params)["example"] == "train:9"
+    assert "#4 of 5 in chosen examples" in text_of(app)
