@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from kernel_core.findings.pairs import default_rank_window, histogram, label_agreement_curve, window_length
+from kernel_core.findings.pairs import border, histogram, label_agreement_curve, window_length
 from pages.ui import load, shell
 from pages.ui.components.threshold import DIGITS, threshold_chart
 from pages.ui.controls import choose_similarity, stop_unless_built
@@ -20,9 +20,7 @@ with controls:
     by = choose_similarity(results, "Similarity", "by")
 stop_unless_built(results, by)
 pairs = load.ranking(results.id, by)
-first, _ = default_rank_window(len(pairs))
-similarity_of_first = float(pairs["similarity"].iloc[first - 1])  # where the near-duplicates page begins
-default = math.floor(similarity_of_first * 10**DIGITS) / 10**DIGITS
+default = math.floor(border(pairs) * 10**DIGITS) / 10**DIGITS
 
 if st.session_state.get("_threshold_by", by) != by:  # another similarity has another scale
     st.session_state["threshold"] = default

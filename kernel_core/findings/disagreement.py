@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.errors import RequestError
-from kernel_core.findings.votes import Labels, neighbor_weights, weighted_vote
+from kernel_core.findings.votes import Labels, neighbor_weights, weighted_vote, wilson_interval
 from kernel_core.records import Neighbors, Predictions
 
 KS = (1, 3, 5, 10, 20, 50)  # numbers of neighbors on the scoreboard
-CONFIDENCE = 0.95  # of the scoreboard's intervals
 CHANCE = 0.05  # a difference whose p-value is smaller is called unlikely to be chance
 
 
@@ -181,7 +180,7 @@ def scoreboard(
     rows.append(("ensemble", "", 0, int((predictions.predicted == labels[0]).sum())))
     table = pd.DataFrame(rows, columns=["by", "vote", "k", "right"])
     total = len(labels[0])
-    intervals = [_wilson_interval(right, total) for right in table["right"]]
+    intervals = [wilson_interval(right, total) for right in table["right"]]
     table["accuracy"] = table["right"] / total
     table["low"] = [low for low, _ in intervals]
     table["high"] = [high for _, high in intervals]
@@ -235,11 +234,3 @@ def _binomial_p_value(successes: int, trials: int) -> float:
     from scipy.stats import binomtest  # takes half a second to import
 
     return float(binomtest(successes, trials).pvalue)
-
-
-def _wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Return both ends of Wilson's interval for a share, at `CONFIDENCE`."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)

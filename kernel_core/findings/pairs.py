@@ -81,6 +81,15 @@ def default_rank_window(count: int) -> tuple[int, int]:
     return first, min(count, first + WINDOW - 1)
 
 
+def border(pairs: pd.DataFrame) -> float:
+    """Return the similarity at which the default window of ranks begins: that of its first pair.
+
+    On the dataset card's figure, twins turn into look-alikes there. pairs: at least one.
+    """
+    first, _ = default_rank_window(len(pairs))
+    return float(pairs["similarity"].iloc[first - 1])
+
+
 def rank_window(pairs: pd.DataFrame, first: int, last: int) -> pd.DataFrame:
     """Return the pairs of ranks first … last.
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from kernel_core.records import Neighbors
 
+CONFIDENCE = 0.95  # of every interval of a share
 Labels = npt.NDArray[np.int64]  # class numbers, (N,) or (n, k)
 
 
@@ -61,3 +62,11 @@ def _accuracy(
     class_count = int(max(query_labels.max(), database_labels.max())) + 1
     nearest = database_labels[neighbors.indices[:, : weights.shape[1]]]  # (n, k)
     return float((weighted_vote(nearest, weights, class_count) == query_labels).mean())
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return both ends of Wilson's interval for a share, 0 … 1, at `CONFIDENCE`. trials: at least 1."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
