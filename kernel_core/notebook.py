@@ -28,7 +28,7 @@ from PIL import Image
 
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, select_examples
-from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
+from kernel_core.findings.pairs import label_mismatches, matching_pairs, nearest_pairs, rank_window
 from kernel_core.progress import Progress
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.nearby import Nearby
@@ -36,7 +36,7 @@ from kernel_core.results.results import Results, open_results
 from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import Split, example_name, parse_example
+from kernel_core.spec import Split, example_name, parse_class, parse_example
 
 SHOWN = 48  # pixels a side that an image in a notebook is at least magnified to
 
@@ -156,11 +156,14 @@ class Explorer:
             }
         )
 
-    def pairs(self, first: int = 1, last: int | None = None, by: str = "kernel") -> pd.DataFrame:
+    def pairs(
+        self, first: int = 1, last: int | None = None, by: str = "kernel", *, labels: str = "all",
+        of_class: str = "", threshold: float | None = None,
+    ) -> pd.DataFrame:  # fmt: skip
         """Return each query example's nearest pair, most similar first: ranks first … last.
 
-        last: None for all ranks from first on.
-
+        last: None for all from first on. Filters come first, and ranks then count among the pairs that pass:
+        labels (same, different), of_class (name of either's class), threshold (least similarity).
         Columns: rank, query and database (the two examples), similarity, query_label, database_label (class
         numbers), query_class, database_class (their names).
 
@@ -173,7 +176,11 @@ class Explorer:
         'database_class']
         """
         pairs = nearest_pairs(self.results.neighbors_by(by), *self.results.labels)
-        return self._readable(rank_window(pairs, first, len(pairs) if last is None else last))
+        label = parse_class(of_class, self.results.class_names) if of_class else None
+        pairs = matching_pairs(pairs, labels, label, threshold)
+        if (first, last) != (1, None):
+            pairs = rank_window(pairs, first, len(pairs) if last is None else last)
+        return self._readable(pairs)
 
     def failures(self, by: str = "kernel") -> pd.DataFrame:
         """Return the pairs of `pairs` whose two labels differ, with their ranks among all pairs."""

@@ -1,11 +1,12 @@
-"""The splits, which neighbors are asked for, and the names of examples."""
+"""The splits, which neighbors are asked for, and the names of examples and classes."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from kernel_core.errors import RequestError
@@ -208,3 +209,21 @@ def parse_example(text: str, counts: Mapping[Split, int] | None = None) -> tuple
     if counts is not None and index >= counts.get(split, 0):
         raise RequestError(f"{text[:40]!r} is out of range; expected {expected}.")
     return split, index
+
+
+def parse_class(text: str, class_names: Sequence[str]) -> int:
+    """Return the number of a class that is named, or given by its number where no class has that name.
+
+    Raises `RequestError` if it is neither.
+
+    >>> parse_class("dog", ("cat", "dog")), parse_class("0", ("cat", "dog"))
+    (1, 0)
+    """
+    if text in class_names:
+        return class_names.index(text)
+    if re.fullmatch(r"[0-9]{1,9}", text) and int(text) < len(class_names):
+        return int(text)
+    near = get_close_matches(text, class_names, 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    some = ", ".join(class_names[:20]) + (", …" if len(class_names) > 20 else "")
+    raise RequestError(f"No class is called {text[:40]!r}; expected one of {some}.{meant}")

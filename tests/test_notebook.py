@@ -146,6 +146,17 @@ def test_pairs_are_the_findings_own(digits):
     assert digits.pairs(31, 40, by="pixels")["similarity"].tolist() == expected["similarity"].tolist()[30:40]
 
 
+def test_pairs_filter_first_and_count_ranks_among_the_matches(digits):
+    every = digits.pairs()
+    has_three = every[(every["query_class"] == "3") | (every["database_class"] == "3")]
+    assert digits.pairs(of_class="3")["rank"].tolist() == has_three["rank"].tolist()
+    assert digits.pairs(2, 3, of_class="3")["rank"].tolist() == has_three["rank"].tolist()[1:3]
+    differ = every[every["query_label"] != every["database_label"]]
+    assert digits.pairs(labels="different")["query"].tolist() == differ["query"].tolist()
+    assert len(digits.pairs(threshold=float(every["similarity"][9]), labels="same")) == 10
+    assert digits.pairs(threshold=2.0).empty
+
+
 def test_what_is_computed_comes_from_the_cache_of_the_results(explorer, tmp_path, monkeypatch):
     monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(tmp_path / "another"))
     assert len(explorer.neighbors("train:3", k=4, by="penultimate")) == 4

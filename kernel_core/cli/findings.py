@@ -9,6 +9,7 @@ import click
 import pandas as pd
 
 from kernel_core.cli.options import (
+    F,
     Ranks,
     csv_option,
     query_option,
@@ -19,16 +20,33 @@ from kernel_core.cli.options import (
 from kernel_core.cli.output import say, say_json
 from kernel_core.cli.tables import label_text, print_pairs, table_text
 from kernel_core.findings.pairs import (
-    default_rank_window,
+    default_window,
     expand_neighbors,
     label_mismatches,
+    matching_pairs,
     nearest_pairs,
     rank_window,
 )
 from kernel_core.library_caches import prepare_matplotlib
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
-from kernel_core.spec import example_name, parse_example
+from kernel_core.spec import example_name, parse_class, parse_example
+
+
+def _filter_options(command: F) -> F:
+    """Add the options that filter pairs."""
+    for option in (
+        click.option("--threshold", type=float, help="List only pairs whose similarity is at least this."),
+        click.option(
+            "--class", "class_name", metavar="NAME", help="List only pairs with an example of this class."
+        ),
+        click.option(
+            "--labels", type=click.Choice(["all", "same", "different"]), default="all", show_default=True,
+            help="List only pairs whose two labels are the same, or different.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -37,10 +55,16 @@ from kernel_core.spec import example_name, parse_example
 @variant_options(each=False)
 @similarity_option
 @click.option(
-    "--ranks", type=Ranks(), help="First and last rank.  [default: 601-648, scaled to a small test set]"
+    "--ranks",
+    type=Ranks(),
+    help="First and last rank. With a filter, they count among the pairs that pass it.  "
+    "[default: 601-648, scaled to a small test set; 1-48 with --labels or --class; all with --threshold]",
 )
+@_filter_options
 @csv_option
-def pairs(results: Results, similarity: str, ranks: tuple[int, int] | None, csv_file: Path | None) -> None:
+def pairs(
+    results: Results, similarity: str, ranks: tuple[int, int] | None, csv_file: Path | None, **filters: Any
+) -> None:
     """List near-duplicates between test and training set.
 
     Rank test examples by the similarity to their nearest training example. --query and --database
@@ -48,10 +72,33 @@ def pairs(results: Results, similarity: str, ranks: tuple[int, int] | None, csv_
 
     \b
     Example:  kernel-explorer pairs digits --ranks 1-20 --csv pairs.csv
+    Example:  kernel-explorer pairs digits --labels different
     """
     ranking = nearest_pairs(results.neighbors_by(similarity), *results.labels)
-    first, last = ranks or default_rank_window(len(ranking))
-    print_pairs(rank_window(ranking, first, last), results.class_names, csv_file)
+    table = _listed(ranking, ranks, results.class_names, **filters)
+    if not len(table):
+        say("No pair passes the filter.", err=True)
+    if len(table) or csv_file is not None:
+        print_pairs(table, results.class_names, csv_file)
+
+
+def _listed(
+    ranking: pd.DataFrame,
+    ranks: tuple[int, int] | None,
+    class_names: tuple[str, ...],
+    *,
+    labels: str,
+    class_name: str | None,
+    threshold: float | None,
+) -> pd.DataFrame:
+    """Return the pairs of a ranking that the options of `pairs` choose."""
+    of_class = None if class_name is None else parse_class(class_name, class_names)
+    matches = matching_pairs(ranking, labels, of_class, threshold)
+    if ranks:
+        return rank_window(matches, *ranks)
+    if threshold is not None or not len(matches):
+        return matches
+    return rank_window(matches, *default_window(ranking, matches))
 
 
 @click.command()

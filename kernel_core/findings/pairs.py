@@ -121,6 +121,30 @@ def select_pairs(
     return selected
 
 
+def matching_pairs(
+    pairs: pd.DataFrame, labels: str = "all", of_class: int | None = None, threshold: float | None = None
+) -> pd.DataFrame:
+    """Return the pairs that pass the filters of `select_pairs`; they keep their ranks.
+
+    threshold: only pairs whose similarity is at least this; None for all. Raises as `select_pairs` does.
+    """
+    kept = select_pairs(pairs, labels, of_class)
+    if threshold is not None:
+        kept &= pairs["similarity"].to_numpy() >= threshold
+    return pairs[kept]
+
+
+def default_window(pairs: pd.DataFrame, matches: pd.DataFrame) -> tuple[int, int]:
+    """Return the first and last place among the matches of a ranking to show at first.
+
+    matches: from `matching_pairs`. Where all match, the window of `default_rank_window`; else the nearest
+    `WINDOW` of the matches, because a window in the middle of the ranking has few of them or none.
+    """
+    if len(matches) == len(pairs):
+        return default_rank_window(len(pairs))
+    return 1, min(WINDOW, len(matches))
+
+
 def count_shared_pairs(pairs: pd.DataFrame, others: pd.DataFrame, top: int = WINDOW) -> int:
     """Return how many of the first `top` pairs of one ranking are among the first `top` of another.
 

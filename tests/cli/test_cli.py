@@ -1,5 +1,6 @@
 """The command as a user types it: results on stdout, progress on stderr, exit status 0, 1 or 2."""
 
+import io
 import json
 import os
 import re
@@ -85,6 +86,26 @@ def test_pairs_without_ranks_gives_the_cards_window_scaled(digits_cache):
     done = invoke("pairs", "digits", "--similarity", "pixels", env=digits_cache)
     rows = done.stdout.splitlines()[1:]
     assert [int(row.split()[0]) for row in rows] == list(range(31, 79))
+
+
+def test_pairs_filter_first_and_count_ranks_among_the_matches(digits_cache):
+    def listed(*options):
+        done = invoke("pairs", "digits", "--csv", "-", *options, env=digits_cache)
+        assert done.exit_code == 0, done.stderr
+        return pd.read_csv(io.StringIO(done.stdout))
+
+    every = listed("--ranks", "1-500")
+    has_three = every[(every["query_label"] == 3) | (every["database_label"] == 3)]
+    assert listed("--class", "3")["rank"].tolist() == has_three["rank"].tolist()[:48]
+    assert listed("--class", "3", "--ranks", "49-50")["rank"].tolist() == has_three["rank"].tolist()[48:50]
+    differ = every[every["query_label"] != every["database_label"]]
+    assert listed("--labels", "different")["rank"].tolist() == differ["rank"].tolist()
+    value = float(every["similarity"].iloc[99])
+    assert len(listed("--threshold", value)) == 100
+    none = invoke("pairs", "digits", "--threshold", "2", "--csv", "-", env=digits_cache)
+    assert (none.exit_code, none.stdout.count("\n")) == (0, 1)
+    wrong = invoke("pairs", "digits", "--class", "cat", env=digits_cache)
+    assert (wrong.exit_code, "No class is called 'cat'; expected one of 0, 1" in wrong.stderr) == (1, True)
 
 
 def test_failures_list_nine_neighbors_each(digits_cache, tmp_path):

@@ -6,8 +6,10 @@ import pytest
 from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import (
     default_rank_window,
+    default_window,
     expand_neighbors,
     label_mismatches,
+    matching_pairs,
     nearest_pairs,
     rank_window,
 )
@@ -74,3 +76,21 @@ def test_ranks_beyond_the_end_are_refused(results, window):
 )
 def test_default_window_is_the_cards_or_scaled(count, window):
     assert default_rank_window(count) == window
+
+
+@pytest.mark.parametrize("labels", ["all", "same", "different"])
+@pytest.mark.parametrize("of_class", [None, 0, 3])
+@pytest.mark.parametrize("threshold", [None, 0.3])
+def test_pairs_that_match_are_those_of_a_loop(results, labels, of_class, threshold):
+    pairs = nearest_pairs(results.neighbors["kernel"], *results.labels)
+    expected = [
+        pair.rank
+        for pair in pairs.itertuples()
+        if labels in ("all", "same" if pair.query_label == pair.database_label else "different")
+        and of_class in (None, pair.query_label, pair.database_label)
+        and (threshold is None or pair.similarity >= threshold)
+    ]
+    matches = matching_pairs(pairs, labels, of_class, threshold)
+    assert matches["rank"].tolist() == expected
+    window = default_window(pairs, matches)
+    assert window == (default_rank_window(len(pairs)) if len(expected) == 40 else (1, len(expected)))
