@@ -11,14 +11,21 @@ import pandas as pd
 from kernel_core.cli.options import (
     F,
     Ranks,
-    csv_option,
     query_option,
     similarity_option,
+    table_options,
     variant_options,
     with_results,
 )
 from kernel_core.cli.output import say, say_json
-from kernel_core.cli.tables import label_text, print_pairs, table_text
+from kernel_core.cli.tables import (
+    about_results,
+    give_table,
+    label_text,
+    print_pairs,
+    table_text,
+    with_class_names,
+)
 from kernel_core.findings.pairs import (
     default_window,
     expand_neighbors,
@@ -61,9 +68,14 @@ def _filter_options(command: F) -> F:
     "[default: 601-648, scaled to a small test set; 1-48 with --labels or --class; all with --threshold]",
 )
 @_filter_options
-@csv_option
+@table_options
 def pairs(
-    results: Results, similarity: str, ranks: tuple[int, int] | None, csv_file: Path | None, **filters: Any
+    results: Results,
+    similarity: str,
+    ranks: tuple[int, int] | None,
+    csv_file: Path | None,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
     """List near-duplicates between test and training set.
 
@@ -78,8 +90,11 @@ def pairs(
     table = _listed(ranking, ranks, results.class_names, **filters)
     if not len(table):
         say("No pair passes the filter.", err=True)
-    if len(table) or csv_file is not None:
-        print_pairs(table, results.class_names, csv_file)
+    named = with_class_names(table, results.class_names)
+    about = {**about_results(results, similarity), "count": len(ranking)}
+    is_given = give_table(named, "pairs", about, csv_file=csv_file, as_json=as_json)
+    if len(table) and not is_given:
+        print_pairs(table, results.class_names)
 
 
 def _listed(
@@ -121,10 +136,15 @@ def _listed(
     show_default=True,
     help="Number of neighbors to list for each.",
 )
-@csv_option
+@table_options
 def failures(
-    results: Results, similarity: str, top: int, neighbor_count: int, csv_file: Path | None
-) -> None:  # fmt: skip
+    results: Results,
+    similarity: str,
+    top: int,
+    neighbor_count: int,
+    csv_file: Path | None,
+    as_json: bool,
+) -> None:
     """List examples whose nearest neighbor has another label.
 
     By default, test examples with their nearest training examples; --query and --database choose other
@@ -138,7 +158,10 @@ def failures(
     if len(mismatches) < top:
         say(f"{len(mismatches)} label mismatch(es) in all", err=True)
     table = expand_neighbors(mismatches.head(top), by_similarity, results.labels[1], neighbor_count)
-    print_pairs(table, results.class_names, csv_file)
+    table = with_class_names(table, results.class_names)
+    about = {**about_results(results, similarity), "count": len(mismatches)}
+    if not give_table(table, "failures", about, csv_file=csv_file, as_json=as_json):
+        print_pairs(table, results.class_names)
 
 
 @click.command()

@@ -23,17 +23,14 @@ from kernel_core.cli.map import lay_out_map
 from kernel_core.cli.options import query_option, similarities_option, variant_options, with_results
 from kernel_core.cli.output import say, say_json
 from kernel_core.cli.report import report_command
+from kernel_core.cli.sources import sources
 from kernel_core.cli.tables import label_text, print_accuracy, print_evaluation
 from kernel_core.cli.train import train
 from kernel_core.errors import KernelExplorerError
 from kernel_core.printable import printable
 from kernel_core.results.accuracy import accuracies, class_accuracies
 from kernel_core.results.results import Results
-from kernel_core.sources import published
-from kernel_core.sources.catalog import BUILT_IN
-from kernel_core.sources.hub import list_files
 from kernel_core.sources.source import SourceRequest
-from kernel_core.sources.standard_sets import STANDARD_SETS
 
 
 class _Group(click.Group):
@@ -149,30 +146,6 @@ def serve(request: SourceRequest, results: Results, host: str, allowed: tuple[st
 
 
 @main.command()
-def sources() -> None:
-    """List built-in sources and published configurations.
-
-    \b
-    Example:  kernel-explorer sources
-    """
-    say("digits                     scikit-learn's 1,797 handwritten digits; an ensemble is trained here")
-    for name, of in STANDARD_SETS.items():
-        say(f"{name:<26} {of.about}, downloaded; networks are trained here")
-    say("cifar10-multirun           CIFAR-10 and the published ensemble (downloads about 650 MB)")
-    try:
-        listing = list_files(published.LOGITS_REPO)
-    except KernelExplorerError as error:
-        say(f"  its configurations cannot be listed: {error}", err=True)
-    else:
-        downloaded = ", already downloaded" if listing.local else ""
-        for name, files in published.configurations(listing).items():
-            say(f"cifar10-multirun/{name:<30} {len(files)} file(s) of about 500 runs{downloaded}")
-    say("cifar10-multirun-60k       60,000 more, on CIFAR-10's test set alone (--runs N; 100 MB for 500)")
-    say("PATH/source.toml           your own images and logits; docs/sources.md describes the format")
-    say("PATH, hub:OWNER/NAME       labeled images alone: a folder, a Parquet file, a dataset of the Hub")
-
-
-@main.command()
 @with_results
 @query_option
 @variant_options(each=True)
@@ -210,10 +183,7 @@ for verb in (
     findings.pairs,
     lay_out_map,
     report_command,
+    sources,
     train,
 ):
     main.add_command(verb)
-
-assert set(BUILT_IN) == {"digits", *STANDARD_SETS, "cifar10-multirun", "cifar10-multirun-60k"}, (
-    "the verb `sources` describes each of them"
-)

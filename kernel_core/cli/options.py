@@ -128,6 +128,24 @@ csv_option = click.option(
 )
 
 
+def _not_beside_csv(context: click.Context, _option: click.Parameter, as_json: bool) -> bool:
+    """Return whether JSON is asked for. Raises `UsageError` if the CSV goes to stdout too."""
+    csv_file = context.params.get("csv_file")
+    if as_json and csv_file is not None and is_stdout(csv_file):
+        raise click.UsageError("--csv - and --json would both go to stdout; give --csv a file.")
+    return as_json
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_not_beside_csv, help="Print one JSON object."
+)
+
+
+def table_options(command: F) -> F:
+    """Add `--csv` and `--json`, as `csv_file` and `as_json`; `give_table` does what they say."""
+    return _add((csv_option, json_option), command)
+
+
 def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
     """Add SOURCE, and the options that say how much of it to open and how to build it.
 

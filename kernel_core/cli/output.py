@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from kernel_core.errors import RequestError
 from kernel_core.printable import printable
@@ -23,8 +26,24 @@ def say(*lines: object, err: bool = False) -> None:
 
 
 def say_json(content: Any) -> None:
-    """Print plain values as one line of JSON, which escapes what a terminal would obey. Raises as `say`."""
-    _echo(json.dumps(content))
+    """Print values as one line of JSON, which escapes what a terminal would obey. Raises as `say`.
+
+    Numbers of NumPy become plain ones, those that are not finite null, and paths text.
+    """
+    _echo(json.dumps(_plain(content), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON takes it. A float32 keeps its shortest digits, as in a CSV file."""
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = float(str(value)) if isinstance(value, np.float32) else value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def say_bytes(content: bytes) -> None:

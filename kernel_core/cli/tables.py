@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from kernel_core.cli.output import is_stdout, say, say_bytes
+from kernel_core.cli.output import is_stdout, say, say_bytes, say_json
 from kernel_core.errors import RequestError
 from kernel_core.files import replacing
 from kernel_core.printable import CELL, printable
@@ -27,15 +28,60 @@ def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
         raise RequestError(
             f"Cannot write {csv_file} ({error.strerror or error}); choose another file with --csv."
         ) from None
-    say(f"{len(table)} rows written to {csv_file}")
+    say(f"{len(table)} rows written to {csv_file}", err=True)
 
 
-def print_pairs(table: pd.DataFrame, class_names: tuple[str, ...], csv_file: Path | None) -> None:
-    """Write a table of pairs to a CSV file; without one, print it with class names beside the labels."""
+def give_table(
+    table: pd.DataFrame, key: str, about: Mapping[str, Any], *, csv_file: Path | None, as_json: bool
+) -> bool:
+    """Write a table as CSV, as JSON, or both, as `table_options` say; return whether either was asked for.
+
+    The JSON object is `about`, with the rows under `key`. Raises `RequestError` if it cannot be written.
+    """
     if csv_file is not None:
         write_csv(table, csv_file)
-        return
-    named = table.copy()
+    if as_json:
+        say_json({**about, key: rows_of(table)})
+    return as_json or csv_file is not None
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one object per row, for `say_json`: column → value, numbers in their own precision."""
+    columns = [table[column].to_numpy() for column in table]
+    return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def about_results(results: Results, similarity: str) -> dict[str, Any]:
+    """Return what the JSON of a finding begins with: the source, the direction, and which similarity.
+
+    `runs` are those of the kernel, or of its variant; None for another similarity.
+    """
+    spec = results.neighbors_by(similarity).spec
+    is_kernel = results.similarity(similarity).kind == "kernel"
+    return {
+        "name": results.name,
+        "query": spec.query,
+        "database": spec.database,
+        "similarity": similarity,
+        "runs": (spec.run_count or results.run_count) if is_kernel else None,
+        "transform": spec.transform,
+        "classes": spec.classes,
+    }
+
+
+def with_class_names(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table of pairs with the columns query_class and database_class after all others."""
+    return table.assign(
+        **{
+            f"{side}_class": [class_names[c] for c in table[f"{side}_label"]]
+            for side in ("query", "database")
+        }
+    )
+
+
+def print_pairs(table: pd.DataFrame, class_names: tuple[str, ...]) -> None:
+    """Print a table of pairs for people: class names stand beside the labels, not in columns of their own."""
+    named = table.drop(columns=["query_class", "database_class"], errors="ignore")
     for column in ("query_label", "database_label"):
         named[column] = [label_text(label, class_names) for label in table[column]]
     say(*table_text(named).splitlines())

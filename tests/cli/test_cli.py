@@ -33,6 +33,7 @@ COLUMNS = [
     "rank", "query_split", "query_index", "database_split", "database_index", "similarity", "query_label",
     "database_label",
 ]  # fmt: skip
+CLASS_COLUMNS = ["query_class", "database_class"]  # after all others, as they came later
 
 
 def commands():
@@ -75,7 +76,8 @@ def test_pairs_csv_has_the_promised_columns(digits_cache, tmp_path):
     done = invoke("pairs", "digits", "--ranks", "11-30", "--csv", tmp_path / "pairs.csv", env=digits_cache)
     assert done.exit_code == 0, done.stderr
     table = pd.read_csv(tmp_path / "pairs.csv")
-    assert list(table) == COLUMNS
+    assert list(table) == [*COLUMNS, *CLASS_COLUMNS]
+    assert table["query_class"].tolist() == table["query_label"].tolist()  # a digit's name is its number
     assert table["rank"].tolist() == list(range(11, 31))
     assert table["similarity"].is_monotonic_decreasing
     assert set(table["query_split"]) == {"test"}
@@ -112,7 +114,7 @@ def test_failures_list_nine_neighbors_each(digits_cache, tmp_path):
     done = invoke("failures", "digits", "--top", 2, "--csv", tmp_path / "f.csv", env=digits_cache)
     assert done.exit_code == 0, done.stderr
     table = pd.read_csv(tmp_path / "f.csv")
-    assert list(table) == [*COLUMNS, "position"]
+    assert list(table) == [*COLUMNS, "position", *CLASS_COLUMNS]
     assert table["position"].tolist() == [*range(1, 10)] * 2
     first = table[table["position"] == 1]
     assert (first["query_label"] != first["database_label"]).all()

@@ -5,8 +5,12 @@ import json
 import pandas as pd
 import pytest
 
+from kernel_core.cli import sources
+from kernel_core.errors import DownloadError
+from kernel_core.sources.catalog import BUILT_IN
+from kernel_core.sources.hub import Listing
 from tests.support.command import ROOT, invoke
-from tests.support.planted import write_source
+from tests.support.planted import CLASS_NAMES, write_source
 from tests.test_docs import inline_code, section
 
 DOCUMENT = (ROOT / "docs/command_line.md").read_text()
@@ -53,7 +57,50 @@ def test_pairs_and_failures(run, tmp_path):
     run("failures", "--top", 1, "--csv", tmp_path / "failures.csv")
     (pairs,), (more,) = (documented(verb, "CSV column") for verb in ("pairs", "failures"))
     assert csv_columns(tmp_path / "pairs.csv") == pairs
-    assert csv_columns(tmp_path / "failures.csv") == [*pairs, *more]
+    assert csv_columns(tmp_path / "failures.csv") == [*pairs[:-2], *more, *pairs[-2:]]
+
+
+def test_pairs_and_failures_as_json(run, tmp_path):
+    """The objects have the keys of the document, and their rows are those of the CSV files, to the digit."""
+    (keys,) = documented("pairs", "JSON key")
+    for verb, rows in (("pairs", "pairs"), ("failures", "failures")):
+        answer = json.loads(run(verb, "--csv", tmp_path / "table.csv", "--json"))
+        assert list(answer) == [key if key != "pairs" else rows for key in keys]
+        assert answer[rows] == pd.read_csv(tmp_path / "table.csv").to_dict("records")
+    assert answer["failures"][0]["query_class"] in CLASS_NAMES
+
+
+def test_sources(monkeypatch):
+    listing = Listing("main", ("logs_a/x/log.pt", "logs_a/y/log.pt", "README.md"), local=True)
+    monkeypatch.setattr(sources, "list_files", lambda _repo: listing)
+    answer = json.loads(invoke("sources", "--json").stdout)
+    (keys,) = documented("sources", "JSON key")
+    rows = [row for row in section(DOCUMENT, "sources").splitlines() if row.startswith("| `")]
+    assert list(answer) == keys
+    for key, row in zip(keys[:2], rows, strict=False):
+        assert list(answer[key][0]) == inline_code(row.split("|")[2])
+    assert answer["configurations"] == [{"name": "cifar10-multirun/logs_a", "files": 2, "downloaded": True}]
+    assert answer["problem"] is None
+
+
+def test_sources_without_a_connection_lists_what_is_built_in(monkeypatch):
+    def refuse(_repo):
+        raise DownloadError("No connection.")
+
+    monkeypatch.setattr(sources, "list_files", refuse)
+    answer = json.loads(invoke("sources", "--json").stdout)
+    assert (answer["configurations"], answer["problem"]) == ([], "No connection.")
+    assert [source["name"] for source in answer["sources"]] == list(BUILT_IN)
+
+
+def test_cache_list(run, place):
+    run("build")
+    answer = json.loads(invoke("cache", "list", "--json", env=place[1]).stdout)
+    (keys,) = documented("cache", "JSON key")
+    assert list(answer) == keys
+    (last,) = [row for row in section(DOCUMENT, "cache").splitlines() if row.startswith("| `entries`")]
+    assert list(answer["entries"][0]) == inline_code(last.split("|")[2])
+    assert answer["bytes"] == sum(entry["bytes"] for entry in answer["entries"])
 
 
 def test_neighbors(run):
@@ -77,3 +124,6 @@ def test_report(run, tmp_path):
 def test_map(run, tmp_path, no_umap):
     run("map", "--csv", tmp_path / "map.csv")
     assert csv_columns(tmp_path / "map.csv") == documented("map", "CSV column")[0]
+    answer = json.loads(run("map", "--json"))
+    assert sorted(answer) == sorted(*documented("map", "JSON key"))
+    assert list(answer["positions"][0]) == csv_columns(tmp_path / "map.csv")

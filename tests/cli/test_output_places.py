@@ -1,14 +1,18 @@
 """Where output goes: stdout, links, pipes, folders that do not exist, encodings that lack a character."""
 
 import io
+import json
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from kernel_core.cli.output import say_json
 from kernel_core.files import replacing
 from tests.support.command import ROOT, invoke
 
@@ -41,6 +45,20 @@ def test_map_as_csv_on_stdout_is_the_table_alone(digits_cache, no_umap):
     assert done.exit_code == 0, done.output
     assert len(pd.read_csv(io.StringIO(done.stdout))) == 1797
     assert "a map of" in done.stderr
+
+
+def test_csv_and_json_do_not_share_stdout(digits_cache, tmp_path):
+    refused = invoke(*RANKS, "--json", "--csv", "-", env=digits_cache)
+    assert refused.exit_code == 2
+    assert "would both go to stdout" in refused.stderr
+    both = invoke(*RANKS, "--json", "--csv", tmp_path / "pairs.csv", env=digits_cache)
+    assert [row["rank"] for row in json.loads(both.stdout)["pairs"]] == [1, 2, 3]
+    assert "3 rows written" in both.stderr
+
+
+def test_number_that_json_lacks_is_null(capsys):
+    say_json({"a": float("nan"), "b": [np.float32(0.1), np.int64(3), np.inf], "c": {"d": Path("x")}})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [0.1, 3, None], "c": {"d": "x"}}
 
 
 def test_link_stays_and_what_it_leads_to_is_written(digits_cache, table, tmp_path):
