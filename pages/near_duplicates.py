@@ -6,6 +6,7 @@ from kernel_core.findings.pairs import select_pairs
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed, stop_unless_built
+from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import DIFFERENT_LABEL, escape
 
 shell.guard()
@@ -84,4 +85,32 @@ st.caption(
     f"Left: a test example. Right: its nearest {results.spec.database_example} by "
     f"{escape(results.title_of(by))}. Pairs are ranked by that similarity, the nearest first. "
     f"{DIFFERENT_LABEL} A high rank does not prove a duplicate; judge by eye."
+)
+place = int((kept & (pairs["rank"] < first)).sum())  # of the matches before the window
+list_tools(
+    results,
+    "near_duplicates",
+    Listed(
+        len(window),
+        "pair",
+        lambda: window,
+        command(
+            results,
+            "pairs",
+            by,
+            *option("--labels", "" if kind == "all" else kind),
+            *option("--class", of_class),
+            "--ranks",
+            f"{place + 1}-{place + len(window)}",
+        ),
+        python(
+            results,
+            "pairs",
+            place + 1,
+            place + len(window),
+            by=by,
+            labels="" if kind == "all" else kind,
+            of_class=of_class,
+        ),
+    ),
 )

@@ -1,0 +1,35 @@
+// Copies the page's address (copy_link.py).
+
+const SAID_FOR = 4000; // milliseconds that "copied" stays
+
+/** Copy through a text field: pages under another name than localhost, without https, get no clipboard. */
+function copyByHand(text) {
+  const field = document.body.appendChild(element("textarea"));
+  field.value = text;
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  return copied;
+}
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyByHand(text);
+  }
+}
+
+export default function ({ parentElement }) {
+  const root = parentElement.querySelector(".copying");
+  const said = root.querySelector("[role=status]");
+  applyTheme(root);
+  root.querySelector("button").onclick = async (event) => {
+    const done = await copied(location.href);
+    event.target.focus?.();
+    said.textContent = done ? "Copied" : "The browser refused; copy the address bar.";
+    clearTimeout(root._timer);
+    root._timer = setTimeout(() => said.textContent = "", SAID_FOR);
+  };
+}
