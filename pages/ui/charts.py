@@ -29,29 +29,48 @@ Specification = dict[str, Any]  # of Vega-Lite, whose JSON has a shape of its ow
 
 
 def accuracies(table: pd.DataFrame) -> alt.LayerChart:
-    """Draw accuracies as dots with their values, a row each, the kernel's as orange diamonds.
+    """Draw accuracies as dots with their values and intervals, a row each, the kernel's as orange diamonds.
 
-    table: columns title, accuracy (0 … 1), text (the accuracy as shown), is_kernel (bool).
+    table: columns title, accuracy, low, high (0 … 1), text (the accuracy as shown), is_kernel (bool). An
+    accuracy far below the others is an arrow at the left edge, so that it does not squeeze them.
     """
-    of_kernel = [True, False]
+    edge = scale_start(table["accuracy"], table["low"])
+    table = table.assign(
+        shown=table["accuracy"].clip(lower=edge), low=table["low"].clip(lower=edge), edge=edge,
+        high=table["high"].clip(lower=edge), mark=np.where(table["is_kernel"], "kernel", "other"),
+    )  # fmt: skip
+    table.loc[table["accuracy"] < edge, "mark"] = "below"
+    marks = ["kernel", "other", "below"]
     base = alt.Chart(table, height=44 * len(table)).encode(
         y=alt.Y("title:N", sort=None, title=None, axis=alt.Axis(labelLimit=240, ticks=False, domain=False)),
-        x=alt.X(
-            "accuracy:Q",
-            title=None,
-            scale=alt.Scale(zero=False, padding=40),
-            axis=alt.Axis(format=".1%", tickCount=5),
-        ),
     )
+    scale = alt.Scale(zero=False, padding=30)
+    x = alt.X("shown:Q", title=None, scale=scale, axis=alt.Axis(format=".0%", tickCount=5))
     dots = base.mark_point(filled=True, size=140, opacity=1).encode(
+        x=x,
         shape=alt.Shape(
-            "is_kernel:N", legend=None, scale=alt.Scale(domain=of_kernel, range=["diamond", "circle"])
+            "mark:N", legend=None, scale=alt.Scale(domain=marks, range=["diamond", "circle", "triangle-left"])
         ),
-        color=alt.Color("is_kernel:N", legend=None, scale=alt.Scale(domain=of_kernel, range=[ORANGE, GREY])),
-        tooltip=[alt.Tooltip("title:N", title="by"), alt.Tooltip("accuracy:Q", format=".2%")],
+        color=alt.Color("mark:N", legend=None, scale=alt.Scale(domain=marks, range=[ORANGE, GREY, GREY])),
+        tooltip=[alt.Tooltip("title:N", title="by"), alt.Tooltip("text:N", title="accuracy")],
     )
-    values = base.mark_text(dy=-15, color=TEXT).encode(text="text:N")
-    return alt.LayerChart(layer=[dots, values])
+    bars = base.mark_rule(color=GREY, strokeWidth=2).encode(x=alt.X("low:Q", title=None), x2="high:Q")
+    values = base.mark_text(dy=-15, color=TEXT).encode(x=x, text="text:N")
+    return alt.LayerChart(layer=[bars, dots, values])
+
+
+def scale_start(accuracy: pd.Series[float], low: pd.Series[float]) -> float:
+    """Return where the scale of accuracies starts: at the lowest interval of those not far below the others.
+
+    Far below is more than three times as far from the best as the middle one is, and 10 points at least.
+
+    >>> values = pd.Series([0.79, 0.82, 0.83, 0.76, 0.42])
+    >>> scale_start(values, values), scale_start(values[:2], values[:2] - 0.01)
+    (0.76, 0.78)
+    """
+    best = accuracy.max()
+    far = max(0.1, 3 * (best - accuracy.median()))
+    return float(low[accuracy >= best - far].min())
 
 
 def histogram(similarities: pd.Series[float], low: float, high: float, title: str) -> alt.LayerChart:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.findings.pairs import count_label_pairs
+from kernel_core.findings.votes import wilson_interval
 from kernel_core.results import accuracy
 from pages.ui import charts, load
 from pages.ui.wording import ENSEMBLE
@@ -19,7 +20,11 @@ def accuracies(results_id: str) -> tuple[pd.DataFrame, charts.Specification]:
     titles = accuracy.accuracy_titles(results)
     shown = {name: title for name, title in titles.items() if values[name] is not None}
     table = pd.DataFrame({"title": list(shown.values()), "accuracy": [values[name] for name in shown]})
+    count = len(results.examples[results.query])
+    ends = [wilson_interval(round(value * count), count) for value in table["accuracy"]]
+    table[["low", "high"]] = ends
     table["text"] = [f"{value:.2%}" for value in table["accuracy"]]
+    table["interval"] = [f"{low:.2%} – {high:.2%}" for low, high in ends]
     table["is_kernel"] = [name.startswith("kernel") for name in shown]
     return table, charts.accuracies(table).to_dict()
 

@@ -136,6 +136,20 @@ def offer_part(request: SourceRequest, why: str, key: str, *, label: str = "Prep
     return False
 
 
+def offer_line(request: SourceRequest, what: str, key: str, *, verb: str = "build") -> None:
+    """Show, in one line, what is not built, with a button that builds it; below, the progress of the build.
+
+    what: in Markdown. key: tells this offer from others on the page.
+    """
+    running = jobs().is_running(request, verb)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(what, width="content")
+        if not running:
+            st.button("Build", key=key, on_click=jobs().start, args=(request, verb), icon=":material/build:")
+    _show_failure(jobs().status(request, verb))
+    _watch(request, running, verb)
+
+
 def _show_failure(status: Status | None) -> bool:
     """Show the error of a build that failed; return whether it did."""
     if status is None or status["state"] != "failed":

@@ -7,7 +7,6 @@ import pytest
 from kernel_core.findings.disagreement import label_agreement
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, random_queries, rank_window
 from kernel_core.pipeline import build
-from kernel_core.results.accuracy import accuracies
 from kernel_core.results.nearby import Nearby
 from kernel_core.sources.source import SourceRequest
 from pages.ui import load
@@ -16,19 +15,6 @@ from tests.support.app import cells, open_page, text_of, tiles
 from tests.support.planted import image_folder
 
 PAGES = ["overview", "near_duplicates", "failure_modes", "example", "pair", "random_examples"]
-
-
-def test_overview_shows_what_is_loaded_and_the_accuracies(digits):
-    app = open_page("overview")
-    assert [metric.value for metric in app.metric] == ["1,297", "500", "10", "8 × 8", "256"]
-    table = app.dataframe[0].value
-    shown = dict(zip(table["Prediction by"], table["Accuracy"], strict=True))
-    accuracy = accuracies(digits)
-    assert shown["Kernel, 3 nearest"] == f"{accuracy['kernel_knn3']:.2%}"
-    assert shown["Ensemble, averaged logits"] == f"{accuracy['ensemble']:.2%}"
-    assert len(shown) == 7
-    assert "ranks 31–78" in text_of(app)
-    assert "\\frac{1}{C}" in app.get("latex")[0].value
 
 
 def test_near_duplicates_shows_48_pairs_of_the_default_window(digits):

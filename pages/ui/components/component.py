@@ -15,22 +15,25 @@ FOLDER = Path(__file__).parent
 def component(name: str) -> ComponentRenderer:
     """Return Streamlit's renderer for the component in `name`.html, .css and .js; any of them may be missing.
 
-    `theme.css` is put before its style, the prelude before its script (see `script`). The files are read
-    once, when the component is first drawn. Text with a newline counts as inline, so Streamlit needs no
-    manifest of assets.
+    `theme.css` is put before its style, `shared.js` before its script; long ones have parts in `name`.*.css
+    and `name`.*.js. The files are read once, when the component is first drawn. Text with a newline counts
+    as inline, so Streamlit needs no manifest of assets.
     """
     return st.components.v2.component(
         f"kernel_explorer_{name}",
         html=read(f"{name}.html") or "<span></span>\n",
-        css=read("theme.css") + read(f"{name}.css"),
+        css=read("theme.css") + read(f"{name}.css") + "".join(map(read, _parts(name, "css"))),
         js=script(name),
     )
 
 
 def script(name: str) -> str:
     """Return a component's whole script: the shared prelude, its parts `name`.*.js, then `name`.js itself."""
-    parts = sorted(path.name for path in FOLDER.glob(f"{name}.*.js"))
-    return "".join(map(read, ["shared.js", *parts, f"{name}.js"]))
+    return "".join(map(read, ["shared.js", *_parts(name, "js"), f"{name}.js"]))
+
+
+def _parts(name: str, ending: str) -> list[str]:
+    return sorted(path.name for path in FOLDER.glob(f"{name}.*.{ending}"))
 
 
 def style(name: str) -> str:

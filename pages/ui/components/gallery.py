@@ -92,10 +92,11 @@ def gallery(
 ) -> None:
     """Show cells of tiles; a click on a tile opens its example.
 
-    layout: a grid of `pairs`; `rows`, one below the other; `columns` of rows where there is room; `lists`
-    side by side, one tile per line; or one line of small `crumbs`. label: the grid's name for screen readers.
-    px: target size of a tile in pixels. carried: parameters made by `links.query` that the address of an
-    opened example keeps, such as the list it was found in.
+    layout: a grid of `pairs`; a `strip`, one line of cells to scroll along; `rows`, one below the other;
+    `columns` of rows where there is room; `lists` side by side, one tile per line; or one line of small
+    `crumbs`. label: the grid's name for screen readers. px: target size of a tile in pixels. carried:
+    parameters made by `links.query` that the address of an opened example keeps, such as the list it was
+    found in.
     """
     width, height, rendering = tile_size(results.examples[results.query].images.shape[1:3], px)
     data: dict[str, Any] = {
@@ -124,7 +125,7 @@ def _linked(cell: Cell, layout: str, carried: str) -> dict[str, Any]:
     ]
     names = [t["example"] for group in cell["groups"] for t in group["tiles"]]
     linked = {**cell, "groups": groups}
-    if layout == "pairs" and len(names) == 2:
+    if layout in ("pairs", "strip") and len(names) == 2:
         linked["pair"] = links.pair_href(names[0], names[1], carried)
     return linked
 
@@ -135,7 +136,11 @@ def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
         return tile_width + LIST_TEXT
     tiles = max((sum(len(group["tiles"]) for group in cell["groups"]) for cell in cells), default=1)
     groups = max((len(cell["groups"]) for cell in cells), default=1)
-    return tiles * (tile_width + 4) + 12 if layout == "pairs" else tiles * (tile_width + 9) + groups * 22
+    return (
+        tiles * (tile_width + 4) + 12
+        if layout in ("pairs", "strip")
+        else tiles * (tile_width + 9) + groups * 22
+    )
 
 
 def tile_size(image: tuple[int, int], target: int) -> tuple[int, int, str]:

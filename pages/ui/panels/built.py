@@ -1,0 +1,64 @@
+"""What is built of a source and what is not, with a button for each part that is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from kernel_core.errors import KernelExplorerError, NotBuilt
+from kernel_core.findings.map_layout import example_counts, search_directions
+from kernel_core.results.results import Results
+from kernel_core.spec import ADJECTIVES, KernelSpec, run_count_steps
+from pages.ui import jobs, load
+from pages.ui.wording import escape
+
+
+def show_built(results: Results) -> None:
+    """List what is built, and offer to build what other pages could show too."""
+    titles = ", ".join(escape(results.title_of(name)) for name in results.neighbors)
+    st.markdown(f"✓ The nearest {results.spec.database_example}s of every test example by {titles}")
+    if len(results.examples) > 1:
+        for split in results.examples:
+            _show_within(results, split)
+    _show_map(results)
+    _show_fewer_runs(results)
+
+
+def _show_within(results: Results, split: str) -> None:
+    """Show whether near-duplicates within one split are there."""
+    there = load.in_direction(results, split)
+    what = f"Neighbors within the {ADJECTIVES[there.query]} set"
+    if there.neighbors:
+        titles = ", ".join(escape(there.title_of(name)) for name in there.neighbors)
+        st.markdown(f"✓ {what} by {titles}")
+    else:
+        jobs.offer_line(load.request_of("kernel", split), f"– {what}", f"build_within_{split}")
+
+
+def _show_map(results: Results) -> None:
+    what = f"The [map](map) of all examples by {escape(results.title_of('kernel'))}"
+    try:
+        search_directions(example_counts(results.examples))  # raises where the examples are too few
+        load.map_of(results.id, "kernel")
+    except NotBuilt:
+        jobs.offer_line(load.request_of("kernel"), f"– {what}", "build_map", verb="map")
+    except KernelExplorerError:
+        return
+    else:
+        st.markdown(f"✓ {what}")
+
+
+def _show_fewer_runs(results: Results) -> None:
+    """Show whether the kernel of fewer runs is there."""
+    counts = run_count_steps(results.run_count)[:-1]
+    if not counts:
+        return
+    names = [KernelSpec("kernel", run_count=count).name for count in counts]
+    missing = tuple(name for name in names if name not in results.names)
+    what = f"The kernel of the first {', '.join(f'{count:,}' for count in counts)} runs"
+    if missing:
+        request = replace(load.request_of("kernel"), similarities=missing)
+        jobs.offer_line(request, f"– {what}", "build_fewer_runs")
+    else:
+        st.markdown(f"✓ {what}")

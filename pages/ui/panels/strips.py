@@ -1,0 +1,91 @@
+"""The strips of the front page: a sentence with a number, the way to the whole list, and its first images."""
+
+from __future__ import annotations
+
+import math
+
+import streamlit as st
+
+from kernel_core.findings import disagreement
+from kernel_core.findings.pairs import WINDOW, border
+from kernel_core.results.results import Results
+from kernel_core.similarities import PENULTIMATE
+from pages.ui import lists, load
+from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
+from pages.ui.wording import escape
+
+SHOWN = 12  # cells per strip
+TILE = 80  # pixels
+DECIMALS = 2  # of the border in the sentence
+RULE, NEAREST, FEW = "majority of 3", 5, 2  # of the disagreements; neighbors drawn per list
+
+
+def show_strips(results: Results) -> None:
+    """Show what is surprising: the nearest pairs, the labels to check, and the largest disagreements."""
+    nearest_pairs(results)
+    largest_disagreements(results)
+
+
+def nearest_pairs(results: Results) -> None:
+    """Show the nearest pairs, and how many lie at or above the border of look-alikes."""
+    pairs = load.ranking(results.id, "kernel")
+    threshold = math.floor(border(pairs) * 10**DECIMALS) / 10**DECIMALS
+    count = int((pairs["similarity"] >= threshold).sum())
+    among = "in the training set" if not results.spec.excludes_self else "among them"
+    _head(
+        f"**{count:,} of {len(pairs):,} test examples have a possible twin** {among}: a kernel value of "
+        f"{threshold:.{DECIMALS}f} or more.",
+        "near_duplicates",
+        {"first": "1", "last": str(min(WINDOW, len(pairs)))},
+    )
+    cells: list[Cell] = []
+    for pair in pairs.head(SHOWN).itertuples():
+        query, other = int(pair.query_index), int(pair.database_index)
+        own = tile(results, results.query, query)
+        twin = tile(results, results.database, other, beside=pair.query_label)
+        head = f"{pair.similarity:.3f}"
+        cells.append({"id": query, "head": head, "groups": [{"title": "", "tiles": [own, twin]}]})
+    _draw(results, cells, "the nearest pairs", lists.carried(results, "near_duplicates", "kernel"))
+
+
+def largest_disagreements(results: Results) -> None:
+    """Show where kernel and features, or else pixels, pick the most different neighbors."""
+    others = [name for name in results.neighbors if name != "kernel"]
+    if not others or "kernel" not in results.neighbors:
+        return
+    other = PENULTIMATE if PENULTIMATE in others else others[0]
+    both = [results.neighbors_by(name) for name in ("kernel", other)]
+    k = min(NEAREST, *(neighbors.k for neighbors in both))
+    table = load.votes(results.id, "kernel", other, RULE, k)
+    counts = disagreement.count_agreement(table)
+    titles = [escape(results.title_of(name)) for name in ("kernel", other)]
+    differ = counts.only_first + counts.only_second
+    order = disagreement.ORDERS[1]
+    _head(
+        f"**On {differ:,} of {counts.total:,} test examples exactly one is right:** the vote of the 3 "
+        f"nearest by {titles[0]} ({counts.only_first:,}), or that by {titles[1]} ({counts.only_second:,}).",
+        "disagreement",
+        {"other": other, "order": order},
+    )
+    cells: list[Cell] = []
+    for row in disagreement.select_examples(table, order).head(SHOWN).itertuples():
+        query = int(row.query_index)
+        groups: list[Group] = [{"title": results.query, "tiles": [tile(results, results.query, query)]}]
+        for name, neighbors in zip(("kernel", other), both, strict=True):
+            tiles = nearest_tiles(results, neighbors, query, FEW)
+            groups.append({"title": results.title_of(name), "tiles": tiles})
+        cells.append({"id": query, "head": "", "groups": groups})
+    carried = lists.carried(results, "disagreement", "kernel", other, RULE, k, order)
+    _draw(results, cells, "the largest disagreements", carried)
+
+
+def _head(sentence: str, page: str, query: dict[str, str]) -> None:
+    """Show a strip's sentence, and beside it the link to the whole list."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(sentence, width="content")
+        st.page_link(f"pages/{page}.py", label="See all →", query_params=query)
+
+
+def _draw(results: Results, cells: list[Cell], label: str, carried: str) -> None:
+    key = label.replace(" ", "_")
+    gallery(results, cells, layout="strip", key=key, label=label, px=TILE, carried=carried)

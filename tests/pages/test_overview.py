@@ -1,0 +1,71 @@
+"""The front page: what is surprising first, then how good the kernel is, and what is not built yet."""
+
+import numpy as np
+import pytest
+
+from kernel_core.findings.pairs import nearest_pairs
+from kernel_core.pipeline import build
+from kernel_core.results.accuracy import accuracies
+from kernel_core.results.directions import in_direction
+from kernel_core.results.results import open_results
+from kernel_core.results.store import Store
+from kernel_core.sources.source import SourceRequest
+from pages.ui import jobs
+from tests.support.app import cells, open_page, text_of
+
+
+def test_strips_show_what_their_links_lead_to(digits):
+    app = open_page("overview")
+    values = digits.neighbors_by("kernel").values[:, 0]
+    threshold = np.floor(100 * np.sort(values)[-31]) / 100
+    count = int((values >= threshold).sum())
+    assert f"**{count} of 500 test examples have a possible twin**" in text_of(app)
+    assert f"{threshold:.2f} or more" in text_of(app)
+    nearest = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
+    shown = cells(app, "the_nearest_pairs")
+    assert [cell["id"] for cell in shown] == nearest["query_index"].head(12).tolist()
+    listed = cells(open_page("near_duplicates", first=1, last=48), "pairs")
+    assert [cell["id"] for cell in shown] == [cell["id"] for cell in listed[:12]]
+    assert all(cell["pair"].startswith("pair?a=test:") for cell in shown)
+
+    differ = cells(app, "the_largest_disagreements")
+    listed = cells(
+        open_page("disagreement", other="penultimate", order="first right, second wrong"), "disagreement"
+    )
+    assert differ
+    assert [cell["id"] for cell in differ] == [cell["id"] for cell in listed][: len(differ)]
+
+
+def test_accuracies_have_intervals(digits):
+    app = open_page("overview")
+    table = app.dataframe[0].value
+    shown = dict(zip(table["Prediction by"], table["Accuracy"], strict=True))
+    accuracy = accuracies(digits)
+    assert shown["Kernel, 3 nearest"] == f"{accuracy['kernel_knn3']:.2%}"
+    assert shown["Ensemble, averaged logits"] == f"{accuracy['ensemble']:.2%}"
+    assert len(shown) == 7
+    low, high = (float(end.rstrip("%")) for end in table["95% interval"][1].split(" – "))
+    assert low < 100 * accuracy["ensemble"] < high
+    assert "ranks 31–78" in text_of(app)
+    assert "\\frac{1}{C}" in app.get("latex")[0].value
+
+
+def test_what_is_not_built_has_a_button(source_folder, cache, monkeypatch):
+    request = SourceRequest(str(source_folder))
+    build(request)
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source_folder))
+    started = []
+    monkeypatch.setattr(jobs.Jobs, "start", lambda _, of, verb: started.append((of, verb)))
+    app = open_page("overview")
+    missing = {"build_within_train": "train", "build_within_test": "test"}
+    for key, split in missing.items():
+        app.get_by_key(key).click().run()
+        of, verb = started.pop()
+        assert (of.query, of.database, of.similarities, verb) == (split, split, ("kernel",), "build")
+    build(of)
+    app = open_page("overview")
+    assert f"✓ Neighbors within the {of.query} set by Kernel" in text_of(app)
+    results = open_results(request, Store())
+    assert in_direction(results, request, Store(), of.query, of.query).names == ("kernel",)
+    with pytest.raises(KeyError):
+        app.get_by_key(f"build_within_{of.query}")
