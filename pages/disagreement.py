@@ -16,7 +16,7 @@ results = load.results()
 ROWS, MOST = 10, 20  # examples per page; neighbors per list, at most
 ANY_CLASS = "any class"
 
-st.header("Disagreement: where two similarities pick different neighbors, and which is right")
+shell.heading(results, "Disagreement", "Where two similarities pick different neighbors, and which is right.")
 first_column, second_column, vote_column, class_column = st.columns([13, 11, 7, 4], gap="small")
 with first_column:
     first = choose_similarity(results, "First similarity", "one")

@@ -15,6 +15,7 @@ example = walk.example_of_address(results, "example")
 current = example_name(*example)
 trail = walk.trail_of_address(results, current)
 
+shell.heading(results, current)
 walk.show_steps(results, example, trail)
 walk.show_trail(results, trail, current)
 
@@ -22,7 +23,6 @@ left, right = st.columns([1, 2], gap="medium", width=900)
 with left:
     verdict.show_image(results, example)
 with right:
-    st.subheader(current, anchor=False)
     st.markdown(verdict.sentence(results, example))
     verdict.show_classes(results, example)
     verdict.show_votes(results, example)

@@ -18,7 +18,7 @@ ROWS, NEAREST = 8, 9
 EVERY_PAIR = "every pair of labels"
 
 neighbor = results.spec.database_example
-st.header(f"Label conflicts: the nearest {neighbor} has a different label")
+shell.heading(results, "Label conflicts", f"The nearest {neighbor} has a different label.")
 by = choose_similarity(results, "Similarity", "by")
 stop_unless_built(results, by)
 neighbors = results.neighbors_by(by)

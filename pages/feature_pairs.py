@@ -26,7 +26,7 @@ SHARES = {
     "confidence": "Ensemble's probability",
 }
 
-st.header("Nearest pairs: kernel or features?")
+shell.heading(results, "Kernel or features?", "The nearest pairs by two similarities, side by side.")
 total = len(load.ranking(results.id, "kernel"))
 neighbor_lists.say_if_no_features(results)
 run_counts = run_count_steps(results.run_count)[:-1][:STEPS]

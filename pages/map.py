@@ -13,7 +13,7 @@ from pages.ui.wording import escape
 
 shell.guard()
 results = load.results()
-st.header("Map: similar examples lie near each other")
+shell.heading(results, "Map", "Similar examples lie near each other.")
 counts = example_counts(results.examples)
 by = choose_similarity(results, "Similarity", "by")
 try:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from kernel_core.findings.pairs import select_pairs
+from kernel_core.spec import ADJECTIVES
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed, stop_unless_built
@@ -15,10 +16,12 @@ results = load.results()
 SHOWN = 96  # pairs per page
 ANY_CLASS = "any class"
 
-if results.spec.excludes_self:
-    st.header("Near-duplicates within the test set")
-else:
-    st.header("Near-duplicates between test and training set")
+between = (
+    f"within the {ADJECTIVES[results.query]} set"
+    if results.spec.excludes_self
+    else "between test and training set"
+)
+shell.heading(results, "Near-duplicates", f"Pairs {between}.")
 by = choose_similarity(results, "Similarity", "by")
 stop_unless_built(results, by)
 pairs = load.ranking(results.id, by)
@@ -58,7 +61,7 @@ if not kept.all():
 if can_widen:
     text += f"; {int(kept.sum()):,} do in the whole ranking"
 with st.container(horizontal=True, vertical_alignment="center"):
-    st.markdown(f"{text}.")
+    shell.say(f"{text}.")
     if can_widen:
         st.button("Show all ranks", on_click=show_all, key="all_ranks", type="tertiary")
 

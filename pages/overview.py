@@ -13,13 +13,13 @@ results = load.results()
 pairs = load.ranking(results.id, "kernel")
 neighbor = results.spec.database_example
 
-st.header(f"{results.name}: which examples does the training process find similar?")
 counts = " and ".join(f"{len(of):,} {ADJECTIVES[split]}" for split, of in results.examples.items())
 about = f"{counts} examples of {len(results.class_names)} classes"
 if results.has_images:
     height, width = results.examples[results.query].images.shape[1:3]
     about += f", {width} × {height} pixels"
-st.markdown(f"{about}. Similar means: over {results.run_count:,} training runs, predictions move together.")
+about += f". Similar means: over {results.run_count:,} training runs, predictions move together."
+shell.heading(results, results.name, about, "Overview")
 if results.about:
     st.info(results.about, icon=":material/model_training:")
 strips.show_strips(results)

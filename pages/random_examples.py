@@ -15,7 +15,7 @@ from pages.ui.wording import DIFFERENT_LABEL, minus_distance
 shell.guard()
 results = load.results()
 
-st.header("Random examples: the neighbors by two similarities, side by side")
+shell.heading(results, "Random examples", "Their neighbors by two similarities, side by side.")
 neighbor_lists.say_if_no_features(results)
 
 

@@ -14,7 +14,7 @@ shell.guard()
 results = load.results()
 
 neighbor = results.spec.database_example
-st.header(f"Threshold: how near is the nearest {neighbor}?")
+shell.heading(results, "Threshold", f"How near is the nearest {neighbor}?")
 controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 with controls:
     by = choose_similarity(results, "Similarity", "by")

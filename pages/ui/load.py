@@ -35,7 +35,7 @@ from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import NEIGHBORS_KEPT, Split
-from pages.ui import jobs
+from pages.ui import jobs, shell
 from pages.ui.wording import escape
 
 
@@ -110,9 +110,11 @@ def results() -> Results:
         wanted = request()
         opened = _open(os.fsencode(wanted.name), wanted.run_count, wanted.files, wanted.precision)
     except NotBuilt as missing:
+        shell.default_heading()
         jobs.offer_build(request(), printable(missing))
         st.stop()
     except (KernelExplorerError, ValueError) as error:
+        shell.default_heading()
         st.error(printable(error), icon=":material/error:")
         st.stop()
     shown = opened.results

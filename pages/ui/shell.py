@@ -8,8 +8,13 @@ from typing import Literal
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from kernel_core.printable import printable
+from kernel_core.results.results import Results
 from pages.ui.components import keys
 from pages.ui.components.component import style
+from pages.ui.wording import escape
+
+NAME = "Kernel Explorer"
 
 FOLDER = Path(__file__).parent.parent
 ICON = FOLDER / "ui" / "components" / "icon.svg"  # the browser asks Google for one of Streamlit's
@@ -33,6 +38,8 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+PLACE, TAB = "_heading", "_tab"
+"""Keys of the session: the place of a heading not drawn yet and the menu's word; the tab's title."""
 WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
 """Pages whose old addresses could name an example, which has a page of its own now."""
 RENAMED = {
@@ -57,7 +64,8 @@ def pages() -> dict[str, list[StreamlitPage]]:
 
 def _navigate(position: Literal["top", "hidden"]) -> StreamlitPage:
     """Set the window's title and icon, show the menu, and return the page that the address names."""
-    st.set_page_config(page_title="Kernel Explorer", page_icon=ICON, layout="wide")
+    # The tab keeps its title until the page has one: a run would otherwise show the menu's word for a moment.
+    st.set_page_config(page_title=st.session_state.get(TAB, NAME), page_icon=ICON, layout="wide")
     return st.navigation(pages(), position=position)
 
 
@@ -71,11 +79,46 @@ def run() -> None:
         st.switch_page(page, query_params={renamed.get(name, name): parameters[name] for name in parameters})
     st.html(style("page"))
     keys.listen()
-    st.session_state["_shell"] = True
+    st.session_state["_shell"], st.session_state[PLACE] = True, (st.container(gap="small"), page.title)
     try:
         page.run()
+    except Exception:
+        default_heading()
+        raise
     finally:
         st.session_state["_shell"] = False
+
+
+def heading(results: Results | None, title: str, about: str = "", tab: str = "") -> None:
+    """Draw the page's heading, above whatever it has drawn, and name the browser's tab. Once per page.
+
+    results: what the page shows; None where nothing is opened. title: plain text. about: Markdown, the line
+    below it; empty for none. tab: plain text, what the tab begins with; empty for the title.
+    """
+    words = [tab or title, *([results.name] if results else []), NAME]
+    st.session_state[TAB] = " · ".join(map(printable, dict.fromkeys(words)))
+    st.set_page_config(page_title=st.session_state[TAB])
+    with st.session_state.pop(PLACE)[0]:
+        st.title(escape(printable(title)), anchor=False)
+        if about:
+            st.caption(about)
+
+
+def default_heading(results: Results | None = None) -> None:
+    """Draw the menu's word for the page as its heading, if it has none yet: where it fails or ends early.
+
+    Nothing can be drawn after `st.stop`. results: as for `heading`.
+    """
+    if PLACE in st.session_state:
+        heading(results, st.session_state[PLACE][1])
+
+
+def say(text: str) -> None:
+    """Draw the sentence that says what the page's list holds now. Once per page.
+
+    text: Markdown. Where it changes with a control, readers of the screen are told (`components/keys.js`).
+    """
+    st.container(key="said").markdown(text)
 
 
 def guard() -> None:

@@ -214,7 +214,7 @@ def test_grid_is_one_tab_stop_and_arrows_walk(browser, digits_url):
 
 def at_example(page, name):
     """Wait until that example's page is drawn, with its lists and its buttons, which load separately."""
-    expect(page.locator("h3").first).to_have_text(name)
+    expect(page.locator("h1")).to_have_text(name)
     expect(page.locator(".gallery.lists a.compare").first).to_have_attribute(
         "href", re.compile(rf"a={name}&")
     )

@@ -11,7 +11,7 @@ from kernel_core.results.nearby import Nearby
 from kernel_core.sources.source import SourceRequest
 from pages.ui import load
 from pages.ui.components.gallery import tile_size
-from tests.support.app import cells, open_page, text_of, tiles
+from tests.support.app import cells, heading_of, open_page, text_of, tiles
 from tests.support.planted import image_folder
 
 PAGES = ["overview", "near_duplicates", "failure_modes", "example", "pair", "random_examples"]
@@ -277,7 +277,7 @@ def test_pair_steps_through_the_list_it_is_of(digits):
 
 def test_old_address_of_an_example_leads_to_its_page(digits):
     app = open_page("near_duplicates", example="test:123")
-    assert app.subheader[0].value == "test:123"
+    assert heading_of(app) == "test:123"
 
 
 def test_example_of_results_without_rows_offers_them(source_folder, cache, monkeypatch):

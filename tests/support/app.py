@@ -44,6 +44,12 @@ def text_of(app):
     return " ".join(element.value for element in elements)
 
 
+def heading_of(app):
+    """Return the page's heading as it reads."""
+    (title,) = app.title
+    return title.value.replace("\\", "")
+
+
 def digits_table(results, *, first="kernel", second="penultimate", vote="majority of 3", k=5):
     """Return the table that the page "disagreement" shows for these choices."""
     neighbors = results.neighbors_by(first), results.neighbors_by(second)

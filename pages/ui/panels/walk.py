@@ -13,7 +13,7 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name, parse_example
-from pages.ui import links, lists, load
+from pages.ui import links, lists, load, shell
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 
@@ -27,6 +27,7 @@ def example_of_address(results: Results, parameter: str, default: str = "test:0"
     try:
         return parse_example(st.query_params.get(parameter, default), results.example_counts)
     except RequestError as error:
+        shell.default_heading(results)
         st.warning(f"In the address, {parameter}: {error}", icon=":material/warning:")
         st.button(f"Show {default}", on_click=_go, args=({parameter: default},), key=f"reset_{parameter}")
         st.stop()
