@@ -19,7 +19,7 @@ from kernel_core.findings import disagreement
 from kernel_core.findings.pairs import count_label_pairs, random_queries, select_pairs, with_label_pair
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import links, load, names
+from pages.ui import all_examples, links, load, names
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
 
@@ -79,6 +79,13 @@ def _named(results: Results, text: str) -> Ranked:
     return Ranked(splits, np.array([index for _, index in named]), "chosen examples", "")
 
 
+def _all_examples(results: Results, argument: str) -> Ranked:
+    found = all_examples.find(results, all_examples.from_list(argument))
+    rows = found.table.iloc[found.rows]
+    title = f"all examples{_filters(*found.words)}"
+    return Ranked(rows["split"].to_numpy(str), rows["index"].to_numpy(), title, "")
+
+
 def _filters(*words: str) -> str:
     """Return what a list is narrowed to, to be written after its name; empty words are left out."""
     return "".join(f", {word}" for word in words if word)
@@ -90,6 +97,7 @@ LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),
     "examples": (1, _named),
+    "all_examples": (1, _all_examples),
 }
 """Name in the address → how many arguments may follow it, and the function that makes the list from them.
 

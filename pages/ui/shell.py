@@ -31,6 +31,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "feature_pairs": ("Kernel or features?", ":material/balance:"),
     },
     "Explore": {
+        "examples": ("All examples", ":material/grid_view:"),
         "example": ("Example", ":material/image_search:"),
         "pair": ("Pair", ":material/compare:"),
         "random_examples": ("Random examples", ":material/casino:"),

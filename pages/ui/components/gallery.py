@@ -92,11 +92,12 @@ def gallery(
 ) -> None:
     """Show cells of tiles; a click on a tile opens its example.
 
-    layout: a grid of `pairs`; a `strip`, one line of cells to scroll along; `rows`, one below the other;
-    `columns` of rows where there is room; `lists` side by side, one tile per line; or one line of small
-    `crumbs`. label: the grid's name for screen readers. px: target size of a tile in pixels. carried:
-    parameters made by `links.query` that the address of an opened example keeps, such as the list it was
-    found in.
+    layout: a `grid` of single tiles, or of `pairs`; a `strip`, one line of cells to scroll along; `rows`, one
+    below the other; `columns` of rows where there is room; `lists` side by side, one tile per line; or one
+    line of small `crumbs`.
+    label: the grid's name for screen readers. px: target size of a tile in pixels.
+    carried: parameters made by `links.query` that the address of an opened example keeps, such as the list it
+    was found in.
     """
     width, height, rendering = tile_size(results.examples[results.query].images.shape[1:3], px)
     data: dict[str, Any] = {
@@ -134,6 +135,8 @@ def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
     """Return the width in pixels at which no cell has to wrap its tiles."""
     if layout == "lists":
         return tile_width + LIST_TEXT
+    if layout == "grid":
+        return tile_width + 8
     tiles = max((sum(len(group["tiles"]) for group in cell["groups"]) for cell in cells), default=1)
     groups = max((len(cell["groups"]) for cell in cells), default=1)
     return (
