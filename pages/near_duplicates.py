@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from kernel_core.findings.pairs import select_pairs
+from kernel_core.findings.pairs import select_pairs, with_class_names
 from kernel_core.spec import ADJECTIVES
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
@@ -96,7 +96,7 @@ list_tools(
     Listed(
         len(window),
         "pair",
-        lambda: window,
+        lambda: with_class_names(window, results.class_names),
         command(
             results,
             "pairs",

@@ -24,7 +24,6 @@ from kernel_core.cli.tables import (
     label_text,
     print_pairs,
     table_text,
-    with_class_names,
 )
 from kernel_core.findings.pairs import (
     default_window,
@@ -33,6 +32,7 @@ from kernel_core.findings.pairs import (
     matching_pairs,
     nearest_pairs,
     rank_window,
+    with_class_names,
 )
 from kernel_core.library_caches import prepare_matplotlib
 from kernel_core.records import Neighbors

@@ -69,16 +69,6 @@ def about_results(results: Results, similarity: str) -> dict[str, Any]:
     }
 
 
-def with_class_names(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Return a table of pairs with the columns query_class and database_class after all others."""
-    return table.assign(
-        **{
-            f"{side}_class": [class_names[c] for c in table[f"{side}_label"]]
-            for side in ("query", "database")
-        }
-    )
-
-
 def print_pairs(table: pd.DataFrame, class_names: tuple[str, ...]) -> None:
     """Print a table of pairs for people: class names stand beside the labels, not in columns of their own."""
     named = table.drop(columns=["query_class", "database_class"], errors="ignore")

@@ -130,7 +130,7 @@ def matching_pairs(
     """
     kept = select_pairs(pairs, labels, of_class)
     if threshold is not None:
-        kept &= pairs["similarity"].to_numpy() >= threshold
+        kept &= pairs["similarity"].to_numpy(np.float64) >= threshold
     return pairs[kept]
 
 
@@ -143,6 +143,16 @@ def default_window(pairs: pd.DataFrame, matches: pd.DataFrame) -> tuple[int, int
     if len(matches) == len(pairs):
         return default_rank_window(len(pairs))
     return 1, min(WINDOW, len(matches))
+
+
+def with_class_names(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table of pairs with the columns query_class and database_class after all others."""
+    return table.assign(
+        **{
+            f"{side}_class": [class_names[c] for c in table[f"{side}_label"]]
+            for side in ("query", "database")
+        }
+    )
 
 
 def count_shared_pairs(pairs: pd.DataFrame, others: pd.DataFrame, top: int = WINDOW) -> int:
