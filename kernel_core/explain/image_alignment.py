@@ -17,7 +17,12 @@ from kernel_core.errors import RequestError
 Image = npt.NDArray[np.uint8]  # (H, W, 3)
 Images = npt.NDArray[np.uint8]  # (n, H, W, 3)
 Rectangle = tuple[slice, slice]  # rows and columns of an image
+Shifts = npt.NDArray[np.int64]  # along one axis, (s,)
+Sums = npt.NDArray[np.float64]  # at each shift, (n, dy, dx)
 TIE = 1e-12  # correlations that differ by no more are equal
+SHIFT = 2  # pixels each way; CIFAR-10's known duplicates are shifted by about as many
+ALIKE = 0.9  # two images with at least this correlation of pixels count as nearly the same
+BATCH = 32  # pairs laid over each other at once
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,63 @@ def best_correlations(first: Images, second: Images, reach: int) -> npt.NDArray[
     of the side. The same image shifted or mirrored gives 1; an overlap of a single color gives 0.
     """
     height, width = first.shape[1:3]
+    dy, dx = (np.arange(-most, most + 1) for most in (min(reach, height // 4), min(reach, width // 4)))
+    count = 3.0 * (height - abs(dy))[:, None] * (width - abs(dx))  # values in the overlap at each shift
     best = np.full(len(first), -1.0)
-    for placement in _placements(min(reach, width // 4), min(reach, height // 4)):
-        np.maximum(best, correlations(*_overlaps(first, second, placement)), out=best)
+    for begin in range(0, len(first), BATCH):
+        batch = slice(begin, begin + BATCH)
+        plain, mirrored = _products_by_shift(first[batch], second[batch], dy, dx)
+        x, xx = _sums_by_shift(first[batch], dy, dx)
+        y, yy = _sums_by_shift(second[batch], -dy, -dx)
+        for xy, side in ((plain, slice(None)), (mirrored, slice(None, None, -1))):
+            # The part of a mirror image that is overlapped is what the opposite dx overlaps of the image.
+            values = _correlations_of_sums(count, xy, (x, xx), (y[:, :, side], yy[:, :, side]))
+            np.maximum(best[batch], values.max((1, 2)), out=best[batch])
     return best
+
+
+def _products_by_shift(first: Images, second: Images, dy: Shifts, dx: Shifts) -> tuple[Sums, Sums]:
+    """Return the sums of products over the overlap at each shift of the second image, and of its mirror.
+
+    One product of matrices per dy multiplies every column with every other; those that a dx lays on each
+    other are one diagonal of it, in the mirror image too. Ten times as fast as one placement after the other,
+    and exact: the sums are whole numbers below 2⁵³.
+    """
+    count, height, width = first.shape[:3]
+    a, b = (images.swapaxes(1, 2).astype(np.float64) for images in (first, second))  # (n, W, H, 3)
+    plain, mirrored = np.empty((2, count, len(dy), len(dx)))
+    for row, y in enumerate(dy):
+        (ours, _), (theirs, _) = overlap(height, width, 0, int(y))
+        x, u = a[:, :, ours].reshape(count, width, -1), b[:, :, theirs].reshape(count, width, -1)
+        columns = x @ u.mT  # (n, W, W)
+        for column, shift in enumerate(dx):
+            plain[:, row, column] = columns.trace(-shift, 1, 2)
+            mirrored[:, row, column] = columns[:, :, ::-1].trace(-shift, 1, 2)
+    return plain, mirrored
+
+
+def _sums_by_shift(images: Images, dy: Shifts, dx: Shifts) -> tuple[Sums, Sums]:
+    """Return the sums of an image's values, and of their squares, over the overlap at each shift."""
+    height, width = images.shape[1:3]
+    top, bottom = np.maximum(0, dy)[:, None], height + np.minimum(0, dy)[:, None]
+    left, right = np.maximum(0, dx), width + np.minimum(0, dx)
+    values = images.astype(np.float64)
+    of_pixels = values @ np.ones(3), np.einsum("nyxc,nyxc->nyx", values, values)
+    before = np.zeros((2, len(images), height + 1, width + 1))  # y, x: the sum of what is above and left
+    before[:, :, 1:, 1:] = np.stack(of_pixels).cumsum(2).cumsum(3)
+    plain, squared = (
+        part[:, bottom, right] - part[:, top, right] - part[:, bottom, left] + part[:, top, left]
+        for part in before
+    )
+    return plain, squared
+
+
+def _correlations_of_sums(count: Sums, xy: Sums, of_x: tuple[Sums, Sums], of_y: tuple[Sums, Sums]) -> Sums:
+    """Return correlations from numbers of values and exact sums of values, squares and products."""
+    (x, xx), (y, yy) = of_x, of_y
+    norms = np.sqrt(count * xx - x * x) * np.sqrt(count * yy - y * y)
+    values: Sums = np.divide(count * xy - x * y, norms, out=np.zeros(norms.shape), where=norms > 0)
+    return values.clip(-1, 1)
 
 
 def correlations(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kernel_core.explain import image_alignment
 from kernel_core.explain.image_alignment import best_correlations
 from kernel_core.findings.pairs import default_rank_window, nearest_pairs, rank_window
 from kernel_core.results.results import Results
 
-SHIFT = 2  # pixels each way; CIFAR-10's known duplicates are shifted by about as many
-ALIKE = 0.9  # two images with at least this correlation of pixels count as nearly the same
+SHIFT, ALIKE = image_alignment.SHIFT, image_alignment.ALIKE
 TOPS = (
     100,
     500,

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import RequestError
-from kernel_core.explain.image_alignment import Alignment, align, compare_unaligned, overlap
+from kernel_core.explain.image_alignment import (
+    Alignment,
+    align,
+    best_correlations,
+    compare_unaligned,
+    overlap,
+)
 
 rng = np.random.default_rng(3)
 
@@ -74,3 +80,15 @@ def test_sizes_and_reach_are_checked():
         align(image(8, 8), image(8, 9), 1)
     with pytest.raises(RequestError, match="allow 0 to 4"):
         align(image(8, 8), image(8, 8), 5)
+
+
+def test_many_pairs_at_once_correlate_as_one_by_one():
+    first = np.stack([image(9, 14) for _ in range(70)])  # more than one batch
+    second = np.stack([image(9, 14) for _ in range(70)])
+    second[:20] = np.roll(first[:20], (1, -2), (1, 2))
+    second[20:40] = np.roll(first[20:40], (-1, 1), (1, 2))[:, :, ::-1]
+    second[40], first[41], second[42, :, :7] = 7, 255, 0
+    for reach in (0, 2):
+        one_by_one = [align(a, b, reach).correlation for a, b in zip(first, second, strict=True)]
+        np.testing.assert_allclose(best_correlations(first, second, reach), one_by_one, atol=1e-12)
+    assert (best_correlations(first, second, 2)[:40] > 0.999).all()
