@@ -19,6 +19,7 @@ from kernel_core.cli.bench import bench
 from kernel_core.cli.cache import cache
 from kernel_core.cli.check import check
 from kernel_core.cli.features import features
+from kernel_core.cli.groups import groups
 from kernel_core.cli.map import lay_out_map
 from kernel_core.cli.options import query_option, similarities_option, variant_options, with_results
 from kernel_core.cli.output import say, say_json
@@ -181,6 +182,7 @@ for verb in (
     findings.figures,
     findings.neighbors,
     findings.pairs,
+    groups,
     lay_out_map,
     report_command,
     sources,

@@ -71,14 +71,14 @@ class Classes(click.ParamType["tuple[int, ...] | str"]):
         return tuple(sorted(map(int, str(value).split(","))))  # `KernelSpec` refuses a class that comes twice
 
 
-def _writable(path: Path | None) -> Path | None:
+def _writable(path: Path | None, option: str = "--csv") -> Path | None:
     """Return the path of a file to write. Raises `RequestError` if its folder does not take it."""
     if path is None or is_stdout(path) or path.exists():
         return path
     folder = Path(os.path.realpath(path)).parent
     if not os.access(folder, os.W_OK | os.X_OK):
         found = "takes no files" if folder.exists() else "does not exist"
-        raise RequestError(f"Cannot write {path}: {folder} {found}. Choose another file with --csv.")
+        raise RequestError(f"Cannot write {path}: {folder} {found}. Choose another file with {option}.")
     return path
 
 
@@ -125,6 +125,14 @@ csv_option = click.option(
     callback=lambda _context, _option, path: _writable(path),
     is_eager=True,  # refused before anything is built
     help="Write the table to a CSV file; - is stdout.",
+)
+parquet_option = click.option(
+    "--parquet",
+    "parquet_file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=lambda _context, _option, path: _writable(path, "--parquet"),
+    is_eager=True,
+    help="Write the table to a Parquet file; - is stdout.",
 )
 
 

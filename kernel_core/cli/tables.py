@@ -18,17 +18,27 @@ from kernel_core.results.results import Results
 
 def write_csv(table: pd.DataFrame, csv_file: Path) -> None:
     """Write a table to a CSV file, whole or not at all, or to stdout. Raises `RequestError` if that fails."""
-    if is_stdout(csv_file):
-        say_bytes(table.to_csv(index=False).encode())
+    _write(table.to_csv(index=False).encode(), len(table), csv_file, "--csv")
+
+
+def write_parquet(table: pd.DataFrame, parquet_file: Path) -> None:
+    """Write a table to a Parquet file as `write_csv` does to a CSV file."""
+    _write(table.to_parquet(index=False), len(table), parquet_file, "--parquet")
+
+
+def _write(content: bytes, row_count: int, file: Path, option: str) -> None:
+    """Write a table's bytes to a file, or to stdout. option: the one that named the file."""
+    if is_stdout(file):
+        say_bytes(content)
         return
     try:
-        with replacing(csv_file) as temporary:
-            table.to_csv(temporary, index=False)
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise RequestError(
-            f"Cannot write {csv_file} ({error.strerror or error}); choose another file with --csv."
+            f"Cannot write {file} ({error.strerror or error}); choose another file with {option}."
         ) from None
-    say(f"{len(table)} rows written to {csv_file}", err=True)
+    say(f"{row_count} rows written to {file}", err=True)
 
 
 def give_table(

@@ -1,0 +1,104 @@
+"""Groups of duplicates of a source: the directions they are found in, and pairs that pixels confirm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from kernel_core.errors import RequestError
+from kernel_core.explain.image_alignment import SHIFT, best_correlations
+from kernel_core.findings.groups import Groups, NearPairs, group_pairs, near_pairs
+from kernel_core.findings.pairs import border, nearest_pairs
+from kernel_core.progress import Progress, no_progress
+from kernel_core.records import ExampleSet
+from kernel_core.results.results import Results
+from kernel_core.spec import Split
+
+Direction = tuple[Split, Split]
+DIGITS = 4  # decimals of the default threshold
+AT_ONCE = 2_048  # pairs whose images are compared between two reports of progress
+
+
+def directions_of(results: Results, within: Split | None = None) -> list[Direction]:
+    """Return the directions, as (query, database), whose neighbors groups are made of.
+
+    within: only groups of one split; by default across both. Raises `RequestError` if the source lacks it.
+    """
+    if within is not None:
+        results.refuse_missing(within)
+        return [(within, within)]
+    both: list[Direction] = [("test", "train"), ("test", "test"), ("train", "train")]
+    counts = results.example_counts
+    return [
+        (query, database)
+        for query, database in both
+        if {query, database} <= counts.keys() and (query != database or counts[query] > 1)
+    ]
+
+
+def can_have(results: Results, similarity: str) -> bool:
+    """Return whether neighbors by a similarity can be built in the direction of these results.
+
+    Neighbors that the source's owner gives are between two splits alone.
+    """
+    return similarity in results.fitting or similarity not in results.offered
+
+
+def default_threshold(results: Results, similarity: str) -> float:
+    """Return the similarity at which the near-duplicates page begins, rounded down to `DIGITS` decimals."""
+    pairs = nearest_pairs(results.neighbors_by(similarity), *results.labels)
+    return float(np.floor(border(pairs) * 10**DIGITS) / 10**DIGITS)
+
+
+def find_groups(
+    parts: Sequence[Results],
+    similarity: str,
+    threshold: float,
+    *,
+    aligned: float | None = None,
+    progress: Progress = no_progress,
+) -> Groups:
+    """Return the groups of a source's examples.
+
+    parts: its results in each direction that is to count, at least one. threshold: the least similarity of a
+    pair. aligned: the least correlation of a pair's pixels where the two images fit best, shifted by up to
+    `SHIFT` pixels each way or mirrored, -1 … 1; None if pixels do not count.
+    Raises `RequestError` if there are no images to compare, and as `near_pairs` does.
+    """
+    examples = parts[0].examples
+    tables = [part.neighbors_by(similarity) for part in parts]
+    pairs = near_pairs(tables, parts[0].example_counts, threshold)
+    if aligned is not None:
+        if not parts[0].has_images:
+            raise RequestError(
+                f"{parts[0].name} has labels alone; there are no pixels to confirm pairs by. Leave that out."
+            )
+        pairs = pairs.where(pixel_correlations(pairs, examples, progress) >= aligned)
+    return group_pairs(pairs, {split: of_split.labels for split, of_split in examples.items()})
+
+
+def pixel_correlations(
+    pairs: NearPairs, examples: Mapping[Split, ExampleSet], progress: Progress = no_progress
+) -> npt.NDArray[np.float64]:
+    """Return the correlation of each pair's pixels where the two images fit best, float64 (n,), -1 … 1."""
+    values = np.empty(len(pairs))
+    for begin in range(0, len(pairs), AT_ONCE):
+        batch = slice(begin, begin + AT_ONCE)
+        progress("comparing aligned images", begin, len(pairs))
+        images = [_images(points[batch], examples) for points in (pairs.first, pairs.second)]
+        values[batch] = best_correlations(images[0], images[1], SHIFT)
+    progress("comparing aligned images", len(pairs), len(pairs))
+    return values
+
+
+def _images(points: npt.NDArray[np.int64], examples: Mapping[Split, ExampleSet]) -> npt.NDArray[np.uint8]:
+    """Return the images of points, which number test examples first: uint8 (n, H, W, 3)."""
+    test = examples["test"].images
+    images = np.empty((len(points), *test.shape[1:]), np.uint8)
+    is_test = points < len(test)
+    images[is_test] = test[points[is_test]]
+    if "train" in examples:
+        images[~is_test] = examples["train"].images[points[~is_test] - len(test)]
+    return images
