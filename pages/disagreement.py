@@ -19,7 +19,7 @@ ANY_CLASS = "any class"
 shell.heading(results, "Disagreement", "Where two similarities pick different neighbors, and which is right.")
 first_column, second_column, vote_column, class_column = st.columns([13, 11, 7, 4], gap="small")
 with first_column:
-    first = choose_similarity(results, "First similarity", "one")
+    first = choose_similarity(results, "First similarity", "by")
 with second_column:
     second = choose_similarity(results, "Second similarity", "other", without=first)
 stop_unless_built(results, first, second)
@@ -39,7 +39,7 @@ rule_name = vote_column.segmented_control(
     "weight. Not offered with distances, whose values are negative.",
 )
 class_name = class_column.selectbox(
-    "Test label", [ANY_CLASS, *results.class_names], key="of_class", bind="query-params"
+    "Test label", [ANY_CLASS, *results.class_names], key="class", bind="query-params"
 )
 order_column, count_column = st.columns([9, 5], gap="small")
 order = order_column.segmented_control(
@@ -55,7 +55,7 @@ order = order_column.segmented_control(
 )
 most = min(MOST, *(neighbors.k for neighbors in both_lists))
 k = count_column.number_input(
-    "Neighbors each (k)", 1, most, min(5, most), key="nearest", bind="query-params", width=150
+    "Neighbors each (k)", 1, most, min(5, most), key="k", bind="query-params", width=150
 )
 
 table = load.votes(results.id, first, second, rule_name, k)
@@ -103,7 +103,7 @@ order_titles = {
     ORDERS[2]: f"{second_title} is right, {first_title} is wrong",
 }
 st.subheader(f"{len(ranking):,} test examples: {order_titles[order]}")
-page = st.pagination(page_count, key="sheet", bind="query-params") if page_count > 1 else 1
+page = st.pagination(page_count, key="page", bind="query-params") if page_count > 1 else 1
 
 
 def voters(similarity: str, query: int, *, vote: int, share: float, is_right: bool, both: set[int]) -> Group:

@@ -39,15 +39,15 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             bind="query-params",
             help="Its own split shows near-duplicates within it. An example is never its own neighbor.",
         )
-    k = st.slider("Neighbors", 5, 50, 10, key="neighbors", bind="query-params", width=220)
-    names = choose_similarities(results, "Nearest by", "nearest_by")
+    k = st.slider("Neighbors", 5, 50, 10, key="k", bind="query-params", width=220)
+    names = choose_similarities(results, "Nearest by", "by")
 
 missing: neighbor_lists.Missing = {}
 lists = neighbor_lists.nearest_lists(results, example, names, among, missing)
 settings = {
     "among": among if among != results.database else None,
-    "neighbors": k if k != 10 else None,
-    "nearest_by": ",".join(names) if "nearest_by" in st.query_params else None,
+    "k": k if k != 10 else None,
+    "by": ",".join(names) if "by" in st.query_params else None,
 }
 carried = walk.carried([*trail, current], **settings)
 neighbor_lists.show_lists(results, example, among, k, lists, carried)

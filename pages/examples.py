@@ -14,7 +14,7 @@ results = load.results()
 
 SHOWN = 120  # examples per part of the list
 
-st.header("All examples")
+shell.heading(results, "All examples")
 asked = example_filters.choose_examples(results)
 try:
     found = all_examples.find(results, asked)
@@ -44,10 +44,10 @@ with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Clear filters", on_click=example_filters.clear, key="clear_filters", type="tertiary")
 
 page_count = max(1, -(-count // SHOWN))
-part = st.pagination(page_count, key="part", bind="query-params") if page_count > 1 else 1
+page = st.pagination(page_count, key="page", bind="query-params") if page_count > 1 else 1
 with_neighbors = bool({"nearest", "near"} & set(asked)) or "near" in asked.get("sort", "")
 cells: list[Cell] = []
-for row in found.table.iloc[found.rows[(part - 1) * SHOWN : part * SHOWN]].to_dict("records"):
+for row in found.table.iloc[found.rows[(page - 1) * SHOWN : page * SHOWN]].to_dict("records"):
     outcome = "✓" if row["right"] else f"✗ {results.class_names[row['predicted']]}"
     note = f"{row['split']} {row['index']}\n{outcome} {row['confidence']:.0%}"
     if with_neighbors:

@@ -33,7 +33,7 @@ run_counts = run_count_steps(results.run_count)[:-1][:STEPS]
 fewer_runs = {count: KernelSpec("kernel", run_count=count).name for count in run_counts}
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     first, last = choose_ranks(total)
-    one = choose_similarity(results, "First similarity", "one", more=list(fewer_runs.values()))
+    one = choose_similarity(results, "First similarity", "by", more=list(fewer_runs.values()))
     other = choose_similarity(results, "Second similarity", "other", default=PENULTIMATE, without=one)
 stop_if_reversed(first, last)
 stop_unless_built(results, one, other)

@@ -8,8 +8,9 @@ from typing import Literal
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from kernel_core.printable import printable
+from kernel_core.printable import CELL, printable
 from kernel_core.results.results import Results
+from pages.ui import addresses
 from pages.ui.components import keys
 from pages.ui.components.component import style
 from pages.ui.wording import escape
@@ -39,16 +40,11 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
-PLACE, TAB = "_heading", "_tab"
-"""Keys of the session: the place of a heading not drawn yet and the menu's word; the tab's title."""
+PLACE, TAB, PAGE = "_heading", "_tab", "_page"
+"""Keys of the session: of a heading not drawn yet, its place and default; of the tab, its title; the page."""
+MOST_NAMED = 3  # parameters that a note names
 WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
 """Pages whose old addresses could name an example, which has a page of its own now."""
-RENAMED = {
-    "disagreement": {"among": "nearest"},
-    "feature_pairs": {"features": "other"},
-    "random_examples": {"against": "other"},
-}
-"""Page → a parameter of its old addresses → its name now, so that shared addresses still work."""
 
 
 def pages() -> dict[str, list[StreamlitPage]]:
@@ -75,12 +71,14 @@ def run() -> None:
     page = _navigate("top")
     if "example" in st.query_params and page.url_path in WITH_EXAMPLE:
         st.switch_page(FOLDER / "example.py", query_params={"example": st.query_params["example"]})
-    parameters, renamed = st.query_params.to_dict(), RENAMED.get(page.url_path, {})
-    if renamed.keys() & parameters.keys():
-        st.switch_page(page, query_params={renamed.get(name, name): parameters[name] for name in parameters})
+    name, asked = page.url_path or "overview", st.query_params.to_dict()
+    if now := addresses.renamed(name, asked):
+        st.switch_page(page, query_params=now)
+    _start_from_address(name)
     st.html(style("page"))
     keys.listen()
-    st.session_state["_shell"], st.session_state[PLACE] = True, (st.container(gap="small"), page.title)
+    place = st.container(gap="small")
+    st.session_state["_shell"], st.session_state[PLACE] = True, (place, page.title)
     try:
         page.run()
     except Exception:
@@ -88,6 +86,31 @@ def run() -> None:
         raise
     finally:
         st.session_state["_shell"] = False
+    left, values = st.query_params.to_dict(), {key: st.session_state.get(key) for key in asked}
+    refused = addresses.refused(name, asked, left, values)
+    with place:
+        _say_ignored([f"{key}={value}" for key, value in refused.items()], "cannot use")
+
+
+def _start_from_address(page: str) -> None:
+    """Forget the choices made on other pages, so that the address alone says what this one shows.
+
+    A session keeps the values of controls by key. Links such as "See all" would otherwise open a list with
+    a filter that was set before, which their address does not have.
+    """
+    if st.session_state.get(PAGE, page) != page:
+        for key in [str(key) for key in st.session_state if not str(key).startswith("_")]:
+            del st.session_state[key]
+    st.session_state[PAGE] = page
+
+
+def _say_ignored(parts: list[str], why: str) -> None:
+    """Say that the page does not know, or cannot use, parts of its address."""
+    if parts:
+        listed = ", ".join(f"“{escape(printable(part, CELL))}”" for part in parts[:MOST_NAMED])
+        more = f" and {len(parts) - MOST_NAMED} more" if parts[MOST_NAMED:] else ""
+        was = "it was" if len(parts) == 1 else "they were"
+        st.caption(f"The address has {listed}{more}, which this page {why}; {was} ignored.")
 
 
 def heading(results: Results | None, title: str, about: str = "", tab: str = "") -> None:
@@ -99,10 +122,14 @@ def heading(results: Results | None, title: str, about: str = "", tab: str = "")
     words = [tab or title, *([results.name] if results else []), NAME]
     st.session_state[TAB] = " · ".join(map(printable, dict.fromkeys(words)))
     st.set_page_config(page_title=st.session_state[TAB])
-    with st.session_state.pop(PLACE)[0]:
+    place = st.session_state.pop(PLACE, None)  # none where the page runs without the shell
+    with place[0] if place else st.container(gap="small"):
         st.title(escape(printable(title)), anchor=False)
         if about:
             st.caption(about)
+        _say_ignored(
+            addresses.unknown(st.session_state.get(PAGE, ""), st.query_params.to_dict()), "does not know"
+        )
 
 
 def default_heading(results: Results | None = None) -> None:

@@ -300,7 +300,7 @@ def test_keys_are_the_same_everywhere(browser, digits_url):
 
 def test_next_follows_the_list_as_it_was_filtered(browser, digits_url):
     with tab(browser, digits_url) as page:
-        visit(page, "/disagreement?of_class=8")
+        visit(page, "/disagreement?class=8")
         tiles = page.locator(".gallery.columns .cell a.tile:first-child").filter(has_text="test")
         first, second = (tiles.nth(n).get_attribute("data-example") for n in (0, 1))
         tiles.first.click()
@@ -367,7 +367,7 @@ def test_long_names_and_large_images_stay_inside(browser, tmp_path, classes, sid
     )
     assert forked.cli("build", tmp_path / "source.toml", env=environment).returncode == 0
     with server(environment, tmp_path / "log") as url, tab(browser, url, 420) as page:
-        for address in ("/example?example=train:3&neighbors=5", "/pair?a=test:1", "/near_duplicates"):
+        for address in ("/example?example=train:3&k=5", "/pair?a=test:1", "/near_duplicates"):
             visit(page, address)
             main = page.locator("[data-testid=stMain]")
             assert main.evaluate("m => m.scrollWidth - m.clientWidth") <= 0, address

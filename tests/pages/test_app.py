@@ -143,7 +143,7 @@ def test_tiles_and_pairs_are_links_that_take_their_list_along(digits):
 
 
 def test_example_shows_the_builds_neighbors_by_every_similarity(digits):
-    app = open_page("example", example="test:123", neighbors=7)
+    app = open_page("example", example="test:123", k=7)
     shown = cells(app, "lists")
     assert [len(tiles(cell)) for cell in shown] == [7] * 4
     for cell, neighbors in zip(shown, digits.neighbors.values(), strict=True):
@@ -155,7 +155,7 @@ def test_example_shows_the_builds_neighbors_by_every_similarity(digits):
     assert f"{common} of 7 also the kernel's" in shown[3]["head"]
     at = kernel.tolist().index(pixels[0]) + 1 if pixels[0] in kernel else None
     assert f"Kernel #{at}" in tiles(shown[3])[0]["note"] or at is None
-    assert tiles(shown[0])[0]["href"] == f"example?example=train:{kernel[0]}&trail=test:123&neighbors=7"
+    assert tiles(shown[0])[0]["href"] == f"example?example=train:{kernel[0]}&trail=test:123&k=7"
     assert tiles(shown[0])[0]["pair"] == f"pair?a=test:123&b=train:{kernel[0]}"
 
 

@@ -20,6 +20,7 @@ from kernel_core.results.results import open_results
 from kernel_core.sources.source import SourceRequest
 from pages.ui import charts
 from pages.ui.jobs import arguments
+from pages.ui.wording import escape
 from tests.support.app import cells, digits_table, open_page, text_of
 from tests.support.planted import write_parquet
 
@@ -45,7 +46,7 @@ def test_disagreement_shows_lowest_overlap_first_with_both_lists(digits):
 
 
 def test_disagreement_marks_the_neighbors_that_both_lists_have(digits):
-    app = open_page("disagreement", nearest=3, sheet=40)
+    app = open_page("disagreement", k=3, page=40)
     marked = 0
     for cell in cells(app, "disagreement"):
         lists = [digits.neighbors_by(n).indices[cell["id"], :3].tolist() for n in ("kernel", "penultimate")]
@@ -59,7 +60,7 @@ def test_disagreement_marks_the_neighbors_that_both_lists_have(digits):
 def test_disagreement_counts_of_the_address(digits):
     app = open_page(
         "disagreement",
-        one="pixels",
+        by="pixels",
         other="penultimate",
         vote="weighted 20",
         order="first wrong, second right",
@@ -78,7 +79,7 @@ def test_disagreement_counts_of_the_address(digits):
 
 
 def test_disagreement_of_one_class_counts_that_class_alone(digits):
-    app = open_page("disagreement", of_class="8")
+    app = open_page("disagreement", **{"class": "8"})
     counts = disagreement.count_agreement(digits_table(digits).query("query_label == 8"))
     assert f"of {counts.total} examples" in text_of(app) or "no example on which just one" in text_of(app)
     assert {cell["groups"][0]["tiles"][0]["label"] for cell in cells(app, "disagreement")} == {"8"}
@@ -94,7 +95,7 @@ def test_disagreement_offers_no_weighted_vote_by_minus_a_distance(digits):
 
 def test_disagreement_never_compares_a_similarity_with_itself(digits):
     app = open_page("disagreement", other="pixels")
-    app.get_by_key("one").set_value("pixels").run()
+    app.get_by_key("by").set_value("pixels").run()
     assert not app.exception
     assert app.get_by_key("other").value != "pixels"
 
@@ -113,19 +114,21 @@ def test_scoreboard_has_every_similarity_and_the_ensemble(digits):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"nearest": 51},
-        {"nearest": "x"},
+        {"k": 51},
+        {"k": "x"},
         {"order": "best"},
         {"vote": "all"},
-        {"one": "x"},
-        {"of_class": "cat"},
-        {"sheet": 9999},
+        {"by": "x"},
+        {"class": "cat"},
+        {"page": 9999},
     ],
 )
 def test_disagreement_puts_up_with_wrong_addresses(digits, wrong):
     app = open_page("disagreement", **wrong)
     assert len(cells(app, "disagreement")) == 10
     assert len(cells(app, "disagreement")[0]["groups"][1]["tiles"]) == 5
+    ((name, value),) = wrong.items()
+    assert f"The address has “{escape(f'{name}={value}')}”, which this page cannot use" in text_of(app)
 
 
 def test_feature_pairs_show_both_rankings_of_one_window(digits):
@@ -152,10 +155,10 @@ def test_feature_pairs_offer_to_build_fewer_runs_and_then_say_how_many_hold(
     build(SourceRequest(str(source_folder)))
     app = open_page("feature_pairs")
     assert app.dataframe[1].value.iloc[:, 1].tolist() == ["not built", "not built", "40 of 40"]
-    app = open_page("feature_pairs", one="kernel.first-10")
+    app = open_page("feature_pairs", by="kernel.first-10")
     assert app.code[0].value == f"kernel-explorer build {source_folder} --similarity kernel.first-10"
     results = build(SourceRequest(str(source_folder), similarities=("kernel.first-10",)))
-    app = open_page("feature_pairs", one="kernel.first-10")
+    app = open_page("feature_pairs", by="kernel.first-10")
     assert not app.exception
     fewer = nearest_pairs(results.neighbors["kernel.first-10"], *results.labels)
     assert ids(app, "pairs_kernel.first-10") == fewer["query_index"].tolist()

@@ -93,7 +93,7 @@ def open_list(asked):
 
 def test_parts_of_the_list_follow_each_other(digits):
     first = open_page("examples")
-    app = open_page("examples", part=2)
+    app = open_page("examples", page=2)
     assert names_of(app)[0] == f"test:{SHOWN}"
     assert len(names_of(first)) == len(names_of(app)) == SHOWN
     app.get_by_key("label").set_value("4").run()
@@ -121,14 +121,14 @@ def test_neighbors_that_are_not_built_are_said_and_offered(digits):
     assert app.get_by_key("neighbors_of_train").label == "Build them now"
     assert not open_page("examples", near=1, split="test").info
     assert not open_page("examples").info
-    last = open_page("examples", sort="nearest first", part=15)
+    last = open_page("examples", sort="nearest first", page=15)
     assert names_of(last)[-1] == "train:1296"
     assert tiles(cells(last, "examples")[-1])[0]["note"].endswith("\n–")
 
 
 def test_wrong_addresses_show_all_examples(digits):
     wrong = {"label": "cat", "outcome": "maybe", "confidence": "x", "near": "-4", "nearest_from": "x"}
-    for asked in (wrong, {"sort": "best", "part": "9999", "split": "valid", "by": "no"}):
+    for asked in (wrong, {"sort": "best", "page": "9999", "split": "valid", "by": "no"}):
         app = open_list(asked)
         assert names_of(app)[0] == "test:0"
         assert "**1,797 examples**" in text_of(app)

@@ -21,9 +21,9 @@ SHOWN = [
     ("failure_modes", {"by": "penultimate"}, "failures", "failure_modes:penultimate"),
     ("disagreement", {}, "disagreement", "disagreement:kernel:penultimate:majority of 3:5:lowest overlap"),
     ("disagreement",
-     {"one": "pixels", "other": "kernel", "vote": "weighted 20", "nearest": 9, "of_class": "9"},
+     {"by": "pixels", "other": "kernel", "vote": "weighted 20", "k": 9, "class": "9"},
      "disagreement", "disagreement:pixels:kernel:weighted 20:9:lowest overlap:9"),
-    ("disagreement", {"one": "penultimate", "other": "kernel", "order": "first wrong, second right"},
+    ("disagreement", {"by": "penultimate", "other": "kernel", "order": "first wrong, second right"},
      "disagreement", "disagreement:penultimate:kernel:majority of 3:5:first wrong, second right"),
     ("random_examples", {"seed": 7}, "random", "random_examples:7"),
 ]  # fmt: skip

@@ -38,25 +38,25 @@ def test_page_of_one_similarity_takes_any(page, by, rich):
 @pytest.mark.parametrize(("one", "other"), [("clip-dot", "trak"), ("order", "kernel"), ("pixels", "clip")])
 @pytest.mark.parametrize("page", ["disagreement", "feature_pairs", "random_examples"])
 def test_page_of_two_takes_any_two(page, one, other, rich):
-    app = open_page(page, one=one, other=other)
-    assert (app.get_by_key("one").value, app.get_by_key("other").value) == (one, other)
+    app = open_page(page, by=one, other=other)
+    assert (app.get_by_key("by").value, app.get_by_key("other").value) == (one, other)
 
 
 def test_example_shows_up_to_four_lists_that_the_address_names(rich):
     assert len(cells(open_page("example", example="test:3"), "lists")) == 4
-    app = open_page("example", example="test:3", nearest_by="trak,nonsense,order")
+    app = open_page("example", example="test:3", by="trak,nonsense,order")
     first, second = cells(app, "lists")
     assert first["head"].startswith("TRAK\n")
     assert first["groups"][0]["tiles"][0]["note"].startswith(f"{SCORES[3].max():.3f} · ")
     assert len(second["groups"][0]["tiles"]) == 6, "as many as are given"
-    assert "nearest_by=trak,order" in first["groups"][0]["tiles"][0]["href"]
+    assert "by=trak,order" in first["groups"][0]["tiles"][0]["href"]
     many = ",".join(rich.neighbors)
-    assert len(cells(open_page("example", example="test:3", nearest_by=many), "lists")) == 4
-    assert app.get_by_key("nearest_by").value == ["trak", "order"]
+    assert len(cells(open_page("example", example="test:3", by=many), "lists")) == 4
+    assert app.get_by_key("by").value == ["trak", "order"]
 
 
 def test_example_of_the_training_set_says_what_is_not_given(rich):
-    app = open_page("example", example="train:3", nearest_by="trak,order", among="test")
+    app = open_page("example", example="train:3", by="trak,order", among="test")
     assert len(cells(app, "lists")) == 1
     assert "a matrix of scores would tell the rest" in text_of(app)
 
@@ -78,7 +78,7 @@ def test_variant_that_is_not_built_offers_its_build_and_then_is_a_choice(rich, s
     best = expected.neighbors["kernel.raw"].values[:, 0].max()
     assert cells(app, "pairs")[0]["head"] == f"#1  ·  {best:.3f}"
     for page in ("disagreement", "random_examples", "feature_pairs"):
-        assert open_page(page, one="kernel.raw").get_by_key("one").value == "kernel.raw"
+        assert open_page(page, by="kernel.raw").get_by_key("by").value == "kernel.raw"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_bars_add_up_to_the_value_and_the_largest_class_is_open(digits):
     assert f"add up to **{neighbors.values[3, 0]:.3f}**" in text_of(app)
     assert "by all 256 runs" in text_of(app)
     c = int(found.by_class.argmax())
-    assert app.get_by_key("class_of_pair").value == digits.class_names[c]
+    assert app.get_by_key("class").value == digits.class_names[c]
     drawn = app.get("vega_lite_chart")[0].proto.data.data
     bars = pa.ipc.open_stream(drawn).read_pandas()
     assert bars["adds"].sum() == pytest.approx(neighbors.values[3, 0], abs=1e-4)
@@ -95,11 +95,11 @@ def test_bars_add_up_to_the_value_and_the_largest_class_is_open(digits):
 
 
 def test_runs_that_matter_most_are_those_of_the_class_in_the_address_or_of_all(digits):
-    app = show("test", 3, 8, class_of_pair="4")
+    app = show("test", 3, 8, **{"class": "4"})
     found = explain(digits.traces["test"].standardized(3), digits.traces["train"].standardized(8))
     first = most_influential_runs(found.contributions[4])[0]
     assert f"matter most: **{first}** ({found.contributions[4][first]:+.4f})" in text_of(app)
-    app.get_by_key("whole_of_pair").set_value(True).run()
+    app.get_by_key("whole").set_value(True).run()
     first = most_influential_runs(found.by_run)[0]
     assert f"matter most: **{first}** ({found.by_run[first]:+.4f})" in text_of(app)
     assert f"of **{found.value:.4f}** in all" in text_of(app)

@@ -28,7 +28,7 @@ MORE = ("confidence", "index", "nearest_from", "nearest_to", "near")
 
 def start_over() -> None:
     """Show the first part of the list, after a change of what it holds."""
-    st.session_state["part"] = 1
+    st.session_state["page"] = 1
 
 
 def clear() -> None:

@@ -54,8 +54,8 @@ def show_why(results: Results, a: Example, b: Example) -> None:
     with right, st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         order = np.argsort(-parts.by_class, kind="stable").tolist()
         names = [results.class_names[c] for c in order]
-        chosen = st.selectbox("Class", names, key="class_of_pair", bind="query-params", width=240)
-        whole = st.toggle("all classes at once", key="whole_of_pair", bind="query-params")
+        chosen = st.selectbox("Class", names, key="class", bind="query-params", width=240)
+        whole = st.toggle("all classes at once", key="whole", bind="query-params")
     c = results.class_names.index(chosen)
     with left:
         _class_bars(results.class_names, parts, None if whole else c)
@@ -71,7 +71,7 @@ def _choose_bar() -> None:
     bars = st.session_state.get("bars_of_pair")  # none if the page was left meanwhile
     picked = bars["selection"].get("bar") if bars else None
     if picked and picked[0]["class"] != REST:
-        st.session_state["class_of_pair"], st.session_state["whole_of_pair"] = picked[0]["class"], False
+        st.session_state["class"], st.session_state["whole"] = picked[0]["class"], False
 
 
 def _class_bars(names: tuple[str, ...], parts: Explanation, chosen: int | None) -> None:
