@@ -10,5 +10,8 @@ from pages.ui import edge
 logging.getLogger("streamlit.error_util").disabled = True  # tracebacks go to the file that a failure names
 
 app = st.App(
-    Path(__file__).with_name("app.py"), middleware=edge.middleware(), on_script_error=edge.show_failure
+    Path(__file__).with_name("app.py"),
+    lifespan=edge.announced,
+    middleware=edge.middleware(),
+    on_script_error=edge.show_failure,
 )

@@ -15,6 +15,10 @@ class SourceError(KernelExplorerError):
     """A source does not exist, or its description makes no sense."""
 
 
+class UnknownSource(SourceError):
+    """No source has this name, and no such file exists."""
+
+
 class DataError(KernelExplorerError):
     """A file of a source is missing, unreadable, damaged, or does not fit the others."""
 
@@ -29,6 +33,10 @@ class StoreError(KernelExplorerError):
 
 class RequestError(KernelExplorerError):
     """A request does not fit the data or the machine: an index, a rank, k, a number of runs, a device."""
+
+
+class Unavailable(RequestError):
+    """A request makes sense, but cannot be met here now: a taken port, a full disk, a missing library."""
 
 
 class NotBuilt(KernelExplorerError):

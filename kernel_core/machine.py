@@ -16,7 +16,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import Unavailable
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def choose_device(name: str) -> torch.device:
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise RequestError(
+        raise Unavailable(
             "--device cuda was asked for, but torch sees no CUDA device; use --device auto or cpu."
         )
     return torch.device("cuda" if available and name != "cpu" else "cpu")

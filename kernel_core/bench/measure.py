@@ -19,7 +19,7 @@ from kernel_core.bench.request import TITLES, BenchRequest
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.ensembles.log_file import LOGIT_KEYS
 from kernel_core.ensembles.opening import open_ensemble
-from kernel_core.errors import RequestError
+from kernel_core.errors import RequestError, Unavailable
 from kernel_core.held import temporary_folder
 from kernel_core.machine import choose_device, cpu_info
 from kernel_core.networks.training import train_in_memory
@@ -64,7 +64,7 @@ def measure_all(request: BenchRequest, progress: Progress) -> dict[str, Any]:
         machine = describe_machine(device)
     reference = outcomes.pop("oracle")[0]
     if isinstance(reference, Failure):
-        raise RequestError(f"The reference in float64 could not be computed: {reference.reason}.")
+        raise Unavailable(f"The reference in float64 could not be computed: {reference.reason}.")
     rows = [
         {"method": m, "title": TITLES[m], "unavailable": reason} if reason
         else {"method": m, "title": TITLES[m], **_summarize(job, outcomes[m], reference.top, logits.planted)}
@@ -94,7 +94,7 @@ def _find_methods(requested: tuple[str, ...]) -> dict[str, str | None]:
             importlib.import_module("faiss")
         except ImportError:
             if requested == ("faiss",):
-                raise RequestError(f"faiss is {INSTALL}, or choose other --methods.") from None
+                raise Unavailable(f"faiss is {INSTALL}, or choose other --methods.") from None
             reasons["faiss"] = INSTALL
         else:
             if "avx512vl" in cpu_info().get("flags", "").split():
@@ -107,7 +107,7 @@ def _write_synthetic(request: BenchRequest, folder: Path, progress: Progress) ->
     size = SyntheticSize(**request.synthetic_sizes)
     free = shutil.disk_usage(folder).free
     if size.bytes > 0.95 * free:
-        raise RequestError(
+        raise Unavailable(
             f"These logits take {size.bytes / 1e9:,.1f} GB, but {folder.parent} has only "
             f"{free / 1e9:,.1f} GB left. Choose smaller sizes, or set TMPDIR to a folder with more space."
         )
@@ -199,7 +199,7 @@ def _check_measured(rows: list[dict[str, Any]]) -> None:
     """Raise `RequestError` if no method could be measured."""
     if not any("seconds" in row for row in rows):
         reasons = "; ".join(f"{row['method']}: {row['unavailable']}" for row in rows)
-        raise RequestError(f"Nothing could be measured ({reasons}). Fix that, or choose other --methods.")
+        raise Unavailable(f"Nothing could be measured ({reasons}). Fix that, or choose other --methods.")
 
 
 def _summarize_product(outcomes: Sequence[Measurement | Failure], flop: int) -> dict[str, Any] | None:

@@ -55,7 +55,9 @@ def _content(entry: upkeep.Entry) -> dict[str, Any]:
     "--days", type=click.FloatRange(0), default=30, show_default=True, help="Keep what was used since then."
 )
 def prune(days: float) -> None:
-    """Remove entries that are damaged, in an older format, or unused for some days.
+    """Remove entries that are damaged, old in format, or long unused.
+
+    --days says how long.
 
     \b
     Example:  kernel-explorer cache prune --days 7

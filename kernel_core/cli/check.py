@@ -9,6 +9,7 @@ import click
 
 from kernel_core.cli import check_parts
 from kernel_core.cli.check_parts import Report
+from kernel_core.cli.completion import complete_source
 from kernel_core.cli.output import say, say_json
 from kernel_core.errors import KernelExplorerError
 from kernel_core.sources import source_toml
@@ -17,7 +18,7 @@ from kernel_core.sources.source import ImagesFrom, Source, SourceRequest
 
 
 @click.command()
-@click.argument("source", default="digits")
+@click.argument("source", default="digits", shell_complete=complete_source)
 @click.option(
     "--files", type=int, metavar="N",
     help="Number of files that a build downloads (about 500 runs each); for cifar10-multirun only.",
@@ -25,7 +26,7 @@ from kernel_core.sources.source import ImagesFrom, Source, SourceRequest
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def check(context: click.Context, source: str, files: int | None, as_json: bool) -> None:
-    """Say what SOURCE has, what fits together, and what the app will show.
+    """Say what SOURCE has, what fits, and what the app will show.
 
     Lists images, opens logits, features and given neighbors, and names every problem, without computing
     anything. The exit status is 1 if SOURCE cannot be built.

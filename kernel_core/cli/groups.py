@@ -64,7 +64,7 @@ def groups(
     within: Split | None,
     **options: Any,
 ) -> None:
-    """Find groups of near-duplicates, and the example to keep of each.
+    """Find groups of near-duplicates, and which example to keep.
 
     Pairs of at least --threshold link examples of both splits into groups. Mixed labels come first, then
     larger groups. Neighbors that are missing, as those within one split, are built.

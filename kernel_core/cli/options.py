@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from kernel_core.cli.completion import complete_similarity, complete_source
 from kernel_core.cli.output import is_stdout
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.errors import NotBuilt, RequestError
@@ -104,6 +105,7 @@ similarities_option = click.option(
     "--similarity",
     "similarities",
     metavar="NAME",
+    shell_complete=complete_similarity,
     multiple=True,
     help="Use only this similarity; repeat the option for several. Names: kernel, pixels, penultimate, "
     "penultimate-euclidean, those that the source.toml gives, and variants such as kernel.raw or "
@@ -113,6 +115,7 @@ similarities_option = click.option(
 similarity_option = click.option(
     "--similarity",
     metavar="NAME",
+    shell_complete=complete_similarity,
     default="kernel",
     show_default=True,
     help="kernel, pixels, penultimate, penultimate-euclidean, a name that the source.toml gives, or a "
@@ -160,7 +163,7 @@ def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
     runs: the option `--runs`.
     """
     options = (
-        click.argument("source", default="digits"),
+        click.argument("source", default="digits", shell_complete=complete_source),
         runs,
         click.option(
             "--files", type=int, metavar="N",

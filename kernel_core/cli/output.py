@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import Unavailable
 from kernel_core.printable import printable
 
 
@@ -39,8 +38,8 @@ def _plain(value: Any) -> Any:
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = float(str(value)) if isinstance(value, np.float32) else value.item()
+    if hasattr(value, "item"):  # a scalar of NumPy, which takes a while to load
+        value = float(str(value)) if str(value.dtype) == "float32" else value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
@@ -65,7 +64,7 @@ def _echo(text: str | bytes, *, err: bool = False, nl: bool = True) -> None:
     except OSError as error:
         if err or error.errno == errno.EPIPE:  # nobody is there to be told
             raise
-        raise RequestError(
+        raise Unavailable(
             f"Cannot write the results to stdout ({error.strerror}). Free some space, or send them elsewhere."
         ) from None
 

@@ -13,7 +13,7 @@ import click
 
 from kernel_core.cli.options import open_or_build, open_progress, source_options
 from kernel_core.cli.output import say, say_json
-from kernel_core.errors import RequestError
+from kernel_core.errors import RequestError, Unavailable
 from kernel_core.files import replacing
 from kernel_core.library_caches import prepare_matplotlib
 from kernel_core.progress import Progress
@@ -70,7 +70,10 @@ def report_command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Test the claims on SOURCE: accuracy by number of runs, and whether nearest pairs are duplicates.
+    """Report accuracy by number of runs, and what pairs look like.
+
+    It tests the claims about the kernel on SOURCE: from how many runs on votes beat the ensemble, and whether
+    the nearest pairs are duplicates.
 
     \b
     Example:  kernel-explorer report digits --runs 10,50,all --out report
@@ -129,7 +132,7 @@ def _write_report(report: Report, results: Results, out: Path) -> list[Path]:
             report.by_runs.assign(**fixed).to_csv(temporary, index=False, float_format="%.6f")
         draw_pair_grids(results, first_pairs(results), paths[2])
     except OSError as error:
-        raise RequestError(
+        raise Unavailable(
             f"Cannot write the report to {out} ({error.strerror or error}). Choose another --out."
         ) from None
     return paths

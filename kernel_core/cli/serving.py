@@ -10,13 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import RequestError, Unavailable
 from kernel_core.files import cache_root
+from kernel_core.printable import NAME, printable
 from kernel_core.sources.source import SourceRequest
 
 LOCAL = "127.0.0.1"
 LOOPBACK = ("localhost", LOCAL, "::1")
 EVERYWHERE = ("", "0.0.0.0", "::")  # addresses that stand for all that the machine has
+ANNOUNCED = "KERNEL_EXPLORER_ANNOUNCED"  # the variable with the line that the server prints once it listens
 # glibc's: the threads of visitors share two pools of memory. After 40 of them, 15 MB are kept instead of 20.
 ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 
@@ -49,7 +51,7 @@ def claim_port(port: int, host: str = LOCAL) -> socket.socket:
                 f"This machine has no address {host} ({error.strerror}); expected --host 0.0.0.0 for all "
                 "that it has, or one of them."
             ) from None
-        raise RequestError(
+        raise Unavailable(
             f"Cannot use port {port} on {host} ({error.strerror}). Stop the program that uses it, or "
             "choose another port: --port 8502, or make run PORT=8502."
         ) from None
@@ -79,16 +81,20 @@ def _outward_address() -> str:
     return socket.gethostname()
 
 
-def serve(request: SourceRequest, port: int, host: str = LOCAL, allowed: tuple[str, ...] = ()) -> int:
+def serve(
+    request: SourceRequest, name: str, port: int, *, host: str = LOCAL, allowed: tuple[str, ...] = ()
+) -> int:
     """Serve a built source until stopped. Returns the server's exit status, on Windows only.
 
-    host: the address to listen on. allowed: names that the server answers to, beside `names_of` the host.
+    name: the source's, which the server prints with its address once it listens. host: the address to listen
+    on. allowed: names that the server answers to, beside `names_of` the host.
     """
+    where = f"{printable(name, NAME)} is at {address_of(host, port)}   (stop with Ctrl-C)"
     command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.port", str(port)]
     command += ["--server.address", host, "--logger.hideWelcomeMessage", "true"]
-    for name in dict.fromkeys((*names_of(host), *allowed)):
-        command += ["--server.allowedHosts", name]
-    environment = {**ALLOCATOR, **os.environ, **_environment(request)}
+    for allowed_name in dict.fromkeys((*names_of(host), *allowed)):
+        command += ["--server.allowedHosts", allowed_name]
+    environment = {**ALLOCATOR, **os.environ, **_environment(request), ANNOUNCED: where}
     folder = app_folder()
     if os.name == "posix":
         # Replace this process with the server: this one may have loaded torch, the server must not.

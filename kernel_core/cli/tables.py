@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kernel_core.cli.output import is_stdout, say, say_bytes, say_json
-from kernel_core.errors import RequestError
+from kernel_core.errors import Unavailable
 from kernel_core.files import replacing
 from kernel_core.printable import CELL, printable
 from kernel_core.results.accuracy import COSINE, accuracy_key, accuracy_titles
@@ -35,7 +35,7 @@ def _write(content: bytes, row_count: int, file: Path, option: str) -> None:
         with replacing(file) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
-        raise RequestError(
+        raise Unavailable(
             f"Cannot write {file} ({error.strerror or error}); choose another file with {option}."
         ) from None
     say(f"{row_count} rows written to {file}", err=True)

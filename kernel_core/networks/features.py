@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from kernel_core.checks import with_common_classes
-from kernel_core.errors import DataError, KernelExplorerError, RequestError
+from kernel_core.errors import DataError, KernelExplorerError, RequestError, Unavailable
 from kernel_core.files import writing
 from kernel_core.networks.loading import LoadedNetwork
 from kernel_core.networks.outputs import outputs
@@ -89,7 +89,7 @@ def _refuse_unwritable(destination: Destination) -> None:
     """Raise `RequestError` for a read-only folder, before a network runs for minutes."""
     folder = next(path for path in destination.file.parents if path.exists())
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise RequestError(_unwritable(destination, "it is read-only"))
+        raise Unavailable(_unwritable(destination, "it is read-only"))
 
 
 def _unwritable(destination: Destination, reason: str) -> str:
@@ -178,7 +178,7 @@ def store_features(features: Features, destination: Destination) -> None:
         if is_new:
             with contextlib.suppress(OSError):
                 destination.file.unlink(missing_ok=True)
-        raise RequestError(_unwritable(destination, str(error.strerror or error))) from None
+        raise Unavailable(_unwritable(destination, str(error.strerror or error))) from None
 
 
 def write_features(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernel_core.errors import DownloadError, RequestError
+from kernel_core.errors import DownloadError, RequestError, Unavailable
 from kernel_core.networks.loading import LoadedNetwork, load_weights, refuse_unknown, with_transform
 from kernel_core.sources.hub import client_errors
 from kernel_core.sources.network_errors import advice, reason
@@ -20,7 +20,7 @@ def _timm() -> Any:
     try:
         return importlib.import_module("timm")
     except ImportError as error:
-        raise RequestError(
+        raise Unavailable(
             f"timm:NAME needs the library timm, which cannot be imported ({error}). Install it with "
             "pip install 'kernel-explorer[timm]'."
         ) from None

@@ -17,7 +17,7 @@ from kernel_core import checks
 from kernel_core.checks import with_common_classes
 from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other_ensemble
 from kernel_core.ensembles.writer import EnsembleWriter
-from kernel_core.errors import DataError, RequestError
+from kernel_core.errors import DataError, RequestError, Unavailable
 from kernel_core.machine import choose_device, cores_allowed, one_thread
 from kernel_core.networks.fixed_features import FixedFeatures
 from kernel_core.networks.groups import PARTS, Examples, Material, groups_of, share_of, train_group
@@ -230,7 +230,7 @@ def _only_trainer(folder: Path) -> Iterator[None]:
     try:
         lock = filelock.FileLock(folder / LOCK).acquire(timeout=0)
     except filelock.Timeout:
-        raise RequestError(
+        raise Unavailable(
             f"Another process is training into {folder}. Wait for it, stop it, or choose another --out."
         ) from None
     with lock:

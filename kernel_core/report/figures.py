@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import Unavailable
 from kernel_core.files import replacing
 from kernel_core.findings.pairs import (
     default_rank_window,
@@ -215,7 +215,7 @@ def draw_all(results: Results, out: Path, *, seed: int = 0) -> list[Path]:
             paths.append(out / "failure_mode.png")
             draw_failures(results, table, paths[2])
     except OSError as error:
-        raise RequestError(
+        raise Unavailable(
             f"Cannot write figures to {out} ({error.strerror or error}). Choose another --out."
         ) from None
     return paths

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kernel_core.did_you_mean import did_you_mean
 from kernel_core.errors import DataError, RequestError
 from kernel_core.explain import traces
 from kernel_core.files import regular_file
@@ -229,8 +230,9 @@ def refuse_unoffered(name: str, similarity: str, offered: tuple[str, ...]) -> No
     """Raise `RequestError` if the source called `name` does not offer a similarity."""
     if similarity not in offered:
         raise RequestError(
-            f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}. To add features, "
-            "name their file under [features] in the source.toml, or run `kernel-explorer features`."
+            f"{name} has no neighbors by {similarity!r}; it has {', '.join(offered)}."
+            f"{did_you_mean(similarity, offered)} To add features, name their file under [features] in the "
+            "source.toml, or run `kernel-explorer features`."
         )
 
 
@@ -286,10 +288,7 @@ def _refuse_unpromised(path: Path, sha256: str) -> None:
 
 
 def _refuse_duplicates(hashes: list[list[str]]) -> None:
-    """Raise `DataError` if a file is there twice, as its runs would make every correlation look surer.
-
-    hashes: name and SHA-256 of each file.
-    """
+    """Raise `DataError` if two names have one SHA-256: its runs would make every correlation look surer."""
     names: dict[str, str] = {}
     for name, sha256 in hashes:
         if sha256 in names:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import Unavailable
 from kernel_core.machine import CPU, Machine, piece_bytes
 from kernel_core.progress import Progress, no_progress
 from kernel_core.search.products import half, half_scale, summing_error
@@ -79,7 +79,7 @@ def nearest(
         except torch.OutOfMemoryError:
             machine = replace(machine, budget=machine.budget // 2)
             if machine.budget < LEAST_BUDGET:
-                raise RequestError(
+                raise Unavailable(
                     f"The GPU ran out of memory even in blocks of {2 * machine.budget / 1e6:,.0f} MB; "
                     "other programs "
                     "may hold the rest. Stop them, or use --device cpu."

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError
+from kernel_core.did_you_mean import did_you_mean, nearest_path
+from kernel_core.errors import DownloadError, NotBuilt, RequestError, SourceError, UnknownSource
 from kernel_core.files import cache_root
 from kernel_core.looks_like import foreign, looks_like
 from kernel_core.printable import NAME, printable
@@ -83,10 +84,11 @@ def _of_images_alone(request: SourceRequest, offline: bool, progress: Progress) 
         return Source(name, fetched(from_torchvision(name), offline=offline), training)
     of_hub = name.startswith(hub_images.PREFIX) or PLAIN.fullmatch(name)
     if not of_hub or path is not None:
-        raise SourceError(
-            f"No source is called {name!r}, and no such file exists. Known: {', '.join(BUILT_IN)}, "
-            f"cifar10-multirun/<configuration>, {', '.join(sorted(torchvision_images.FOLDERS))}, OWNER/NAME "
-            "on the Hub, or the path of a source.toml, of a folder of labeled images, or of a Parquet file."
+        raise UnknownSource(
+            f"No source is called {name!r}, and no such file exists.{_meant(name)} Known: "
+            f"{', '.join(BUILT_IN)}, cifar10-multirun/<configuration>, "
+            f"{', '.join(sorted(torchvision_images.FOLDERS))}, OWNER/NAME on the Hub, or the path of a "
+            "source.toml, of a folder of labeled images, or of a Parquet file."
         )
     text = name if name.startswith(hub_images.PREFIX) else hub_images.PREFIX + name
     try:
@@ -94,9 +96,15 @@ def _of_images_alone(request: SourceRequest, offline: bool, progress: Progress) 
             hub_images.described(text), offline=offline, progress=progress, alone=True
         )
     except (DownloadError, NotBuilt) as error:
-        here = "" if name == text else f"{name!r} does not exist here. "
+        here = "" if name == text else f"{name!r} does not exist here.{_meant(name)} "
         raise type(error)(f"{here}{error}") from None
     return Source(images.hub["hub"], replace(images, choose_size=True), training)
+
+
+def _meant(name: str) -> str:
+    """Return the question whether a source with a name was meant, or a path that exists; else nothing."""
+    path = nearest_path(name)
+    return did_you_mean(name, [*BUILT_IN, *torchvision_images.FOLDERS, *([path] if path else [])])
 
 
 def _digits(
@@ -189,7 +197,7 @@ def find_images(text: str, base: Path, progress: Progress = no_progress) -> Imag
         return images_at(path)
     if text in STANDARD_SETS:
         return standard_images(text, progress=progress)
-    raise SourceError(
+    raise UnknownSource(
         f"No images are called {text!r}: {path} does not exist. Expected {EXPECTED}, a source.toml, digits, "
         f"{', '.join(STANDARD_SETS)}, hub:OWNER/NAME, or one of torchvision's "
         f"{', '.join(sorted(torchvision_images.FOLDERS))}."

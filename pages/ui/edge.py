@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shlex
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -89,6 +92,15 @@ def _refusal(name: str) -> str:
 def middleware() -> list[Middleware]:
     """Return what stands before Streamlit's server: headers, and a refusal of hosts that are not allowed."""
     return [Middleware(_Headers), Middleware(_Hosts)]
+
+
+@contextlib.asynccontextmanager
+async def announced(_app: object) -> AsyncIterator[None]:
+    """Print the line that `kernel-explorer serve` leaves to the server, which listens by now."""
+    if line := os.environ.get("KERNEL_EXPLORER_ANNOUNCED"):
+        with contextlib.suppress(OSError):  # stdout may be closed
+            print(line, flush=True)
+    yield
 
 
 def show_failure(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """The command as a user types it: results on stdout, progress on stderr, exit status 0, 1 or 2."""
 
 import io
+import itertools
 import json
 import os
 import re
@@ -48,6 +49,35 @@ def test_every_verb_has_help_with_an_example_and_stands_in_the_documents(words):
     assert done.exit_code == 0
     assert f"kernel-explorer {' '.join(words)}" in done.stdout.split("Example:")[1]
     assert f"`{' '.join(words)}" in (ROOT / "docs/command_line.md").read_text()
+
+
+@pytest.mark.parametrize("group", [[], ["cache"]], ids=str)
+def test_summaries_of_verbs_are_whole_in_80_columns(group):
+    """The table of verbs says what the help of each says, so that --help need not load them."""
+    shown = invoke(*group, "--help", env={"COLUMNS": "80"}).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    known = main.commands["cache"].commands if group else main.commands
+    for name, command in known.items():
+        assert re.search(rf"^  {name} +{re.escape(command.get_short_help_str(200))}$", shown, re.MULTILINE)
+
+
+def test_verbs_are_grouped_in_the_help():
+    shown = invoke("--help").stdout
+    sections = dict(re.findall(r"^(\w[\w ]+):\n((?:  .+\n)+)", shown, re.MULTILINE))
+    verbs = {title: [line.split()[0] for line in body.splitlines()] for title, body in sections.items()}
+    assert list(verbs) == ["Options", "Start", "Findings", "Your ensemble", "Upkeep"]
+    assert verbs["Start"][0] == "serve"
+    assert sorted(itertools.chain(*list(verbs.values())[1:])) == sorted(main.commands)
+
+
+def test_help_and_completion_load_no_data_library():
+    heavy = ("torch", "pandas", "numpy", "pyarrow", "streamlit")
+    code = f"import sys, kernel_core.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_evaluate_json_has_the_promised_keys(digits_cache):
@@ -107,7 +137,7 @@ def test_pairs_filter_first_and_count_ranks_among_the_matches(digits_cache):
     none = invoke("pairs", "digits", "--threshold", "2", "--csv", "-", env=digits_cache)
     assert (none.exit_code, none.stdout.count("\n")) == (0, 1)
     wrong = invoke("pairs", "digits", "--class", "cat", env=digits_cache)
-    assert (wrong.exit_code, "No class is called 'cat'; expected one of 0, 1" in wrong.stderr) == (1, True)
+    assert (wrong.exit_code, "No class is called 'cat'; expected one of 0, 1" in wrong.stderr) == (2, True)
 
 
 def test_failures_list_nine_neighbors_each(digits_cache, tmp_path):
@@ -184,7 +214,13 @@ def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
     ("words", "message"),
     [
         (["build", "cifra10"], "Known: digits"),
+        (["build", "cifra10"], "Did you mean cifar10?"),
+        (["build", "digit"], "Did you mean digits?"),
+        (["check", "digits", "--jsn"], "Did you mean '--json'?"),
+        (["pair", "digits"], "Did you mean 'pairs'?"),
         (["build", "no/such/source.toml"], "no such file exists"),
+        (["pairs", "digits", "--similarity", "pixel"], "Did you mean pixels?"),
+        (["pairs", "digits", "--similarity", "a b"], "is not the name of a similarity"),
         (["neighbors", "digits", "--query", "test:500"], "expected test:0 … test:499"),
         (["neighbors", "digits", "--query", "valid:3"], "as in test:123 or train:123"),
         (["neighbors", "digits", "--query", "test"], "as in test:123 or train:123"),
@@ -192,7 +228,6 @@ def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
         (["pairs", "digits", "--ranks", "601-648"], "there are 500 pairs"),
         (["pairs", "digits", "--ranks", "9-8"], "there are 500 pairs"),
         (["pairs", "digits", "--csv", "/no/such/folder/x.csv"], "Cannot write /no/such/folder/x.csv"),
-        (["figures", "digits", "--out", "/proc/no"], "Cannot write figures"),
         (["failures", "digits", "--neighbors", "60"], "ask for 1 to 50"),
         (["build", "digits", "--runs", "1"], "ask for 2 or more"),
         (["build", "digits", "--runs", "999"], "hold 256: ask for 2 to 256"),
@@ -201,13 +236,49 @@ def test_progress_goes_to_stderr_and_names_the_step(source_folder, cache):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_failure_is_exit_1_with_one_message_and_no_traceback(words, message, digits_cache):
+def test_wrong_arguments_are_exit_2_with_one_message(words, message, digits_cache):
+    done = invoke(*words, env=digits_cache)
+    assert done.exit_code == 2
+    assert_is_one_message(done, message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["figures", "digits", "--out", "/proc/no"], "Cannot write figures"),
+        (["build", "PLANTED"], "expected a text in quotes"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_failure_is_exit_1_with_one_message(words, message, digits_cache, source_folder):
+    (source_folder / "source.toml").write_text(
+        '[images]\ntest = "gone.parquet"\n[ensemble]\nfiles = "gone.pt"\n'
+    )
+    words = [str(source_folder) if word == "PLANTED" else word for word in words]
     done = invoke(*words, env=digits_cache)
     assert done.exit_code == 1
+    assert_is_one_message(done, message)
+
+
+def assert_is_one_message(done, message):
+    """Check that a verb ended with one line of error, without a traceback or results."""
     assert isinstance(done.exception, SystemExit), done.exception  # anything else would be a traceback
     assert message in done.stderr
     assert done.stderr.count("Error:") == 1
     assert done.stdout == ""
+
+
+def test_path_that_nearly_exists_is_named(tmp_path, monkeypatch, cache):
+    (tmp_path / "my-images" / "cat").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for typed, meant in (
+        ("./my-imags", "my-images"),
+        ("my-imags", "my-images"),
+        (tmp_path / "My-image/cat", tmp_path / "my-images/cat"),
+    ):
+        done = invoke("build", typed)
+        assert done.exit_code == 2
+        assert f"Did you mean {meant}?" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -249,7 +320,7 @@ def test_full_disk_is_one_message_and_leaves_what_was_there(source_folder, cache
 
 def test_failure_in_a_process_of_its_own_shows_no_traceback(digits_cache):
     done = run_cli("pairs", "digits", "--ranks", "601-648", env=digits_cache)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: Ranks 601–648 were asked for, but there are 500 pairs")
     assert len(done.stderr.splitlines()) == 1
 

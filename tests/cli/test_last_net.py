@@ -177,7 +177,7 @@ def test_names_in_tables_and_titles_are_cleaned_and_cut_but_not_in_json(source_f
 
 def test_a_class_of_any_name_takes_one_short_cell(capsys):
     table = pd.DataFrame({"query_label": [0, 1], "database_label": [1, 0], "similarity": [0.5, 0.25]})
-    print_pairs(table, ("a\nb\x1b", "c" * 100_000), None)
+    print_pairs(table, ("a\nb\x1b", "c" * 100_000))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert r"0 a\nb\x1b" in lines[1]

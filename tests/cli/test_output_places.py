@@ -110,7 +110,7 @@ def test_error_while_writing_leaves_pipe_and_link_as_they_were(tmp_path):
 
 def test_place_that_takes_no_file_is_refused_before_anything_is_built(tmp_path, cache):
     done = invoke(*RANKS, "--csv", tmp_path / "absent/pairs.csv")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert f"Cannot write {tmp_path}/absent/pairs.csv: {tmp_path}/absent does not exist" in done.stderr
     assert invoke(*RANKS, "--csv", tmp_path).exit_code == 2
     assert not cache.exists()

@@ -93,6 +93,6 @@ def test_port_is_claimed_on_the_address_that_is_asked_for():
 
 def test_variable_of_streamlit_is_taken_for_the_host(cache):
     done = invoke("serve", "digits", env={**os.environ, "STREAMLIT_SERVER_ADDRESS": "192.0.2.77"})
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "no address 192.0.2.77" in done.stderr
     assert not cache.exists()

@@ -87,7 +87,7 @@ def test_the_report_has_no_columns_of_pixels(alone, cache, tmp_path):
 
 def test_pixels_are_not_among_the_similarities(alone, cache):
     refused = invoke("pairs", alone, "--similarity", "pixels")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "alone has no neighbors by 'pixels'; it has kernel" in refused.stderr
 
 
@@ -96,7 +96,7 @@ def test_pixels_are_not_among_the_similarities(alone, cache):
 )
 def test_networks_are_refused_in_one_line(alone, cache, way):
     refused = invoke("features", alone, *way)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert refused.stderr.count("\n") == 1
     assert "has labels alone, and a network needs images" in refused.stderr
 

@@ -256,23 +256,23 @@ def test_pairs_and_failures_name_their_splits(source_folder, cache, tmp_path):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["build", "--classes", "12"], 1, "Class 12 was asked for, but planted has 5 classes"),
-        (["build", "--classes", "3,3"], 1, "each once"),
+        (["build", "--classes", "12"], 2, "Class 12 was asked for, but planted has 5 classes"),
+        (["build", "--classes", "3,3"], 2, "each once"),
         (["build", "--classes", "x"], 2, "as in 0,3"),
         (["build", "--classes", ""], 2, "as in 0,3"),
         (["build", "--classes", "-1"], 2, "as in 0,3"),
         (["pairs", "--classes", "each"], 2, "as in 0,3"),
         (["build", "--transform", "foo"], 2, "'log_softmax', 'none'"),
         (["build", "--query", "valid"], 2, "'train', 'test'"),
-        (["build", "--similarity", "pixels", "--transform", "none"], 1, "raw logits: pixels does not depend"),
-        (["build", "--similarity", "pixels", "--classes", "0"], 1, "class 0: pixels does not depend"),
-        (["build", "--similarity", "pixels", "--classes", "each"], 1, "the kernel among them"),
-        (["pairs", "--similarity", "pixels", "--transform", "none"], 1, "raw logits: pixels does not depend"),
-        (["build", "--query", "train", "--runs", "25"], 1, "ask for 2 to 24"),
-        (["neighbors", "--query", "train:130"], 1, "expected train:0 … train:129"),
-        (["neighbors", "--query", "test:40", "--database", "test"], 1, "expected test:0 … test:39"),
-        (["neighbors", "--query", "valid:3"], 1, "as in test:123 or train:123"),
-        (["neighbors", "--query", "test:3", "--database", "test", "--k", "40"], 1, "ask for 1 to 39"),
+        (["build", "--similarity", "pixels", "--transform", "none"], 2, "raw logits: pixels does not depend"),
+        (["build", "--similarity", "pixels", "--classes", "0"], 2, "class 0: pixels does not depend"),
+        (["build", "--similarity", "pixels", "--classes", "each"], 2, "the kernel among them"),
+        (["pairs", "--similarity", "pixels", "--transform", "none"], 2, "raw logits: pixels does not depend"),
+        (["build", "--query", "train", "--runs", "25"], 2, "ask for 2 to 24"),
+        (["neighbors", "--query", "train:130"], 2, "expected train:0 … train:129"),
+        (["neighbors", "--query", "test:40", "--database", "test"], 2, "expected test:0 … test:39"),
+        (["neighbors", "--query", "valid:3"], 2, "as in test:123 or train:123"),
+        (["neighbors", "--query", "test:3", "--database", "test", "--k", "40"], 2, "ask for 1 to 39"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -289,7 +289,7 @@ def test_similarity_that_the_source_lacks_is_refused_before_anything_is_built(ve
     text = (source_folder / "source.toml").read_text()
     (source_folder / "source.toml").write_text(text.split("[features]")[0])
     done = invoke(verb, source_folder, "--similarity", "penultimate", "--query", "train")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "it has kernel, pixels" in done.stderr
     assert "name their file under [features]" in done.stderr
     assert {entry.kind for entry in list_entries(Store())} <= {"hashes"}

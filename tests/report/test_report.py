@@ -188,7 +188,7 @@ def test_runs_that_are_not_numbers_are_wrong_usage(runs):
 @pytest.mark.parametrize("runs", ["1", "25,all"])
 def test_runs_that_there_are_not_are_refused(runs, source, tmp_path):
     done = invoke(source, "--runs", runs, "--out", tmp_path / "out")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "from 2 to 24" in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -196,7 +196,7 @@ def test_runs_that_there_are_not_are_refused(runs, source, tmp_path):
 def test_folder_that_cannot_be_written_is_refused_before_anything_is_computed(source, monkeypatch):
     monkeypatch.setattr(report_verb, "make_report", lambda *_: pytest.fail("computed"))
     done = invoke(source, "--out", source / "source.toml" / "below")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "Choose another --out" in done.stderr
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert "takes no files" in invoke(source, "--out", source / "new").stderr

@@ -40,7 +40,8 @@ class Outcome:
     @property
     def said(self):
         """Lines on stderr, without those of progress."""
-        return [line for line in self.stderr.splitlines() if line.strip() and not line.rstrip().endswith("…")]
+        lines = filter(str.strip, self.stderr.splitlines())
+        return [line for line in lines if not re.search(r"…( \d+%)?$", line.rstrip())]
 
     @property
     def last(self):
@@ -48,11 +49,12 @@ class Outcome:
         return self.said[-1][:300] if self.said else ""
 
 
-def faults_of(outcome, expected=(0, 1)):
+def faults_of(outcome, expected=(0, 1, 2)):
     """Return what is wrong with an outcome, a list of texts.
 
-    Whatever a command meets, it ends within its bounds. If it fails, it does so with exit status 1 and one
-    line that begins with "Error: ". It prints no traceback, no endless line, nothing that a terminal obeys.
+    Whatever a command meets, it ends within its bounds. If it fails, it does so with exit status 1, or
+    2 for wrong arguments, and one line that begins with "Error: ". It prints no traceback, no endless line,
+    nothing that a terminal obeys.
     """
     if outcome.broken:
         return [outcome.broken]
@@ -62,7 +64,7 @@ def faults_of(outcome, expected=(0, 1)):
     if outcome.status not in expected:
         faults.append(f"exit status {outcome.status}, expected {expected}: {outcome.last}")
     errors = [line.startswith("Error: ") for line in outcome.said]
-    if outcome.status == 1 and (errors.count(True) != 1 or not errors[-1]):
+    if outcome.status in (1, 2) and (errors.count(True) != 1 or not errors[-1]):
         faults.append(f"does not end with one line of error: {outcome.said[-3:]}")
     if "Error: Unexpected error" in outcome.stderr:
         faults.append(f"nobody foresaw it: {outcome.last}")
