@@ -15,7 +15,9 @@ shell.guard()
 results = load.results()
 shell.heading(results, "Map", "Similar examples lie near each other.")
 counts = example_counts(results.examples)
-by = choose_similarity(results, "Similarity", "by")
+row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+with row:
+    by = choose_similarity(results, "Similarity", "by")
 try:
     search_directions(counts)  # raises where the examples are too few
     layout = load.map_of(results.id, by)
@@ -34,8 +36,9 @@ except KernelExplorerError as error:
 
 
 def find() -> None:
-    """Put the example that was typed into the address."""
+    """Put the example that was typed into the address; the map goes to it."""
     typed = st.session_state["map_find"].strip()
+    st.query_params.pop("view", None)
     if typed:
         st.query_params["example"] = typed
     else:
@@ -43,8 +46,7 @@ def find() -> None:
 
 
 name = st.query_params.get("example", "")
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    st.text_input("Find an example", name, placeholder="test:123", key="map_find", on_change=find, width=170)
+row.text_input("Find an example", name, placeholder="test:123", key="map_find", on_change=find, width=170)
 selected = -1
 if name:
     try:

@@ -79,6 +79,35 @@ def example_counts(examples: Mapping[Split, Sized]) -> tuple[int, int]:
     return len(examples.get("test", ())), len(examples.get("train", ()))
 
 
+# Points as the browser holds them, and those inside a lasso.
+
+STEPS = 65_535  # along the longer axis: a step is one pixel at the largest zoom of a map 1,100 pixels wide
+
+
+def steps(xy: Points) -> npt.NDArray[np.uint16]:
+    """Return the points of a map in whole steps of one size for both axes, uint16 (N, 2), from 0."""
+    from_zero = xy - xy.min(axis=0)
+    whole: npt.NDArray[np.uint16] = np.rint(from_zero / max(float(from_zero.max()), 1e-9) * STEPS).astype(
+        "<u2"
+    )
+    return whole
+
+
+def inside(points: npt.NDArray[np.uint16], polygon: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return which points lie inside a polygon by the even-odd rule, bool (N,).
+
+    points: (N, 2), of `steps`. polygon: (V, 2), its corners in steps, each at most 10,000,000 from 0. All
+    numbers are whole, so the result is exact and the browser's is the same (map.lasso.js).
+    """
+    x, y = points.astype(np.int64).T
+    result = np.zeros(len(points), bool)
+    for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        crosses = (y1 > y) != (y2 > y)
+        side = (x - x1) * (y2 - y1) - (x2 - x1) * (y - y1)
+        result ^= crosses & ((side < 0) == (y2 > y1)) & (side != 0)
+    return result
+
+
 # Each example's neighbors among all.
 
 

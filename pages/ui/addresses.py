@@ -18,10 +18,10 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "pair": ("a", "b", "list", "class", "whole"),
     "random_examples": ("seed", "k", "by", "other"),
     "examples": (
-        "names", "split", "label", "predicted", "outcome", "confidence", "index", "by", "nearest_from",
-        "nearest_to", "near", "near_at", "sort", "page",
+        "names", "lasso", "split", "label", "predicted", "outcome", "confidence", "index", "by",
+        "nearest_from", "nearest_to", "near", "near_at", "sort", "page",
     ),
-    "map": ("example", "by", "only", "show"),
+    "map": ("example", "by", "only", "show", "view", "names", "lasso", "list"),
 }  # fmt: skip
 """Page → the parameters that its addresses may have."""
 RENAMED: dict[str, dict[str, str]] = {

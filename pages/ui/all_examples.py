@@ -22,14 +22,14 @@ from kernel_core.findings.all_examples import Filters, describe_examples, in_ord
 from kernel_core.findings.pairs import border
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import load, names
+from pages.ui import lasso, load, names
 from pages.ui.wording import escape, plural
 
 Words = Mapping[str, str]
 """Parameter → what it says, of those in `PARAMETERS` that say something."""
 PARAMETERS = (
-    "names", "split", "label", "predicted", "outcome", "confidence", "index", "by", "nearest", "near",
-    "near_at", "sort",
+    "names", "lasso", "split", "label", "predicted", "outcome", "confidence", "index", "by", "nearest",
+    "near", "near_at", "sort",
 )  # fmt: skip
 BY_INDEX = "by index"
 SORTS: dict[str, tuple[str, bool]] = {
@@ -63,13 +63,17 @@ class Found:
 
 
 def to_list(words: Words) -> tuple[str, str]:
-    """Return the name and the argument of the list of what was asked for; names alone have a list of theirs.
+    """Return the name and the argument of the list of what was asked for.
+
+    Names alone, or a lasso alone, have a list of their own.
 
     >>> to_list({"names": "test:1-4"}), to_list({"label": "cat", "sort": "nearest first"})
     (('examples', 'test:1-4'), ('all_examples', 'label=cat&sort=nearest+first'))
     """
     if set(words) == {"names"}:
         return "examples", words["names"]
+    if set(words) == {"lasso"}:
+        return "lasso", words["lasso"]
     return "all_examples", urlencode({name: words[name] for name in PARAMETERS if words.get(name)})
 
 
@@ -124,6 +128,9 @@ def _find(results_id: str, asked: tuple[tuple[str, str], ...], by: str, built: t
     if "index" in words:
         longest = max(results.example_counts.values())
         passes &= names.indices_of(words["index"], longest)[table["index"].to_numpy()]
+    if "lasso" in words:
+        inside = pd.MultiIndex.from_tuples(lasso.examples_inside(results, words["lasso"]))
+        passes &= pd.MultiIndex.from_frame(table[["split", "index"]]).isin(inside)
     column, descending = SORTS[words.get("sort", BY_INDEX)]
     rows = in_order(table, column, descending=descending)
     if "names" in words:
@@ -183,6 +190,7 @@ def _describe(results: Results, words: Words, by: str, at: float) -> list[str]:
     least, _, largest = words.get("confidence", "..").partition("..")
     texts = {
         "names": "chosen examples",
+        "lasso": "in a lasso of the map",
         "split": words.get("split", ""),
         "label": f"label {escape(words.get('label', ''))}",
         "predicted": f"predicted {escape(words.get('predicted', ''))}",

@@ -19,7 +19,7 @@ from kernel_core.findings import disagreement
 from kernel_core.findings.pairs import count_label_pairs, random_queries, select_pairs, with_label_pair
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import all_examples, links, load, names
+from pages.ui import all_examples, lasso, links, load, names
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
 
@@ -86,6 +86,12 @@ def _all_examples(results: Results, argument: str) -> Ranked:
     return Ranked(rows["split"].to_numpy(str), rows["index"].to_numpy(), title, "")
 
 
+def _inside_lasso(results: Results, text: str) -> Ranked:
+    examples = lasso.examples_inside(results, text)
+    splits = np.array([split for split, _ in examples])
+    return Ranked(splits, np.array([index for _, index in examples]), "examples in a lasso of the map", "")
+
+
 def _filters(*words: str) -> str:
     """Return what a list is narrowed to, to be written after its name; empty words are left out."""
     return "".join(f", {word}" for word in words if word)
@@ -97,6 +103,7 @@ LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),
     "examples": (1, _named),
+    "lasso": (1, _inside_lasso),
     "all_examples": (1, _all_examples),
 }
 """Name in the address → how many arguments may follow it, and the function that makes the list from them.
@@ -127,7 +134,7 @@ def named(name: str, within: str, *arguments: str | int) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _ranked(results_id: str, list_text: str) -> Ranked | None:
+def ranked(results_id: str, list_text: str) -> Ranked | None:
     """Return the list that the address names, or None where its text is not a list."""
     name, _, rest = list_text.partition(":")
     name, _, within = name.partition("@")
@@ -163,16 +170,16 @@ class Place:
 
 def place(results: Results, split: Split, index: int, list_text: str) -> Place:
     """Return the example's place in the list that the address names, or else in its split."""
-    ranked = _ranked(results.id, list_text)
-    if not ranked or not _positions(ranked, split, index).size:
-        ranked = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
-    order, splits = ranked.order, np.broadcast_to(ranked.split, ranked.order.shape)
-    here = int(_positions(ranked, split, index)[0])
+    found = ranked(results.id, list_text)
+    if not found or not _positions(found, split, index).size:
+        found = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
+    order, splits = found.order, np.broadcast_to(found.split, found.order.shape)
+    here = int(_positions(found, split, index)[0])
     previous, following = (
         f"{splits[i]}:{order[i]}" if 0 <= i < len(order) else None for i in (here - 1, here + 1)
     )
-    within = list_text.partition(":")[0].partition("@")[2] if ranked.by else ""
-    return Place(here + 1, len(order), ranked.title, ranked.by, within, previous, following)
+    within = list_text.partition(":")[0].partition("@")[2] if found.by else ""
+    return Place(here + 1, len(order), found.title, found.by, within, previous, following)
 
 
 def _positions(ranked: Ranked, split: Split, index: int) -> npt.NDArray[np.int64]:

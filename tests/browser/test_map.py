@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from kernel_core import pipeline
-from kernel_core.findings import pairs
+from kernel_core.findings import map_layout, pairs
 from kernel_core.results.results import open_map, open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
@@ -126,3 +127,42 @@ def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
         settle(page)
         page.go_back()
         page.wait_for_selector(".map canvas.points[data-ms]")
+
+
+def test_lasso_becomes_a_list_and_the_view_is_in_the_address(browser, digits_url, digits_cache, no_umap):
+    pipeline.build_map(SourceRequest("digits"), store=store_of(digits_cache))
+    found = open_map(SourceRequest("digits"), store_of(digits_cache))
+    with tab(browser, digits_url) as page:
+        page.goto("/map")
+        points = page.locator(".map canvas.points[data-ms]")
+        points.wait_for()
+        settle(page)
+        box = page.locator(".map .view").bounding_box()
+        left, top, width, height = (box[name] for name in ("x", "y", "width", "height"))
+        page.mouse.move(left + width / 2, top + height / 2)
+        page.mouse.wheel(0, -300)
+        page.wait_for_url(re.compile("view=kernel:"))
+        page.get_by_role("button", name="Lasso").click()
+        page.mouse.move(left + 0.2 * width, top + 0.3 * height)
+        page.mouse.down()
+        for across, down in ((0.8, 0.35), (0.6, 0.9), (0.3, 0.5)):
+            page.mouse.move(left + across * width, top + down * height, steps=9)
+        page.mouse.up()
+        page.wait_for_url(re.compile("names=|lasso="))
+        page.wait_for_url(re.compile("view=kernel:"))
+        selection = page.locator(".map .selection")
+        count = int(re.match("([0-9,]+) examples?", selection.inner_text())[1].replace(",", ""))
+        corners = np.array(page.locator(".map").evaluate("root => root._state.outline"))
+        assert count == map_layout.inside(map_layout.steps(found.xy), corners).sum() > 20
+        view = page.url
+        page.reload()
+        points.wait_for()
+        expect(selection).to_contain_text(f"{count:,} examples")
+        page.get_by_role("link", name="Open as list").click()
+        page.wait_for_url(re.compile("/examples"))
+        settle(page)
+        page.get_by_text(f"{count:,} of 1,797 examples").wait_for()
+        page.go_back()
+        points.wait_for()
+        expect(selection).to_contain_text(f"{count:,} examples")
+        assert page.url == view

@@ -1,5 +1,7 @@
 """The map: merged neighbors against brute force, the layout against planted clusters, the verb end to end."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,3 +165,27 @@ def test_verb_writes_where_each_example_lies(source_folder, cache, tmp_path, mon
     table = pd.read_csv(tmp_path / "map.csv")
     assert table.columns.tolist() == ["split", "index", "x", "y"]
     assert table.iloc[40].tolist() == ["train", 0, 80.0, 81.0]
+
+
+def test_steps_are_whole_numbers_with_one_scale_for_both_axes():
+    points = map_layout.steps(np.array([[-1, 5], [3, 5], [1, 7]], np.float32))
+    assert points.dtype == np.uint16
+    assert points.tolist() == [[0, 0], [65535, 0], [32768, 32768]]
+
+
+def test_points_inside_a_lasso_are_those_that_a_ray_leaves_an_odd_number_of_times():
+    rng = np.random.default_rng(1)
+    points = rng.integers(0, 41, (400, 2)).astype(np.uint16)  # many lie on edges and corners
+    polygon = rng.integers(-3, 45, (9, 2))  # crosses itself
+
+    def is_inside(x, y):
+        crossed = 0
+        for (x1, y1), (x2, y2) in zip(polygon.tolist(), np.roll(polygon, -1, axis=0).tolist(), strict=True):
+            if (y1 > y) != (y2 > y):
+                crossed += x < x1 + Fraction((y - y1) * (x2 - x1), y2 - y1)
+        return crossed % 2 == 1
+
+    expected = [is_inside(int(x), int(y)) for x, y in points]
+    assert 40 < sum(expected) < 360
+    np.testing.assert_array_equal(map_layout.inside(points, polygon), expected)
+    assert not map_layout.inside(points, polygon + 1_000_000).any()

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from kernel_core.findings.pairs import default_rank_window, nearest_pairs
+from kernel_core.findings.pairs import default_rank_window, label_mismatches, nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.results.keys import plan_keys
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
+from pages.ui import lists
 from pages.ui.components.map import palette
 from tests.support.app import data_of, open_page, text_of
 from tests.support.planted import CLASS_NAMES, write_log, write_parquet
@@ -101,6 +102,53 @@ def test_map_page_marks_the_example_and_the_class_in_the_address(mapped):
     assert (data["selected"], data["only"], data["show"]) == (47, 3, "test")
     data = data_of(open_page("map", only="unicorn", show="all"), "map_answer")
     assert (data["selected"], data["only"], data["show"], data["answer"]) == (-1, -1, "both", None)
+
+
+def marked_in(app):
+    """The points that the map marks, and the parameter that names them."""
+    sent = data_of(app, "map_answer")["marks"]
+    return np.flatnonzero(np.unpackbits(array(sent["bits"], np.uint8), bitorder="little")).tolist(), sent[
+        "text"
+    ]
+
+
+def test_map_page_marks_named_examples_and_those_of_a_list(mapped):
+    points, text = marked_in(open_page("map", names="test:7,3;train:0-1,129"))
+    assert (points, text) == ([3, 7, 40, 41, 169], "names=test:7,3;train:0-1,129")
+    conflicts = label_mismatches(mapped.neighbors_by("kernel"), *mapped.labels)["query_index"]
+    app = open_page("map", list="failure_modes:kernel")
+    assert marked_in(app)[0] == sorted(conflicts)
+    assert data_of(app, "map_answer")["marks"]["title"] == "label conflicts by Kernel"
+    assert marked_in(open_page("map")) == ([], "")
+
+
+def test_map_page_marks_what_a_lasso_holds(mapped):
+    corners = "0,0,12000,0,12000,9000,0,9000"  # point i lies at (388 i, 194 i)
+    points, _ = marked_in(open_page("map", lasso=f"kernel:both:{corners}"))
+    assert points == list(range(31))
+    dogs = np.concatenate([mapped.examples[split].labels for split in ("test", "train")]) == 3
+    around = "-9,-9,99999,-9,99999,99999,-9,99999"
+    points, _ = marked_in(open_page("map", lasso=f"kernel:train:{around}:dog"))
+    assert points == [point for point in np.flatnonzero(dogs).tolist() if point >= 40]
+    here = lists.place(mapped, "train", points[0] - 40, f"lasso:kernel:train:{around}:dog")
+    assert (here.position, here.total, here.next) == (1, len(points), f"train:{points[1] - 40}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"names": "test:40"},
+        {"list": "nonsense:kernel"},
+        {"lasso": "kernel:both:1,2,3,4"},
+        {"lasso": "kernel:both:1,2,3,4,5,6,7"},
+        {"lasso": "pixels:both:1,2,3,4,5,6"},
+        {"lasso": "kernel:both:1,2,3,4,5,6:unicorn"},
+    ],
+)
+def test_map_page_says_what_is_wrong_with_marks(mapped, wrong):
+    app = open_page("map", **wrong)
+    assert app.warning[0].value.startswith("Nothing is marked")
+    assert marked_in(app)[0] == []
 
 
 @pytest.mark.parametrize("wrong", ["test:40", "train:-1", "valid:3", "abc", "test:²"])

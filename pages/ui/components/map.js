@@ -8,9 +8,10 @@ function receive(map) {
     map.choice = message.choice;
     map.only = message.only;
     map.show = message.show;
-    map.mark();
+    map.markLegend();
     redraw(map);
   }
+  takeMarks(map, message.marks);
   if (message.selected !== map.selected) select(map, message.selected);
   const { answer } = message;
   if (answer && !map.answers.has(answer.point)) map.answers.set(answer.point, answer);
@@ -18,21 +19,13 @@ function receive(map) {
     showCard(map, answer);
     drawOverlay(map);
   }
+  writeSpotSoon(map);
 }
 
-/** Mark the example of the address; bring it to the middle the first time. */
+/** Mark the example of the address; bring it to the middle unless the address says where to look. */
 function select(map, point) {
   map.selected = point;
-  const centered = map.id + ":" + point;
-  if (point >= 0 && bus.centered !== centered) {
-    bus.centered = centered;
-    const scale = map.wholeScale * 8;
-    setView(map, {
-      scale,
-      x: map.width / 2 - map.x[point] * scale,
-      y: map.height / 2 - map.y[point] * scale,
-    });
-  }
+  if (point >= 0 && !spotOfAddress(map)) setView(map, viewAt(map, [map.x[point], map.y[point], 8]));
   redraw(map);
 }
 
@@ -44,6 +37,10 @@ function newState(root) {
     overlay: find(".overlay"),
     card: find(".card"),
     legend: find(".legend"),
+    lassoButton: find(".lasso"),
+    selection: find(".selection"),
+    marksText: "",
+    markedPoints: new Int32Array(),
     answers: new Map(),
     hovered: -1,
     selected: -1,
@@ -76,17 +73,21 @@ function takeTheme(map, root, data) {
 }
 
 /** Take in another map: its points, legend and handlers. */
-function replaceMap(map, root, data, tellChoice) {
+function replaceMap(map, root, data) {
   unpack(map, data);
   map.view = null;
   map.width = 0;
   map.answers.clear();
-  buildLegend(map, tellChoice);
+  map.selected = -1;
+  mark(map, "", null, "");
+  buildLegend(map);
   listen(map);
   map.box.setAttribute("aria-label", data.label);
   root.querySelector(".zoom-in").onclick = () => zoom(map, 1.6);
   root.querySelector(".zoom-out").onclick = () => zoom(map, 1 / 1.6);
-  root.querySelector(".whole").onclick = () => setView(map, wholeView(map));
+  root.querySelector(".whole").onclick = () => showWhole(map);
+  map.lassoButton.onclick = () => armLasso(map, !map.armed);
+  root.querySelector(".all-in-view").onclick = () => selectAllInView(map);
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -94,7 +95,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const map = root._state ??= newState(root);
   takeTheme(map, root, data);
   map.ask = (point) => setTriggerValue("hover", point);
-  if (map.id !== data.id) replaceMap(map, root, data, (choice) => setTriggerValue("choice", choice));
+  map.tellChoice = (choice) => setTriggerValue("choice", choice);
+  if (map.id !== data.id) replaceMap(map, root, data);
   measure(map);
   receive(map);
   redraw(map);
@@ -105,12 +107,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
     receive(map);
   });
   if (map.stop) map.stop();
+  const onReturn = () => returnToSpot(map);
+  addEventListener("popstate", onReturn);
   bus.addEventListener("message", onMessage);
   watch.observe(map.box);
   map.stop = () => {
+    removeEventListener("popstate", onReturn);
     bus.removeEventListener("message", onMessage);
     watch.disconnect();
     clearTimeout(map.dwell);
+    clearTimeout(map.writing);
   };
   return map.stop;
 }

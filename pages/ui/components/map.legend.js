@@ -1,14 +1,14 @@
 // deno-lint-ignore-file no-unused-vars -- map.js, which follows, uses what stands here
 // The legend of the map (map.js): splits and classes, each a button.
 
-/** Build the legend once; later it is only marked. tell: called with the chosen class and splits. */
-function buildLegend(map, tell) {
+/** Build the legend once; later it is only marked. */
+function buildLegend(map) {
   const choose = (what, value) => {
     map[what] = value;
     hover(map, -1);
-    map.mark();
+    map.markLegend();
     redraw(map);
-    tell({ only: map.only, show: map.show });
+    tell(map);
   };
   const splits = [["both", "Both splits", ""], ["train", "Training", "dot"], ["test", "Test", "ring"]]
     .map(([value, words, sign]) => splitButton(map, value, words, sign, choose));
@@ -16,7 +16,7 @@ function buildLegend(map, tell) {
   const classes = classButtons(map, choose);
   const names = element("div", "names");
   names.append(...classes);
-  map.mark = () => {
+  map.markLegend = () => {
     for (const each of [...splits, all, ...classes]) each.setAttribute("aria-pressed", each._isChosen());
     scrollListTo(names, classes.find((each) => each._isChosen()));
   };
@@ -25,7 +25,7 @@ function buildLegend(map, tell) {
     ...(map.tests < map.count ? [group("Splits", splits)] : []),
     group("Classes", [all, ...finder, names]),
   );
-  map.mark();
+  map.markLegend();
 }
 
 function button(words, title, act, isChosen) {

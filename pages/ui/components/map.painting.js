@@ -31,7 +31,7 @@ function stampOf(radius, hole) {
   return stamp;
 }
 
-/** Paint all points; where one class is shown alone, the others faintly below it. */
+/** Paint all points; where one class is shown alone or some are marked, the others faintly below. */
 function paint(map) {
   const { ratio, view } = map;
   map.pixels.fill(map.paper);
@@ -41,7 +41,7 @@ function paint(map) {
     train: stampOf(size),
     test: stampOf(size + 1.4 * ratio, Math.max(0.9, size + 0.1 * ratio)),
   };
-  for (const strong of map.only < 0 ? [true] : [false, true]) paintPoints(map, stamps, strong);
+  for (const strong of map.only < 0 && !map.marked ? [true] : [false, true]) paintPoints(map, stamps, strong);
   map.points.getContext("2d").putImageData(map.image, 0, 0);
 }
 
@@ -53,7 +53,8 @@ function paintPoints(map, stamps, strong) {
     const i = map.order[n];
     const c = map.labels[i];
     const isTest = i < map.tests;
-    if (map.only >= 0 && (c === map.only) !== strong) continue;
+    const counts = (map.only < 0 || c === map.only) && (!map.marked || map.marked[i] === 1);
+    if (counts !== strong) continue;
     if (map.show !== "both" && isTest !== (map.show === "test")) continue;
     const x = map.x[i] * scale + view.x * ratio | 0;
     const y = map.y[i] * scale + view.y * ratio | 0;
@@ -79,12 +80,13 @@ function blend(pixels, center, width, stamp, color, fade) {
   }
 }
 
-/** Draw above the points: names, the example of the address, the hovered point and its neighbors. */
-function drawOverlay(map) {
+/** Draw above the points: names, marks, the example of the address, the hovered point and its neighbors. */
+function drawOverlay(map, lasso) {
   const context = map.overlay.getContext("2d");
   context.setTransform(map.ratio, 0, 0, map.ratio, 0, 0);
   context.clearRect(0, 0, map.width, map.height);
   drawNames(map, context);
+  drawMarked(map, context, lasso);
   if (map.selected >= 0) {
     ring(map, context, map.selected, SELECTED_RING, 5, map.paperColor);
     ring(map, context, map.selected, SELECTED_RING, 2.5, map.ink);

@@ -32,7 +32,7 @@ function placeOf(map, event) {
 function listenToPointer(map) {
   const { box } = map;
   // fingers: pointer → where it was last. moved: pixels since it was put down.
-  const gesture = { fingers: new Map(), moved: 0, lastTap: 0 };
+  const gesture = { fingers: new Map(), moved: 0, lastTap: 0, lasso: null };
   box.onpointerdown = (event) => putDown(map, gesture, event);
   box.onpointermove = (event) => movePointer(map, gesture, event);
   box.onpointerup = box.onpointercancel = (event) => liftPointer(map, gesture, event);
@@ -44,6 +44,8 @@ function listenToPointer(map) {
 function putDown(map, gesture, event) {
   if (event.button) return;
   gesture.fingers.set(event.pointerId, placeOf(map, event));
+  const draws = gesture.fingers.size === 1 && (map.armed || event.shiftKey);
+  gesture.lasso = draws ? [placeOf(map, event)] : null;
   // Two fingers have always moved: they never open an example.
   gesture.moved = gesture.fingers.size > 1 ? TAP + 1 : 0;
   map.box.setPointerCapture(event.pointerId);
@@ -60,6 +62,10 @@ function movePointer(map, gesture, event) {
     return;
   }
   gesture.moved += Math.abs(x - before[0]) + Math.abs(y - before[1]);
+  if (gesture.lasso) {
+    extendLasso(map, gesture, [x, y]);
+    return;
+  }
   const from = fingers.size === 2 && pinchOf(fingers);
   fingers.set(event.pointerId, [x, y]);
   if (from) {
@@ -76,13 +82,17 @@ function movePointer(map, gesture, event) {
 /** A press without movement is a click: it opens a point; two beside the points show the whole map. */
 function liftPointer(map, gesture, event) {
   const wasDown = gesture.fingers.delete(event.pointerId);
+  if (wasDown && gesture.lasso && gesture.moved > TAP) {
+    endLasso(map, gesture);
+    return;
+  }
   if (!wasDown || gesture.moved > TAP || event.type !== "pointerup") return;
   const i = nearestPoint(map, ...placeOf(map, event), REACH);
   const isDouble = event.timeStamp - gesture.lastTap < DOUBLE_CLICK;
   gesture.lastTap = event.timeStamp;
   if (i < 0) {
     hover(map, -1);
-    if (isDouble) setView(map, wholeView(map));
+    if (isDouble) showWhole(map);
   } else if (event.pointerType === "touch" && map.hovered !== i) {
     // Without a mouse, the first tap shows the card and the second opens.
     hover(map, i);
@@ -109,6 +119,7 @@ function press(map, event) {
   }
   if (event.key === "Escape") {
     map.usesKeys = false;
+    armLasso(map, false);
     hover(map, -1);
     return;
   }
@@ -120,7 +131,7 @@ function press(map, event) {
     "+": () => zoom(map, 1.4),
     "=": () => zoom(map, 1.4),
     "-": () => zoom(map, 1 / 1.4),
-    "0": () => setView(map, wholeView(map)),
+    "0": () => showWhole(map),
   };
   if (!Object.hasOwn(actions, event.key)) return;
   actions[event.key]();

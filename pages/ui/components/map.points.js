@@ -5,10 +5,12 @@ const GRID = 128; // cells per side, in which points are looked up
 
 /** Unpack what Python sent, once for each map. Points 0 … tests-1 are test examples. */
 function unpack(map, data) {
-  const steps = new Uint16Array(bytesOf(data.xy).buffer);
+  const steps = map.steps = new Uint16Array(bytesOf(data.xy).buffer);
   const count = steps.length / 2;
   map.id = data.id;
   map.by = data.by;
+  map.similarity = data.similarity;
+  map.most = data.most;
   map.count = count;
   map.tests = data.tests;
   map.labels = new Uint16Array(bytesOf(data.labels).buffer);

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from kernel_core.findings.map_layout import SPLIT_ORDER, Map
+from kernel_core.findings.map_layout import SPLIT_ORDER, Map, steps
 from kernel_core.results.results import Results
 from kernel_core.spec import ADJECTIVES, example_name
-from pages.ui import load
+from pages.ui import load, marks, names
 from pages.ui.components.component import component
 from pages.ui.components.gallery import tile, tile_size
+from pages.ui.lasso import SHOWS
+from pages.ui.wording import escape
 
 # Ten colors that people with color vision deficiencies tell apart (M. Petroff, arXiv 2107.02270).
 TEN = (
@@ -30,6 +32,7 @@ TEN = (
     "#717581",
     "#92dadd",
 )
+MOST_TEXT = 2_000  # characters of an address that names examples one by one; more are told by their lasso
 
 
 def palette(classes: int) -> list[str]:
@@ -52,12 +55,9 @@ def palette(classes: int) -> list[str]:
 def packed(map_: Map, labels: npt.NDArray[np.int64]) -> dict[str, str]:
     """Return points and labels as the browser reads them: base64 of little-endian uint16.
 
-    labels: int64 (points,). Both axes have one scale, with 65,535 steps along the longer one: a step is one
-    pixel at the largest zoom of a map 1,100 pixels wide.
+    labels: int64 (points,).
     """
-    xy = map_.xy - map_.xy.min(axis=0)
-    steps = np.rint(xy / max(float(xy.max()), 1e-9) * 65_535).astype("<u2")
-    arrays = {"xy": steps, "labels": labels.astype("<u2")}
+    arrays = {"xy": steps(map_.xy), "labels": labels.astype("<u2")}
     return {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
 
 
@@ -69,17 +69,19 @@ def _data(results_id: str, by: str) -> dict[str, Any]:
     counts = [f"{len(of):,} {ADJECTIVES[split]}" for split, of in labels.items()]
     image = results.examples[results.query].images.shape[1:3]
     width, height, rendering = tile_size(image, 96)
-    names = list(results.class_names)
     label = (
         f"Map of {' and '.join(counts)} examples. Arrow keys move it, plus and minus zoom, "
-        "0 shows all of it, Enter opens the example nearest the middle."
+        "0 shows all of it, Enter opens the example nearest the middle. Hold Shift and drag around "
+        "examples to select them."
     )
     return {
         "id": f"{results_id} {by}",
         "by": results.title_of(by),
+        "similarity": by,
+        "most": {"names": names.MOST, "text": MOST_TEXT},
         "tests": len(labels["test"]),
-        "names": names,
-        "palette": palette(len(names)),
+        "names": list(results.class_names),
+        "palette": palette(len(results.class_names)),
         "label": label,
         "width": width,
         "height": height,
@@ -110,36 +112,38 @@ def answer(results: Results, map_: Map, point: int) -> dict[str, Any]:
     }
 
 
-SHOWS = ("both", "train", "test")
-
-
 def _choice(results: Results) -> dict[str, Any]:
-    """Return the class and the splits that the address shows; -1 (all classes) and both if it names none."""
+    """Return the class, splits and marks of the address; -1 (all classes) and both if it names none."""
     only, show = st.query_params.get("only", ""), st.query_params.get("show", "both")
-    names = results.class_names
+    marked = marks.of_address(results)
+    if marked.error:
+        st.warning(escape(marked.error), icon=":material/warning:")
     return {
-        "only": names.index(only) if only in names else -1,
+        "only": results.class_names.index(only) if only in results.class_names else -1,
         "show": show if show in SHOWS else "both",
         "choice": f"{only}/{show}",
+        "marks": {"text": marked.text, "bits": marked.bits, "title": marked.title},
     }
 
 
 def _keep_choice(results: Results) -> None:
-    """Put the legend's choice into the address."""
+    """Put what was chosen in the browser into the address: class, splits, marks."""
     drawn = st.session_state.get("map")
     if drawn is None:  # the page was left meanwhile
         return
     chosen = drawn.choice
     only, show = int(chosen["only"]), str(chosen["show"])
-    parameters = {
+    parameter, _, value = str(chosen["marks"]).partition("=")
+    parameters: dict[str, str | None] = {
+        **{each: value if each == parameter else None for each in marks.PARAMETERS},
         "only": results.class_names[only] if 0 <= only < len(results.class_names) else None,
         "show": show if show in SHOWS[1:] else None,
     }
-    for name, value in parameters.items():
-        if value is None:
+    for name, to in parameters.items():
+        if to is None:
             st.query_params.pop(name, None)
         else:
-            st.query_params[name] = value
+            st.query_params[name] = to
 
 
 @st.fragment

@@ -2,11 +2,12 @@
 // Which part of the map is shown (map.js), and the card of the point that is hovered over.
 
 const MOST_ZOOM = 60; // times the whole map
+const LEAST_ZOOM = 0.5;
 const MARGIN = 36; // pixels around the whole map
 const DWELL = 125; // milliseconds until Python is asked about the hovered point
 
-/** The view of the whole map, in the middle. */
-function wholeView(map) {
+/** Take in which spot shows the whole map, and its scale, for the size of the page. */
+function measureWhole(map) {
   const most = (values) => values.reduce((largest, value) => Math.max(largest, value), 0);
   const width = most(map.x);
   const height = most(map.y);
@@ -14,17 +15,22 @@ function wholeView(map) {
     (map.width - MARGIN) / Math.max(width, 0.05),
     (map.height - MARGIN) / Math.max(height, 0.05),
   );
-  return {
-    scale: map.wholeScale,
-    x: (map.width - width * map.wholeScale) / 2,
-    y: (map.height - height * map.wholeScale) / 2,
-  };
+  map.whole = [width / 2, height / 2, 1];
 }
 
+/** Show a view, and keep it in the address. */
 function setView(map, view) {
+  showView(map, view);
+  writeSpotSoon(map);
+}
+
+function showView(map, view) {
   map.view = view;
-  bus.views[map.id] = { ...view, width: map.width };
   redraw(map);
+}
+
+function showWhole(map) {
+  setView(map, viewAt(map, map.whole));
 }
 
 function moveBy(map, dx, dy) {
@@ -33,19 +39,20 @@ function moveBy(map, dx, dy) {
 
 /** Zoom by a factor; what lies at (x, y) stays there. */
 function zoom(map, factor, x = map.width / 2, y = map.height / 2) {
-  const scale = Math.min(map.wholeScale * MOST_ZOOM, Math.max(map.wholeScale * 0.5, map.view.scale * factor));
+  const least = map.wholeScale * LEAST_ZOOM;
+  const scale = Math.min(map.wholeScale * MOST_ZOOM, Math.max(least, map.view.scale * factor));
   const times = scale / map.view.scale;
   setView(map, { scale, x: x - (x - map.view.x) * times, y: y - (y - map.view.y) * times });
 }
 
-/** Take the size of the page; what was in the middle stays there. */
+/** Take the size of the page; the middle and the zoom stay. */
 function measure(map) {
   const width = map.box.clientWidth;
   const height = map.box.clientHeight;
   // More pixels than these take longer than 50 ms to paint.
   const ratio = Math.min(2, devicePixelRatio || 1, Math.max(1, Math.sqrt(2e6 / (width * height))));
   if (!width || (width === map.width && height === map.height && ratio === map.ratio)) return;
-  const before = { width: map.width, height: map.height };
+  const spot = map.view && map.width ? spotOf(map) : spotOfAddress(map);
   Object.assign(map, { width, height, ratio });
   for (const canvas of [map.points, map.overlay]) {
     canvas.width = Math.round(width * ratio);
@@ -53,18 +60,8 @@ function measure(map) {
   }
   map.image = map.points.getContext("2d").createImageData(map.points.width, map.points.height);
   map.pixels = new Uint32Array(map.image.data.buffer);
-  const whole = wholeView(map);
-  const kept = bus.views[map.id];
-  if (map.view && before.width) {
-    map.view = {
-      scale: map.view.scale,
-      x: map.view.x + (width - before.width) / 2,
-      y: map.view.y + (height - before.height) / 2,
-    };
-  } else {
-    map.view = kept && kept.width === width ? { scale: kept.scale, x: kept.x, y: kept.y } : whole;
-  }
-  redraw(map);
+  measureWhole(map);
+  showView(map, viewAt(map, spot || map.whole));
 }
 
 /** Mark a point at once; its card comes after a moment, when Python has answered. */
@@ -122,5 +119,7 @@ function placeCard(map) {
 }
 
 function openExample(map, i) {
-  if (i >= 0) go("example?example=" + nameOf(map, i));
+  if (i < 0) return;
+  writeSpot(map);
+  go("example?example=" + nameOf(map, i));
 }

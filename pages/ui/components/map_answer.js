@@ -3,4 +3,7 @@
 export default function ({ data }) {
   bus.message = data;
   bus.dispatchEvent(new Event("message"));
+  return () => {
+    if (bus.message === data) bus.message = null; // another visit of the page begins without it
+  };
 }

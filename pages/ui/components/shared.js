@@ -76,4 +76,4 @@ function withCommas(number) {
 
 /** Shared by the map and its answers: two components, so that an answer does not send the points again. */
 const bus = globalThis.__kernelExplorerMap = globalThis.__kernelExplorerMap ||
-  Object.assign(new EventTarget(), { views: {} });
+  new EventTarget();

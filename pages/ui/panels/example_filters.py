@@ -37,17 +37,16 @@ def clear() -> None:
         if key in st.session_state:
             st.session_state[key] = value
     st.query_params.pop("names", None)
+    st.query_params.pop("lasso", None)
     start_over()
 
 
 def choose_examples(results: Results) -> dict[str, str]:
     """Show the controls; return what is asked for, in the words of `all_examples`.
 
-    The list of names has no control: it is in the address alone.
+    A list of names and a lasso of the map have no control: they are in the address alone.
     """
-    words: dict[str, str] = {}
-    if st.query_params.get("names"):
-        words["names"] = st.query_params["names"]
+    words = {each: st.query_params[each] for each in ("names", "lasso") if st.query_params.get(each)}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         _choose_what(results, words)
         orders = [AS_LISTED if "names" in words else BY_INDEX, *list(SORTS)[1:]]
