@@ -134,6 +134,11 @@ class KernelSpec:
         return f"{self.query}→{self.database}"
 
     @property
+    def query_example(self) -> str:
+        """Noun for an example whose neighbors these are, as in "test example"."""
+        return f"{ADJECTIVES[self.query]} example"
+
+    @property
     def database_example(self) -> str:
         """Noun for a neighbor, as in "training example", or within one split "other test example"."""
         return f"{'other ' if self.excludes_self else ''}{ADJECTIVES[self.database]} example"

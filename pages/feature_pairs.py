@@ -9,8 +9,9 @@ from kernel_core.similarities import PENULTIMATE
 from kernel_core.spec import KernelSpec, run_count_steps
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
-from pages.ui.controls import choose_ranks, choose_similarity, stop_if_reversed, stop_unless_built
+from pages.ui.controls import choose_similarity, stop_unless_built
 from pages.ui.panels import neighbor_lists
+from pages.ui.panels.ranks import choose_ranks, stop_if_reversed
 from pages.ui.wording import escape
 
 shell.guard()
@@ -32,7 +33,7 @@ neighbor_lists.say_if_no_features(results)
 run_counts = run_count_steps(results.run_count)[:-1][:STEPS]
 fewer_runs = {count: KernelSpec("kernel", run_count=count).name for count in run_counts}
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    first, last = choose_ranks(total)
+    first, last = choose_ranks(total, home=pairs.default_rank_window(total))
     one = choose_similarity(results, "First similarity", "by", more=list(fewer_runs.values()))
     other = choose_similarity(results, "Second similarity", "other", default=PENULTIMATE, without=one)
 stop_if_reversed(first, last)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 KNOWN: dict[str, tuple[str, ...]] = {
     "overview": (),
-    "near_duplicates": ("by", "first", "last", "class", "labels", "page"),
+    "near_duplicates": ("by", "within", "first", "last", "threshold", "class", "labels", "page"),
     "failure_modes": ("by", "labels_differ", "rows"),
-    "similarities": ("by", "threshold"),
+    "similarities": ("by", "within", "threshold"),
     "disagreement": ("by", "other", "vote", "class", "order", "k", "page"),
     "feature_pairs": ("first", "last", "by", "other"),
     "example": ("example", "trail", "list", "among", "k", "by", "sure"),

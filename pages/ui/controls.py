@@ -1,4 +1,4 @@
-"""Controls that pages share: similarities, and a window of ranks. Their values are in the address."""
+"""Controls that pages share: directions and similarities. Their values are in the address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import streamlit as st
 
 from kernel_core.errors import RequestError
-from kernel_core.findings import pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import ADJECTIVES, KernelSpec
 from pages.ui import jobs, load
@@ -20,6 +19,8 @@ WITHIN = {"across": "test → train", "test": "within test", "train": "within tr
 IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
 LISTS = 4  # similarities side by side, at most
 RAW = KernelSpec("kernel", transform="none").name
+VALUE = "threshold"
+"""The parameter that is a value of the similarity chosen; it goes where another one is chosen."""
 
 
 def choose_direction(results: Results) -> Results:
@@ -31,7 +32,7 @@ def choose_direction(results: Results) -> Results:
     if len(results.examples) == 1:
         return results
     key, names = "within", list(WITHIN)
-    chosen = st.query_params.get(key, names[0])
+    chosen = st.query_params.get("within", names[0])
     if chosen not in names:
         chosen = names[0]
         del st.query_params[key]
@@ -116,6 +117,7 @@ def _offer_variants(results: Results, key: str) -> None:
         )
 
         def choose() -> None:
+            st.query_params.pop(VALUE, None)
             st.query_params[key] = spec.name
 
         is_built = spec.name in results.names
@@ -165,6 +167,7 @@ def _variant_called(results: Results, name: str) -> str:
 def _keep_in_address(key: str, names: list[str]) -> None:
     """Put the choice of a control into the parameter of its name."""
     chosen = st.session_state[key]
+    st.query_params.pop(VALUE, None)
     if chosen == names[0]:
         st.query_params.pop(key, None)
     else:
@@ -201,39 +204,3 @@ def choose_similarities(results: Results, label: str, key: str) -> list[str]:
         help=f"Up to {LISTS} lists side by side.",
     )
     return chosen
-
-
-def choose_ranks(total: int) -> tuple[int, int]:
-    """Show the controls of a window of ranks between 1 and total; return its first and last rank.
-
-    The first may be above the last: `stop_if_reversed` says so. In the address they are `first` and `last`,
-    the same on every page.
-    """
-    default_first, default_last = pairs.default_rank_window(total)
-    first = st.number_input(
-        "First rank", 1, total, default_first, key="first", bind="query-params", width=130
-    )
-    last = st.number_input("Last rank", 1, total, default_last, key="last", bind="query-params", width=130)
-    for label, key, direction, at_end, icon in (
-        ("Previous", "previous", -1, first <= 1, ":material/chevron_left:"),
-        ("Next", "next", 1, last >= total, ":material/chevron_right:"),
-    ):
-        st.button(label, on_click=_step, args=(direction, total), icon=icon, disabled=at_end, key=key)
-    return first, last
-
-
-def _step(direction: int, total: int) -> None:
-    """Move the window by its own length, within the ranking."""
-    first, last = st.session_state["first"], st.session_state["last"]
-    length = max(1, last - first + 1)
-    first = min(max(1, first + direction * length), max(1, total - length + 1))
-    st.session_state["first"], st.session_state["last"] = first, min(total, first + length - 1)
-
-
-def stop_if_reversed(first: int, last: int) -> None:
-    """End the page with an error where the first rank is above the last."""
-    if first > last:
-        st.error(
-            f"The first rank, {first:,}, is above the last, {last:,}. Raise the last or lower the first."
-        )
-        st.stop()

@@ -72,13 +72,6 @@ def test_near_duplicates_leaves_a_page_that_the_filter_emptied(digits):
     assert cells(app, "pairs")
 
 
-def test_near_duplicates_offers_all_ranks_when_the_filter_leaves_few(digits):
-    app = open_page("near_duplicates", labels="different")
-    assert "0 pairs" in text_of(app)
-    app.get_by_key("all_ranks").click().run()
-    assert len(cells(app, "pairs")) == len(label_mismatches(digits.neighbors_by("kernel"), *digits.labels))
-
-
 def test_near_duplicates_window_upside_down_is_explained(digits):
     app = open_page("near_duplicates", first=90, last=80)
     assert "is above the last" in app.error[0].value

@@ -51,7 +51,7 @@ def test_csv_command_and_python_give_the_lists_rows(page, query, digits, digits_
 
 
 def test_command_and_python_are_on_the_page(digits, monkeypatch):
-    app, (listed,) = listed_by("near_duplicates", {"first": 1, "last": 9}, monkeypatch)
+    app, (listed, _all) = listed_by("near_duplicates", {"first": 1, "last": 9}, monkeypatch)
     assert app.code[0].value == listed.command
     assert app.code[1].value == f"import kernel_core\n\n{listed.python}"
     assert app.get("download_button")[0].label == "Download CSV: 9 pairs"
@@ -67,7 +67,7 @@ def test_command_is_of_the_servers_own_source(source_folder, cache, monkeypatch)
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(elsewhere))
     monkeypatch.setenv("KERNEL_EXPLORER_RUNS", "10")
     monkeypatch.setenv("KERNEL_EXPLORER_PRECISION", "exact")
-    _app, (listed,) = listed_by("near_duplicates", {"first": 1, "last": 5}, monkeypatch)
+    _app, (listed, _all) = listed_by("near_duplicates", {"first": 1, "last": 5}, monkeypatch)
     words = shlex.split(listed.command)
     assert words[:8] == [
         "kernel-explorer", "pairs", str(elsewhere), "--runs", "10", "--precision", "exact", "--similarity"

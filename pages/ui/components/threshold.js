@@ -51,7 +51,7 @@ function showCount(state, count, total) {
     ` of ${withCommas(total)} ${data.what} (${percent(count / total)}) have a similarity of ` +
     `at least ${threshold.toFixed(data.digits)}. `;
   link.hidden = !count;
-  link.setAttribute("href", data.href + `&first=1&last=${count}`);
+  link.setAttribute("href", data.href + `&threshold=${threshold.toFixed(data.digits)}`);
   link.textContent = count === 1 ? "Show this pair" : "Show these pairs";
 }
 

@@ -15,7 +15,6 @@ import pandas as pd
 
 from kernel_core.findings.pairs import Histogram
 from pages.ui.components.component import component
-from pages.ui.links import query
 
 DIGITS = 4  # decimals of a threshold, in the address too
 
@@ -25,7 +24,7 @@ def threshold_chart(
     bins: Histogram,
     curve: pd.DataFrame,
     *,
-    by: str,
+    pairs_at: str,
     axis: str,
     threshold: float,
     window: int,
@@ -34,7 +33,8 @@ def threshold_chart(
 ) -> None:
     """Draw the chart for a ranking made by `findings.pairs.nearest_pairs`.
 
-    by: the similarity's name in addresses. axis: the title of its axis. window: number of pairs that a point
+    pairs_at: parameters, from `links.query`, of the near-duplicates that a bar leads to.
+    axis: the title of its axis. window: number of pairs that a point
     of `curve` averages over. what: the rows of the ranking, in words.
     on_release: called after the threshold was moved to `st.session_state["threshold_chart"].threshold`.
     """
@@ -47,7 +47,7 @@ def threshold_chart(
         "first": bins.first.tolist(), "last": bins.last.tolist(),
         "curve": {name: curve[name].round(4).tolist() for name in curve},
         "axis": axis, "what": what, "threshold": threshold, "digits": DIGITS,
-        "href": "near_duplicates?" + query(by=by),
+        "href": "near_duplicates?" + pairs_at,
         "hint": "Drag the orange line, or click a bar to see its pairs.",
         "window": f"the {window:,} pairs around this rank",
     }  # fmt: skip

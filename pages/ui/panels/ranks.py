@@ -1,0 +1,259 @@
+"""Which pairs of a ranking a page shows: a window of ranks, or all at or above a threshold.
+
+The address holds the choice as `first` and `last`, or as `threshold`; without them the page shows what it
+opens with. Streamlit's own binding cannot do this: here the default depends on the filter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from kernel_core.findings.pairs import WINDOW, border, default_rank_window
+from pages.ui.components.threshold import DIGITS
+from pages.ui.controls import VALUE
+
+Window = tuple[int, int]
+NEAREST, BORDER, ABOVE = "nearest", "border", "above"
+
+
+# A window of ranks.
+
+
+def choose_ranks(
+    total: int, *, start: Window | None = None, home: Window | None = None, what: str = "rank"
+) -> Window:
+    """Show the controls of a window between 1 and total; return its first and last place.
+
+    The first may be above the last: `stop_if_reversed` says so. In the address they are `first` and `last`,
+    the same on every page. start: the window where the address names none; by default that of the dataset
+    card. home: the window that the address leaves out; by default none. what: that is counted.
+    """
+    first, last = window_of_address(total, start or default_rank_window(total))
+    # Set at every run: what was typed is in the address already, and the limits change with the filter.
+    st.session_state["first"], st.session_state["last"] = first, last
+    typed = {"on_change": _keep_window, "args": (home,)}
+    st.number_input(f"First {what}", 1, total, key="first", width=130, **typed)  # type: ignore[call-overload]
+    st.number_input(f"Last {what}", 1, total, key="last", width=130, **typed)  # type: ignore[call-overload]
+    length = max(1, last - first + 1)
+    for label, key, at, at_end, icon in (
+        ("Previous", "previous", first - length, first <= 1, ":material/chevron_left:"),
+        ("Next", "next", first + length, last >= total, ":material/chevron_right:"),
+    ):
+        place = min(max(1, at), max(1, total - length + 1))
+        window = place, min(total, place + length - 1)
+        st.button(label, on_click=go_to, args=(window, home), icon=icon, disabled=at_end, key=key)
+    return first, last
+
+
+def window_of_address(total: int, start: Window) -> Window:
+    """Return the window that the address names, within 1 … total; where it names none, `start`.
+
+    A number that is missing follows from the other. What cannot be used is taken out of the address.
+    """
+    first, last = _ends_of_address()
+    if first > total:
+        first = last = 0
+        for key in ("first", "last"):
+            st.query_params.pop(key, None)
+    if not first and not last:
+        return start
+    first = first or min(start[0], last)
+    return first, min(last or first + WINDOW - 1, total)
+
+
+def _ends_of_address() -> Window:
+    """Return the first and the last place that the address names; 0 where it names none."""
+    ends = []
+    for key in ("first", "last"):
+        text = st.query_params.get(key, "")
+        ends.append(int(text) if text.isdecimal() and len(text) < 10 else 0)
+        if not ends[-1]:
+            st.query_params.pop(key, None)
+    return ends[0], ends[1]
+
+
+def go_to(window: Window, home: Window | None = None) -> None:
+    """Put a window into the address. home: the one that the address leaves out."""
+    _forget(VALUE, "first", "last")
+    if window != home:
+        st.query_params.update({"first": str(window[0]), "last": str(window[1])})
+
+
+def _keep_window(home: Window | None) -> None:
+    """Put the window that was typed into the address."""
+    go_to((st.session_state["first"], st.session_state["last"]), home)
+
+
+def _forget(*names: str) -> None:
+    """Take parameters out of the address, and begin with the first page."""
+    for name in names:
+        st.query_params.pop(name, None)
+    st.session_state["page"] = 1
+
+
+def stop_if_reversed(first: int, last: int) -> None:
+    """End the page with an error where the first rank is above the last."""
+    if first > last:
+        st.error(
+            f"The first rank, {first:,}, is above the last, {last:,}. Raise the last or lower the first."
+        )
+        st.stop()
+
+
+# A threshold.
+
+
+def start_threshold(pairs: pd.DataFrame) -> float:
+    """Return the threshold to begin with, in the digits of the address: the border of look-alikes."""
+    return float(math.floor(border(pairs) * 10**DIGITS) / 10**DIGITS)
+
+
+def threshold_of_address() -> float | None:
+    """Return the threshold that the address names; None where it names none, which is then taken out."""
+    with contextlib.suppress(ValueError):
+        value = float(st.query_params.get(VALUE, ""))
+        if math.isfinite(value):
+            return value
+    st.query_params.pop(VALUE, None)
+    return None
+
+
+def choose_threshold(pairs: pd.DataFrame, value: float, *, home: float | None = None, why: str = "") -> None:
+    """Show the control of a threshold among the similarities of a ranking.
+
+    value: of now. home: the one that the address leaves out. why: more about it.
+    """
+    span = float(pairs["similarity"].iloc[0] - pairs["similarity"].iloc[-1])
+    st.session_state["threshold"] = value
+    typed = {"on_change": lambda: go_above(st.session_state["threshold"], home)}
+    st.number_input(  # type: ignore[call-overload]
+        "Threshold",
+        value=0.0,
+        step=max(span / 100, 10.0**-DIGITS),
+        format=f"%.{DIGITS}f",
+        key="threshold",
+        width=170,
+        help=why or None,
+        **typed,
+    )
+
+
+def go_above(threshold: float, home: float | None = None) -> None:
+    """Put a threshold into the address. home: the one that the address leaves out."""
+    _forget(VALUE, "first", "last")
+    if threshold != home:
+        st.query_params[VALUE] = str(round(threshold, DIGITS))
+
+
+# What the near-duplicates page offers.
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the pairs that pass a filter.
+
+    rows: of the ranking. window: first and last place among those that pass; None where the part is all pairs
+    at or above `threshold`. why: Markdown that ends a sentence about their ranks; often empty.
+    """
+
+    rows: pd.DataFrame
+    window: Window | None
+    threshold: float | None
+    why: str
+
+
+def narrow() -> None:
+    """After a filter was changed, begin with the nearest that pass, unless the window begins there anyway."""
+    _forget(*(("first", "last") if _ends_of_address()[0] > 1 else ()))
+
+
+def choose_part(pairs: pd.DataFrame, matches: pd.DataFrame) -> Part:
+    """Show the controls that choose some of the pairs that pass a filter; return these.
+
+    pairs: the ranking. matches: those of it that pass, at least one.
+    """
+    card, is_whole = default_rank_window(len(pairs)), len(matches) == len(pairs)
+    nearest = 1, min(WINDOW, len(matches))
+    windows = {BORDER: card, NEAREST: nearest}
+    if not is_whole:
+        windows = {NEAREST: nearest, BORDER: _from_rank(matches, card[0])}
+    home, start = (card, card) if is_whole else (None, nearest)
+    threshold = threshold_of_address()
+    window = window_of_address(len(matches), start)
+    shown = next((name for name in windows if windows[name] == window), "")
+    shown = shown if threshold is None else ABOVE
+    why = _why(shown, card, is_whole=is_whole)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        _offer(shown, windows, home, start_threshold(pairs))
+        if threshold is not None:
+            choose_threshold(pairs, threshold)
+            kept = matches["similarity"].to_numpy(np.float64) >= threshold
+            return Part(matches[kept], None, threshold, why)
+        what = "rank" if is_whole else "match"
+        window = choose_ranks(len(matches), start=start, home=home, what=what)
+    stop_if_reversed(*window)
+    return Part(matches.iloc[window[0] - 1 : window[1]], window, None, why)
+
+
+def choose_page(count: int, per_page: int, *, has_steps: bool) -> int:
+    """Show the control of a page of a long list, and return the page, from 1; nothing where there is one.
+
+    has_steps: whether Previous and Next turn the pages; else they move the window.
+    """
+    page_count = max(1, -(-count // per_page))
+    if page_count == 1:
+        return 1
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        page = int(st.pagination(page_count, key="page", bind="query-params"))
+        if has_steps:
+            for label, key, to, icon in (
+                ("Previous", "previous", page - 1, ":material/chevron_left:"),
+                ("Next", "next", page + 1, ":material/chevron_right:"),
+            ):
+                is_beyond = not 1 <= to <= page_count
+                st.button(label, on_click=_turn, args=(to,), icon=icon, disabled=is_beyond, key=key)
+    return page
+
+
+def _turn(page: int) -> None:
+    st.session_state["page"] = page
+
+
+def _from_rank(matches: pd.DataFrame, rank: int) -> Window:
+    """Return the window of the matches that begins with the first at a rank or after it, or ends the list."""
+    before = int((matches["rank"] < rank).sum())
+    first = max(1, min(before + 1, len(matches) - WINDOW + 1))
+    return first, min(len(matches), first + WINDOW - 1)
+
+
+def _offer(shown: str, windows: dict[str, Window], home: Window | None, threshold: float) -> None:
+    """Show a button for each part that has a name. shown: the name of the present one."""
+    at_border, nearest = (f"{first:,}–{last:,}" for first, last in (windows[BORDER], windows[NEAREST]))
+    labels = {BORDER: f"Border of look-alikes: {at_border}", NEAREST: f"Nearest pairs: {nearest}"}
+    for name, label in labels.items():
+        args = windows[name], home
+        st.button(label, type=_kind(name == shown), on_click=go_to, args=args, key=f"part_{name}")
+    kind = _kind(shown == ABOVE)
+    st.button("Above a threshold", type=kind, on_click=go_above, args=(threshold,), key="part_above")
+
+
+def _kind(is_shown: bool) -> Literal["primary", "secondary"]:
+    return "primary" if is_shown else "secondary"
+
+
+def _why(shown: str, card: Window, *, is_whole: bool) -> str:
+    """Return what ends the sentence about the part of this name."""
+    if shown != BORDER:
+        return ""
+    if not is_whole:
+        return f": from rank {card[0]:,} on, where look-alikes begin on the dataset card"
+    usual = default_rank_window(10_000)
+    there = "" if card == usual else f" (there {usual[0]}–{usual[1]} of 10,000)"
+    return f": the border between twins and look-alikes, as on the dataset card{there}"
