@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
 PLACE, TAB, PAGE = "_heading", "_tab", "_page"
 """Keys of the session: of a heading not drawn yet, its place and default; of the tab, its title; the page."""
 MOST_NAMED = 3  # parameters that a note names
+NAME_SHOWN = 60  # characters of the source's name in the bar
 WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
 """Pages whose old addresses could name an example, which has a page of its own now."""
 
@@ -125,6 +127,9 @@ def heading(results: Results | None, title: str, about: str = "", tab: str = "")
     place = st.session_state.pop(PLACE, None)  # none where the page runs without the shell
     with place[0] if place else st.container(gap="small"):
         st.title(escape(printable(title)), anchor=False)
+        if results:
+            name = html.escape(printable(results.name, NAME_SHOWN))
+            st.html(f'<a class="source-name" href="./" title="To the overview of this source">{name}</a>')
         if about:
             st.caption(about)
         _say_ignored(
@@ -146,7 +151,7 @@ def say(text: str) -> None:
 
     text: Markdown. Where it changes with a control, readers of the screen are told (`components/keys.js`).
     """
-    st.container(key="said").markdown(text)
+    st.container(key="said", width="content").markdown(text)
 
 
 def guard() -> None:

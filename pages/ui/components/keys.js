@@ -30,9 +30,15 @@ const CLICKED = {
 };
 const SAME_AS = { ArrowRight: "n", ArrowLeft: "p" };
 
-const TEXT_FIELDS = "input, textarea, select, [contenteditable]:not([contenteditable=false])";
-const KEY_DRIVEN_ROLES = "[role=slider], [role=combobox], [role=listbox], [role=option], [role=radio], " +
-  "[role=menuitem], [role=tab]";
+// Where letters are text, or choose an entry that begins with them.
+const TAKES_LETTERS = "input:not([type=range], [type=checkbox], [type=radio]), textarea, select, " +
+  "[contenteditable]:not([contenteditable=false]), [role=combobox], [role=listbox], [role=option], " +
+  "[role=menuitem]";
+// Inside these the arrows walk, or change a value.
+const TAKES_ARROWS = "input, textarea, select, header, nav, .gallery, .map, .threshold, " +
+  "[contenteditable]:not([contenteditable=false]), [data-testid=stButtonGroup], [data-testid=stDataFrame], " +
+  "[role=slider], [role=combobox], [role=listbox], [role=option], [role=radio], [role=radiogroup], " +
+  "[role=menu], [role=menuitem], [role=tab], [role=grid], [role=toolbar], [role=application]";
 
 const SCROLL_PATIENCE = 20000; // milliseconds until a page that is left half drawn is given up
 const SCROLL_SETTLED = 500; // milliseconds in which a page may still move what was scrolled to
@@ -49,17 +55,30 @@ function findUsable(selectors) {
   }
 }
 
-function isTyping(node) {
-  return node.matches && (node.matches(TEXT_FIELDS) || node.matches(KEY_DRIVEN_ROLES));
+function isIn(event, selector) {
+  return event.composedPath().some((node) => node.matches && node.matches(selector));
+}
+
+/** Whether an element is on the page, in the document or inside a component. */
+function isHere(selector) {
+  if (document.querySelector(selector)) return true;
+  return [...document.querySelectorAll("*")].some((node) =>
+    node.shadowRoot && node.shadowRoot.querySelector(selector)
+  );
+}
+
+/** Show the keys: those of every page, and those of what is on this one. */
+function showKeys(dialog) {
+  for (const node of dialog.querySelectorAll("[data-where]")) node.hidden = !isHere(node.dataset.where);
+  dialog.showModal();
 }
 
 function press(event, dialog) {
-  const focused = event.composedPath()[0];
   const modified = event.ctrlKey || event.metaKey || event.altKey || event.isComposing;
-  if (event.defaultPrevented || modified || isTyping(focused)) return;
+  if (event.defaultPrevented || modified || isIn(event, TAKES_LETTERS)) return;
   if (event.key === "?") {
     if (dialog.open) dialog.close();
-    else dialog.showModal();
+    else showKeys(dialog);
     event.preventDefault();
     return;
   }
@@ -68,9 +87,8 @@ function press(event, dialog) {
     history.back();
     return;
   }
-  // In a grid, a menu or on a button the arrows mean other things.
   const arrow = SAME_AS[event.key];
-  if (arrow && focused !== document.body && !focused.matches("[data-testid=stMain]")) return;
+  if (arrow && isIn(event, TAKES_ARROWS)) return;
   const clicked = CLICKED[arrow || event.key];
   const target = clicked && findUsable(clicked);
   if (!target) return;
@@ -103,17 +121,30 @@ function scrollBack(event) {
   if (wanted > 0) step();
 }
 
+/** A key and what it does; `where`: what must be on the page for the key to do it. */
+function listed([key, does, where]) {
+  const line = [element("dt", "", key), element("dd", "", does)];
+  if (where) { for (const node of line) node.dataset.where = where; }
+  return line;
+}
+
+/** Follow the source's name in the bar, within the session. */
+function followName(event) {
+  if (event.target.closest && event.target.closest("a.source-name")) follow(event);
+}
+
 export default function ({ data, parentElement }) {
   const dialog = parentElement.querySelector("dialog");
-  dialog.querySelector("dl").replaceChildren(
-    ...data.keys.flatMap(([key, does]) => [element("dt", "", key), element("dd", "", does)]),
-  );
+  dialog.querySelector("dl").replaceChildren(...data.keys.flatMap(listed));
   const onKey = (event) => press(event, dialog);
-  parentElement.querySelector(".help").onclick = () => dialog.showModal();
+  parentElement.querySelector(".help").onclick = () => showKeys(dialog);
+  announceChanges();
+  document.addEventListener("click", followName);
   document.addEventListener("keydown", onKey);
   addEventListener("popstate", scrollBack);
   return () => {
     document.removeEventListener("keydown", onKey);
+    document.removeEventListener("click", followName);
     removeEventListener("popstate", scrollBack);
   };
 }

@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from pages.ui.components.component import component
 
-# Keys → what they do, as listed by `?`.
-KEYS = {
-    "n or →": "next: example, pair, or window of ranks",
-    "p or ←": "previous",
-    "arrows in a grid": "walk from tile to tile; ↑ from a pair's tile leads to its comparison",
-    "Enter or o": "open the focused tile, or the first one",
-    "f": "flip between the two images of a pair",
-    "b": "back to where you were",
-    "?": "show and hide these keys",
-}
+STEPS = ".st-key-next button, .st-key-previous button"
+GRID, MAP, THRESHOLD = ".gallery a.tile", ".map .view", ".threshold .grip"
+KEYS = (
+    ("n or →", "next: example, pair, or window of ranks", STEPS),
+    ("p or ←", "previous", STEPS),
+    ("arrows in a grid", "walk from tile to tile; ↑ from a pair's tile leads to its comparison", GRID),
+    ("o", "open the focused tile, or the first one", GRID),
+    ("Enter", "open the focused tile", GRID),
+    ("f", "flip between the two images of a pair", "[data-hotkey=f]"),
+    ("arrows on the map", "move it; Enter opens the example in its middle", MAP),
+    ("+ − 0 on the map", "zoom in, zoom out, show all of it", MAP),
+    ("arrows on the threshold", "move it by 1% of the range; with Shift by 0.1%", THRESHOLD),
+    ("Home or End on the threshold", "move it to an end", THRESHOLD),
+    ("b", "back to where you were", ""),
+    ("?", "show these keys; Escape hides them", ""),
+)
+"""Key, what it does, and what must be on the page for it to do so, as a selector; as listed by `?`."""
 
 
 def listen() -> None:
     """Listen for the keys on this page. The shell calls this once."""
-    component("keys")(key="keys", data={"keys": list(KEYS.items())})
+    component("keys")(key="keys", data={"keys": KEYS})

@@ -1,0 +1,67 @@
+// deno-lint-ignore-file no-unused-vars -- keys.js, which follows, uses what stands here
+// What changed, told to those who do not see it: a new page takes the focus to its heading, and a list that
+// changed under a control has its sentence read aloud.
+
+const ENDED = "[data-testid=stApp][data-test-script-state=notRunning]";
+const STALE = "[data-testid=stApp] [data-stale=true]";
+const CONTROL = "button, input, textarea, select, summary, [role=slider], [role=combobox]";
+
+/** A region that readers of the screen listen to. */
+function liveRegion() {
+  const region = element("div", "live");
+  region.setAttribute("role", "status");
+  region.setAttribute("aria-live", "polite");
+  setProperties(region, { position: "fixed", width: "1px", height: "1px", overflow: "hidden" });
+  setProperties(region, { "clip-path": "inset(50%)", "white-space": "nowrap" });
+  document.body.append(region);
+  return region;
+}
+
+/** What the page is, and what its list holds. */
+function shownNow() {
+  const text = (selector) => {
+    const found = document.querySelector("[data-testid=stMain] " + selector);
+    return found ? found.textContent.trim() : "";
+  };
+  return { address: location.pathname, heading: text("h1"), said: text(".st-key-said") };
+}
+
+/** After a run: move the focus, or say in one sentence what it changed. Nothing after the first. */
+function tell(watch) {
+  const before = watch.shown;
+  const now = shownNow();
+  if (!now.heading) return;
+  watch.shown = now;
+  if (!before) return;
+  const focused = document.activeElement;
+  const inUse = focused && focused.matches(CONTROL) && focused.closest("[data-testid=stMain]");
+  if (now.address === before.address && now.heading === before.heading) {
+    if (now.said !== before.said) watch.region.textContent = now.said;
+  } else if (inUse && now.address === before.address) { // such as Next, which may be pressed again
+    watch.region.textContent = now.heading;
+  } else {
+    watch.region.textContent = "";
+    const heading = document.querySelector("[data-testid=stMain] h1");
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  }
+}
+
+/** Tell what changed, whenever a run has ended and all of it is drawn. Once per document. */
+function announceChanges() {
+  if (globalThis.__kernelExplorerWatch) return;
+  const watch = globalThis.__kernelExplorerWatch = { shown: null, region: liveRegion() };
+  let asked = 0;
+  const look = () => {
+    if (!document.querySelector(ENDED)) return;
+    if (document.querySelector(STALE)) wait();
+    else tell(watch);
+  };
+  const wait = () => {
+    cancelAnimationFrame(asked);
+    asked = requestAnimationFrame(look);
+  };
+  wait();
+  const attributeFilter = ["data-test-script-state"];
+  new MutationObserver(wait).observe(document.body, { subtree: true, attributes: true, attributeFilter });
+}
