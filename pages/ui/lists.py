@@ -56,6 +56,11 @@ def _label_conflicts(results: Results, by: str, labels: str) -> Ranked:
     return Ranked(results.query, conflicts["query_index"].to_numpy(), title, by)
 
 
+def _labels_to_check(results: Results, by: str) -> Ranked:
+    indices = load.label_support(results.id, by)["query_index"].to_numpy()
+    return Ranked(results.query, indices, f"labels to check by {escape(results.title_of(by))}", by)
+
+
 def _disagreement(
     results: Results, first: str, second: str, rule: str, k: str, order: str, of_class: str
 ) -> Ranked:
@@ -100,6 +105,7 @@ def _filters(*words: str) -> str:
 LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "near_duplicates": (3, _near_duplicates),
     "failure_modes": (2, _label_conflicts),
+    "labels_to_check": (1, _labels_to_check),
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),
     "examples": (1, _named),

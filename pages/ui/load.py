@@ -22,6 +22,7 @@ from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment
 from kernel_core.explain.image_alignment import Alignment
 from kernel_core.findings import disagreement
+from kernel_core.findings import label_support as support
 from kernel_core.findings.exact_copies import exact_copies
 from kernel_core.findings.map_layout import Map
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
@@ -208,6 +209,13 @@ def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
     """Return the nearest pairs whose labels differ, with the columns of `label_mismatches`."""
     shown = by_id[results_id]
     return label_mismatches(shown.neighbors_by(similarity), *shown.labels)
+
+
+@st.cache_resource(max_entries=8)
+def label_support(results_id: str, similarity: str) -> pd.DataFrame:
+    """Return how well each label is supported, with the columns of `label_support.label_support`."""
+    shown = by_id[results_id]
+    return support.label_support(shown.neighbors_by(similarity), *shown.labels, shown.predictions)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Comparing all images byte by byte")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kernel_core.findings.label_support import label_support
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.results.accuracy import accuracies
@@ -10,7 +11,7 @@ from kernel_core.results.directions import in_direction
 from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
-from pages.ui import jobs
+from pages.ui import jobs, lists
 from tests.support.app import cells, open_page, text_of
 
 
@@ -27,6 +28,13 @@ def test_strips_show_what_their_links_lead_to(digits):
     listed = cells(open_page("near_duplicates", first=1, last=48), "pairs")
     assert [cell["id"] for cell in shown] == [cell["id"] for cell in listed[:12]]
     assert all(cell["pair"].startswith("pair?a=test:") for cell in shown)
+
+    support = label_support(digits.neighbors_by("kernel"), *digits.labels, digits.predictions)
+    shown = [cell["id"] for cell in cells(app, "labels_to_check")]
+    assert shown == support["query_index"].head(12).tolist()
+    assert lists.place(digits, "test", shown[0], "labels_to_check:kernel").next == f"test:{shown[1]}"
+    against = [row.predicted == row.voted != row.query_label for row in support.itertuples(index=False)]
+    assert f"**{sum(against)} of 500 test labels have both against them:**" in text_of(app)
 
     differ = cells(app, "the_largest_disagreements")
     listed = cells(

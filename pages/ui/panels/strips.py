@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from kernel_core.findings import disagreement
+from kernel_core.findings import disagreement, label_support
 from kernel_core.findings.pairs import WINDOW, border
 from kernel_core.results.results import Results
 from kernel_core.similarities import PENULTIMATE
@@ -23,6 +23,7 @@ RULE, NEAREST, FEW = "majority of 3", 5, 2  # of the disagreements; neighbors dr
 def show_strips(results: Results) -> None:
     """Show what is surprising: the nearest pairs, the labels to check, and the largest disagreements."""
     nearest_pairs(results)
+    labels_to_check(results)
     largest_disagreements(results)
 
 
@@ -46,6 +47,31 @@ def nearest_pairs(results: Results) -> None:
         head = f"{pair.similarity:.3f}"
         cells.append({"id": query, "head": head, "groups": [{"title": "", "tiles": [own, twin]}]})
     _draw(results, cells, "the nearest pairs", lists.carried(results, "near_duplicates", "kernel"))
+
+
+def labels_to_check(results: Results) -> None:
+    """Show the labels that ensemble and neighbors support least, and on how many both agree on another."""
+    table = load.label_support(results.id, "kernel")
+    against = (table["predicted"] == table["voted"]) & (table["voted"] != table["query_label"])
+    _head(
+        f"**{int(against.sum()):,} of {len(table):,} test labels have both against them:** the ensemble and "
+        "the kernel's neighbors agree on another class.",
+        "failure_modes",
+        {"order": label_support.ORDERS[1]},
+    )
+    neighbors, names = results.neighbors_by("kernel"), results.class_names
+    cells: list[Cell] = []
+    for row in table.head(SHOWN).itertuples():
+        query = int(row.query_index)
+        own: Group = {
+            "title": f"labeled {names[row.query_label]}",
+            "tiles": [tile(results, results.query, query)],
+        }
+        nearest = nearest_tiles(results, neighbors, query, FEW)
+        groups: list[Group] = [own, {"title": f"nearest {results.database}", "tiles": nearest}]
+        head = f"{names[row.query_label]}? The ensemble says {names[row.predicted]}"
+        cells.append({"id": query, "head": head, "groups": groups})
+    _draw(results, cells, "labels to check", lists.carried(results, "labels_to_check", "kernel"))
 
 
 def largest_disagreements(results: Results) -> None:
