@@ -4,7 +4,7 @@ import streamlit as st
 
 from kernel_core.errors import RequestError
 from kernel_core.spec import ADJECTIVES
-from pages.ui import all_examples, jobs, lists, load, shell
+from pages.ui import all_examples, jobs, lists, load, names, shell
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.panels import example_filters
 from pages.ui.wording import escape
@@ -39,7 +39,7 @@ for split in found.lacking:
 total, count = len(found.table), len(found.rows)
 text = f"**{count:,} of {total:,} examples**" if found.words else f"**{total:,} examples**"
 with st.container(horizontal=True, vertical_alignment="center"):
-    st.markdown(f"{text}{': ' if found.words else ''}{', '.join(found.words)}.")
+    shell.say(f"{text}{': ' if found.words else ''}{', '.join(found.words)}.")
     if set(asked) - {"by", "sort", "near_at"}:
         st.button("Clear filters", on_click=example_filters.clear, key="clear_filters", type="tertiary")
 
@@ -63,6 +63,7 @@ if cells:
         key="examples",
         label="examples",
         carried=lists.carried(results, *listed),
+        choice={"list": ":".join(listed), "first": (page - 1) * SHOWN, "most": names.MOST},
     )
 else:
     st.info("No example passes these filters.", icon=":material/info:")

@@ -189,7 +189,7 @@ def _describe(results: Results, words: Words, by: str, at: float) -> list[str]:
     title = escape(results.title_of(by))
     least, _, largest = words.get("confidence", "..").partition("..")
     texts = {
-        "names": "chosen examples",
+        "names": "chosen by name",
         "lasso": "in a lasso of the map",
         "split": words.get("split", ""),
         "label": f"label {escape(words.get('label', ''))}",

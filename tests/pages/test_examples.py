@@ -107,7 +107,7 @@ def test_named_examples_are_shown_in_their_order(digits):
     app = open_page("examples", names="train:9;test:3,1-2")
     assert names_of(app) == ["train:9", "test:3", "test:1", "test:2"]
     assert "list=examples:train:9" in tiles(cells(app, "examples")[0])[0]["href"].replace("%3B", ";")
-    assert "**4 of 1,797 examples**: chosen examples" in text_of(app)
+    assert "**4 of 1,797 examples**: chosen by name" in text_of(app)
     app.get_by_key("sort").set_value("least confident first").run()
     order = sorted(names_of(app), key=lambda name: facts(digits, *parse_example(name))["confidence"])
     assert names_of(app) == order

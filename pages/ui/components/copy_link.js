@@ -2,25 +2,6 @@
 
 const SAID_FOR = 4000; // milliseconds that "copied" stays
 
-/** Copy through a text field: pages under another name than localhost, without https, get no clipboard. */
-function copyByHand(text) {
-  const field = document.body.appendChild(element("textarea"));
-  field.value = text;
-  field.select();
-  const copied = document.execCommand("copy");
-  field.remove();
-  return copied;
-}
-
-async function copied(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return copyByHand(text);
-  }
-}
-
 export default function ({ parentElement }) {
   const root = parentElement.querySelector(".copying");
   const said = root.querySelector("[role=status]");

@@ -118,9 +118,12 @@ export default function ({ data, parentElement }) {
 
   const tiles = [...gallery.querySelectorAll("a.tile")];
   listenForFocus(gallery, tiles);
-  gallery.onclick = follow;
+  const choosing = data.choice && chooseFrom(gallery, data.choice, tiles);
+  gallery.onclick = (event) => {
+    if (!choosing || !choosing.click(event)) follow(event);
+  };
   gallery.onkeydown = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || choosing && choosing.key(event)) return;
     const next = linkBeside([...gallery.querySelectorAll("a")], event.target.closest("a"), event.key);
     if (!next) return;
     next.focus();
@@ -133,4 +136,5 @@ export default function ({ data, parentElement }) {
     const same = tiles.filter((tile) => tile.dataset.example === example);
     for (const tile of tiles) tile.classList.toggle("same", same.length > 1 && same.includes(tile));
   };
+  return choosing ? choosing.end : undefined;
 }

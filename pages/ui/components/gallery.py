@@ -46,6 +46,14 @@ class Cell(TypedDict):
     groups: list[Group]
 
 
+class Choice(TypedDict):
+    """Has people choose several tiles of a `grid` and open, compare or copy them."""
+
+    list: str  # what the grid is a part of: another list begins with nothing chosen
+    first: int  # place of the first tile in that list
+    most: int  # names that an address takes
+
+
 TILE = 96  # target size of a tile in pixels: three times that of a CIFAR-10 image
 LIST_TEXT = 190  # pixels for the text beside a tile in a list
 
@@ -89,6 +97,7 @@ def gallery(
     label: str,
     px: int = TILE,
     carried: str = "",
+    choice: Choice | None = None,
 ) -> None:
     """Show cells of tiles; a click on a tile opens its example.
 
@@ -97,7 +106,7 @@ def gallery(
     line of small `crumbs`.
     label: the grid's name for screen readers. px: target size of a tile in pixels.
     carried: parameters made by `links.query` that the address of an opened example keeps, such as the list it
-    was found in.
+    was found in. choice: of several tiles; none by default.
     """
     width, height, rendering = tile_size(results.examples[results.query].images.shape[1:3], px)
     data: dict[str, Any] = {
@@ -108,6 +117,7 @@ def gallery(
         "height": height,
         "rendering": rendering,
         "cell": _cell_width(cells, width, layout),
+        "choice": choice,
     }
     component("gallery")(key=key, data=data)
 

@@ -11,12 +11,15 @@ from pages.ui.components.component import component
 
 STEPS = ".st-key-next button, .st-key-previous button"
 GRID, MAP, THRESHOLD = ".gallery a.tile", ".map .view", ".threshold .grip"
+CHOICE = ".gallery .check"
 KEYS = (
     ("n or →", "next: example, pair, or window of ranks", STEPS),
     ("p or ←", "previous", STEPS),
     ("arrows in a grid", "walk from tile to tile; ↑ from a pair's tile leads to its comparison", GRID),
     ("o", "open the focused tile, or the first one", GRID),
     ("Enter", "open the focused tile", GRID),
+    ("Space", "select the focused tile; with Shift, all from the last selected to it", CHOICE),
+    ("Escape in a grid", "clear the selection, then end selecting", CHOICE),
     ("f", "flip between the two images of a pair", "[data-hotkey=f]"),
     ("arrows on the map", "move it; Enter opens the example in its middle", MAP),
     ("+ − 0 on the map", "zoom in, zoom out, show all of it", MAP),

@@ -51,6 +51,26 @@ function setProperties(node, properties) {
   for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, value);
 }
 
+/** Copy through a text field: pages under another name than localhost, without https, get no clipboard. */
+function copyByHand(text) {
+  const field = document.body.appendChild(element("textarea"));
+  field.value = text;
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  return copied;
+}
+
+/** Put text on the clipboard; return whether the browser did. */
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyByHand(text);
+  }
+}
+
 /** Red, green and blue of a color written as #rrggbb; white where there is none. */
 function rgb(color) {
   return (color.match(/[0-9a-f]{2}/gi) || ["ff", "ff", "ff"]).slice(0, 3).map((hex) => parseInt(hex, 16));

@@ -115,8 +115,8 @@ def _choose_neighbors(results: Results, words: dict[str, str]) -> None:
             "value beside it.",
         )  # fmt: skip
         at = st.number_input(
-            "Near from", value=None, key="near_at", placeholder=f"{default:.3f}", width=150, **shared,
-            help="Left empty: the value at which the near-duplicates page begins.",
+            "Near means at least", value=None, key="near_at", placeholder=f"{default:.3f}", width=170,
+            **shared, help="Left empty: the value at which the near-duplicates page begins.",
         )  # fmt: skip
     if distances := minus_distance(results, by):
         st.caption(distances)
