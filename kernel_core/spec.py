@@ -196,20 +196,22 @@ def example_name(split: Split, index: int) -> str:
 def parse_example(text: str, counts: Mapping[Split, int] | None = None) -> tuple[Split, int]:
     """Return the split and the index that a name such as test:123 or train:123 stands for.
 
-    A number alone is an example of the test split. counts: number of examples in each split that the source
-    has; without it, only the form of the name is checked. Raises `RequestError` if the text is not a name of
-    an example, or the index is out of range.
+    People may also write `train 456` or `TRAIN:5`. A number alone is an example of the test split.
+    counts: number of examples in each split that the source has; without it, only the form of the name is
+    checked. Raises `RequestError` if the text is not a name of an example, or the index is out of range.
 
-    >>> parse_example("train:4", {"test": 3, "train": 9}), parse_example(" 2 ", {"test": 3, "train": 9})
-    (('train', 4), ('test', 2))
+    >>> parse_example("train:4", {"test": 3, "train": 9}), parse_example(" TRAIN 2 "), parse_example("2")
+    (('train', 4), ('train', 2), ('test', 2))
     """
-    match = re.fullmatch(r"(?:(test|train):)?([0-9]{1,18})", text.strip())
+    match = re.fullmatch(
+        r"(?:(test|train|training)\s*:?\s*)?([0-9]{1,18})", text.strip(), re.IGNORECASE | re.ASCII
+    )
     expected = "a split and an index, as in test:123 or train:123"
     if counts is not None:
         expected = " or ".join(f"{name}:0 … {name}:{count - 1}" for name, count in sorted(counts.items()))
     if not match:
         raise RequestError(f"{text[:40]!r} is not the name of an example; expected {expected}.")
-    split: Split = "train" if match[1] == "train" else "test"
+    split: Split = "train" if (match[1] or "").lower().startswith("train") else "test"
     index = int(match[2])
     if counts is not None and index >= counts.get(split, 0):
         raise RequestError(f"{text[:40]!r} is out of range; expected {expected}.")

@@ -1,12 +1,14 @@
 """Where do all examples lie, if similar ones lie near each other?"""
 
+import contextlib
+
 import streamlit as st
 
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT, example_counts, search_directions
 from kernel_core.printable import printable
 from kernel_core.spec import parse_example
-from pages.ui import jobs, load, shell
+from pages.ui import going, jobs, load, shell
 from pages.ui.components.map import show_map
 from pages.ui.controls import choose_similarity
 from pages.ui.wording import escape
@@ -36,21 +38,34 @@ except KernelExplorerError as error:
 
 
 def find() -> None:
-    """Put the example that was typed into the address; the map goes to it."""
+    """Put the example that was typed into the address; the map goes to it. Of a class, only it is shown."""
     typed = st.session_state["map_find"].strip()
     st.query_params.pop("view", None)
-    if typed:
-        st.query_params["example"] = typed
+    what, found = "example", typed
+    with contextlib.suppress(RequestError):  # the page says what is wrong with it
+        what, found = going.destination(results, typed)
+    if what == "class":
+        st.query_params["only"] = found
+    if typed and what == "example":
+        st.query_params["example"] = found
     else:
         st.query_params.pop("example", None)
 
 
 name = st.query_params.get("example", "")
-row.text_input("Find an example", name, placeholder="test:123", key="map_find", on_change=find, width=170)
+row.text_input(
+    "Find",
+    name,
+    placeholder="test:123 or a class",
+    key="map_find",
+    on_change=find,
+    width=190,
+    help=going.HELP,
+)
 selected = -1
 if name:
     try:
-        selected = layout.point(*parse_example(name, results.example_counts))
+        selected = layout.point(*parse_example(going.destination(results, name)[1], results.example_counts))
     except RequestError as error:
         st.warning(str(error), icon=":material/warning:")
 show_map(results, layout, selected, by)

@@ -230,6 +230,9 @@ def test_typed_example_opens_or_is_refused(digits):
     assert app.query_params["example"] == "train:12"
     app.get_by_key("typed").set_value("77").run()
     assert (app.query_params["example"], app.query_params["trail"]) == ("test:77", "test:3,train:12")
+    app.get_by_key("typed").set_value("class 4").run()
+    assert dict(app.query_params) == {"label": "4"}
+    assert app.title[0].value == "All examples"
 
 
 @pytest.mark.parametrize("wrong", ["test:500", "train:1297", "abc", "test:-1", "test:²", "test:" + "9" * 50])

@@ -104,6 +104,16 @@ def test_map_page_marks_the_example_and_the_class_in_the_address(mapped):
     assert (data["selected"], data["only"], data["show"], data["answer"]) == (-1, -1, "both", None)
 
 
+def test_map_finds_examples_and_classes_as_people_write_them(mapped):
+    app = open_page("map")
+    app.get_by_key("map_find").set_value("TRAIN 7").run()
+    assert data_of(app, "map_answer")["selected"] == 47
+    app.get_by_key("map_find").set_value("Dog").run()
+    assert (data_of(app, "map_answer")["only"], dict(app.query_params)) == (3, {"only": "dog"})
+    app.get_by_key("map_find").set_value("dogg").run()
+    assert "no class. Did you mean dog?" in app.warning[0].value
+
+
 def marked_in(app):
     """The points that the map marks, and the parameter that names them."""
     sent = data_of(app, "map_answer")["marks"]
@@ -161,7 +171,7 @@ def test_map_page_of_an_unknown_example_says_what_there_is(mapped, wrong):
 def test_map_page_finds_an_example_by_its_number(mapped):
     app = open_page("map")
     app.get_by_key("map_find").set_value("12").run()
-    assert app.query_params["example"] in ("12", ["12"])
+    assert app.query_params["example"] in ("test:12", ["test:12"])
     assert data_of(app, "map_answer")["selected"] == 12
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name, parse_example
-from pages.ui import links, lists, load, shell
+from pages.ui import going, links, lists, load, shell
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 
@@ -60,23 +60,27 @@ def _go(parameters: dict[str, str]) -> None:
 
 
 def _jump(results: Results, current: str, trail: list[str]) -> None:
-    """Go to the example that was typed; a text that names none stays, with the reason below it."""
+    """Go to the example or class that was typed; a text that names none stays, with the reason below it."""
     typed = st.session_state["typed"]
     st.session_state["typed_wrong"] = ""
     if not typed.strip():
         return
     try:
-        name = example_name(*parse_example(typed, results.example_counts))
+        what, name = going.destination(results, typed)
     except RequestError as error:
         st.session_state["typed_wrong"] = str(error)
         return
     st.session_state["typed"] = ""
-    if name != current:
+    if what == "class":
+        st.session_state["_class_to_show"] = name
+    elif name != current:
         _go({"example": name, "trail": ",".join([*trail, current][-LONGEST:])})
 
 
 def show_steps(results: Results, example: Example, trail: list[str]) -> None:
     """Show the steps: previous, next, random, an example to type; and the place of this one in its list."""
+    if of_class := st.session_state.pop("_class_to_show", ""):
+        st.switch_page("pages/examples.py", query_params={"label": of_class})
     current = example_name(*example)
     here = lists.place(results, *example, st.query_params.get("list", ""))
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
@@ -92,11 +96,11 @@ def show_steps(results: Results, example: Example, trail: list[str]) -> None:
     row.text_input(
         "Go to",
         key="typed",
-        placeholder="test:123",
-        width=150,
+        placeholder="test:123 or a class",
+        width=190,
         on_change=_jump,
         args=(results, current, trail),
-        help="A split and an index, such as test:123. A number alone is an index in the test split.",
+        help=going.HELP,
     )
     row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
     if st.session_state.get("typed_wrong"):
