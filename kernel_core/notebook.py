@@ -12,12 +12,7 @@ cache, and loads torch only to build what is missing.
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,17 +23,18 @@ from PIL import Image
 
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, select_examples
+from kernel_core.findings.groups import members_of, select_groups
 from kernel_core.findings.pairs import label_mismatches, matching_pairs, nearest_pairs, rank_window
-from kernel_core.progress import Progress
+from kernel_core.progress import progress_bar
 from kernel_core.results.accuracy import accuracies
+from kernel_core.results.grouping import default_threshold, find_groups, parts_of
 from kernel_core.results.nearby import Nearby
 from kernel_core.results.results import Results, open_results
+from kernel_core.results.shown import Shown
 from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split, example_name, parse_class, parse_example
-
-SHOWN = 48  # pixels a side that an image in a notebook is at least magnified to
 
 
 def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
@@ -75,30 +71,12 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
             ) from None
         from kernel_core import pipeline  # torch takes seconds to load
 
-        with _progress_bar() as progress:
+        with progress_bar() as progress:
             opened = [
                 pipeline.build(part, device=device, budget=memory, progress=progress, store=store)
                 for part in wanted
             ]
     return Explorer(request, with_variants(opened[0], request, store), store)
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Progress]:
-    """One bar for all steps, which tells the present one's name; a widget in Jupyter, text in a terminal."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the missing package for widgets: a bar of text does as well
-        from tqdm.auto import tqdm
-    with tqdm(bar_format="{desc} {percentage:3.0f}% |{bar}| {remaining} left") as bar:
-
-        def progress(step: str, done: int, total: int) -> None:
-            if step != bar.desc.removesuffix(": "):
-                bar.reset(total)
-                bar.set_description(step, refresh=False)
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
 
 
 class Explorer:
@@ -186,6 +164,53 @@ class Explorer:
         """Return the pairs of `pairs` whose two labels differ, with their ranks among all pairs."""
         return self._readable(label_mismatches(self.results.neighbors_by(by), *self.results.labels))
 
+    def groups(
+        self,
+        threshold: float | None = None,
+        by: str = "kernel",
+        *,
+        aligned: float | None = None,
+        labels: str = "all",
+        of_class: str | int | None = None,
+        crossing: bool = False,
+        build: bool = False,
+    ) -> pd.DataFrame:
+        """Return groups of near-duplicates, one row per member; the first of each group is the one to keep.
+
+        threshold: the least similarity of a pair that is linked; by default that at which the page of
+        near-duplicates begins. aligned: also the least correlation of its pixels where the two images fit
+        best, shifted by up to 2 pixels or mirrored. labels: all, same or different; of_class: a class, as
+        number or name; crossing: with members in both splits; these choose groups, which keep their numbers.
+        build: compute the neighbors within a split that are missing; else `NotBuilt` is raised.
+        Columns: group, size, is_mixed, crosses, example, label, class_name, similarity (mean, to the other
+        members), is_medoid; as `kernel_core.findings.groups` describes them.
+        """
+        parts = parts_of(self.results, self.request, self.store, by)
+        for part in parts:
+            if by not in part.names:
+                self._build_direction(part, by, build=build)
+        threshold = default_threshold(parts[0], by) if threshold is None else threshold
+        found = find_groups(parts, by, threshold, aligned=aligned)
+        label = None if of_class is None else parse_class(str(of_class), self.results.class_names)
+        rows = select_groups(found, labels, label, crossing=crossing)
+        table = members_of(found, rows, self.results.class_names)
+        names = [example_name(*member) for member in zip(table["split"], table["index"], strict=True)]
+        columns = ["group", "size", "is_mixed", "crosses", "example", "label", "class_name", "similarity"]
+        return table.assign(example=names)[[*columns, "is_medoid"]]
+
+    def _build_direction(self, part: Results, by: str, *, build: bool) -> None:
+        """Build the neighbors by a similarity in the direction of some results, or raise `NotBuilt`."""
+        if not build:
+            raise NotBuilt(
+                f"Neighbors {part.spec.direction} by {by} of {part.name} are not built. Build them with "
+                "explorer.groups(build=True)."
+            )
+        from kernel_core import pipeline  # torch takes seconds to load
+
+        wanted = replace(self.request, query=part.query, database=part.database, similarities=(by,))
+        with progress_bar() as progress:
+            pipeline.build(wanted, progress=progress, store=self.store)
+
     def evaluate(self) -> pd.Series[float]:
         """Return accuracies on the query split, fractions from 0 to 1; NaN where the source offers none.
 
@@ -239,7 +264,7 @@ class Explorer:
 
     def show(self, table: pd.DataFrame) -> Shown:
         """Return a table of this explorer that Jupyter draws with its examples' images; text elsewhere."""
-        return Shown(self, table)
+        return Shown(self.results, table)
 
     def _named(self, example: str) -> tuple[Split, int]:
         return parse_example(example, self.results.example_counts)
@@ -261,37 +286,3 @@ class Explorer:
 
     def _class_names(self, labels: npt.ArrayLike) -> list[str]:
         return [self.results.class_names[label] for label in np.asarray(labels)]
-
-
-class Shown:
-    """A table whose examples a notebook shows as images."""
-
-    def __init__(self, explorer: Explorer, table: pd.DataFrame) -> None:
-        self.explorer, self.table = explorer, table
-
-    def __repr__(self) -> str:
-        return str(self.table.to_string(index=False))
-
-    def _repr_html_(self) -> str:
-        """The table as HTML, each example's image above its name, or its label if it has no image."""
-        shown = self.table.copy()
-        for column in {"example", "query", "database"} & set(shown.columns):
-            shown[column] = [self._figure(example) for example in shown[column]]
-        for column in {"class_name", "query_class", "database_class"} & set(shown.columns):
-            shown[column] = shown[column].map(html.escape)
-        return str(shown.to_html(index=False, escape=False, float_format="{:.3f}".format))
-
-    def _figure(self, example: str) -> str:
-        results = self.explorer.results
-        if not results.has_images:
-            split, index = parse_example(example, results.example_counts)
-            return f"{html.escape(results.class_names[results.examples[split].labels[index]])}<br>{example}"
-        image, file = self.explorer.image(example), io.BytesIO()
-        image.save(file, "PNG")
-        scale = max(1, -(-SHOWN // max(image.size)))
-        width, height = (side * scale for side in image.size)
-        data = base64.b64encode(file.getvalue()).decode()
-        return (
-            f'<img alt="{example}" width="{width}" height="{height}" style="image-rendering: pixelated" '
-            f'src="data:image/png;base64,{data}"><br>{example}'
-        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +32,24 @@ INTERVAL = 0.2  # seconds; the least time between two writes of a file of progre
 
 def no_progress(step: str, done: int, total: int) -> None:
     """Report nothing: the default `Progress`."""
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Yield a `Progress`: one bar that names the present step; a widget in Jupyter, text in a terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the missing package for widgets: a bar of text does as well
+        from tqdm.auto import tqdm
+    with tqdm(bar_format="{desc} {percentage:3.0f}% |{bar}| {remaining} left") as bar:
+
+        def progress(step: str, done: int, total: int) -> None:
+            if step != bar.desc.removesuffix(": "):
+                bar.reset(total)
+                bar.set_description(step, refresh=False)
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
 
 
 def renamed(progress: Progress, step: str) -> Progress:

@@ -13,7 +13,7 @@ from kernel_core import notebook
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs
 from tests.support import oracle
-from tests.support.command import ROOT
+from tests.support.command import ROOT, invoke
 
 
 @pytest.fixture
@@ -161,3 +161,19 @@ def test_what_is_computed_comes_from_the_cache_of_the_results(explorer, tmp_path
     monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(tmp_path / "another"))
     assert len(explorer.neighbors("train:3", k=4, by="penultimate")) == 4
     assert not (tmp_path / "another").exists()
+
+
+def test_groups_are_those_of_the_verb(explorer, source_folder, tmp_path):
+    with pytest.raises(NotBuilt, match=r"test→test by kernel.*groups\(build=True\)"):
+        explorer.groups(0.9)
+    table = explorer.groups(0.9, build=True)
+    assert invoke("groups", source_folder, "--threshold", 0.9, "--csv", tmp_path / "g.csv").exit_code == 0
+    written = pd.read_csv(tmp_path / "g.csv")
+    same = ["group", "size", "is_mixed", "crosses", "label", "class_name", "similarity", "is_medoid"]
+    pd.testing.assert_frame_equal(table[same], written[same])
+    assert table["example"].tolist() == (written["split"] + ":" + written["index"].astype(str)).tolist()
+    mixed = explorer.groups(0.9, labels="different", of_class="cat", crossing=True)
+    assert mixed["example"].tolist() == ["test:7", "train:53"]
+    assert explorer.groups(0.9, aligned=0.99).empty
+    assert "test:7" in explorer.show(mixed)._repr_html_()
+    assert len(explorer.groups()) == 6, "by default, from the similarity of rank 3 of 40 on"

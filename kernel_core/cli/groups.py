@@ -20,14 +20,14 @@ from kernel_core.cli.options import (
 from kernel_core.cli.output import is_stdout, say, say_json
 from kernel_core.cli.tables import label_text, rows_of, table_text, write_csv, write_parquet
 from kernel_core.explain.image_alignment import SHIFT
-from kernel_core.findings.groups import Groups, describe_groups, warn_of_chains
+from kernel_core.findings.group_words import describe_groups, warn_of_chains
+from kernel_core.findings.groups import Groups, members_of, select_groups
 from kernel_core.progress import Progress
-from kernel_core.results.directions import in_direction
-from kernel_core.results.grouping import can_have, default_threshold, directions_of, find_groups
+from kernel_core.results.grouping import default_threshold, find_groups, parts_of
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
-from kernel_core.spec import SPLITS, Split, example_name
+from kernel_core.spec import SPLITS, Split, example_name, parse_class
 
 NAMED = 5  # members that a line of the list names, beside the one to keep
 
@@ -50,6 +50,15 @@ NAMED = 5  # members that a line of the list names, beside the one to keep
     help="Link only pairs whose pixels correlate at least so much, 0.9 for instance, where the images fit "
     f"best, shifted by up to {SHIFT} pixels or mirrored.",
 )
+@click.option(
+    "--labels",
+    type=click.Choice(["all", "same", "different"]),
+    default="all",
+    show_default=True,
+    help="Only groups whose labels are all the same, or different.",
+)
+@click.option("--class", "class_name", metavar="NAME", help="Only groups with a member of this class.")
+@click.option("--crossing", is_flag=True, help="Only groups with members in both splits.")
 @click.option(
     "--top", type=click.IntRange(1), default=20, show_default=True, help="Number of groups to list."
 )
@@ -102,12 +111,10 @@ def _open_directions(
     first = replace(request, query=within, database=within) if within else request
     own = open_or_build(first, device, memory, progress)
     parts = []
-    for query, database in directions_of(own, within):
-        part = in_direction(own, first, Store(), query, database)
-        if not can_have(part, similarity):
-            continue
+    for part in parts_of(own, first, Store(), similarity):
         if similarity not in part.names:
-            part = open_or_build(replace(request, query=query, database=database), device, memory, progress)
+            wanted = replace(request, query=part.query, database=part.database)
+            part = open_or_build(wanted, device, memory, progress)
         parts.append(part)
     return parts
 
@@ -118,6 +125,9 @@ def _show(
     similarity: str,
     *,
     aligned: float | None,
+    labels: str,
+    class_name: str | None,
+    crossing: bool,
     top: int,
     csv_file: Path | None,
     parquet_file: Path | None,
@@ -133,36 +143,33 @@ def _show(
     say(f"{results.name}, by {by} ({directions}): {sentence}", err=is_on_stdout)
     if warning := warn_of_chains(found):
         say(f"warning: {warning}", err=True)
-    table = named_members(found, results.class_names)
+    of_class = None if class_name is None else parse_class(class_name, results.class_names)
+    rows = select_groups(found, labels, of_class, crossing=crossing)
+    if len(rows) < len(found):
+        say(f"{len(rows):,} of these groups pass the filter.", err=True)
+    table = members_of(found, rows, results.class_names)
     if csv_file is not None:
         write_csv(table, csv_file)
     if parquet_file is not None:
         write_parquet(table, parquet_file)
     if as_json:
-        say_json(_as_json(found, table, results, similarity, aligned))
-    elif not files and len(found):
-        say(*table_text(_lines(found, table, results.class_names, top)).splitlines())
-        if len(found) > top:
-            say(f"{len(found) - top:,} more; --top {len(found)} lists them all.", err=True)
+        about = {"name": results.name, "similarity": similarity, "aligned_pixels": aligned}
+        say_json(_as_json(found, rows, table, about))
+    elif not files and len(rows):
+        say(*table_text(_lines(rows.head(top), table, results.class_names)).splitlines())
+        if len(rows) > top:
+            say(f"{len(rows) - top:,} more; --top {len(rows)} lists them all.", err=True)
 
 
-def named_members(found: Groups, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Return the table of members with the name of each one's class beside its label."""
-    table = found.members.copy()
-    names = [class_names[label] for label in table["label"]]
-    table.insert(table.columns.get_loc("label") + 1, "class_name", names)
-    return table
-
-
-def _lines(found: Groups, table: pd.DataFrame, class_names: tuple[str, ...], top: int) -> pd.DataFrame:
-    """Return one row per group, for people: the first `top` groups."""
-    lines = found.table.head(top)[["group", "size", "similarity"]].copy()
-    members = table[table["group"] <= top].groupby("group")
+def _lines(rows: pd.DataFrame, table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return one row per group, for people. rows: the groups. table: members, of more groups too."""
+    lines = rows[["group", "size", "similarity"]].copy()
+    members = [of_group for _, of_group in table[table["group"].isin(rows["group"])].groupby("group")]
     lines["labels"] = [
         ", ".join(label_text(label, class_names) for label in sorted(set(of_group["label"])))
-        for _, of_group in members
+        for of_group in members
     ]
-    names = [_names(of_group) for _, of_group in members]
+    names = [_names(of_group) for of_group in members]
     lines["keep"] = [of_group[0] for of_group in names]
     lines["others"] = [
         " ".join(of_group[1 : NAMED + 1])
@@ -177,19 +184,19 @@ def _names(members: pd.DataFrame) -> list[str]:
     return [example_name(split, i) for split, i in zip(members["split"], members["index"], strict=True)]
 
 
-def _as_json(
-    found: Groups, table: pd.DataFrame, results: Results, similarity: str, aligned: float | None
-) -> dict[str, Any]:
-    """Return everything that was found as plain values; the keys are in docs/command_line.md."""
+def _as_json(found: Groups, rows: pd.DataFrame, table: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
+    """Return what was found, with the members of each group. rows, table: groups and members that are listed.
+
+    about: what the object begins with; the keys are in docs/command_line.md.
+    """
     columns = ["split", "index", "label", "class_name", "similarity", "is_medoid"]
     by_group = {number: of_group[columns] for number, of_group in table.groupby("group")}
     return {
-        "name": results.name,
-        "similarity": similarity,
+        **about,
         "threshold": round(found.pairs.threshold, 6),
-        "aligned_pixels": aligned,
         "directions": list(found.pairs.directions),
         "pairs": len(found.pairs),
         "full_lists": found.pairs.full_lists,
-        "groups": [{**row, "members": rows_of(by_group[row["group"]])} for row in rows_of(found.table)],
+        "count": len(found),
+        "groups": [{**row, "members": rows_of(by_group[row["group"]])} for row in rows_of(rows)],
     }

@@ -49,7 +49,7 @@ from kernel_core.errors import RequestError
 from kernel_core.findings.map_layout import SPLIT_ORDER
 from kernel_core.findings.votes import Labels
 from kernel_core.records import Neighbors
-from kernel_core.spec import ADJECTIVES, Split
+from kernel_core.spec import Split
 
 Points = npt.NDArray[np.int64]
 MEMBER_COLUMNS = [
@@ -59,7 +59,6 @@ GROUP_COLUMNS = [
     "group", "size", "labels", "is_mixed", "test", "train", "crosses", "links", "similarity", "keep_split",
     "keep_index",
 ]  # fmt: skip
-TIGHT = 20  # members; a group of as many that is hardly linked is called a chain
 DECIMALS = 9  # means that are equal in exact arithmetic must not be told apart by their last bit
 
 
@@ -221,49 +220,29 @@ def _readable(
     return Groups(members[MEMBER_COLUMNS], table[GROUP_COLUMNS], pairs)
 
 
-def describe_groups(groups: Groups, counts: Mapping[Split, int]) -> str:
-    """Return in words how many groups there are, and how many cross the splits and have mixed labels.
+def select_groups(
+    groups: Groups, labels: str = "all", of_class: int | None = None, *, crossing: bool = False
+) -> pd.DataFrame:
+    """Return the rows of the table of groups that pass filters; they keep their numbers.
 
-    counts: number of examples in each split.
+    labels: all, same (not mixed) or different (mixed). of_class: a class number that at least one member must
+    have; None for any. crossing: only those with members in both splits.
+    Raises `RequestError` for other values of labels.
     """
-    table, total = groups.table, sum(counts.values())
-    if not len(table):
-        return f"No two of the {total:,} examples are linked."
-    number = "1 group holds" if len(table) == 1 else f"{len(table):,} groups hold"
-    crossing = f"across the splits: {table['crosses'].sum():,}; " if len(counts) > 1 else ""
-    return (
-        f"{number} {len(groups.members):,} of {total:,} examples ({crossing}with mixed labels: "
-        f"{table['is_mixed'].sum():,}; members of the largest: {table['size'].max():,}). Keeping one example "
-        f"of each leaves out {_left_out(groups)}."
-    )
-
-
-def _left_out(groups: Groups) -> str:
-    """Return in words how many members of each split are not kept."""
-    others = groups.members.loc[~groups.members["is_medoid"], "split"].value_counts()
-    parts = [f"{others[split]:,} {ADJECTIVES[split]}" for split in SPLIT_ORDER if split in others.index]
-    return f"{' and '.join(parts)} example{'' if others.sum() == 1 else 's'}"
-
-
-def warn_of_chains(groups: Groups) -> str:
-    """Return a sentence about the largest group if it looks like a chain, or about full lists; often empty.
-
-    A group of more than `TIGHT` members in which less than half of the pairs are linked looks like a chain.
-    """
-    words = []
     table = groups.table
-    pairs_in = table["size"] * (table["size"] - 1) / 2
-    chains = table[(table["size"] > TIGHT) & (table["links"] < pairs_in / 2)]
-    if len(chains):
-        largest = chains.loc[chains["size"].idxmax()]
-        share = largest["links"] / pairs_in[largest.name]
-        words.append(
-            f"The largest group of {largest['size']:,} looks like a chain: {share:.1%} of its pairs are "
-            "linked, so that its ends may have little in common. A higher threshold splits it."
-        )
-    if groups.pairs.full_lists:
-        words.append(
-            f"{groups.pairs.full_lists:,} lists of neighbors end above the threshold, so that links may be "
-            "missing and large groups may come out as several."
-        )
-    return " ".join(words)
+    by_labels = {"all": table["group"] > 0, "same": ~table["is_mixed"], "different": table["is_mixed"]}
+    if labels not in by_labels:
+        raise RequestError(f"Found labels = {labels!r}; expected {', '.join(by_labels)}.")
+    kept = by_labels[labels]
+    if of_class is not None:
+        kept &= table["group"].isin(groups.members.loc[groups.members["label"] == of_class, "group"])
+    return table[kept & table["crosses"]] if crossing else table[kept]
+
+
+def members_of(groups: Groups, rows: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the members of some groups, with the name of each one's class in the column class_name.
+
+    rows: of the table of groups.
+    """
+    members = groups.members[groups.members["group"].isin(rows["group"])].reset_index(drop=True)
+    return members.assign(class_name=[class_names[label] for label in members["label"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,10 @@ from kernel_core.findings.groups import Groups, NearPairs, group_pairs, near_pai
 from kernel_core.findings.pairs import border, nearest_pairs
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
+from kernel_core.results.directions import in_direction
 from kernel_core.results.results import Results
+from kernel_core.results.store import Store
+from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split
 
 Direction = tuple[Split, Split]
@@ -36,6 +40,21 @@ def directions_of(results: Results, within: Split | None = None) -> list[Directi
         for query, database in both
         if {query, database} <= counts.keys() and (query != database or counts[query] > 1)
     ]
+
+
+def parts_of(results: Results, request: SourceRequest, store: Store, similarity: str) -> list[Results]:
+    """Return the results in each direction that groups are made of, built by this similarity or not.
+
+    results: those that `request` opened from `store`, in any direction. Within a split, that is the only one.
+    Raises `RequestError` if neighbors by the similarity are in no such direction.
+    """
+    own = cast(Split, results.within) if results.within else None
+    parts = [in_direction(results, request, store, *pair) for pair in directions_of(results, own)]
+    possible = [part for part in parts if can_have(part, similarity)]
+    if not possible:
+        results.neighbors_by(similarity)  # says what there is
+        raise RequestError(f"There are no neighbors by {similarity!r} {results.spec.direction}.")
+    return possible
 
 
 def can_have(results: Results, similarity: str) -> bool:

@@ -1,5 +1,6 @@
 """The verb `groups`: what was planted is found, written in three forms, within one split, by pixels too."""
 
+import io
 import json
 
 import numpy as np
@@ -10,8 +11,8 @@ from tests.support.command import invoke
 from tests.support.planted import CLASS_NAMES, write_parquet
 
 COLUMNS = [
-    "group", "size", "is_mixed", "crosses", "split", "index", "label", "class_name", "similarity",
-    "is_medoid",
+    "group", "size", "is_mixed", "crosses", "split", "index", "label", "similarity", "is_medoid",
+    "class_name",
 ]  # fmt: skip
 
 
@@ -58,6 +59,11 @@ def test_planted_pairs_are_the_groups_in_csv_parquet_and_json(source, planted, t
     assert (written["similarity"], written["pairs"], written["full_lists"]) == ("kernel", 5, 0)
     assert [[f"{m['split']}:{m['index']}" for m in g["members"]] for g in written["groups"]] == found
     assert (written["groups"][0]["keep_split"], written["groups"][0]["keep_index"]) == ("test", 7)
+    mixed = invoke(
+        "groups", source, "--threshold", 0.9, "--labels", "different", "--class", "cat", "--csv", "-"
+    )
+    assert members(pd.read_csv(io.StringIO(mixed.stdout))) == found[:1]
+    assert "1 of these groups pass the filter" in mixed.stderr
     lines = invoke("groups", source, "--threshold", 0.9, "--top", 2)
     assert lines.stdout.splitlines()[2].split()[-2:] == ["test:7", "train:53"]
     assert len(lines.stdout.splitlines()) == 4

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kernel_core.errors import RequestError
-from kernel_core.findings.groups import describe_groups, group_pairs, near_pairs, warn_of_chains
+from kernel_core.findings.group_words import describe_groups, warn_of_chains
+from kernel_core.findings.groups import group_pairs, members_of, near_pairs, select_groups
 from kernel_core.records import Neighbors
 from kernel_core.spec import KernelSpec
 
@@ -141,7 +142,7 @@ def test_chain_is_one_group_and_is_called_a_chain():
     found = find(values, 0.7)
     assert found.table[["size", "links", "test", "train"]].iloc[0].tolist() == [30, 29, 30, 0]
     assert found.table["keep_index"].iloc[0] == 1, "of members with two neighbors, the first"
-    assert "The largest group of 30 looks like a chain: 6.7% of its pairs" in warn_of_chains(found)
+    assert "The group of 30 looks like a chain: only 6.7% of its pairs" in warn_of_chains(found)
     values[:30, :30] = 0.8
     np.fill_diagonal(values, 0)
     assert warn_of_chains(find(values, 0.8)) == ""
@@ -202,3 +203,23 @@ def test_wrong_tables_and_thresholds_are_refused():
     for threshold in (float("nan"), float("inf")):
         with pytest.raises(RequestError, match="expected a finite number"):
             near_pairs(tables, COUNTS, threshold)
+
+
+def test_filters_keep_numbers_and_members():
+    found = find(symmetric(), 0.99)
+    table, members = found.table, found.members
+    for labels, expected in (("all", 1), ("same", ~table["is_mixed"]), ("different", table["is_mixed"])):
+        for of_class in (None, 2):
+            with_class = set(members.loc[members["label"] == of_class, "group"])
+            for crossing in (False, True):
+                kept = select_groups(found, labels, of_class, crossing=crossing)
+                rows = (table["group"] > 0) & expected & (table["crosses"] if crossing else True)
+                wanted = [g for g in table.loc[rows, "group"] if of_class is None or g in with_class]
+                assert kept["group"].tolist() == wanted
+                listed = members_of(found, kept, ("ant", "bee", "cat"))
+                assert set(listed["group"]) == set(wanted)
+                assert len(listed) == kept["size"].sum()
+                names = [("ant", "bee", "cat")[label] for label in listed["label"]]
+                assert listed["class_name"].tolist() == names
+    with pytest.raises(RequestError, match="expected all, same, different"):
+        select_groups(found, "mixed")

@@ -1,0 +1,49 @@
+"""Tables of examples as a notebook draws them: with images."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+
+import pandas as pd
+from PIL import Image
+
+from kernel_core.results.results import Results
+from kernel_core.spec import parse_example
+
+SHOWN = 48  # pixels a side that an image in a notebook is at least magnified to
+
+
+class Shown:
+    """A table whose examples a notebook shows as images."""
+
+    def __init__(self, results: Results, table: pd.DataFrame) -> None:
+        self.results, self.table = results, table
+
+    def __repr__(self) -> str:
+        return str(self.table.to_string(index=False))
+
+    def _repr_html_(self) -> str:
+        """The table as HTML, each example's image above its name, or its label if it has no image."""
+        shown = self.table.copy()
+        for column in {"example", "query", "database"} & set(shown.columns):
+            shown[column] = [self._figure(example) for example in shown[column]]
+        for column in {"class_name", "query_class", "database_class"} & set(shown.columns):
+            shown[column] = shown[column].map(html.escape)
+        return str(shown.to_html(index=False, escape=False, float_format="{:.3f}".format))
+
+    def _figure(self, example: str) -> str:
+        results = self.results
+        split, index = parse_example(example, results.example_counts)
+        if not results.has_images:
+            return f"{html.escape(results.class_names[results.examples[split].labels[index]])}<br>{example}"
+        image, file = Image.fromarray(results.examples[split].images[index]), io.BytesIO()
+        image.save(file, "PNG")
+        scale = max(1, -(-SHOWN // max(image.size)))
+        width, height = (side * scale for side in image.size)
+        data = base64.b64encode(file.getvalue()).decode()
+        return (
+            f'<img alt="{example}" width="{width}" height="{height}" style="image-rendering: pixelated" '
+            f'src="data:image/png;base64,{data}"><br>{example}'
+        )
