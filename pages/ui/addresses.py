@@ -11,6 +11,9 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "overview": (),
     "near_duplicates": ("by", "within", "first", "last", "threshold", "class", "labels", "page"),
     "failure_modes": ("by", "labels_differ", "rows"),
+    "groups": (
+        "by", "within", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "page",
+    ),
     "similarities": ("by", "within", "threshold"),
     "disagreement": ("by", "other", "vote", "class", "order", "k", "page"),
     "feature_pairs": ("first", "last", "by", "other"),

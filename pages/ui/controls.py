@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,10 @@ from pages.ui.wording import escape
 
 WITHIN = {"across": "test → train", "test": "within test", "train": "within train"}
 """Value of the parameter `within` → the direction that it stands for, as people see it; first the default."""
+WITHIN_HELP = (
+    "Test examples with training examples, or the examples of one split with each other. Within one split, "
+    "each pair is listed once, and no example is its own neighbor."
+)
 IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
 LISTS = 4  # similarities side by side, at most
 RAW = KernelSpec("kernel", transform="none").name
@@ -23,11 +27,14 @@ VALUE = "threshold"
 """The parameter that is a value of the similarity chosen; it goes where another one is chosen."""
 
 
-def choose_direction(results: Results) -> Results:
+def choose_direction(
+    results: Results, label: str = "Compare", titles: Mapping[str, str] = WITHIN, about: str = WITHIN_HELP
+) -> Results:
     """Show a control that picks test→train or one split; return the results in that direction.
 
-    results: those that the server shows. Nothing is shown where the source has one split alone. What is not
-    built in the direction is not in `names` of what comes back: the page calls `stop_unless_built`.
+    results: those that the server shows. label, titles, about: the control's words; titles have the keys of
+    `WITHIN`. Nothing is shown where the source has one split alone. What is not built in the direction is not
+    in `names` of what comes back: the page calls `stop_unless_built`.
     """
     if len(results.examples) == 1:
         return results
@@ -39,15 +46,14 @@ def choose_direction(results: Results) -> Results:
     if st.session_state.get(key) != chosen:
         st.session_state[key] = chosen
     st.segmented_control(
-        "Compare",
+        label,
         names,
-        format_func=WITHIN.__getitem__,
+        format_func=titles.__getitem__,
         required=True,
         key=key,
         on_change=_keep_in_address,
         args=(key, names),
-        help="Test examples with training examples, or the examples of one split with each other. Within one "
-        "split, each pair is listed once, and no example is its own neighbor.",
+        help=about,
         wrap=True,
     )
     return load.in_direction(results, "" if chosen == names[0] else chosen)

@@ -16,10 +16,11 @@ import streamlit as st
 
 from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
+from kernel_core.findings.groups import members_of
 from kernel_core.findings.pairs import count_label_pairs, random_queries, select_pairs, with_label_pair
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import all_examples, lasso, links, load, names
+from pages.ui import all_examples, grouped, lasso, links, load, names
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
 
@@ -97,6 +98,16 @@ def _inside_lasso(results: Results, text: str) -> Ranked:
     return Ranked(splits, np.array([index for _, index in examples]), "examples in a lasso of the map", "")
 
 
+def _groups(results: Results, *arguments: str) -> Ranked:
+    asked = grouped.Asked.from_list(*arguments)
+    found = grouped.find(results, asked)
+    members = members_of(found, grouped.select(results, found, asked), results.class_names)
+    title = f"groups by {escape(results.title_of(asked.by))} of at least {asked.threshold:g}"
+    return Ranked(
+        members["split"].to_numpy(str), members["index"].to_numpy(), title + _filters(*asked.words), ""
+    )
+
+
 def _filters(*words: str) -> str:
     """Return what a list is narrowed to, to be written after its name; empty words are left out."""
     return "".join(f", {word}" for word in words if word)
@@ -106,6 +117,7 @@ LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "near_duplicates": (3, _near_duplicates),
     "failure_modes": (2, _label_conflicts),
     "labels_to_check": (1, _labels_to_check),
+    "groups": (6, _groups),
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),
     "examples": (1, _named),

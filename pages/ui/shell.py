@@ -28,6 +28,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     "Findings": {
         "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
         "failure_modes": ("Label conflicts", ":material/label_off:"),
+        "groups": ("Groups", ":material/workspaces:"),
         "similarities": ("Threshold", ":material/bar_chart:"),
         "disagreement": ("Disagreement", ":material/call_split:"),
         "feature_pairs": ("Kernel or features?", ":material/balance:"),

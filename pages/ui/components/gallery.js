@@ -10,7 +10,7 @@ function link(href, className) {
 function tileOf(tile) {
   const opens = link(tile.href, "tile");
   opens.dataset.example = tile.example;
-  const figure = element("figure", tile.differs ? "differs" : "");
+  const figure = element("figure", (tile.differs ? "differs" : "") + (tile.kept ? " kept" : ""));
   figure.title = tile.alt;
   const caption = element("figcaption");
   caption.append(element("b", "", (tile.differs ? "≠ " : "") + tile.label));
@@ -47,9 +47,17 @@ function headOf(cell) {
   return head;
 }
 
+/** The link after a group's tiles that leads to those that are not drawn. */
+function moreOf(cell) {
+  const more = link(cell.more_href, "more");
+  more.append(cell.more);
+  return more;
+}
+
 function fill(node, cell) {
   const groups = element("div", "groups");
   groups.append(...cell.groups.map(groupOf));
+  if (cell.more) groups.append(moreOf(cell));
   node.replaceChildren(...(cell.head ? [headOf(cell)] : []), groups);
 }
 

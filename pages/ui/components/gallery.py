@@ -29,6 +29,7 @@ class Tile(TypedDict):
     rank: NotRequired[int]  # in lists, shown before it
     pair: NotRequired[str]  # in lists, the address of its pair with the query
     carried: NotRequired[str]  # parameters of its address, instead of the gallery's
+    kept: NotRequired[bool]  # whether it is marked as the one to keep of its group
 
 
 class Group(TypedDict):
@@ -44,6 +45,8 @@ class Cell(TypedDict):
     id: int
     head: str
     groups: list[Group]
+    more: NotRequired[str]  # after the tiles, text of a link
+    more_href: NotRequired[str]  # where it leads
 
 
 class Choice(TypedDict):
@@ -102,8 +105,8 @@ def gallery(
     """Show cells of tiles; a click on a tile opens its example.
 
     layout: a `grid` of single tiles, or of `pairs`; a `strip`, one line of cells to scroll along; `rows`, one
-    below the other; `columns` of rows where there is room; `lists` side by side, one tile per line; or one
-    line of small `crumbs`.
+    below the other; `columns` of rows where there is room; a `flow` of framed groups; `lists` side by side,
+    one tile per line; or one line of small `crumbs`.
     label: the grid's name for screen readers. px: target size of a tile in pixels.
     carried: parameters made by `links.query` that the address of an opened example keeps, such as the list it
     was found in. choice: of several tiles; none by default.
@@ -123,7 +126,7 @@ def gallery(
 
 
 def _linked(cell: Cell, layout: str, carried: str) -> dict[str, Any]:
-    """Return the cell with the address of each tile and, in the layout `pairs`, of the pair."""
+    """Return the cell with the address of each tile and, in some layouts, of the pair."""
     groups = [
         {
             **group,
@@ -134,10 +137,14 @@ def _linked(cell: Cell, layout: str, carried: str) -> dict[str, Any]:
         }
         for group in cell["groups"]
     ]
-    names = [t["example"] for group in cell["groups"] for t in group["tiles"]]
+    tiles = [t for group in cell["groups"] for t in group["tiles"]]
+    names = [t["example"] for t in tiles]
     linked = {**cell, "groups": groups}
     if layout in ("pairs", "strip") and len(names) == 2:
         linked["pair"] = links.pair_href(names[0], names[1], carried)
+    if layout == "flow":  # the first, and the first that has another label, if any
+        other = next((t for t in tiles if t["label"] != tiles[0]["label"]), tiles[1])
+        linked["pair"] = links.pair_href(names[0], other["example"], carried)
     return linked
 
 

@@ -1,0 +1,107 @@
+"""Which examples are near-duplicates of each other, in groups, and which one of each group is to keep?"""
+
+import streamlit as st
+
+from kernel_core.errors import RequestError
+from kernel_core.findings.group_words import describe_groups, is_chain, warn_of_chains
+from kernel_core.findings.groups import members_of
+from kernel_core.spec import ADJECTIVES
+from pages.ui import grouped, jobs, lists, load, shell
+from pages.ui.components.gallery import gallery
+from pages.ui.controls import choose_direction, choose_similarity, stop_unless_built
+from pages.ui.panels import group_cells, ranks
+from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
+from pages.ui.wording import escape, minus_distance
+
+shell.guard()
+opened = load.results()
+SHOWN = 48  # groups per page of the list
+ANY_CLASS = "any class"
+
+shell.heading(
+    opened, "Groups", "Examples that are near each other, directly or through others, and which one to keep."
+)
+
+
+def start_over() -> None:
+    """Show the first page of the list, after a change of what it holds."""
+    st.session_state["page"] = 1
+
+
+controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+with controls:
+    results = choose_direction(opened, "Among", group_cells.AMONG, group_cells.AMONG_HELP)
+    by = choose_similarity(opened, "Similarity", "by")
+stop_unless_built(opened, by)
+stop_unless_built(results, by)
+pairs = load.ranking(opened.id, by)
+start, given = ranks.start_threshold(pairs), ranks.threshold_of_address()
+threshold = start if given is None else given
+with controls:
+    ranks.choose_threshold(pairs, threshold, home=start, why="Pairs of at least this similarity are linked.")
+    aligned = group_cells.choose_aligned(start_over) if results.has_images else None
+    kind = st.segmented_control(
+        "Labels", ["all", "same", "different"], default="all", required=True, key="labels",
+        bind="query-params", on_change=start_over,
+    )  # fmt: skip
+    class_name = st.selectbox(
+        "Class of a member", [ANY_CLASS, *results.class_names], key="class", bind="query-params",
+        width=180, on_change=start_over,
+    )  # fmt: skip
+    crossing = len(grouped.counts(results)) > 1 and st.toggle(
+        "In both splits", key="crossing", bind="query-params", on_change=start_over,
+        help="Only groups with members in both splits.",
+    )  # fmt: skip
+labels = "" if kind == "all" else kind
+of_class = "" if class_name == ANY_CLASS else class_name
+asked = grouped.Asked(by, threshold, aligned, kind, of_class, crossing)
+
+_, missing = grouped.directions(results, by)
+for part in missing:
+    why = f"Pairs within the {ADJECTIVES[part.query]} set are not built, and so not linked here."
+    if jobs.offer_part(load.request_of(by, part.within), why, f"groups_{part.query}", label="Build them now"):
+        st.rerun()
+try:
+    found = grouped.find(results, asked)
+except RequestError as error:
+    st.warning(escape(str(error)), icon=":material/warning:")
+    st.stop()
+rows = grouped.select(results, found, asked)
+text = describe_groups(found, grouped.counts(results))
+if len(rows) < len(found):
+    text += f" **{len(rows):,}** of these groups {'passes' if len(rows) == 1 else 'pass'} the filters."
+shell.say(text)
+if wary := warn_of_chains(found):
+    st.caption(f":material/link: {wary}")
+
+page = ranks.choose_page(len(rows), SHOWN, has_steps=True)
+shown = rows.iloc[(page - 1) * SHOWN : page * SHOWN]
+chains = set(found.table.loc[is_chain(found), "group"])
+gallery(
+    results,
+    group_cells.cells(results, found, shown, chains),
+    layout="flow",
+    key="groups",
+    label="groups of near-duplicates",
+    carried=lists.carried(results, "groups", *asked.to_list()),
+)
+st.caption(
+    f"{group_cells.RULE} {minus_distance(results, by)} Pairs: {', '.join(found.pairs.directions)}. ≠ and a "
+    "dashed frame mark another label than most of the group have."
+)
+chosen = {"threshold": threshold, "aligned": aligned, "labels": labels, "of_class": of_class}
+list_tools(
+    results,
+    "groups",
+    Listed(
+        int(rows["size"].sum()),
+        "example",
+        lambda: members_of(found, rows, results.class_names),
+        command(
+            opened, "groups", by, *option("--within", results.within), "--threshold", threshold,
+            *option("--aligned-pixels", aligned), *option("--labels", labels),
+            *option("--class", of_class), *(["--crossing"] if crossing else []), "--csv", "-",
+        ),
+        python(results, "groups", by=by, **chosen, crossing=crossing or None),
+    ),
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""The cells of groups of near-duplicates, and what is only asked on their page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from kernel_core.explain.image_alignment import ALIKE, SHIFT
+from kernel_core.findings.groups import Groups, members_of
+from kernel_core.results.results import Results
+from pages.ui import grouped, links, names
+from pages.ui.components.gallery import Cell, Tile, tile
+
+DRAWN = 24  # images per group; a link leads to the others
+ODD = 8  # of them, at most, with another label than most
+AMONG = {"across": "both splits", "test": "test", "train": "train"}
+AMONG_HELP = "Groups of all examples, or of one split alone. In both, pairs across the splits are linked too."
+RULE = (
+    "The number is the mean similarity of the members. In a green frame: the example to keep, which has the "
+    "largest mean similarity to the others; a pair that is not linked counts as the threshold. Ties, as in "
+    "every group of two, go to a test example, then to the lower index: without a training example, the test "
+    "set still measures what it did. Mixed labels come first, then larger groups, then nearer ones. Being in "
+    "one group does not prove a duplicate; judge by eye."
+)
+
+
+def choose_aligned(on_change: Callable[[], None]) -> float | None:
+    """Show the controls of pixels that confirm a pair; return the least correlation, None if none counts."""
+    confirmed = st.toggle(
+        "Confirmed by aligned pixels",
+        key="aligned",
+        bind="query-params",
+        on_change=on_change,
+        help="Link only pairs whose pixels also correlate, where the two images fit best: shifted by up to "
+        f"{SHIFT} pixels each way, or mirrored.",
+    )
+    if not confirmed:
+        return None
+    return st.number_input(
+        "Pixel correlation of at least", -1.0, 1.0, ALIKE, 0.01, key="pixels_at", bind="query-params",
+        width=200, on_change=on_change,
+    )  # fmt: skip
+
+
+def cells(results: Results, found: Groups, shown: pd.DataFrame, chains: Collection[int]) -> list[Cell]:
+    """Return one cell per group. shown: rows of the table of groups. chains: their numbers."""
+    members = dict(iter(members_of(found, shown, results.class_names).groupby("group")))
+    made: list[Cell] = []
+    for _, row in shown.iterrows():
+        of_group = members[row["group"]]
+        head = grouped.head(row, of_group["label"], results.class_names, is_chain=row["group"] in chains)
+        tiles = _tiles(results, of_group)
+        cell: Cell = {"id": int(row["group"]), "head": head, "groups": [{"title": "", "tiles": tiles}]}
+        if len(of_group) > DRAWN:
+            examples = zip(of_group["split"], of_group["index"], strict=True)
+            named = names.to_text(list(examples)[: names.MOST])
+            cell["more"] = f"+{len(of_group) - DRAWN:,} more"
+            cell["more_href"] = f"examples?{links.query(names=named)}"
+        made.append(cell)
+    return made
+
+
+def _tiles(results: Results, members: pd.DataFrame) -> list[Tile]:
+    """Return the tiles of up to `DRAWN` members, the example to keep first.
+
+    Marked are those without the label that most have; of a group that is not drawn whole, some of them come
+    next, as they may be why it is looked at.
+    """
+    counts = members["label"].value_counts()
+    kept_label = members["label"].iloc[0]
+    usual = kept_label if counts[kept_label] == counts.max() else counts.idxmax()
+    differs = (members["label"] != usual).to_numpy()
+    order = np.arange(len(members))
+    if len(members) > DRAWN:
+        first = np.flatnonzero(differs[1:])[:ODD] + 1
+        order = np.concatenate([[0], first, np.setdiff1d(order[1:], first)])[:DRAWN]
+    tiles = []
+    for place in order:
+        member = members.iloc[place]
+        note = f"{'keep ' if member['is_medoid'] else ''}{member['split']} {member['index']}"
+        made = tile(results, member["split"], int(member["index"]), note=note)
+        made["differs"], made["kept"] = bool(differs[place]), bool(member["is_medoid"])
+        if made["differs"]:
+            made["alt"] += ", not the label that most of its group have"
+        tiles.append(made)
+    return tiles
