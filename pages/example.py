@@ -15,7 +15,7 @@ example = walk.example_of_address(results, "example")
 current = example_name(*example)
 trail = walk.trail_of_address(results, current)
 
-shell.heading(results, current)
+shell.heading(results, current, "What the ensemble predicts for it, and which examples are nearest.")
 walk.show_steps(results, example, trail)
 walk.show_trail(results, trail, current)
 

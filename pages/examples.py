@@ -14,7 +14,7 @@ results = load.results()
 
 SHOWN = 120  # examples per part of the list
 
-shell.heading(results, "All examples")
+shell.heading(results, "All examples", "Filter them, sort them, and select several.")
 asked = example_filters.choose_examples(results)
 try:
     found = all_examples.find(results, asked)

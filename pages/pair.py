@@ -16,7 +16,7 @@ a = walk.example_of_address(results, "a")
 b = walk.example_of_address(results, "b", walk.partner(results, a))
 
 names = f"{example_name(*a)} ↔ {example_name(*b)}"
-shell.heading(results, names)
+shell.heading(results, names, "Where the two differ, and how near each is to the other.")
 walk.show_pair_steps(results, a, b)
 if results.has_images:
     reach = min(4, min(results.examples[results.query].images.shape[1:3]) // 4)

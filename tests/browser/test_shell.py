@@ -60,3 +60,15 @@ def test_list_of_keys_has_those_of_the_page(browser, digits_url):
             press(page, "?")
             expect(dialog).to_be_visible()
             page.keyboard.press("Escape")
+
+
+def test_menu_of_a_phone_closes_behind_the_page_that_it_opened(browser, digits_url):
+    with tab(browser, digits_url, width=420) as page:
+        visit(page, "/near_duplicates")
+        listen(page)
+        expect(page.get_by_role("link", name="digits")).to_be_visible()
+        page.get_by_role("button", name="Expand sidebar").click()
+        page.get_by_role("link", name="Label conflicts").click()
+        expect(page.locator("h1")).to_have_text("Label conflicts")
+        expect(page.locator("h1")).to_be_focused()
+        expect(page.locator("[data-testid=stSidebar]")).to_have_attribute("data-collapsed", "true")

@@ -26,6 +26,12 @@ function shownNow() {
   return { address: location.pathname, heading: text("h1"), said: text(".st-key-said") };
 }
 
+/** On a narrow screen the menu lies over the page: close it once it has led to another. */
+function closeMenu() {
+  const close = document.querySelector("[data-testid=stSidebarCollapseButton] button[aria-expanded=true]");
+  if (close) close.click();
+}
+
 /** After a run: move the focus, or say in one sentence what it changed. Nothing after the first. */
 function tell(watch) {
   const before = watch.shown;
@@ -33,6 +39,7 @@ function tell(watch) {
   if (!now.heading) return;
   watch.shown = now;
   if (!before) return;
+  if (now.address !== before.address) closeMenu();
   const focused = document.activeElement;
   const inUse = focused && focused.matches(CONTROL) && focused.closest("[data-testid=stMain]");
   if (now.address === before.address && now.heading === before.heading) {
