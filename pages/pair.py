@@ -5,6 +5,7 @@ import streamlit as st
 
 from kernel_core.spec import example_name
 from pages.ui import load, shell
+from pages.ui.charts import table_height
 from pages.ui.components import compare
 from pages.ui.panels import neighbor_lists, verdict, walk, why
 from pages.ui.wording import minus_distance
@@ -27,7 +28,7 @@ else:
 
 columns = st.columns([3, 2], gap="large") if results.has_images else [st.container()]
 with columns[0]:
-    st.subheader("How near is each to the other?", anchor=False)
+    st.header("How near is each to the other?", anchor=False)
     missing: neighbor_lists.Missing = {}
     if a == b:
         st.info(
@@ -47,7 +48,7 @@ with columns[0]:
                     f"A among B's nearest in {a[0]}": f"#{a_of_b[0]:,}" if a_of_b else "–",
                 }
             )
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, height=table_height(len(rows)))
         st.caption(
             f"Larger is nearer. {minus_distance(results, *results.neighbors)} An example is "
             "never its own neighbor." + neighbor_lists.fewer_runs_note(results)
@@ -55,11 +56,15 @@ with columns[0]:
     neighbor_lists.offer(results, missing)
 if results.has_images:
     with columns[1]:
-        st.subheader("How alike are the pixels?", anchor=False)
+        st.header("How alike are the pixels?", anchor=False)
         st.dataframe(
             pd.DataFrame(
                 {
-                    "": ["correlation of the values", "mean absolute difference (of 255)", "equal pixels"],
+                    "pixels": [
+                        "correlation of the values",
+                        "mean absolute difference (of 255)",
+                        "equal pixels",
+                    ],
                     "as they are": [
                         f"{plain.correlation:.3f}",
                         f"{plain.difference:.1f}",
@@ -69,6 +74,7 @@ if results.has_images:
                 }
             ),
             hide_index=True,
+            height=table_height(3),
         )
         st.caption(
             f"Aligned: the best of all shifts by up to {reach} pixels each way, with and without mirroring "
@@ -78,5 +84,5 @@ for side, example in (("A", a), ("B", b)):
     st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}")
 
 if a != b:
-    st.subheader("Why does the kernel have this value?", anchor=False)
+    st.header("Why does the kernel have this value?", anchor=False)
     why.show_why(results, a, b)

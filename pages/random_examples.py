@@ -52,9 +52,9 @@ gallery(
 )
 
 if k == 1:
-    st.subheader("How often does the nearest share the label?")
+    st.header("How often does the nearest share the label?")
 else:
-    st.subheader(f"How often do the {k} nearest share the label?")
+    st.header(f"How often do the {k} nearest share the label?")
 with st.container(horizontal=True, gap="large"):
     for name, neighbors in compared.items():
         share = label_agreement(neighbors, *results.labels, k)

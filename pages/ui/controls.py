@@ -137,7 +137,7 @@ def stop_unless_built(results: Results, *names: str) -> None:
     """Where a variant of the kernel is not built yet, say so, offer to build it, and end the page."""
     for name in names:
         if name not in results.names:
-            st.subheader(results.title_of(name))
+            st.header(results.title_of(name))
             where = f" within the {ADJECTIVES[results.query]} set" if results.within else ""
             jobs.offer(
                 load.request_of(name, results.within),

@@ -199,7 +199,7 @@ def test_pair_shows_two_tiles_and_no_pixels(shown):
     app = open_page("pair", a="test:3", b="train:7")
     (cell,) = cells(app, "two_labels")
     assert [tile["example"] for tile in tiles(cell)] == ["test:3", "train:7"]
-    assert not [heading.value for heading in app.subheader if "pixels" in heading.value]
+    assert not [heading.value for heading in app.header if "pixels" in heading.value]
 
 
 def test_example_shows_its_label_in_the_image_s_place(shown):

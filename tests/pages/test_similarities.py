@@ -70,7 +70,7 @@ def test_pair_has_a_row_per_similarity(rich):
 def test_variant_that_is_not_built_offers_its_build_and_then_is_a_choice(rich, source_folder):
     app = open_page("near_duplicates", by="kernel.raw")
     assert app.code[0].value == f"kernel-explorer build {source_folder} --similarity kernel.raw"
-    assert "Kernel (raw logits)" in [element.value for element in app.subheader]
+    assert "Kernel (raw logits)" in [element.value for element in app.header]
     expected = build(SourceRequest(str(source_folder), similarities=("kernel.raw",)))
     app = open_page("near_duplicates", by="kernel.raw")
     assert not app.code
