@@ -71,23 +71,17 @@ if not counts.total:
 left, right = st.columns([2, 3], gap="large")
 with left:
     st.header("Which vote is right?")
-    st.table(
-        pd.DataFrame(
-            [[counts.both, counts.only_first], [counts.only_second, counts.neither]],
-            index=[f"{first_title} right", f"{first_title} wrong"],
-            columns=[f"{second_title} right", f"{second_title} wrong"],
-        )
-        .map(lambda count: f"{count:,} ({count / counts.total:.1%})")
-        .reset_index(names="Vote"),
-        hide_index=True,
-    )
+    votes = pd.DataFrame(
+        [[counts.both, counts.only_first], [counts.only_second, counts.neither]],
+        index=[f"{first_title} right", f"{first_title} wrong"],
+        columns=[f"{second_title} right", f"{second_title} wrong"],
+    ).map(lambda count: f"{count:,} ({count / counts.total:.1%})")
+    st.table(votes.reset_index(names="Vote"), hide_index=True)
     st.markdown(disagreement.describe_agreement(counts, first_title, second_title))
 with right:
     st.header("How often is the vote right, by number of neighbors?")
     chart = drawn.accuracy_chart(results.id, first, second)
-    st.vega_lite_chart(
-        chart, height=500, alt="Accuracy by number of neighbors; the table below has the same numbers"
-    )
+    st.vega_lite_chart(chart, height=500, alt="Accuracy by number of neighbors; the table below has it too")
 with st.expander("All similarities as a table"):
     st.dataframe(
         drawn.accuracy_table(results.id, tuple(dict.fromkeys([*results.neighbors, first, second]))),

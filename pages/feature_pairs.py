@@ -8,6 +8,7 @@ from kernel_core.report import pair_quality
 from kernel_core.similarities import PENULTIMATE
 from kernel_core.spec import KernelSpec, run_count_steps
 from pages.ui import lists, load, shell
+from pages.ui.charts import table_height
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_similarity, stop_unless_built
 from pages.ui.panels import neighbor_lists
@@ -42,7 +43,7 @@ rankings = {name: load.ranking(results.id, name) for name in (one, other)}
 
 left, right = st.columns([2, 1], gap="large")
 with left:
-    st.subheader("Measured, not judged by eye")
+    st.header("Measured, not judged by eye")
     last_counted = min(last, first + SHOWN - 1)
     measured = {
         results.title_of(name): load.pair_numbers(results.id, name, first, last_counted) for name in rankings
@@ -54,9 +55,9 @@ with left:
         if results.has_images:
             row["Pixel correlation"] = f"{numbers['pixel_correlation']:.2f}"
         rows.append(row)
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height=table_height(len(rows)))
 with right:
-    st.subheader("Does the kernel hold with fewer runs?")
+    st.header("Does the kernel hold with fewer runs?")
     top, whole = min(SHOWN, total), load.ranking(results.id, "kernel")
     rows = []
     for count, name in [*fewer_runs.items(), (results.run_count, "kernel")]:
@@ -65,7 +66,7 @@ with right:
             held = f"{pairs.count_shared_pairs(whole, load.ranking(results.id, name), SHOWN)} of {top}"
         runs = f"{count:,} (all)" if name == "kernel" else f"{count:,}"
         rows.append({"Runs": runs, f"Of the kernel's {top} nearest pairs": held})
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, height=table_height(len(rows)))
     if not set(fewer_runs.values()) <= set(results.names):
         st.caption("Choose the kernel of fewer runs above to build its pairs.")
 by_pixels = (
@@ -99,7 +100,7 @@ def cell(rank: int, similarity: float, query: int, database: int) -> Cell:
 for column, (name, ranking) in zip(st.columns(2, gap="small"), rankings.items(), strict=True):
     with column:
         title = results.title_of(name)
-        st.subheader(f"By {escape(title)}")
+        st.header(f"By {escape(title)}")
         window = pairs.rank_window(ranking, first, last).head(SHOWN)
         cells = [
             cell(pair.rank, pair.similarity, pair.query_index, pair.database_index)

@@ -27,9 +27,11 @@ show_copies(results)
 
 left, right = st.columns(2, gap="large")
 with left:
-    st.subheader("Accuracy on the test set")
+    st.header("Accuracy on the test set")
     table, chart = drawn.accuracies(results.id)
-    st.vega_lite_chart(chart, alt="Accuracies; the table below has the same numbers")
+    st.vega_lite_chart(
+        chart, height=44 * len(table) + 20, alt="Accuracies; the table below has the same numbers"
+    )
     with st.expander("As a table"):
         columns = {"title": "Prediction by", "text": "Accuracy", "interval": "95% interval"}
         st.dataframe(table[list(columns)].rename(columns=columns), hide_index=True)
@@ -39,14 +41,14 @@ with left:
         "of test examples. An arrow at the left edge: off the scale."
     )
 with right:
-    st.subheader(f"How near is the nearest {neighbor}?")
+    st.header(f"How near is the nearest {neighbor}?")
     first, last = default_rank_window(len(pairs))
     high, low = (float(pairs["similarity"].iloc[rank - 1]) for rank in (first, last))
     chart = drawn.histogram(results.id, low, high, f"kernel value of the nearest {neighbor}")
-    st.vega_lite_chart(chart, alt=f"Histogram of the similarity to the nearest {neighbor}")
+    st.vega_lite_chart(chart, height=320, alt=f"Histogram of the similarity to the nearest {neighbor}")
     st.caption(f"Orange: the pairs of ranks {first}–{last}, with kernel values from {low:.3f} to {high:.3f}.")
     st.page_link("pages/near_duplicates.py", label="Open them →")
-    st.subheader("What is built")
+    st.header("What is built")
     built.show_built(results)
 
 with st.expander("What the kernel is"):

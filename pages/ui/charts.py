@@ -28,6 +28,11 @@ Labels = tuple[int, int]  # class numbers of a test example and of its nearest
 Specification = dict[str, Any]  # of Vega-Lite, whose JSON has a shape of its own
 
 
+def table_height(rows: int) -> int:
+    """Return the pixels that a table of so many rows takes, so that room is kept until it is drawn."""
+    return 35 * (rows + 1) + 2
+
+
 def accuracies(table: pd.DataFrame) -> alt.LayerChart:
     """Draw accuracies as dots with their values and intervals, a row each, the kernel's as orange diamonds.
 

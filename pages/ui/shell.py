@@ -13,7 +13,6 @@ from kernel_core.printable import CELL, printable
 from kernel_core.results.results import Results
 from pages.ui import addresses
 from pages.ui.components import keys
-from pages.ui.components.component import style
 from pages.ui.wording import escape
 
 NAME = "Kernel Explorer"
@@ -78,7 +77,6 @@ def run() -> None:
     if now := addresses.renamed(name, asked):
         st.switch_page(page, query_params=now)
     _start_from_address(name)
-    st.html(style("page"))
     keys.listen()
     place = st.container(gap="small")
     st.session_state["_shell"], st.session_state[PLACE] = True, (place, page.title)

@@ -128,4 +128,5 @@ export default function ({ data, parentElement }) {
   root.querySelector("select").value = String(state.amplify);
   listen(root, redraw);
   redraw();
+  giveUpRoom(root);
 }

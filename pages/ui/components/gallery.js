@@ -123,6 +123,7 @@ export default function ({ data, parentElement }) {
     "--cell-width": data.cell + "px",
   });
   draw(gallery, data.cells);
+  giveUpRoom(gallery);
 
   const tiles = [...gallery.querySelectorAll("a.tile")];
   listenForFocus(gallery, tiles);

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+import streamlit as st
+
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
@@ -58,6 +60,7 @@ class Choice(TypedDict):
 
 
 TILE = 96  # target size of a tile in pixels: three times that of a CIFAR-10 image
+STRIP = 500  # pixels of height up to which a gallery leaves what is below it on the first screen
 LIST_TEXT = 190  # pixels for the text beside a tile in a list
 
 
@@ -122,7 +125,16 @@ def gallery(
         "cell": _cell_width(cells, width, layout),
         "choice": choice,
     }
-    component("gallery")(key=key, data=data)
+    with st.container(key=f"{key}-{_room(cells, height, layout)}"):
+        component("gallery")(key=key, data=data)
+
+
+def _room(cells: list[Cell], height: int, layout: str) -> str:
+    """Return what kind of room page.css keeps for a gallery until it is drawn. height: of a tile."""
+    if layout == "crumbs":
+        return "line"
+    lines = len(cells) / 6 if layout == "pairs" else len(cells)
+    return "gallery" if layout == "lists" or lines * (height + 70) > STRIP else "strip"
 
 
 def _linked(cell: Cell, layout: str, carried: str) -> dict[str, Any]:

@@ -97,6 +97,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   map.ask = (point) => setTriggerValue("hover", point);
   map.tellChoice = (choice) => setTriggerValue("choice", choice);
   if (map.id !== data.id) replaceMap(map, root, data);
+  giveUpRoom(root);
   measure(map);
   receive(map);
   redraw(map);

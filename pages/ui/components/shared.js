@@ -12,6 +12,13 @@ function go(href) {
   dispatchEvent(new PopStateEvent("popstate", { state: {} }));
 }
 
+/** Give up the room that was that page.css keeps until the component is drawn. */
+function giveUpRoom(root) {
+  const { host } = root.getRootNode();
+  const kept = host && host.closest("[data-testid=stElementContainer]");
+  if (kept) kept.dataset.drawn = "";
+}
+
 /** Handle clicks on links inside: follow a plain click, leave a modified one to the browser. */
 function follow(event) {
   const link = event.target.closest && event.target.closest("a[href]");

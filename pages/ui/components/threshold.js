@@ -154,6 +154,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   const hadFocus = root.getRootNode().activeElement === state.grip;
   redraw();
+  giveUpRoom(root);
   if (hadFocus) state.grip.focus();
   root.onclick = follow;
 

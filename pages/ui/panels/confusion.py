@@ -49,6 +49,7 @@ def confusion_matrix(
     st.vega_lite_chart(
         chart,
         width=chart["height"],  # as wide as high, where there is room
+        height=chart["height"],
         key=key,
         on_select=clicked,
         alt="Label conflicts by test label and neighbor's label; the control lists the same pairs",

@@ -17,6 +17,7 @@ from pages.ui.links import Example
 from pages.ui.wording import escape, plural
 
 CLASSES = 5  # rows of classes; the others share one
+VOTES_ACROSS = 53  # squares of 10 pixels, 2 apart, in the 640 of a line
 RUNS_NAMED = 12  # runs that a caption names, of those that voted for one class
 
 
@@ -35,7 +36,7 @@ def show_image(results: Results, example: Example, target: int = 256) -> None:
             f'label {label}">{label}<small>{example_name(split, index)}</small></div>'
         )
         return
-    st.html(
+    st.container(key="verdict_image").html(
         f'{style("verdict")}<img class="verdict-image" style="--rendering:{rendering}" '
         f'width="{shown_width}" height="{shown_height}" '
         f'src="{load.tile(results.id, split, index)}" alt="{split} example {index}, label {label}">'
@@ -81,7 +82,9 @@ def show_classes(results: Results, example: Example) -> None:
             f'<span class="title number">{mean[others].sum():.1%}</span>'
             f'<span class="title number">{votes[others].sum():,}</span>'
         )
-    st.html(style("verdict") + f'<div class="verdict-classes">{"".join(rows)}</div>')
+    st.container(key="verdict_classes").html(
+        style("verdict") + f'<div class="verdict-classes">{"".join(rows)}</div>'
+    )
     st.caption(
         f"Probabilities are averaged over {plural(len(predictions.single), 'run')}; the line and ± show one "
         "standard deviation over the runs. Votes: the number of runs whose largest logit is of that class."
@@ -108,7 +111,8 @@ def show_votes(results: Results, example: Example) -> None:
         f'<i class="{"" if vote == label else "other"}" title="run {run}: {names[vote]}"></i>'
         for run, vote in enumerate(votes.tolist())
     )
-    st.html(
+    lines = -(-len(votes) // VOTES_ACROSS)
+    st.container(height=12 * lines, border=False, key="verdict_votes").html(
         f'{style("verdict")}<div class="verdict-votes" role="img" aria-label="votes by run">'
         f"{''.join(squares)}</div>"
     )
