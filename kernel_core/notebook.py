@@ -12,6 +12,7 @@ cache, and loads torch only to build what is missing.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +25,15 @@ from PIL import Image
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, select_examples
 from kernel_core.findings.groups import members_of, select_groups
-from kernel_core.findings.pairs import label_mismatches, matching_pairs, nearest_pairs, rank_window
+from kernel_core.findings.label_orders import labels_in_doubt, with_labels
+from kernel_core.findings.pairs import matching_pairs, nearest_pairs, rank_window
 from kernel_core.progress import progress_bar
 from kernel_core.results.accuracy import accuracies
+from kernel_core.results.directions import in_direction
 from kernel_core.results.grouping import default_threshold, find_groups, parts_of
 from kernel_core.results.nearby import Nearby
 from kernel_core.results.results import Results, open_results
-from kernel_core.results.shown import Shown
+from kernel_core.results.shown import Shown, readable
 from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest
@@ -96,6 +99,19 @@ class Explorer:
         classes = f"{len(self.results.class_names)} classes"
         return f"<{self.results.title}: {counts} examples, {classes}; {', '.join(self.similarities)}>"
 
+    def within(self, split: Split) -> Explorer:
+        """Return the explorer of neighbors within one split, by the similarities that are built there.
+
+        Raises `NotBuilt` if none is, and `RequestError` if the source lacks the split.
+        """
+        found = in_direction(self.results, self.request, self.store, split, split)
+        if not found.names:
+            raise NotBuilt(
+                f"No neighbors within {split} of {self.results.name} are built yet. Build them with "
+                f"kernel-explorer build {shlex.quote(self.request.name)} --query {split} --database {split}."
+            )
+        return Explorer(self.request, found, self.store)
+
     @property
     def similarities(self) -> tuple[str, ...]:
         """The similarities, and variants of the kernel, that neighbors can be asked for by."""
@@ -158,11 +174,22 @@ class Explorer:
         pairs = matching_pairs(pairs, labels, label, threshold)
         if (first, last) != (1, None):
             pairs = rank_window(pairs, first, len(pairs) if last is None else last)
-        return self._readable(pairs)
+        return readable(pairs, self.results.class_names)
 
-    def failures(self, by: str = "kernel") -> pd.DataFrame:
-        """Return the pairs of `pairs` whose two labels differ, with their ranks among all pairs."""
-        return self._readable(label_mismatches(self.results.neighbors_by(by), *self.results.labels))
+    def failures(
+        self, by: str = "kernel", *, order: str = "most similar", label: str = "", against: str = ""
+    ) -> pd.DataFrame:
+        """Return the examples whose labels are in doubt, one row per example with its nearest.
+
+        order: of `findings.label_orders.ORDERS`. "most similar": the pairs of `pairs` whose labels differ,
+        with their ranks among all pairs. "label to check": all examples, the label that the ensemble and the
+        20 nearest support least first; `findings.label_support` describes the further columns. label: only
+        examples of this class. against: only those whose nearest is of it, or whose neighbors vote for it.
+        """
+        neighbors, names = self.results.neighbors_by(by), self.results.class_names
+        table = labels_in_doubt(neighbors, self.results.labels, self.results.predictions, order)
+        numbers = [parse_class(name, names) if name else None for name in (label, against)]
+        return readable(with_labels(table, *numbers), names)
 
     def groups(
         self,
@@ -268,21 +295,6 @@ class Explorer:
 
     def _named(self, example: str) -> tuple[Split, int]:
         return parse_example(example, self.results.example_counts)
-
-    def _readable(self, pairs: pd.DataFrame) -> pd.DataFrame:
-        """A finding's table with examples by name, and class names."""
-        examples = {
-            side: [
-                example_name(split, i)
-                for split, i in zip(pairs[f"{side}_split"], pairs[f"{side}_index"], strict=True)
-            ]
-            for side in ("query", "database")
-        }
-        classes = {
-            f"{side}_class": self._class_names(pairs[f"{side}_label"]) for side in ("query", "database")
-        }
-        columns = ["rank", "query", "database", "similarity", "query_label", "database_label", *classes]
-        return pairs.assign(**examples, **classes)[columns].reset_index(drop=True)
 
     def _class_names(self, labels: npt.ArrayLike) -> list[str]:
         return [self.results.class_names[label] for label in np.asarray(labels)]

@@ -12,6 +12,8 @@ import kernel_core
 from kernel_core import notebook
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs
+from kernel_core.pipeline import build
+from kernel_core.sources.source import SourceRequest
 from tests.support import oracle
 from tests.support.command import ROOT, invoke
 
@@ -155,6 +157,31 @@ def test_pairs_filter_first_and_count_ranks_among_the_matches(digits):
     assert digits.pairs(labels="different")["query"].tolist() == differ["query"].tolist()
     assert len(digits.pairs(threshold=float(every["similarity"][9]), labels="same")) == 10
     assert digits.pairs(threshold=2.0).empty
+
+
+def test_failures_in_two_orders_and_of_one_pair_of_labels(digits):
+    similar, check = digits.failures(), digits.failures(order="label to check")
+    assert (similar["query_label"] != similar["database_label"]).all()
+    assert sorted(check["query"]) == sorted(digits.pairs()["query"])
+    assert np.allclose(check["support"], check["probability"] + check["share"])
+    assert list(check.columns[:4]) == ["rank", "query", "database", "similarity"]
+    first = similar.iloc[0]
+    chosen = digits.failures(label=first["query_class"], against=first["database_class"])
+    assert chosen["query"].iloc[0] == first["query"]
+    with pytest.raises(RequestError, match="expected most similar, label to check"):
+        digits.failures(order="wrong")
+
+
+def test_within_one_split_each_pair_is_there_once(explorer, source_folder):
+    with pytest.raises(NotBuilt, match="--query train --database train"):
+        explorer.within("train")
+    source = str(source_folder / "source.toml")
+    build(SourceRequest(source, query="train", database="train", similarities=("kernel",)))
+    pairs = kernel_core.open(source).within("train").pairs()
+    assert {name.split(":")[0] for column in ("query", "database") for name in pairs[column]} == {"train"}
+    assert len({frozenset(pair) for pair in zip(pairs["query"], pairs["database"], strict=True)}) == len(
+        pairs
+    )
 
 
 def test_what_is_computed_comes_from_the_cache_of_the_results(explorer, tmp_path, monkeypatch):

@@ -25,10 +25,10 @@ from kernel_core.cli.tables import (
     print_pairs,
     table_text,
 )
+from kernel_core.findings.label_orders import ORDERS, labels_in_doubt, with_labels
 from kernel_core.findings.pairs import (
     default_window,
     expand_neighbors,
-    label_mismatches,
     matching_pairs,
     nearest_pairs,
     rank_window,
@@ -126,7 +126,7 @@ def _listed(
     type=click.IntRange(1),
     default=8,
     show_default=True,
-    help="Number of mismatches to list, nearest first.",
+    help="Number of examples to list.",
 )
 @click.option(
     "--neighbors",
@@ -136,6 +136,20 @@ def _listed(
     show_default=True,
     help="Number of neighbors to list for each.",
 )
+@click.option(
+    "--order",
+    type=click.Choice(list(ORDERS)),
+    default=next(iter(ORDERS)),
+    show_default=True,
+    help="most similar: examples whose nearest has another label. label to check: all examples, the label "
+    "that the ensemble and the 20 nearest support least first.",
+)
+@click.option("--label", metavar="NAME", help="List only examples of this class.")
+@click.option(
+    "--against",
+    metavar="NAME",
+    help="List only examples whose nearest is of this class; for label to check, whose neighbors vote so.",
+)
 @table_options
 def failures(
     results: Results,
@@ -144,24 +158,35 @@ def failures(
     neighbor_count: int,
     csv_file: Path | None,
     as_json: bool,
+    **choice: str | None,
 ) -> None:
-    """List examples whose nearest neighbor has another label.
+    """List examples whose label is in doubt, each with its neighbors.
 
-    By default, test examples with their nearest training examples; --query and --database choose other
-    splits. Within one split, each pair is listed once.
+    By default, test examples whose nearest training example has another label; --query and --database
+    choose other splits. Within one split, each pair is listed once.
 
     \b
     Example:  kernel-explorer failures digits --top 8 --neighbors 9
+    Example:  kernel-explorer failures digits --order "label to check"
     """
     by_similarity = results.neighbors_by(similarity)
-    mismatches = label_mismatches(by_similarity, *results.labels)
-    if len(mismatches) < top:
-        say(f"{len(mismatches)} label mismatch(es) in all", err=True)
-    table = expand_neighbors(mismatches.head(top), by_similarity, results.labels[1], neighbor_count)
+    listed = _in_doubt(results, by_similarity, **choice)
+    if len(listed) < top:
+        say(f"{len(listed)} label mismatch(es) in all", err=True)
+    table = expand_neighbors(listed.head(top), by_similarity, results.labels[1], neighbor_count)
     table = with_class_names(table, results.class_names)
-    about = {**about_results(results, similarity), "count": len(mismatches)}
+    about = {**about_results(results, similarity), "count": len(listed)}
     if not give_table(table, "failures", about, csv_file=csv_file, as_json=as_json):
         print_pairs(table, results.class_names)
+
+
+def _in_doubt(
+    results: Results, neighbors: Neighbors, *, order: str | None, label: str | None, against: str | None
+) -> pd.DataFrame:
+    """Return the examples that the options of `failures` choose, in their order."""
+    table = labels_in_doubt(neighbors, results.labels, results.predictions, order or "")
+    numbers = [None if name is None else parse_class(name, results.class_names) for name in (label, against)]
+    return with_labels(table, *numbers)
 
 
 @click.command()

@@ -81,8 +81,8 @@ def about_results(results: Results, similarity: str) -> dict[str, Any]:
 
 def print_pairs(table: pd.DataFrame, class_names: tuple[str, ...]) -> None:
     """Print a table of pairs for people: class names stand beside the labels, not in columns of their own."""
-    named = table.drop(columns=["query_class", "database_class"], errors="ignore")
-    for column in ("query_label", "database_label"):
+    named = table.drop(columns=[column for column in table if column.endswith("_class")])
+    for column in {"query_label", "database_label", "predicted", "voted"} & set(named):
         named[column] = [label_text(label, class_names) for label in table[column]]
     say(*table_text(named).splitlines())
 

@@ -146,13 +146,13 @@ def default_window(pairs: pd.DataFrame, matches: pd.DataFrame) -> tuple[int, int
 
 
 def with_class_names(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Return a table of pairs with the columns query_class and database_class after all others."""
-    return table.assign(
-        **{
-            f"{side}_class": [class_names[c] for c in table[f"{side}_label"]]
-            for side in ("query", "database")
-        }
-    )
+    """Return a table with the names of its classes in columns after all others, as query_class."""
+    columns = {
+        "query_label": "query_class", "database_label": "database_class", "predicted": "predicted_class",
+        "voted": "voted_class",
+    }  # fmt: skip
+    names = np.array(class_names, object)
+    return table.assign(**{columns[name]: names[table[name]] for name in columns if name in table})
 
 
 def count_shared_pairs(pairs: pd.DataFrame, others: pd.DataFrame, top: int = WINDOW) -> int:

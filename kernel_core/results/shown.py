@@ -1,4 +1,4 @@
-"""Tables of examples as a notebook draws them: with images."""
+"""Tables of examples as a notebook gives them, with names, and draws them, with images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,26 @@ import io
 import pandas as pd
 from PIL import Image
 
+from kernel_core.findings.pairs import with_class_names
 from kernel_core.results.results import Results
-from kernel_core.spec import parse_example
+from kernel_core.spec import example_name, parse_example
 
 SHOWN = 48  # pixels a side that an image in a notebook is at least magnified to
+
+
+def readable(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table of pairs with the examples by name after the rank, and class names after all others."""
+    named = with_class_names(table, class_names)
+    examples = {
+        side: [
+            example_name(split, i)
+            for split, i in zip(table[f"{side}_split"], table[f"{side}_index"], strict=True)
+        ]
+        for side in ("query", "database")
+    }
+    columns = [column for column in named if not column.endswith(("_split", "_index"))]
+    columns[1:1] = examples
+    return named.assign(**examples)[columns].reset_index(drop=True)
 
 
 class Shown:

@@ -150,6 +150,22 @@ def test_failures_list_nine_neighbors_each(digits_cache, tmp_path):
     assert (first["query_label"] != first["database_label"]).all()
 
 
+def test_failures_in_the_order_of_labels_to_check(digits_cache):
+    done = invoke(
+        "failures", "digits", "--order", "label to check", "--top", 500, "--neighbors", 1, "--csv", "-",
+        env=digits_cache,
+    )  # fmt: skip
+    table = pd.read_csv(io.StringIO(done.stdout))
+    assert table["rank"].tolist() == list(range(1, 501))
+    assert table["support"].is_monotonic_increasing
+    assert sorted(table["query_index"]) == list(range(500))
+    some = invoke("failures", "digits", "--label", "8", "--against", "1", "--csv", "-", env=digits_cache)
+    of_pair = pd.read_csv(io.StringIO(some.stdout))
+    nearest = of_pair[of_pair["position"] == 1]
+    assert set(nearest["query_label"]) == {8}
+    assert set(nearest["database_label"]) == {1}
+
+
 def test_neighbors_agree_with_pairs(digits_cache, tmp_path):
     invoke("pairs", "digits", "--ranks", "1-1", "--csv", tmp_path / "p.csv", env=digits_cache)
     pair = pd.read_csv(tmp_path / "p.csv").iloc[0]
