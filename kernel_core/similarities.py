@@ -34,14 +34,13 @@ MEANINGS = {
 class Similarity:
     """One way to say how similar two examples are; a larger value is nearer.
 
-    name: on the command line, in addresses and in cache keys. title: the name that people see. short: the
-    same where there is room for a word or two. meaning: what is compared, in one line. kind, by: what the
-    values are of. of: the set of features, or the given neighbors, by their name in the `source.toml`.
+    name: on the command line, in addresses and in cache keys. title: the name that people see.
+    meaning: what is compared, in one line. kind, by: what the values are of. of: the set of features, or the
+    given neighbors, by their name in the `source.toml`.
     """
 
     name: str
     title: str
-    short: str
     meaning: str
     kind: Kind
     by: By
@@ -56,12 +55,11 @@ class Similarity:
 KERNEL = Similarity(
     "kernel",
     "Kernel",
-    "Kernel",
     "correlation over the runs of the two examples' log-probabilities, averaged over the classes",
     "kernel",
     "correlation",
 )
-PIXELS = Similarity("pixels", "Pixels", "Pixels", "correlation of the pixel values", "pixels", "correlation")
+PIXELS = Similarity("pixels", "Pixels", "correlation of the pixel values", "pixels", "correlation")
 
 
 def of_features(name: str, title: str, ways: tuple[By, ...]) -> list[Similarity]:
@@ -72,13 +70,11 @@ def of_features(name: str, title: str, ways: tuple[By, ...]) -> list[Similarity]
     >>> [similarity.name for similarity in of_features("clip", "CLIP", ("cosine", "dot"))]
     ['clip', 'clip-dot']
     """
-    short = {PENULTIMATE: "Features", PATCHES: "Patches"}.get(name, name)
     what = MEANINGS.get(name, f"of {title}")
     return [
         Similarity(
             name if by == "cosine" else f"{name}-{by}",
             f"{title} ({WAYS[by][0]})",
-            short if by == "cosine" else f"{short} {WAYS[by][0]}",
             f"{WAYS[by][1]} {what}",
             "features",
             by,
@@ -90,7 +86,7 @@ def of_features(name: str, title: str, ways: tuple[By, ...]) -> list[Similarity]
 
 def of_given(name: str, title: str) -> Similarity:
     """Return the similarity of neighbors that the source's owner gives."""
-    return Similarity(name, title, name, f"as given by {title}", "given", "given", name)
+    return Similarity(name, title, f"as given by {title}", "given", "given", name)
 
 
 def of_variant(spec: KernelSpec) -> Similarity:
@@ -104,7 +100,6 @@ def of_variant(spec: KernelSpec) -> Similarity:
     return Similarity(
         spec.name,
         f"Kernel ({spec.differences})",
-        f"Kernel {spec.differences}",
         f"the kernel from {spec.differences}" if spec.run_count else f"the kernel of {spec.differences}",
         "kernel",
         "correlation",

@@ -54,9 +54,7 @@ order = order_column.segmented_control(
     "The other two: examples on which only that vote is right.",
 )
 most = min(MOST, *(neighbors.k for neighbors in both_lists))
-k = count_column.number_input(
-    "Neighbors each (k)", 1, most, min(5, most), key="k", bind="query-params", width=150
-)
+k = count_column.number_input("Neighbors (k)", 1, most, min(5, most), key="k", bind="query-params", width=150)
 
 table = load.votes(results.id, first, second, rule_name, k)
 of_class = "" if class_name == ANY_CLASS else class_name

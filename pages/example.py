@@ -39,7 +39,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             bind="query-params",
             help="Its own split shows near-duplicates within it. An example is never its own neighbor.",
         )
-    k = st.slider("Neighbors", 5, 50, 10, key="k", bind="query-params", width=220)
+    k = st.slider("Neighbors (k)", 5, 50, 10, key="k", bind="query-params", width=220)
     names = choose_similarities(results, "Nearest by", "by")
 
 missing: neighbor_lists.Missing = {}

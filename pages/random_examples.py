@@ -26,7 +26,7 @@ def draw_again() -> None:
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     st.button("Another ten", on_click=draw_again, type="primary", icon=":material/casino:", key="another")
     seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
-    k = st.number_input("Neighbors each", 1, 10, 2, key="k", bind="query-params", width=130)
+    k = st.number_input("Neighbors (k)", 1, 10, 2, key="k", bind="query-params", width=130)
     first = choose_similarity(results, "First similarity", "by")
     second = choose_similarity(results, "Second similarity", "other", without=first)
 stop_unless_built(results, first, second)

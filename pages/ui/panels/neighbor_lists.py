@@ -132,5 +132,5 @@ def _elsewhere(results: Results, lists: Lists, name: str, index: int, position: 
         if other != name and places.size:
             moved = int(places[0]) + 1 - position
             arrow = "" if not moved else f" {'▲' if moved < 0 else '▼'}{abs(moved)}"
-            words.append(f"{results.similarity(other).short} #{int(places[0]) + 1}{arrow}")
+            words.append(f"{results.title_of(other)} #{int(places[0]) + 1}{arrow}")
     return " · ".join(words) or "in no other list"
