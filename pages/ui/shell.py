@@ -128,7 +128,8 @@ def heading(results: Results | None, title: str, about: str = "", tab: str = "")
         st.title(escape(printable(title)), anchor=False)
         if results:
             name = html.escape(printable(results.name, NAME_SHOWN))
-            st.html(f'<a class="source-name" href="./" title="To the overview of this source">{name}</a>')
+            link = f'<a class="source-name" href="./" title="To the overview of this source">{name}</a>'
+            st.container(key="source_name").html(link)
         if about:
             st.caption(about)
         _say_ignored(

@@ -131,8 +131,8 @@ def gallery(
 
 def _room(cells: list[Cell], height: int, layout: str) -> str:
     """Return what kind of room page.css keeps for a gallery until it is drawn. height: of a tile."""
-    if layout == "crumbs":
-        return "line"
+    if layout in ("crumbs", "strip"):
+        return "line" if layout == "crumbs" else "strip"
     lines = len(cells) / 6 if layout == "pairs" else len(cells)
     return "gallery" if layout == "lists" or lines * (height + 70) > STRIP else "strip"
 
