@@ -5,6 +5,7 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.findings.group_words import describe_groups, is_chain, warn_of_chains
 from kernel_core.findings.groups import members_of
+from kernel_core.results.grouping import counts_of
 from kernel_core.spec import ADJECTIVES
 from pages.ui import grouped, jobs, lists, load, shell
 from pages.ui.components.gallery import gallery
@@ -30,11 +31,11 @@ def start_over() -> None:
 
 controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 with controls:
-    results = choose_direction(opened, "Among", group_cells.AMONG, group_cells.AMONG_HELP)
+    results = choose_direction(opened, "Among", group_cells.AMONG, group_cells.AMONG_HELP, keeps_value=True)
     by = choose_similarity(opened, "Similarity", "by")
 stop_unless_built(opened, by)
 stop_unless_built(results, by)
-pairs = load.ranking(opened.id, by)
+pairs, counts = load.ranking(opened.id, by), counts_of(results)
 start, given = ranks.start_threshold(pairs), ranks.threshold_of_address()
 threshold = start if given is None else given
 with controls:
@@ -48,7 +49,7 @@ with controls:
         "Class of a member", [ANY_CLASS, *results.class_names], key="class", bind="query-params",
         width=180, on_change=start_over,
     )  # fmt: skip
-    crossing = len(grouped.counts(results)) > 1 and st.toggle(
+    crossing = len(counts) > 1 and st.toggle(
         "In both splits", key="crossing", bind="query-params", on_change=start_over,
         help="Only groups with members in both splits.",
     )  # fmt: skip
@@ -67,7 +68,7 @@ except RequestError as error:
     st.warning(escape(str(error)), icon=":material/warning:")
     st.stop()
 rows = grouped.select(results, found, asked)
-text = describe_groups(found, grouped.counts(results))
+text = describe_groups(found, counts)
 if len(rows) < len(found):
     text += f" **{len(rows):,}** of these groups {'passes' if len(rows) == 1 else 'pass'} the filters."
 shell.say(text)
@@ -86,8 +87,9 @@ gallery(
     carried=lists.carried(results, "groups", *asked.to_list()),
 )
 st.caption(
-    f"{group_cells.RULE} {minus_distance(results, by)} Pairs: {', '.join(found.pairs.directions)}. ≠ and a "
-    "dashed frame mark another label than most of the group have."
+    f"{group_cells.rule(len(counts))} {minus_distance(results, by)} Pairs: "
+    f"{', '.join(found.pairs.directions)}. ≠ and a dashed frame mark another label than most of the group "
+    "have."
 )
 chosen = {"threshold": threshold, "aligned": aligned, "labels": labels, "of_class": of_class}
 list_tools(

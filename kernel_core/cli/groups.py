@@ -23,7 +23,7 @@ from kernel_core.explain.image_alignment import SHIFT
 from kernel_core.findings.group_words import describe_groups, warn_of_chains
 from kernel_core.findings.groups import Groups, members_of, select_groups
 from kernel_core.progress import Progress
-from kernel_core.results.grouping import default_threshold, find_groups, parts_of
+from kernel_core.results.grouping import counts_of, default_threshold, find_groups, parts_of
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
@@ -139,7 +139,7 @@ def _show(
     by = f"{results.title_of(similarity)} of at least {found.pairs.threshold:.4g}"
     by += f" and aligned pixels of at least {aligned:.4g}" if aligned is not None else ""
     directions = ", ".join(found.pairs.directions)
-    sentence = describe_groups(found, results.example_counts)
+    sentence = describe_groups(found, counts_of(results))
     say(f"{results.name}, by {by} ({directions}): {sentence}", err=is_on_stdout)
     if warning := warn_of_chains(found):
         say(f"warning: {warning}", err=True)

@@ -65,6 +65,12 @@ def can_have(results: Results, similarity: str) -> bool:
     return similarity in results.fitting or similarity not in results.offered
 
 
+def counts_of(results: Results) -> dict[Split, int]:
+    """Return the number of examples in each split that groups are found in."""
+    counts = results.example_counts.items()
+    return {split: count for split, count in counts if not results.within or split == results.within}
+
+
 def default_threshold(results: Results, similarity: str) -> float:
     """Return the similarity at which the near-duplicates page begins, rounded down to `DIGITS` decimals."""
     pairs = nearest_pairs(results.neighbors_by(similarity), *results.labels)

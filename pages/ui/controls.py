@@ -28,13 +28,19 @@ VALUE = "threshold"
 
 
 def choose_direction(
-    results: Results, label: str = "Compare", titles: Mapping[str, str] = WITHIN, about: str = WITHIN_HELP
+    results: Results,
+    label: str = "Compare",
+    titles: Mapping[str, str] = WITHIN,
+    about: str = WITHIN_HELP,
+    *,
+    keeps_value: bool = False,
 ) -> Results:
     """Show a control that picks test→train or one split; return the results in that direction.
 
     results: those that the server shows. label, titles, about: the control's words; titles have the keys of
-    `WITHIN`. Nothing is shown where the source has one split alone. What is not built in the direction is not
-    in `names` of what comes back: the page calls `stop_unless_built`.
+    `WITHIN`. keeps_value: whether the threshold stays where another direction is chosen. Nothing is shown
+    where the source has one split alone. What is not built in the direction is not in `names` of what comes
+    back: the page calls `stop_unless_built`.
     """
     if len(results.examples) == 1:
         return results
@@ -52,7 +58,7 @@ def choose_direction(
         required=True,
         key=key,
         on_change=_keep_in_address,
-        args=(key, names),
+        args=(key, names, keeps_value),
         help=about,
         wrap=True,
     )
@@ -170,10 +176,11 @@ def _variant_called(results: Results, name: str) -> str:
     return spec.name if fits and max(spec.classes or (0,)) < len(results.class_names) else ""
 
 
-def _keep_in_address(key: str, names: list[str]) -> None:
+def _keep_in_address(key: str, names: list[str], keeps_value: bool = False) -> None:
     """Put the choice of a control into the parameter of its name."""
     chosen = st.session_state[key]
-    st.query_params.pop(VALUE, None)
+    if not keeps_value:
+        st.query_params.pop(VALUE, None)
     if chosen == names[0]:
         st.query_params.pop(key, None)
     else:

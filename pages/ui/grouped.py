@@ -13,7 +13,6 @@ from kernel_core.errors import RequestError
 from kernel_core.findings.groups import Groups, NearPairs, group_pairs, near_pairs, select_groups
 from kernel_core.results import grouping
 from kernel_core.results.results import Results
-from kernel_core.spec import Split
 from pages.ui import load
 from pages.ui.wording import escape
 
@@ -77,15 +76,6 @@ def directions(results: Results, by: str) -> tuple[list[Results], list[Results]]
     return [part for part in possible if by in part.names], [
         part for part in possible if by not in part.names
     ]
-
-
-def counts(results: Results) -> dict[Split, int]:
-    """Return the number of examples in each split that groups are found in."""
-    return {
-        split: count
-        for split, count in results.example_counts.items()
-        if not results.within or split == results.within
-    }
 
 
 def find(results: Results, asked: Asked) -> Groups:

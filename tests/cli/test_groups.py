@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -80,7 +81,8 @@ def test_aligned_pixels_keep_the_pairs_whose_images_fit(source):
 def test_within_one_split_builds_and_counts_that_alone(source, tmp_path):
     done = invoke("groups", source, "--within", "train", "--csv", tmp_path / "g.csv")
     assert done.exit_code == 0, done.stderr
-    assert "(train→train)" in done.stdout
+    assert "(train→train): " in done.stdout
+    assert re.search(r"hold\w* \d+ of 130 examples \(with mixed labels", done.stdout)
     assert set(pd.read_csv(tmp_path / "g.csv")["split"]) == {"train"}
     assert "test→" not in invoke("cache", "list").stdout
 

@@ -158,6 +158,14 @@ def test_every_page_shows_it(name, shown):
         assert "by pixels" not in text
 
 
+def test_groups_need_no_images_and_say_that_pixels_do(alone, shown):
+    (first, *_) = cells(open_page("groups", threshold=0.9), "groups")
+    assert [(tile["example"], tile["src"]) for tile in tiles(first)] == [("test:7", ""), ("train:53", "")]
+    done = invoke("groups", alone, "--threshold", 0.9, "--aligned-pixels", 0.9)
+    assert done.exit_code == 2
+    assert "alone has labels alone; there are no pixels to confirm pairs by" in done.stderr
+
+
 def test_overview_has_no_size_of_images(shown):
     assert [metric.label for metric in open_page("overview").metric] == [
         "Training examples", "Test examples", "Classes", "Runs in the ensemble",

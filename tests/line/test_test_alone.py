@@ -203,3 +203,18 @@ def test_pairs_and_lists_are_of_the_test_split(alone, cache, monkeypatch):
     lists = cells(open_page("example", example="test:5"), "lists")
     nearest = [tile["example"] for tile in lists[0]["groups"][0]["tiles"]]
     assert nearest == [f"test:{i}" for i in results.neighbors["kernel"].indices[5, :10]]
+
+
+def test_groups_are_of_test_examples(alone, cache, monkeypatch):
+    done = invoke("groups", alone, "--threshold", -1, "--json")
+    found = json.loads(done.stdout)
+    assert found["directions"] == ["test→test"]
+    assert [(group["test"], group["train"], group["crosses"]) for group in found["groups"]] == [
+        (40, 0, False)
+    ]
+    build(SourceRequest(str(alone)))
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(alone))
+    st.cache_resource.clear()
+    app = open_page("groups", threshold=-1)
+    assert "1 group holds 40 of 40 examples (with mixed labels: 1;" in text_of(app)
+    assert "groups_test" not in {button.key for button in app.button}

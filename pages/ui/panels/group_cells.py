@@ -18,13 +18,22 @@ DRAWN = 24  # images per group; a link leads to the others
 ODD = 8  # of them, at most, with another label than most
 AMONG = {"across": "both splits", "test": "test", "train": "train"}
 AMONG_HELP = "Groups of all examples, or of one split alone. In both, pairs across the splits are linked too."
-RULE = (
-    "The number is the mean similarity of the members. In a green frame: the example to keep, which has the "
-    "largest mean similarity to the others; a pair that is not linked counts as the threshold. Ties, as in "
-    "every group of two, go to a test example, then to the lower index: without a training example, the test "
-    "set still measures what it did. Mixed labels come first, then larger groups, then nearer ones. Being in "
-    "one group does not prove a duplicate; judge by eye."
-)
+
+
+def rule(split_count: int) -> str:
+    """Return what is kept, and in which order groups come. split_count: of those that have members."""
+    ties = "the lower index"
+    if split_count > 1:
+        ties = (
+            "a test example, then to the lower index: without a training example, the test set still "
+            "measures what it did"
+        )
+    return (
+        "The number is the mean similarity of the members. In a green frame: the example to keep, which has "
+        "the largest mean similarity to the others; a pair that is not linked counts as the threshold. Ties, "
+        f"as in every group of two, go to {ties}. Mixed labels come first, then larger groups, then nearer "
+        "ones. Being in one group does not prove a duplicate; judge by eye."
+    )
 
 
 def choose_aligned(on_change: Callable[[], None]) -> float | None:
