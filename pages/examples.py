@@ -6,7 +6,8 @@ from kernel_core.errors import RequestError
 from kernel_core.spec import ADJECTIVES
 from pages.ui import all_examples, jobs, lists, load, names, shell
 from pages.ui.components.gallery import Cell, gallery, tile
-from pages.ui.panels import example_filters
+from pages.ui.panels import example_filters, list_tools
+from pages.ui.panels.list_tools import Listed
 from pages.ui.wording import escape
 
 shell.guard()
@@ -67,6 +68,9 @@ if cells:
     )
 else:
     st.info("No example passes these filters.", icon=":material/info:")
+if count:
+    rows = Listed(count, "example", lambda: all_examples.listed_rows(results, found), "", "")
+    list_tools.list_tools(results, "examples", rows)
 st.caption(
     "Below each example: its label, its name, and the ensemble's prediction with its mean probability: ✓ "
     "where it is the label, ✗ where not."

@@ -111,6 +111,14 @@ def find(results: Results, words: Words) -> Found:
     return _find(results.id, tuple(sorted(words.items())), by, built)
 
 
+def listed_rows(results: Results, found: Found) -> pd.DataFrame:
+    """Return the rows of what was found, in order, with the classes' names: label_class, predicted_class."""
+    rows = found.table.iloc[found.rows].reset_index(drop=True)
+    for column in ("label", "predicted"):
+        rows[f"{column}_class"] = np.array(results.class_names)[rows[column]]
+    return rows
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _table(results_id: str, by: str, threshold: float, built: tuple[Split, ...]) -> pd.DataFrame:
     results = load.by_id[results_id]

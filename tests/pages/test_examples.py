@@ -115,6 +115,16 @@ def test_named_examples_are_shown_in_their_order(digits):
     assert len(names_of(app)) == SHOWN
 
 
+def test_rows_of_the_list_are_downloaded_in_its_order(digits):
+    app = open_page("examples", label="3", outcome="wrong", sort="most confident first")
+    assert app.get("download_button")[0].label.startswith(f"Download CSV: {len(names_of(app))} ")
+    asked = {"label": "3", "outcome": "wrong", "sort": "most confident first"}
+    rows = all_examples.listed_rows(digits, all_examples.find(digits, asked))
+    assert [f"{row['split']}:{row['index']}" for _, row in rows.iterrows()] == names_of(app)
+    assert set(rows["label_class"]) == {"3"}
+    assert "3" not in set(rows["predicted_class"])
+
+
 def test_neighbors_that_are_not_built_are_said_and_offered(digits):
     app = open_page("examples", near=1)
     assert "The neighbors of training examples by Kernel are not built" in app.info[0].value

@@ -23,7 +23,8 @@ class Listed:
 
     count: number of rows. noun: what a row is, in the singular. table: makes them, with the columns of the
     verb's CSV; called only when they are asked for, in another thread. command: what prints the same rows,
-    from `command`; empty where no verb does. python: an expression that gives them, from `python`.
+    from `command`; empty where no verb does. python: an expression that gives them, from `python`; empty
+    where there is none, and then there is no command either.
     """
 
     count: int
@@ -50,8 +51,11 @@ def list_tools(results: Results, name: str, *lists: Listed) -> None:
                 icon=":material/download:",
             )
         copy_link(f"copy_{name}")
+    told = [listed for listed in lists if listed.python]
+    if not told:
+        return
     with st.expander("The same rows by command, or in Python"):
-        for listed in lists:
+        for listed in told:
             if len(lists) > 1:
                 st.caption(f"{plural(listed.count, listed.noun)}:")
             if listed.command:
