@@ -1,43 +1,60 @@
-"""Where does the nearest training example have a different label?"""
+"""Which labels are in doubt: whose nearest example has another one, or for which little speaks?"""
 
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.pairs import count_label_pairs, with_label_pair
-from pages.ui import lists, load, shell
+from kernel_core.findings.label_orders import MOST_SIMILAR, ORDERS, TO_CHECK, count_conflicts, with_labels
+from kernel_core.findings.pairs import expand_neighbors, with_class_names
+from pages.ui import load, shell
 from pages.ui.charts import Labels
-from pages.ui.components.gallery import Cell, gallery, nearest_tiles, tile
-from pages.ui.controls import choose_similarity, stop_unless_built
+from pages.ui.controls import choose_direction, choose_similarity, stop_unless_built
+from pages.ui.panels.conflict_rows import conflict_rows, count_sentence
 from pages.ui.panels.confusion import confusion_matrix, pair_names
+from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import DIFFERENT_LABEL, escape
 
 shell.guard()
-results = load.results()
+opened = load.results()
 
-ROWS, NEAREST = 8, 9
+ROWS = 8
 EVERY_PAIR = "every pair of labels"
-
-neighbor = results.spec.database_example
-shell.heading(results, "Label conflicts", f"The nearest {neighbor} has a different label.")
-by = choose_similarity(results, "Similarity", "by")
-stop_unless_built(results, by)
-neighbors = results.neighbors_by(by)
-all_conflicts = load.mismatches(results.id, by)
-if not len(all_conflicts):
-    st.success(
-        f"By {escape(results.title_of(by))}, every test example has the same label as its nearest {neighbor}."
+with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    results = choose_direction(opened)
+    by = choose_similarity(results, "Similarity", "by")
+    order = st.segmented_control(
+        "Order",
+        list(ORDERS),
+        default=MOST_SIMILAR,
+        required=True,
+        key="order",
+        bind="query-params",
+        help="**most similar**: examples whose nearest has a different label, the most similar first, as "
+        "on the dataset card.  \n**label to check**: all examples, the label with the least support first. "
+        "Support is the ensemble's mean probability of the label plus the label's share of the 20 nearest, "
+        "weighted by value⁴ (by distances, all alike).",
     )
+neighbor = results.spec.database_example
+about = {
+    MOST_SIMILAR: f"The nearest {neighbor} has a different label.",
+    TO_CHECK: "Ensemble and neighbors say little for the label.",
+}
+shell.heading(results, "Label conflicts", about[order])
+stop_unless_built(results, by)
+everything = load.in_doubt(results.id, by, order)
+if not len(everything):
+    by_title, own = escape(results.title_of(by)), results.spec.query_example
+    st.success(f"By {by_title}, every {own} has the same label as its nearest {neighbor}.")
     st.stop()
 
 pair_of: dict[str, Labels | None] = {EVERY_PAIR: None}
-pair_of |= pair_names(count_label_pairs(all_conflicts), results.class_names)
+pair_of |= pair_names(count_conflicts(everything), results.class_names)
 name_of = {pair: name for name, pair in pair_of.items()}
 
 
 def conflicts_of(name: str) -> pd.DataFrame:
     """Return the conflicts of a pair of labels, by its name in the control."""
     pair = pair_of[name]
-    return with_label_pair(all_conflicts, *pair) if pair else all_conflicts
+    return with_labels(everything, *pair) if pair else everything
 
 
 def choose(pair: Labels | None) -> None:
@@ -59,15 +76,18 @@ with st.container(horizontal=True, gap="large"):
     matrix = st.container(width="content")
     beside = st.container(width=420, vertical_alignment="bottom")
 chosen = beside.selectbox(
-    "Label pair (test ≠ nearest)",
+    "Label pair (label ≠ its neighbors')",
     list(pair_of),
     key="labels_differ",
     bind="query-params",
     on_change=start_over,
-    help="Most frequent first. A click on the matrix chooses a pair; a double click shows every pair again.",
+    help="The neighbors' label is that of the nearest or, for “label to check”, the one that they vote for. "
+    "Most frequent first. A click on the matrix chooses a pair; a double click shows every pair again.",
 )
-with matrix:
-    confusion_matrix(results, by, pair_of[chosen], choose)
+pair = pair_of[chosen]
+if len(pair_of) > 1:
+    with matrix:
+        confusion_matrix(results, (by, order), pair, choose)
 conflicts = conflicts_of(chosen)
 start = min(ROWS, len(conflicts))
 if st.session_state.get("rows", start) > len(conflicts):
@@ -78,56 +98,42 @@ row_count = controls.number_input(
 )
 all_shown = row_count >= len(conflicts)
 controls.button(f"{ROWS} more", on_click=show_more, disabled=all_shown, key="more", icon=":material/add:")
+names = (results.class_names[pair[0]], results.class_names[pair[1]]) if pair else None
+shown = "All are shown" if all_shown else f"The first {row_count:,} are shown"
+ends = "most similar first" if order == MOST_SIMILAR else "least support first"
+with beside:
+    shell.say(f"{count_sentence(results, order, conflicts, names)}. {shown}, {ends}.")
 
-pair = pair_of[chosen]
-if pair:
-    test_label, nearest_label = (escape(results.class_names[label]) for label in pair)
-    count = (
-        f"**{len(conflicts):,}** test examples labeled {test_label}, whose nearest {neighbor} is labeled "
-        f"{nearest_label}"
-    )
-elif results.spec.excludes_self:
-    count = f"**{len(conflicts):,} pairs** of a test example and its nearest have different labels"
-else:
-    count = (
-        f"**{len(conflicts):,} of {len(results.labels[0]):,} test examples** have a nearest {neighbor} with "
-        "a different label"
-    )
-shown = "All are shown" if all_shown else f"The nearest {row_count:,} are shown"
-beside.markdown(f"{count}. {shown}, most similar first.")
-
-cells: list[Cell] = []
-for conflict in conflicts.head(row_count).itertuples():
-    query = int(conflict.query_index)
-    predicted = results.predictions.predicted[query]
-    head = (
-        f"#{conflict.rank}  ·  the ensemble predicts {results.class_names[predicted]} with probability "
-        f"{results.predictions.confidence[query]:.0%}"
-    )
-    if predicted != conflict.query_label:
-        head += ", against the label"
-    own = tile(results, results.query, query, note=f"{results.query} {query}")
-    nearest = nearest_tiles(results, neighbors, query, NEAREST)
-    cells.append(
-        {
-            "id": query,
-            "head": head,
-            "groups": [
-                {"title": results.query, "tiles": [own]},
-                {"title": f"nearest {neighbor}s, in order", "tiles": nearest},
-            ],
-        }
-    )
-gallery(
-    results,
-    cells,
-    layout="rows",
-    key="failures",
-    label="label conflicts",
-    carried=lists.carried(results, "failure_modes", by, "" if chosen == EVERY_PAIR else chosen),
-)
+conflict_rows(results, by, order, conflicts.head(row_count), "" if chosen == EVERY_PAIR else chosen)
+rank = {
+    MOST_SIMILAR: f"#: the rank among all pairs, by the similarity to the nearest {neighbor}.",
+    TO_CHECK: "#: the rank by support: the label's mean probability over the runs, plus its share of the 20 "
+    "nearest, weighted by value⁴ (by distances, all alike).",
+}
 st.caption(
-    f"#: the rank among all test examples, by the similarity to the nearest {neighbor}. Prediction: the "
-    "class of the ensemble's largest averaged logit; its probability is averaged over the runs. "
-    f"{DIFFERENT_LABEL}"
+    f"{rank[order]} Prediction: the class of the ensemble's largest averaged logit; its probability is "
+    f"averaged over the runs. {DIFFERENT_LABEL}"
+)
+
+
+def table() -> pd.DataFrame:
+    """Return the rows of the list, each with its nearest, with the columns of the verb."""
+    rows = expand_neighbors(conflicts, results.neighbors_by(by), results.labels[1], 1)
+    return with_class_names(rows, results.class_names)
+
+
+label, against = names or ("", "")
+asked = "" if order == MOST_SIMILAR else order
+words = [*option("--order", asked), *option("--label", label), *option("--against", against)]
+words += ["--top", len(conflicts), "--neighbors", 1]
+list_tools(
+    results,
+    "label_conflicts",
+    Listed(
+        len(conflicts),
+        "example",
+        table,
+        command(results, "failures", by, *words),
+        python(results, "failures", by=by, order=asked, label=label, against=against),
+    ),
 )

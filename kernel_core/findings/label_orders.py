@@ -17,6 +17,7 @@ from kernel_core.findings.pairs import count_label_pairs, label_mismatches
 from kernel_core.findings.votes import Labels
 from kernel_core.records import Neighbors, Predictions
 
+MOST_SIMILAR, TO_CHECK = "most similar", "label to check"
 Order = Callable[[Neighbors, tuple[Labels, Labels], Predictions], pd.DataFrame]
 
 
@@ -41,7 +42,7 @@ def _label_to_check(
     return table
 
 
-ORDERS: dict[str, Order] = {"most similar": _most_similar, "label to check": _label_to_check}
+ORDERS: dict[str, Order] = {MOST_SIMILAR: _most_similar, TO_CHECK: _label_to_check}
 """Name in texts, addresses and options → the function that makes the table; the first is the dataset card's.
 
 "most similar": the examples whose nearest has another label, the most similar first. "label to check": all

@@ -24,8 +24,6 @@ from kernel_core.records import Neighbors, Predictions
 
 WEIGHTED = RULES["weighted 20"]
 UNWEIGHTED = Rule(WEIGHTED.k, weighted=False)
-ORDERS = ("most similar", "label to check")
-"""Orders of label conflicts: by the similarity to the nearest of another label, or by support."""
 
 
 def label_support(

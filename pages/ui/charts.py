@@ -209,7 +209,7 @@ def confusion(
     value = [dict(zip(fields, start, strict=True))] if start else alt.Undefined
     selected = alt.selection_point("cell", fields=fields, value=value, empty=False, toggle=False)
     tooltip = [
-        alt.Tooltip("query_name:N", title="test label"),
+        alt.Tooltip("query_name:N", title="label"),
         alt.Tooltip("database_name:N", title="neighbor's label"),
         alt.Tooltip("count:Q"),
     ]
@@ -259,7 +259,7 @@ def _axes(names: Sequence[str], labels: Sequence[int]) -> tuple[alt.X, alt.Y]:
             grid=False,
         )
 
-    x_title, y_title = "label of its nearest neighbor", "label of the test example"
+    x_title, y_title = "label of its neighbors", "label of the example"
     return (
         alt.X("database_label:O", scale=scale, title=x_title, axis=axis(slant)),
         alt.Y("query_label:O", scale=scale, title=y_title, axis=axis()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.pairs import count_label_pairs
+from kernel_core.findings.label_orders import count_conflicts
 from kernel_core.findings.votes import wilson_interval
 from kernel_core.results import accuracy
 from pages.ui import charts, load
@@ -37,10 +37,14 @@ def histogram(results_id: str, low: float, high: float, title: str) -> charts.Sp
 
 @st.cache_data(max_entries=50)
 def confusion_chart(
-    results_id: str, similarity: str, start: charts.Labels | None, dark: bool
+    results_id: str, of: tuple[str, str], start: charts.Labels | None, dark: bool
 ) -> charts.Specification:
-    """Return the matrix of label conflicts. start: the pair of labels selected at first. dark: the theme."""
-    counts = count_label_pairs(load.mismatches(results_id, similarity))
+    """Return the matrix of label conflicts.
+
+    of: the similarity, and the order that lists them. start: the pair of labels selected at first. dark: the
+    theme.
+    """
+    counts = count_conflicts(load.in_doubt(results_id, *of))
     return charts.confusion(counts, load.by_id[results_id].class_names, start, dark=dark).to_dict()
 
 

@@ -17,7 +17,8 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
 from kernel_core.findings.groups import members_of
-from kernel_core.findings.pairs import count_label_pairs, random_queries, select_pairs, with_label_pair
+from kernel_core.findings.label_orders import MOST_SIMILAR, TO_CHECK, count_conflicts, with_labels
+from kernel_core.findings.pairs import random_queries, select_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
 from pages.ui import all_examples, grouped, lasso, links, load, names
@@ -49,17 +50,19 @@ def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> R
 
 
 def _label_conflicts(results: Results, by: str, labels: str) -> Ranked:
-    conflicts = load.mismatches(results.id, by)
+    return _in_doubt(results, by, labels, MOST_SIMILAR, "label conflicts")
+
+
+def _labels_to_check(results: Results, by: str, labels: str) -> Ranked:
+    return _in_doubt(results, by, labels, TO_CHECK, "labels to check")
+
+
+def _in_doubt(results: Results, by: str, labels: str, order: str, name: str) -> Ranked:
+    rows = load.in_doubt(results.id, by, order)
     if labels:
-        pair = pair_names(count_label_pairs(conflicts), results.class_names)[labels]
-        conflicts = with_label_pair(conflicts, *pair)
-    title = f"label conflicts by {escape(results.title_of(by))}{_filters(escape(labels))}"
-    return Ranked(results.query, conflicts["query_index"].to_numpy(), title, by)
-
-
-def _labels_to_check(results: Results, by: str) -> Ranked:
-    indices = load.label_support(results.id, by)["query_index"].to_numpy()
-    return Ranked(results.query, indices, f"labels to check by {escape(results.title_of(by))}", by)
+        rows = with_labels(rows, *pair_names(count_conflicts(rows), results.class_names)[labels])
+    title = f"{name} by {escape(results.title_of(by))}{_filters(escape(labels))}"
+    return Ranked(results.query, rows["query_index"].to_numpy(), title, by)
 
 
 def _disagreement(
@@ -116,7 +119,7 @@ def _filters(*words: str) -> str:
 LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "near_duplicates": (3, _near_duplicates),
     "failure_modes": (2, _label_conflicts),
-    "labels_to_check": (1, _labels_to_check),
+    "labels_to_check": (2, _labels_to_check),
     "groups": (6, _groups),
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),

@@ -21,11 +21,10 @@ from PIL import Image
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment
 from kernel_core.explain.image_alignment import Alignment
-from kernel_core.findings import disagreement
-from kernel_core.findings import label_support as support
+from kernel_core.findings import disagreement, label_orders
 from kernel_core.findings.exact_copies import exact_copies
 from kernel_core.findings.map_layout import Map
-from kernel_core.findings.pairs import label_mismatches, nearest_pairs, rank_window
+from kernel_core.findings.pairs import nearest_pairs, rank_window
 from kernel_core.printable import printable
 from kernel_core.report import pair_quality
 from kernel_core.results import directions
@@ -205,17 +204,14 @@ def scoreboard(results_id: str, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=8)
-def mismatches(results_id: str, similarity: str) -> pd.DataFrame:
-    """Return the nearest pairs whose labels differ, with the columns of `label_mismatches`."""
-    shown = by_id[results_id]
-    return label_mismatches(shown.neighbors_by(similarity), *shown.labels)
+def in_doubt(results_id: str, similarity: str, order: str) -> pd.DataFrame:
+    """Return the examples whose labels are in doubt, as `label_orders.labels_in_doubt` does.
 
-
-@st.cache_resource(max_entries=8)
-def label_support(results_id: str, similarity: str) -> pd.DataFrame:
-    """Return how well each label is supported, with the columns of `label_support.label_support`."""
+    order: a key of `label_orders.ORDERS`.
+    """
     shown = by_id[results_id]
-    return support.label_support(shown.neighbors_by(similarity), *shown.labels, shown.predictions)
+    neighbors = shown.neighbors_by(similarity)
+    return label_orders.labels_in_doubt(neighbors, shown.labels, shown.predictions, order)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Comparing all images byte by byte")

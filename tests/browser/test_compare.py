@@ -19,7 +19,7 @@ def matrix(page):
     cells = []
     for cell in page.locator(CELLS).all():
         said = dict(part.split(": ") for part in cell.get_attribute("aria-label").split("; "))
-        pair = said["test label"], said["neighbor's label"]
+        pair = said["label"], said["neighbor's label"]
         cells.append((pair, int(said["count"]), cell.get_attribute("stroke"), cell))
     return cells
 

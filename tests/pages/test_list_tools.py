@@ -15,7 +15,10 @@ from tests.support.command import invoke
 SHOWN = [
     ("near_duplicates", {}),
     ("near_duplicates", {"first": 1, "last": 500, "class": "3", "by": "pixels"}),
-    ("near_duplicates", {"first": 1, "last": 500, "labels": "different"}),
+    ("near_duplicates", {"threshold": 0.8, "labels": "same"}),
+    ("failure_modes", {"by": "penultimate"}),
+    ("failure_modes", {"order": "label to check", "labels_differ": "8 ≠ 1"}),
+    ("similarities", {"by": "pixels"}),
 ]
 
 

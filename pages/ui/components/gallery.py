@@ -71,7 +71,7 @@ def tile(results: Results, split: Split, index: int, *, beside: int | None = Non
     differs = beside is not None and label != beside
     alt = f"{split} example {index}, label {name}"
     if differs:
-        alt += ", not the label of the test example"
+        alt += ", a different label"
     return {
         "example": example_name(split, int(index)),
         "src": load.tile(results.id, split, int(index)),

@@ -22,16 +22,17 @@ def pair_names(counts: pd.DataFrame, names: Sequence[str]) -> dict[str, Labels]:
 
 
 def confusion_matrix(
-    results: Results, by: str, chosen: Labels | None, choose: Callable[[Labels | None], None]
+    results: Results, of: tuple[str, str], chosen: Labels | None, choose: Callable[[Labels | None], None]
 ) -> None:
-    """Show how often each pair of labels is among the conflicts by a similarity, and mark the chosen one.
+    """Show how often each pair of labels is among the conflicts, and mark the chosen one.
 
+    of: the similarity, and the order that lists the conflicts.
     choose: called before the next run with the pair of labels clicked on, or None where the mark was taken
     off. The browser marks what is clicked; the chart is drawn again only when something else chose, so a
     click does not flicker.
     """
     state = st.session_state.setdefault("_confusion", {"drawn": 0})
-    conflicts = results.id, by
+    conflicts = results.id, *of
     if state.get("shown") != (conflicts, chosen):
         state |= {"drawn": state["drawn"] + 1, "start": chosen, "shown": (conflicts, chosen)}
     key = f"confusion_{state['drawn']}"
@@ -45,14 +46,14 @@ def confusion_matrix(
         state["shown"] = conflicts, pair
         choose(pair)
 
-    chart = drawn.confusion_chart(results.id, by, state["start"], st.context.theme.type == "dark")
+    chart = drawn.confusion_chart(results.id, of, state["start"], st.context.theme.type == "dark")
     st.vega_lite_chart(
         chart,
         width=chart["height"],  # as wide as high, where there is room
         height=chart["height"],
         key=key,
         on_select=clicked,
-        alt="Label conflicts by test label and neighbor's label; the control lists the same pairs",
+        alt="Label conflicts by the label and that of neighbors; the control lists the same pairs",
     )
     if len(results.class_names) > LIMIT:
         st.caption(

@@ -6,7 +6,8 @@ import math
 
 import streamlit as st
 
-from kernel_core.findings import disagreement, label_support
+from kernel_core.findings import disagreement
+from kernel_core.findings.label_orders import TO_CHECK
 from kernel_core.findings.pairs import WINDOW, border
 from kernel_core.results.results import Results
 from kernel_core.similarities import PENULTIMATE
@@ -51,13 +52,13 @@ def nearest_pairs(results: Results) -> None:
 
 def labels_to_check(results: Results) -> None:
     """Show the labels that ensemble and neighbors support least, and on how many both agree on another."""
-    table = load.label_support(results.id, "kernel")
+    table = load.in_doubt(results.id, "kernel", TO_CHECK)
     against = (table["predicted"] == table["voted"]) & (table["voted"] != table["query_label"])
     _head(
         f"**{int(against.sum()):,} of {len(table):,} test labels have both against them:** the ensemble and "
         "the kernel's neighbors agree on another class.",
         "failure_modes",
-        {"order": label_support.ORDERS[1]},
+        {"order": TO_CHECK},
     )
     neighbors, names = results.neighbors_by("kernel"), results.class_names
     cells: list[Cell] = []
