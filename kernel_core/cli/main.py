@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "neighbors": ("findings:neighbors", "List the nearest neighbors of one example."),
         "groups": ("groups:groups", "Find groups of near-duplicates, and which example to keep."),
         "evaluate": ("evaluate:evaluate", "Print the accuracies of single runs, the ensemble and k-NN."),
+        "runs": ("runs:runs", "Say how many runs are enough: what fewer of them find."),
         "report": ("report:report_command", "Report accuracy by number of runs, and what pairs look like."),
         "figures": ("findings:figures", "Draw figures for a paper, as PNG files."),
         "map": ("map:lay_out_map", "Lay out all examples in the plane, for the app's map."),

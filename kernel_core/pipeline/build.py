@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from kernel_core.results.entries import Entries
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.results import Results, read_back, read_map, read_results
+from kernel_core.results.run_counts import keys_of_first_runs
 from kernel_core.results.store import Store
 from kernel_core.search import certified, topk
 from kernel_core.similarities import KERNEL
@@ -66,10 +67,10 @@ def build(
         if results.traces or not keys.traces:
             remember_files(request, source, store)
             return results
+    machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
+    precision = certified.choose_precision(request.precision, torch_device)
     with store.lock(keys.id, progress):
         use_allowed_cores()
-        machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
-        precision = certified.choose_precision(request.precision, torch_device)
         _Build(keys, store, machine, precision, progress).compute()
         remember_files(request, source, store)
         with contextlib.suppress(NotBuilt):
@@ -77,6 +78,33 @@ def build(
         log.warning("the cache was emptied during the build; what is missing is built again")
         _Build(keys, store, machine, precision, progress).compute()
         return read_back(read_results, keys, store)
+
+
+def build_run_counts(
+    request: SourceRequest,
+    counts: Iterable[int],
+    *,
+    device: str = "auto",
+    budget: int | None = None,
+    progress: Progress = no_progress,
+    store: Store | None = None,
+) -> None:
+    """Compute what the cache lacks of the kernel and the predictions of an ensemble's first runs.
+
+    request: the source; of it, only name, runs, files and precision count. counts: numbers of runs, each 2
+    or more and fewer than there are. The other parameters and the errors are those of `build`.
+    """
+    store, torch_device = store or Store(), choose_device(device)
+    machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
+    precision = certified.choose_precision(request.precision, torch_device)
+    source = open_source(request, progress=progress)
+    wanted = list(counts)
+    for number, count in enumerate(wanted, start=1):
+        keys = keys_of_first_runs(source, request, count, store)
+        step = renamed(progress, f"the first {count:,} runs, {number} of {len(wanted)}")
+        with store.lock(keys.id, progress):
+            use_allowed_cores()
+            _Build(keys, store, machine, precision, step).compute()
 
 
 def build_map(

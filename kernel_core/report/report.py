@@ -13,13 +13,13 @@ from kernel_core.findings.exact_copies import CopyCounts, count_copies, exact_co
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.findings.votes import knn_accuracy
 from kernel_core.report import pair_quality
+from kernel_core.report.run_counts import row_by_runs
 from kernel_core.results.accuracy import accuracies, accuracy_key
 from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest, penultimate
 from kernel_core.spec import ADJECTIVES, Split, run_count_steps
 
 FIGURE_PAIRS = 24
-BY_RUNS = ("runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20")  # accuracies by number of runs
 OpenResults = Callable[[SourceRequest], Results]
 
 
@@ -131,20 +131,16 @@ def _count_copies(results: Results) -> CopyCounts | None:
 def _rows_by_runs(
     request: SourceRequest, counts: Sequence[int], by_all: Results, open_results: OpenResults
 ) -> Iterator[dict[str, float | int | None]]:
-    nearest_by_all = by_all.neighbors_by("kernel").indices[:, 0]
     for count in counts:
         is_whole = count == by_all.run_count
         by_these = replace(
             request, run_count=request.run_count if is_whole else count, similarities=("kernel",)
         )
         results = by_all if is_whole else open_results(by_these)
-        accuracy = accuracies(results)
-        nearest = results.neighbors_by("kernel").indices[:, 0]
-        yield {
-            **{name: accuracy[name] for name in BY_RUNS},
-            "raw_kernel_knn3": accuracies(open_results(replace(by_these, transform="none")))["kernel_knn3"],
-            "agreement": float((nearest == nearest_by_all).mean()),
-        }
+        raw = open_results(replace(by_these, transform="none"))
+        accuracy = row_by_runs(results, by_all)
+        agreement = accuracy.pop("agreement")
+        yield {**accuracy, "raw_kernel_knn3": accuracies(raw)["kernel_knn3"], "agreement": agreement}
 
 
 def _fixed_accuracies(results: Results) -> dict[str, float | None]:

@@ -16,6 +16,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     ),
     "similarities": ("by", "within", "threshold"),
     "disagreement": ("by", "other", "vote", "class", "order", "k", "page"),
+    "run_counts": (),
     "feature_pairs": ("first", "last", "by", "other"),
     "example": ("example", "trail", "list", "among", "k", "by", "sure"),
     "pair": ("a", "b", "list", "class", "whole"),

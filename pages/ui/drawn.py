@@ -7,8 +7,12 @@ import streamlit as st
 
 from kernel_core.findings.label_orders import count_conflicts
 from kernel_core.findings.votes import wilson_interval
+from kernel_core.report.run_counts import table_by_runs
 from kernel_core.results import accuracy
+from kernel_core.results.run_counts import read_run_counts
+from kernel_core.results.store import Store
 from pages.ui import charts, load
+from pages.ui.curves import curves
 from pages.ui.wording import ENSEMBLE
 
 
@@ -46,6 +50,21 @@ def confusion_chart(
     """
     counts = count_conflicts(load.in_doubt(results_id, *of))
     return charts.confusion(counts, load.by_id[results_id].class_names, start, dark=dark).to_dict()
+
+
+@st.cache_data(max_entries=2, show_spinner="Comparing fewer runs with all")
+def by_runs(results_id: str, counts: tuple[int, ...]) -> pd.DataFrame:
+    """Return what some numbers of runs find, of `table_by_runs`. counts: those that are built."""
+    results = load.by_id[results_id]
+    return table_by_runs(read_run_counts(results, load.request(), Store(), counts), results)
+
+
+@st.cache_data(max_entries=4)
+def run_curves(
+    results_id: str, counts: tuple[int, ...], titles: tuple[tuple[str, str], ...]
+) -> charts.Specification:
+    """Return the chart of some columns of `by_runs`. titles: column and the name that people see."""
+    return curves(by_runs(results_id, counts), dict(titles)).to_dict()
 
 
 @st.cache_data(max_entries=20)

@@ -31,6 +31,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "similarities": ("Threshold", ":material/bar_chart:"),
         "disagreement": ("Disagreement", ":material/call_split:"),
         "feature_pairs": ("Kernel or features?", ":material/balance:"),
+        "run_counts": ("How many runs?", ":material/stacked_line_chart:"),
     },
     "Explore": {
         "examples": ("All examples", ":material/grid_view:"),

@@ -127,3 +127,9 @@ def test_map(run, tmp_path, no_umap):
     answer = json.loads(run("map", "--json"))
     assert sorted(answer) == sorted(*documented("map", "JSON key"))
     assert list(answer["positions"][0]) == csv_columns(tmp_path / "map.csv")
+
+
+def test_runs(run, tmp_path):
+    answer = json.loads(run("runs", "--csv", tmp_path / "runs.csv", "--json"))
+    assert csv_columns(tmp_path / "runs.csv") == documented("runs", "CSV column")[0]
+    assert list(answer) == documented("runs", "JSON key")[0]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.findings.map_layout import example_counts, search_directions
 from kernel_core.results.results import Results
-from kernel_core.spec import ADJECTIVES, KernelSpec, run_count_steps
+from kernel_core.results.run_counts import built_run_counts
+from kernel_core.results.store import Store
+from kernel_core.spec import ADJECTIVES, run_count_steps
 from pages.ui import jobs, load
 from pages.ui.wording import escape
 
@@ -54,11 +54,10 @@ def _show_fewer_runs(results: Results) -> None:
     counts = run_count_steps(results.run_count)[:-1]
     if not counts:
         return
-    names = [KernelSpec("kernel", run_count=count).name for count in counts]
-    missing = tuple(name for name in names if name not in results.names)
-    what = f"The kernel of the first {', '.join(f'{count:,}' for count in counts)} runs"
-    if missing:
-        request = replace(load.request_of("kernel"), similarities=missing)
-        jobs.offer_line(request, f"– {what}", "build_fewer_runs")
+    built = built_run_counts(results, load.request(), Store(), counts)
+    words = ", ".join(f"{count:,}" for count in counts)
+    what = f"The kernel of the first {words} runs: [how many are enough?](run_counts)"
+    if len(built) < len(counts):
+        jobs.offer_line(load.request(), f"– {what}", "build_fewer_runs", verb="runs")
     else:
         st.markdown(f"✓ {what}")
