@@ -99,7 +99,7 @@ order_titles = {
     ORDERS[1]: f"{first_title} is right, {second_title} is wrong",
     ORDERS[2]: f"{second_title} is right, {first_title} is wrong",
 }
-st.header(f"{len(ranking):,} test examples: {order_titles[order]}")
+shell.said().header(f"{len(ranking):,} test examples: {order_titles[order]}")
 page = st.pagination(page_count, key="page", bind="query-params") if page_count > 1 else 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import StreamlitPage
 
 from kernel_core.printable import CELL, printable
@@ -91,7 +92,7 @@ def run() -> None:
     left, values = st.query_params.to_dict(), {key: st.session_state.get(key) for key in asked}
     refused = addresses.refused(name, asked, left, values)
     with place:
-        _say_ignored([f"{key}={value}" for key, value in refused.items()], "cannot use")
+        say_ignored([f"{key}={value}" for key, value in refused.items()], "cannot use")
 
 
 def _start_from_address(page: str) -> None:
@@ -106,7 +107,7 @@ def _start_from_address(page: str) -> None:
     st.session_state[PAGE] = page
 
 
-def _say_ignored(parts: list[str], why: str) -> None:
+def say_ignored(parts: list[str], why: str) -> None:
     """Say that the page does not know, or cannot use, parts of its address."""
     if parts:
         listed = ", ".join(f"“{escape(printable(part, CELL))}”" for part in parts[:MOST_NAMED])
@@ -133,7 +134,7 @@ def heading(results: Results | None, title: str, about: str = "", tab: str = "")
             st.container(key="source_name").html(link)
         if about:
             st.caption(about)
-        _say_ignored(
+        say_ignored(
             addresses.unknown(st.session_state.get(PAGE, ""), st.query_params.to_dict()), "does not know"
         )
 
@@ -148,11 +149,16 @@ def default_heading(results: Results | None = None) -> None:
 
 
 def say(text: str) -> None:
-    """Draw the sentence that says what the page's list holds now. Once per page.
+    """Draw the sentence that says what the page's list holds now. Once per page. text: Markdown."""
+    said().markdown(text)
 
-    text: Markdown. Where it changes with a control, readers of the screen are told (`components/keys.js`).
+
+def said() -> DeltaGenerator:
+    """Return the place for what says what the list holds: readers of the screen are told when it changes.
+
+    `components/keys.announce.js` does this. Once per page; `say` fills it with a sentence.
     """
-    st.container(key="said", width="content").markdown(text)
+    return st.container(key="said", width="content")
 
 
 def guard() -> None:

@@ -217,6 +217,7 @@ def test_next_and_previous_follow_the_list_of_the_address(digits):
     app.get_by_key("previous").click().run()
     assert app.query_params["example"] == f"test:{order[4]}"
     app = open_page("example", example="train:0", list="near_duplicates:nonsense")
+    assert "The address has “list=near" in text_of(app)
     assert "#1 of 1,297 in the train split" in text_of(app)
     assert app.get_by_key("previous").disabled
 

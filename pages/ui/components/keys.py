@@ -20,6 +20,7 @@ KEYS = (
     ("Enter", "open the focused tile", GRID),
     ("Space", "select the focused tile; with Shift, all from the last selected to it", CHOICE),
     ("Escape in a grid", "clear the selection, then end selecting", CHOICE),
+    ("Space in a grid", "select the focused example; Escape ends selecting", ".gallery .check"),
     ("f", "flip between the two images of a pair", "[data-hotkey=f]"),
     ("arrows on the map", "move it; Enter opens the example in its middle", MAP),
     ("+ − 0 on the map", "zoom in, zoom out, show all of it", MAP),

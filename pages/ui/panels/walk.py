@@ -77,12 +77,20 @@ def _jump(results: Results, current: str, trail: list[str]) -> None:
         _go({"example": name, "trail": ",".join([*trail, current][-LONGEST:])})
 
 
+def _place_in_list(results: Results, example: Example) -> lists.Place:
+    """Return the example's place in the address's list; say so if that names none."""
+    text = st.query_params.get("list", "")
+    if text and not lists.ranked(results.id, text):
+        shell.say_ignored([f"list={text}"], "cannot use")
+    return lists.place(results, *example, text)
+
+
 def show_steps(results: Results, example: Example, trail: list[str]) -> None:
     """Show the steps: previous, next, random, an example to type; and the place of this one in its list."""
     if of_class := st.session_state.pop("_class_to_show", ""):
         st.switch_page("pages/examples.py", query_params={"label": of_class})
     current = example_name(*example)
-    here = lists.place(results, *example, st.query_params.get("list", ""))
+    here = _place_in_list(results, example)
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     for key, name in (("previous", here.previous), ("next", here.next)):
         to = {"example": name or current, "trail": ""}
@@ -137,7 +145,7 @@ def show_pair_steps(results: Results, a: Example, b: Example) -> None:
 
     A list makes pairs of its examples with their nearest.
     """
-    here = lists.place(results, *a, st.query_params.get("list", ""))
+    here = _place_in_list(results, a)
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     listed = load.in_direction(results, here.within)
     if here.by and example_name(*b) == partner(listed, a, here.by):
