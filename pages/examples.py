@@ -71,7 +71,11 @@ else:
 if count:
     rows = Listed(count, "example", lambda: all_examples.listed_rows(results, found), "", "")
     list_tools.list_tools(results, "examples", rows)
+line = (
+    f" Last: the value of its nearest {results.spec.database_example} by {escape(results.title_of(by))}, and "
+    "how many of its nearest are near."
+)
 st.caption(
     "Below each example: its label, its name, and the ensemble's prediction with its mean probability: ✓ "
-    "where it is the label, ✗ where not."
+    f"where it is the label, ✗ where not.{line if with_neighbors else ''}"
 )
