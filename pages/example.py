@@ -64,6 +64,7 @@ if st.toggle(
     "How sure is the kernel's list?",
     key="sure",
     bind="query-params",
-    help="Resamples the runs and shows which neighbors stay. Takes about a second per example.",
+    help="Resamples the runs and shows which neighbors stay: a first answer at once, the final one after "
+    "about a second.",
 ):
     how_sure.show_how_sure(results, example, k, database=among)

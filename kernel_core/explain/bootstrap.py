@@ -10,9 +10,10 @@ of CIFAR-10, otherwise those nearest by all runs. Values and lists are always fr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,6 +33,7 @@ PERCENTILES = ((100 - LEVEL) / 2, (100 + LEVEL) / 2)
 # classes, the pool is the 6,666 nearest; ranks among the 1,000 nearest were already those among all 12,000
 # (synthetic logits).
 WORK = 20_000_000_000
+FIRST_POOL = 4_000  # examples that a first answer ranks among
 BLOCK = 192  # examples at a time: their numbers of one class fit a core's cache, and a byte can count them
 SPARE = 16  # examples beyond a list's end that are computed again in float64, which decides the order
 TIE = 1e-6  # values that differ by less, by float32's rounding, are equal and ordered by index
@@ -103,15 +105,52 @@ def neighbor_stability(
     query: (C, M), the example's raw trace. k: at most the number of other examples. exclude: the example's
     index, if it is in the database itself.
     """
+    *_, stability = stabilities(query, database, k, exclude=exclude, firsts=())
+    return stability
+
+
+def stabilities(
+    query: Floats,
+    database: Traces,
+    k: int,
+    *,
+    exclude: int | None = None,
+    firsts: tuple[int, ...] = (FIRST_POOL,),
+) -> Iterator[NeighborStability]:
+    """Yield how stable the k nearest are: soon from small pools, and last what `neighbor_stability` returns.
+
+    firsts: sizes of those pools, which cost a fraction of the whole. Lists and intervals of values do not
+    depend on the pool; ranks and the shares that stay hardly do, as few examples from far away come near.
+    """
     weights = resamples(database.run_count)
     groups = -(-8 * query.size * RESAMPLES // OPERAND_BYTES)
-    # Threads of our own, each with one BLAS thread: what lies between the products takes as long as they do,
-    # and OpenBLAS's threads wait for each other, which on a busy machine is 2 to 4 times slower.
-    with _one_at_a_time, threadpool_limits(1, user_api="blas"):
+    with _alone():
         lists, full = _lists(query, database, k, exclude)
-        nearest = lists[-1].indices
-        pool = _pool(full, nearest, WORK // (3 * query.size * RESAMPLES), exclude)
-        parts = [_resample(query, database, nearest, pool, weights[g::groups]) for g in range(groups)]
+    most = WORK // (3 * query.size * RESAMPLES)
+    others = len(full) - (exclude is not None)
+    for size in (*(first for first in firsts if first < min(most, others)), most):
+        with _alone():
+            nearest = lists[-1].indices
+            pool = _pool(full, nearest, size, exclude)
+            parts = [_resample(query, database, nearest, pool, weights[g::groups]) for g in range(groups)]
+        yield _stability(lists, parts, len(pool))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other answers waiting, and BLAS from threads of its own.
+
+    Our threads have one BLAS thread each: what lies between the products takes as long as they do, and
+    OpenBLAS's threads wait for each other, which on a busy machine is 2 to 4 times slower.
+    """
+    with _one_at_a_time, threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def _stability(
+    lists: tuple[NeighborList, ...], parts: list[tuple[Singles, Indices]], pool_size: int
+) -> NeighborStability:
+    """Return what the resamples say. parts: values and ranks, (k, some of the resamples) each."""
     values, ranks = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))  # (k, B)
     low, high = interval(values)
     rank_low, rank_high = np.percentile(ranks, PERCENTILES, axis=1, method="nearest")
@@ -121,9 +160,9 @@ def neighbor_stability(
         high,
         rank_low,
         rank_high,
-        stay_shares=(ranks <= k).mean(1),
-        pool_size=len(pool),
-        resample_count=len(weights.values),
+        stay_shares=(ranks <= len(values)).mean(1),
+        pool_size=pool_size,
+        resample_count=values.shape[1],
     )
 
 

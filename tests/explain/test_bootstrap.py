@@ -182,3 +182,16 @@ def test_steps_are_round_numbers_then_all():
     assert run_count_steps(59) == [10, 20, 50, 59]
     assert run_count_steps(1_000) == [10, 20, 50, 100, 200, 500, 1_000]
     assert run_count_steps(4) == [4]
+
+
+def test_first_answer_has_the_final_intervals_and_lists(planted):
+    test, train = kept(planted.test, "test"), kept(planted.train)
+    first, final = bootstrap.stabilities(test.raw(4), train, 6, firsts=(40, 130))
+    assert (first.pool_size, final.pool_size) == (40, 130)
+    alone = neighbor_stability(test.raw(4), train, 6)
+    for name in ("low", "high", "rank_low", "rank_high", "stay_shares"):
+        np.testing.assert_array_equal(getattr(final, name), getattr(alone, name))
+    np.testing.assert_array_equal([first.low, first.high], [final.low, final.high])
+    np.testing.assert_array_equal(first.nearest.indices, final.nearest.indices)
+    assert (first.rank_high <= final.rank_high).all(), "a larger pool only adds who may be nearer"
+    assert (first.stay_shares >= final.stay_shares).all()

@@ -18,7 +18,7 @@ from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
 from kernel_core.sources.source import SourceRequest
 from pages.ui import jobs
-from pages.ui.panels import why
+from pages.ui.panels import how_sure, why
 from tests.support.app import text_of
 
 
@@ -38,6 +38,7 @@ def page():
 def nothing_computed_yet():
     """Two tests show the same planted source by different numbers of runs."""
     st.cache_data.clear()
+    how_sure._final.clear()
 
 
 def show(split, a, b, k=5, **query):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import altair as alt
 import pandas as pd
 import streamlit as st
@@ -21,15 +23,27 @@ SMALL = 64  # pixels a tile of a list aims at
 SURE = 0.95  # of the resamples
 
 
-@st.cache_data(max_entries=256, show_spinner="Resampling the runs")
-def _computed(results_id: str, example: Example, database: Split, k: int) -> NeighborStability:
-    traces = load.by_id[results_id].traces
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _final(results_id: str, example: Example, database: Split, k: int) -> list[NeighborStability]:
+    """Return a list that holds the final answer once `_answers` has found it."""
+    return []
+
+
+def _answers(results: Results, example: Example, database: Split, k: int) -> Iterator[NeighborStability]:
+    """Yield a first answer and then the final one, or the final one alone if it was found before."""
+    final = _final(results.id, example, database, k)
+    if final:
+        yield final[0]
+        return
     split, index = example
     exclude = index if split == database else None
-    others = len(traces[database]) - (0 if exclude is None else 1)
-    return bootstrap.neighbor_stability(
-        traces[split].raw(index), traces[database], min(k, others), exclude=exclude
-    )
+    others = len(results.traces[database]) - (0 if exclude is None else 1)
+    answer = None
+    for answer in bootstrap.stabilities(
+        results.traces[split].raw(index), results.traces[database], min(k, others), exclude=exclude
+    ):
+        yield answer
+    final += [answer] if answer else []
 
 
 @st.fragment
@@ -43,7 +57,22 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
         load.offer_traces("how_sure")
         return
     database = database or results.database
-    stability = _computed(results.id, example, database, k)
+    place = st.empty()  # a first answer is drawn here, then the final one over it
+    for stability in _answers(results, example, database, k):
+        with place.container():
+            _show_intervals(results, stability, database)
+    st.markdown("**The list from fewer runs**")
+    cells = [_row(results, listed, stability, example, database) for listed in stability.lists]
+    gallery(results, cells, layout="rows", key="lists_by_runs", label="nearest by number of runs", px=SMALL)
+    st.caption(
+        "Each row: the nearest by the first runs alone. ✓ marks neighbors that also appear in the list from "
+        "all runs; where a row is all ✓, that many runs were enough. The last row shows how often each "
+        "neighbor stays."
+    )
+
+
+def _show_intervals(results: Results, stability: NeighborStability, database: Split) -> None:
+    """Show how many of the nearest stay, and the interval of each."""
     k = len(stability.nearest.indices)
     sure = int((stability.stay_shares >= SURE).sum())
     st.markdown(
@@ -57,14 +86,6 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
         f"example stays among the {k} nearest, and the {bootstrap.LEVEL}% interval of its rank among "
         f"{stability.pool_size:,} {ADJECTIVES[database]} examples. A resample lacks about a third of the "
         "runs, so it is less sure than all runs together."
-    )
-    st.markdown("**The list from fewer runs**")
-    cells = [_row(results, listed, stability, example, database) for listed in stability.lists]
-    gallery(results, cells, layout="rows", key="lists_by_runs", label="nearest by number of runs", px=SMALL)
-    st.caption(
-        "Each row: the nearest by the first runs alone. ✓ marks neighbors that also appear in the list from "
-        "all runs; where a row is all ✓, that many runs were enough. The last row shows how often each "
-        "neighbor stays."
     )
 
 
