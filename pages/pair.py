@@ -5,9 +5,8 @@ import streamlit as st
 
 from kernel_core.spec import example_name
 from pages.ui import load, shell
-from pages.ui.charts import table_height
 from pages.ui.components import compare
-from pages.ui.panels import neighbor_lists, verdict, walk, why
+from pages.ui.panels import neighbor_lists, pair_ranks, verdict, walk, why
 from pages.ui.wording import minus_distance
 
 shell.guard()
@@ -18,46 +17,34 @@ b = walk.example_of_address(results, "b", walk.partner(results, a))
 
 names = f"{example_name(*a)} ↔ {example_name(*b)}"
 shell.heading(results, names, "Where the two differ, and how near each is to the other.")
+if a != b:
+    pair_ranks.begin(results.id, a, b)
 walk.show_pair_steps(results, a, b)
 if results.has_images:
     reach = min(4, min(results.examples[results.query].images.shape[1:3]) // 4)
     plain, best = load.alignments(results.id, a, b, reach)
-    compare.show_pair(results, a, b, best)
+    compare.show_pair(results, a, b, plain, best)
 else:
     compare.show_labels(results, a, b)
 
 columns = st.columns([3, 2], gap="large") if results.has_images else [st.container()]
 with columns[0]:
     st.header("How near is each to the other?", anchor=False)
-    missing: neighbor_lists.Missing = {}
     if a == b:
         st.info(
             "A and B are the same example, and an example is never its own neighbor.", icon=":material/info:"
         )
     else:
-        rows = []
-        for name in results.neighbors:
-            b_of_a = neighbor_lists.rank(results, a, b, name, missing)
-            a_of_b = neighbor_lists.rank(results, b, a, name, missing)
-            either = b_of_a or a_of_b
-            rows.append(
-                {
-                    "similarity": results.title_of(name),
-                    "value": f"{either[1]:.4f}" if either else "not built",
-                    f"B among A's nearest in {b[0]}": f"#{b_of_a[0]:,}" if b_of_a else "–",
-                    f"A among B's nearest in {a[0]}": f"#{a_of_b[0]:,}" if a_of_b else "–",
-                }
-            )
-        st.dataframe(pd.DataFrame(rows), hide_index=True, height=table_height(len(rows)))
+        table = pair_ranks.show(results, a, b)
         st.caption(
             f"Larger is nearer. {minus_distance(results, *results.neighbors)} An example is "
             "never its own neighbor." + neighbor_lists.fewer_runs_note(results)
         )
-    neighbor_lists.offer(results, missing)
+    offers = st.container()
 if results.has_images:
     with columns[1]:
         st.header("How alike are the pixels?", anchor=False)
-        st.dataframe(
+        st.table(
             pd.DataFrame(
                 {
                     "pixels": [
@@ -74,7 +61,6 @@ if results.has_images:
                 }
             ),
             hide_index=True,
-            height=table_height(3),
         )
         st.caption(
             f"Aligned: the best of all shifts by up to {reach} pixels each way, with and without mirroring "
@@ -86,3 +72,6 @@ for side, example in (("A", a), ("B", b)):
 if a != b:
     st.header("Why does the kernel have this value?", anchor=False)
     why.show_why(results, a, b)
+    missing = pair_ranks.finish(table, results, a, b)
+    with offers:
+        neighbor_lists.offer(results, missing)

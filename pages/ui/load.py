@@ -273,17 +273,6 @@ def nearest(
     return nearby(results_id).nearest((split, index), NEIGHBORS_KEPT, similarity, among)
 
 
-@st.cache_data(max_entries=5_000, show_spinner=False)
-def rank(
-    results_id: str, split: Split, index: int, similarity: str, other: tuple[Split, int]
-) -> tuple[int, float]:
-    """Return another example's rank in its split by similarity to this one, from 1, and that similarity.
-
-    Raises `NotBuilt` or `DataError` as `Nearby` does.
-    """
-    return nearby(results_id).rank((split, index), similarity, other)
-
-
 @st.cache_data(max_entries=1_000, show_spinner=False)
 def alignments(
     results_id: str, a: tuple[Split, int], b: tuple[Split, int], reach: int

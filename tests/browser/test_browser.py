@@ -90,7 +90,9 @@ def test_page_loads_with_its_tiles(loaded, source, name, width, scheme):
             assert image.evaluate("i => i.getBoundingClientRect().width % i.naturalWidth") == 0
             assert re.match(r"(test|train) example \d+, label ", image.get_attribute("alt"))
         elif name == "pair":
-            expect(page.locator(".comparison canvas")).to_have_attribute("data-shows", "a")
+            expect(page.locator(".comparison canvas")).to_have_attribute(
+                "data-shows", re.compile("absolute|overlay")
+            )
         else:
             page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
         overflow = page.evaluate(
@@ -321,6 +323,9 @@ def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url
         visit(page, "/near_duplicates")
         page.locator(".gallery.pairs a.head").first.click()
         canvas = page.locator(".comparison canvas")
+        expect(canvas).to_have_attribute("data-shows", "absolute")
+        page.locator(".comparison .align input").set_checked(False)
+        press(page, "f")
         expect(canvas).to_have_attribute("data-shows", "a")
         pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].join()"
         plain = """i => {
@@ -344,6 +349,25 @@ def test_pair_is_flipped_faded_and_subtracted_in_the_browser(browser, digits_url
         ]
         assert canvas.evaluate(pixels) == ",".join(map(str, expected))
         shoot(page, "digits_pair")
+        shown = [
+            page.locator(f".comparison {name}")
+            for name in ("canvas", "[data-side=a] img", "[data-side=b] img")
+        ]
+        transforms = "e => getComputedStyle(e).transform"
+        whole = shown[0].evaluate(transforms)
+        shown[1].locator("..").hover()
+        page.mouse.wheel(0, -400)
+        zoomed = {image.evaluate(transforms) for image in shown}
+        assert len(zoomed) == 1, "all three show the same part"
+        assert zoomed != {whole}
+        shown[2].locator("..").dblclick()
+        assert {image.evaluate(transforms) for image in shown} == {whole}
+        page.get_by_role("button", name="Enlarge A").click()
+        large = page.locator(".comparison dialog img")
+        expect(large).to_be_visible()
+        assert large.bounding_box()["width"] > 2 * shown[1].bounding_box()["width"]
+        page.keyboard.press("Escape")
+        expect(large).to_have_count(0)
 
 
 @pytest.mark.parametrize(("classes", "side", "examples"), [(1000, 8, 1000), (2, 224, 12)])

@@ -250,8 +250,8 @@ def test_pair_has_its_rank_from_both_sides(digits):
     train = int(digits.neighbors_by("kernel").indices[123, 2])
     app = open_page("pair", a="test:123", b=f"train:{train}")
     there, back = (
-        app.dataframe[0].value,
-        open_page("pair", a=f"train:{train}", b="test:123").dataframe[0].value,
+        app.table[0].value,
+        open_page("pair", a=f"train:{train}", b="test:123").table[0].value,
     )
     assert there["B among A's nearest in train"].iloc[0] == "#3"
     assert there["value"].iloc[0] == f"{digits.neighbors_by('kernel').values[123, 2]:.4f}"

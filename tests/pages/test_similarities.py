@@ -5,6 +5,7 @@ import pytest
 from kernel_core.pipeline import build
 from kernel_core.sources.source import SourceRequest
 from pages.ui.shell import PAGES
+from pages.ui.wording import escape
 from tests.support.app import cells, open_page, text_of
 from tests.support.similarities import SCORES, write_rich_source
 
@@ -62,8 +63,8 @@ def test_example_of_the_training_set_says_what_is_not_given(rich):
 
 
 def test_pair_has_a_row_per_similarity(rich):
-    table = open_page("pair", a="test:3", b="train:9").dataframe[0].value
-    assert table["similarity"].tolist() == [rich.title_of(name) for name in rich.neighbors]
+    table = open_page("pair", a="test:3", b="train:9").table[0].value
+    assert table["similarity"].tolist() == [escape(rich.title_of(name)) for name in rich.neighbors]
     assert table["value"].iloc[-3] == f"{SCORES[3, 9]:.4f}"
 
 

@@ -54,6 +54,26 @@ function pictureOf({ src, alt, label, example, differs }, className) {
   return blank;
 }
 
+/** Show an image as large as the window allows; Escape, the button and a click beside it close it. */
+function enlarge(root, { src, alt, words }) {
+  const dialog = element("dialog", "enlarged");
+  const image = element("img");
+  const close = element("form");
+  const button = element("button", "", "Close");
+  image.onload = () => dialog.style.setProperty("--wide", image.naturalWidth / image.naturalHeight);
+  image.src = src;
+  image.alt = alt;
+  close.method = "dialog";
+  close.append(element("span", "", words), button);
+  dialog.ariaLabel = words;
+  dialog.append(image, close);
+  dialog.onclick = (event) => event.target === dialog && dialog.close();
+  dialog.onkeydown = (event) => event.stopPropagation();
+  dialog.onclose = () => dialog.remove();
+  root.append(dialog);
+  dialog.showModal();
+}
+
 function setProperties(node, properties) {
   for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, value);
 }

@@ -37,22 +37,6 @@ def nearest_lists(
     return lists
 
 
-def rank(
-    results: Results, query: Example, other: Example, similarity: str, missing: Missing
-) -> tuple[int, float] | None:
-    """Return the rank of one example among the nearest to another, and their similarity.
-
-    None for an example and itself, and where it is not to be had: the reason goes to `missing`.
-    """
-    if query == other:
-        return None
-    try:
-        return load.rank(results.id, *query, similarity, other)
-    except (NotBuilt, DataError) as error:
-        missing[similarity] = printable(error)
-        return None
-
-
 def offer(results: Results, missing: Missing) -> None:
     """Say what is missing, and offer to build it where a build would help."""
     for name, reason in missing.items():
