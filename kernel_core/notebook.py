@@ -12,7 +12,6 @@ cache, and loads torch only to build what is missing.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,23 +92,22 @@ class Explorer:
         self._nearby = Nearby(request, results, store)
 
     def __repr__(self) -> str:
-        counts = " and ".join(
-            f"{len(examples):,} {split}" for split, examples in self.results.examples.items()
-        )
+        counts = " and ".join(f"{count:,} {of}" for of, count in self.results.example_counts.items())
         classes = f"{len(self.results.class_names)} classes"
         return f"<{self.results.title}: {counts} examples, {classes}; {', '.join(self.similarities)}>"
 
-    def within(self, split: Split) -> Explorer:
+    def within(self, split: Split, by: str = "kernel", *, build: bool = False) -> Explorer:
         """Return the explorer of neighbors within one split, by the similarities that are built there.
 
-        Raises `NotBuilt` if none is, and `RequestError` if the source lacks the split.
+        build: compute the neighbors by `by` if they are missing. Raises `NotBuilt` if there are none by any
+        similarity, and `RequestError` if the source lacks the split.
         """
         found = in_direction(self.results, self.request, self.store, split, split)
+        if build and by not in found.names:
+            self._build_direction(found, by, build=True)
         if not found.names:
-            raise NotBuilt(
-                f"No neighbors within {split} of {self.results.name} are built yet. Build them with "
-                f"kernel-explorer build {shlex.quote(self.request.name)} --query {split} --database {split}."
-            )
+            why = f"No neighbors within {split} of {self.results.name} are built yet."
+            raise NotBuilt(f"{why} Build them with explorer.within({split!r}, build=True).")
         return Explorer(self.request, found, self.store)
 
     @property

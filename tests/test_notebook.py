@@ -12,8 +12,6 @@ import kernel_core
 from kernel_core import notebook
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs
-from kernel_core.pipeline import build
-from kernel_core.sources.source import SourceRequest
 from tests.support import oracle
 from tests.support.command import ROOT, invoke
 
@@ -173,11 +171,15 @@ def test_failures_in_two_orders_and_of_one_pair_of_labels(digits):
 
 
 def test_within_one_split_each_pair_is_there_once(explorer, source_folder):
-    with pytest.raises(NotBuilt, match="--query train --database train"):
+    with pytest.raises(NotBuilt, match=r"explorer.within\('train', build=True\)"):
         explorer.within("train")
+    within = explorer.within("train", build=True)
+    assert within.similarities == ("kernel",)
+    assert explorer.within("train", "pixels", build=True).similarities == ("kernel", "pixels")
     source = str(source_folder / "source.toml")
-    build(SourceRequest(source, query="train", database="train", similarities=("kernel",)))
     pairs = kernel_core.open(source).within("train").pairs()
+    pd.testing.assert_frame_equal(pairs, within.pairs())
+    assert within.disagreement("kernel", "pixels").shape[0] == 130
     assert {name.split(":")[0] for column in ("query", "database") for name in pairs[column]} == {"train"}
     assert len({frozenset(pair) for pair in zip(pairs["query"], pairs["database"], strict=True)}) == len(
         pairs
