@@ -80,7 +80,7 @@ def run() -> None:
         st.switch_page(page, query_params=now)
     _start_from_address(name)
     keys.listen()
-    place = st.container(gap="small")
+    place = st.container(gap="xsmall")
     st.session_state["_shell"], st.session_state[PLACE] = True, (place, page.title)
     try:
         page.run()
@@ -126,7 +126,7 @@ def heading(results: Results | None, title: str, about: str = "", tab: str = "")
     st.session_state[TAB] = " · ".join(map(printable, dict.fromkeys(words)))
     st.set_page_config(page_title=st.session_state[TAB])
     place = st.session_state.pop(PLACE, None)  # none where the page runs without the shell
-    with place[0] if place else st.container(gap="small"):
+    with place[0] if place else st.container(gap="xsmall"):
         st.title(escape(printable(title)), anchor=False)
         if results:
             name = html.escape(printable(results.name, NAME_SHOWN))
