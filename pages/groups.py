@@ -50,7 +50,7 @@ with controls:
         width=180, on_change=start_over,
     )  # fmt: skip
     crossing = len(counts) > 1 and st.toggle(
-        "In both splits", key="crossing", bind="query-params", on_change=start_over,
+        "In both splits", key="crossing", bind="query-params", on_change=start_over, width=150,
         help="Only groups with members in both splits.",
     )  # fmt: skip
 labels = "" if kind == "all" else kind

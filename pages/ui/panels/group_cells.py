@@ -41,6 +41,7 @@ def choose_aligned(on_change: Callable[[], None]) -> float | None:
     confirmed = st.toggle(
         "Confirmed by aligned pixels",
         key="aligned",
+        width=250,
         bind="query-params",
         on_change=on_change,
         help="Link only pairs whose pixels also correlate, where the two images fit best: shifted by up to "
