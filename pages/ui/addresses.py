@@ -28,6 +28,8 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "map": ("example", "by", "only", "show", "view", "names", "lasso", "list"),
 }  # fmt: skip
 """Page → the parameters that its addresses may have."""
+EVERYWHERE = ("size", "drawn")
+"""What every page's address may have: how tiles are drawn (`pages/ui/look.py`)."""
 RENAMED: dict[str, dict[str, str]] = {
     "disagreement": {"among": "k", "nearest": "k", "one": "by", "of_class": "class", "sheet": "page"},
     "feature_pairs": {"features": "other", "one": "by"},
@@ -49,7 +51,7 @@ def renamed(page: str, asked: Mapping[str, str]) -> dict[str, str] | None:
 
 def unknown(page: str, asked: Mapping[str, str]) -> list[str]:
     """Return the parameters of an address that its page does not know."""
-    return [name for name in asked if page in KNOWN and name not in KNOWN[page]]
+    return [name for name in asked if page in KNOWN and name not in (*KNOWN[page], *EVERYWHERE)]
 
 
 def refused(

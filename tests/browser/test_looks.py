@@ -1,10 +1,11 @@
 """How every page looks: axe-core finds nothing wrong in light or dark, and little moves while it loads."""
 
 import pytest
+from playwright.sync_api import expect
 
 from pages.ui.shell import PAGES
 from tests.support import looks
-from tests.support.browser import settle
+from tests.support.browser import settle, tab, visit
 
 pytestmark = pytest.mark.browser
 
@@ -24,7 +25,7 @@ def test_page_has_no_violations_and_hardly_moves(browser, digits_url, name):
         assert all(icon.startswith((digits_url, "data:")) for icon in icons)
         assert not looks.violations(page)
         page.emulate_media(color_scheme="dark")
-        page.wait_for_selector("[data-testid=stApp][style*=dark], [data-testid=stApp]")
+        expect(page.locator("[data-testid=stApp]")).to_have_css("color-scheme", "dark")
         settle(page)
         assert not looks.violations(page)
 
@@ -39,3 +40,32 @@ def test_page_hardly_moves_at_other_widths(browser, request, source, name, width
     ) as page:
         moved = looks.shifts(page)
         assert sum(shift["value"] for shift in moved) < SHIFT, moved
+
+
+def test_size_and_smoothing_are_in_the_address_and_the_next_page_keeps_them(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        image = page.locator(".gallery img").first
+        expect(image).to_have_css("width", "96px")
+        page.get_by_label("large tiles").check()
+        page.wait_for_url("**size=l**")
+        expect(image).to_have_css("width", "160px")
+        page.get_by_label("smooth").check()
+        page.wait_for_url("**drawn=smooth**")
+        expect(image).to_have_css("image-rendering", "auto")
+        address = page.url
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator(".gallery .head").first).to_contain_text("#79")
+        expect(image).to_have_css("width", "160px")
+    with tab(browser, digits_url) as another:
+        visit(another, address)
+        expect(another.locator(".gallery img").first).to_have_css("width", "160px")
+
+
+def test_phone_shows_two_pairs_side_by_side(browser, digits_url):
+    with tab(browser, digits_url, width=420) as page:
+        visit(page, "/near_duplicates")
+        tops = page.locator(".gallery .cell").evaluate_all(
+            "cells => cells.slice(0, 3).map((cell) => cell.getBoundingClientRect().top)"
+        )
+        assert tops[0] == tops[1] < tops[2]

@@ -7,7 +7,7 @@ from typing import Any
 from kernel_core.explain.image_alignment import Alignment
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
-from pages.ui import links, load
+from pages.ui import links, load, look
 from pages.ui.components.component import component
 from pages.ui.components.gallery import Cell, gallery, tile, tile_size
 from pages.ui.links import Example
@@ -30,7 +30,8 @@ def show_pair(
     shown = tile_size((height, width), target)
     data: dict[str, Any] = {
         "a": _side(results, *a), "b": _side(results, *b), "size": [width, height],
-        "width": shown[0], "height": shown[1], "rendering": shown[2], "aligned": "align: " + describe(best),
+        "width": shown[0], "height": shown[1], "rendering": look.rendering(shown[2]),
+        "aligned": "align: " + describe(best),
         "align": {"dx": best.dx, "dy": best.dy, "mirrored": best.mirrored} if moves(best) else None,
         "start": start(plain, best),
     }  # fmt: skip

@@ -111,17 +111,13 @@ function listenForFocus(gallery, tiles) {
   gallery.addEventListener("focusin", (event) => gallery._focused(event));
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const gallery = parentElement.querySelector(".gallery");
   gallery.className = "component gallery " + data.layout;
   applyTheme(gallery);
   gallery.setAttribute("aria-label", data.label);
-  setProperties(gallery, {
-    "--tile-width": data.width + "px",
-    "--tile-height": data.height + "px",
-    "--rendering": data.rendering,
-    "--cell-width": data.cell + "px",
-  });
+  const bar = parentElement.querySelector(".look");
+  showLook(bar, gallery, data.look, (look) => setTriggerValue("look", look));
   draw(gallery, data.cells);
   giveUpRoom(gallery);
 

@@ -15,7 +15,7 @@ import streamlit as st
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
-from pages.ui import links, load
+from pages.ui import links, load, look
 from pages.ui.components.component import component
 
 
@@ -59,7 +59,6 @@ class Choice(TypedDict):
     most: int  # names that an address takes
 
 
-TILE = 96  # target size of a tile in pixels: three times that of a CIFAR-10 image
 STRIP = 500  # pixels of height up to which a gallery leaves what is below it on the first screen
 LIST_TEXT = 190  # pixels for the text beside a tile in a list
 
@@ -101,7 +100,7 @@ def gallery(
     layout: str,
     key: str,
     label: str,
-    px: int = TILE,
+    px: int | None = None,
     carried: str = "",
     choice: Choice | None = None,
 ) -> None:
@@ -110,23 +109,42 @@ def gallery(
     layout: a `grid` of single tiles, or of `pairs`; a `strip`, one line of cells to scroll along; `rows`, one
     below the other; `columns` of rows where there is room; a `flow` of framed groups; `lists` side by side,
     one tile per line; or one line of small `crumbs`.
-    label: the grid's name for screen readers. px: target size of a tile in pixels.
+    label: the grid's name for screen readers. px: target size of a tile in pixels; by default, people choose.
     carried: parameters made by `links.query` that the address of an opened example keeps, such as the list it
     was found in. choice: of several tiles; none by default.
     """
-    width, height, rendering = tile_size(results.examples[results.query].images.shape[1:3], px)
+    image = results.examples[results.query].images.shape[1:3]
     data: dict[str, Any] = {
         "cells": [_linked(cell, layout, carried) for cell in cells],
         "layout": layout,
         "label": label,
-        "width": width,
-        "height": height,
-        "rendering": rendering,
-        "cell": _cell_width(cells, width, layout),
+        "look": _look(image, cells, layout, px),
         "choice": choice,
     }
+    height = tile_size(image, px or look.SIZES[look.chosen("size")])[1]
     with st.container(key=f"{key}-{_room(cells, height, layout)}"):
-        component("gallery")(key=key, data=data)
+        component("gallery")(key=key, data=data, on_look_change=lambda: look.keep(key))
+
+
+def _look(image: tuple[int, int], cells: list[Cell], layout: str, px: int | None) -> dict[str, Any]:
+    """Return the sizes of tiles to choose from, or the one of `px`; each for a wide page and for a phone."""
+
+    def measures(target: int) -> dict[str, int]:
+        width, height, _ = tile_size(image, target)
+        return {"width": width, "height": height, "cell": _cell_width(cells, width, layout)}
+
+    def both(target: int) -> dict[str, Any]:
+        on_phone = min(target, look.PHONE) if target <= look.SIZES["m"] else target
+        return {**measures(target), "phone": measures(on_phone)}
+
+    size = look.chosen("size")
+    return {
+        "sizes": {size: both(px)} if px else {name: both(target) for name, target in look.SIZES.items()},
+        "size": size,
+        "drawn": look.chosen("drawn"),
+        "rendering": tile_size(image, px or look.SIZES[size])[2],
+        "offered": not px and 0 not in image,
+    }
 
 
 def _room(cells: list[Cell], height: int, layout: str) -> str:

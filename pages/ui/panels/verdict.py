@@ -10,7 +10,7 @@ import streamlit as st
 
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name
-from pages.ui import load
+from pages.ui import load, look
 from pages.ui.components.component import style
 from pages.ui.components.gallery import tile_size
 from pages.ui.links import Example
@@ -29,6 +29,7 @@ def show_image(results: Results, example: Example, target: int = 256) -> None:
     split, index = example
     height, width = results.examples[split].images.shape[1:3]
     shown_width, shown_height, rendering = tile_size((height, width), target)
+    rendering = look.rendering(rendering)
     label = html.escape(results.class_names[results.examples[split].labels[index]], quote=True)
     if not results.has_images:
         st.html(
