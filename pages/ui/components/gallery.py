@@ -186,11 +186,9 @@ def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
         return tile_width + 8
     tiles = max((sum(len(group["tiles"]) for group in cell["groups"]) for cell in cells), default=1)
     groups = max((len(cell["groups"]) for cell in cells), default=1)
-    return (
-        tiles * (tile_width + 4) + 12
-        if layout in ("pairs", "strip")
-        else tiles * (tile_width + 9) + groups * 22
-    )
+    if layout in ("pairs", "strip"):
+        return tiles * (tile_width + 4) + 12
+    return tiles * (tile_width + 6) + groups * 16 - 8
 
 
 def tile_size(image: tuple[int, int], target: int) -> tuple[int, int, str]:

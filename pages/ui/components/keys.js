@@ -14,7 +14,8 @@ if (!globalThis.__kernelExplorerHistory) {
     globalThis.__kernelExplorerHistory = "entered";
   };
   const note = (event) => {
-    const choice = event.target.closest && event.target.closest("[data-testid=stButtonGroup]");
+    const isChoice = (node) => node.matches && node.matches("[data-testid=stButtonGroup], .look");
+    const choice = event.composedPath().some(isChoice);
     globalThis.__kernelExplorerHistory = choice ? "entered" : "acted";
   };
   for (const action of ["pointerdown", "pointerup", "click", "keydown"]) addEventListener(action, note, true);
