@@ -162,24 +162,27 @@ def scoreboard(
     predictions: Predictions,
     labels: tuple[Labels, Labels],
     ks: tuple[int, ...] = KS,
+    of_class: int | None = None,
 ) -> pd.DataFrame:
     """Return how often the votes of neighbors, and the ensemble, are right on the query split.
 
     neighbors: by the similarity's name. labels: of the query split and of the database split. ks: numbers of
-    neighbors; those of which fewer are kept are left out.
+    neighbors; those of which fewer are kept are left out. of_class: count only the examples with this label,
+    of which there is one at least; None for all.
     Returns one row per similarity, vote and k; the last row is the ensemble's. Columns: by (the similarity,
     or ensemble), vote (majority or weighted; empty for the ensemble), k (0 for the ensemble), right (number
     of examples), accuracy, low, high (fractions; low and high are Wilson's interval at `CONFIDENCE`, which
     covers the choice of examples but not that of runs).
     """
+    counted = labels[0] == (labels[0] if of_class is None else of_class)
     rows = [
-        (by, "weighted" if rule.weighted else "majority", rule.k, right)
+        (by, "weighted" if rule.weighted else "majority", rule.k, int(right[counted].sum()))
         for by, of_similarity in neighbors.items()
         for rule, right in _scores(of_similarity, labels, ks)
     ]
-    rows.append(("ensemble", "", 0, int((predictions.predicted == labels[0]).sum())))
+    rows.append(("ensemble", "", 0, int((predictions.predicted == labels[0])[counted].sum())))
     table = pd.DataFrame(rows, columns=["by", "vote", "k", "right"])
-    total = len(labels[0])
+    total = int(counted.sum())
     intervals = [wilson_interval(right, total) for right in table["right"]]
     table["accuracy"] = table["right"] / total
     table["low"] = [low for low, _ in intervals]
@@ -189,14 +192,14 @@ def scoreboard(
 
 def _scores(
     neighbors: Neighbors, labels: tuple[Labels, Labels], ks: tuple[int, ...]
-) -> Iterator[tuple[Rule, int]]:
-    """Yield each rule that applies to these neighbors, and on how many query examples its vote is right."""
+) -> Iterator[tuple[Rule, npt.NDArray[np.bool_]]]:
+    """Yield each rule that applies to these neighbors, and on which query examples its vote is right."""
     for weighted in (False, True) if allows_weighted_vote(neighbors) else (False,):
         for k in ks:
             if k <= neighbors.k:
                 rule = Rule(k, weighted)
                 winners, _share = vote(neighbors, labels[1], rule, _class_count(labels))
-                yield rule, int((winners == labels[0]).sum())
+                yield rule, winners == labels[0]
 
 
 def label_agreement(

@@ -15,7 +15,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
         "by", "within", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "page",
     ),
     "similarities": ("by", "within", "threshold"),
-    "disagreement": ("by", "other", "vote", "class", "order", "k", "page"),
+    "disagreement": ("by", "within", "other", "vote", "class", "order", "k", "page"),
     "run_counts": (),
     "feature_pairs": ("first", "last", "by", "other"),
     "example": ("example", "trail", "list", "among", "k", "by", "sure"),

@@ -67,22 +67,24 @@ def run_curves(
     return curves(by_runs(results_id, counts), dict(titles)).to_dict()
 
 
-@st.cache_data(max_entries=20)
-def accuracy_chart(results_id: str, first: str, second: str) -> charts.Specification:
-    """Return the chart of two similarities' accuracies."""
-    board = _board(results_id, (first, second))
+@st.cache_data(max_entries=50)
+def accuracy_chart(
+    results_id: str, first: str, second: str, of_class: int | None = None
+) -> charts.Specification:
+    """Return the chart of two similarities' accuracies. of_class: as in `load.scoreboard`."""
+    board = _board(results_id, (first, second), of_class)
     titles = [load.by_id[results_id].title_of(name) for name in (first, second)]
     return charts.accuracy_by_k(board, titles).to_dict()
 
 
-@st.cache_data(max_entries=20)
-def accuracy_table(results_id: str, names: tuple[str, ...]) -> pd.DataFrame:
-    """Return the scoreboard as people read it. names: of the similarities."""
-    return charts.accuracy_table(_board(results_id, names))
+@st.cache_data(max_entries=50)
+def accuracy_table(results_id: str, names: tuple[str, ...], of_class: int | None = None) -> pd.DataFrame:
+    """Return the scoreboard as people read it. names, of_class: as in `load.scoreboard`."""
+    return charts.accuracy_table(_board(results_id, names, of_class))
 
 
-def _board(results_id: str, names: tuple[str, ...]) -> pd.DataFrame:
+def _board(results_id: str, names: tuple[str, ...], of_class: int | None) -> pd.DataFrame:
     """Return the scoreboard of some similarities with one more column, title, as people call them."""
     titles = {name: load.by_id[results_id].title_of(name) for name in names} | {"ensemble": ENSEMBLE}
-    board = load.scoreboard(results_id, names)
+    board = load.scoreboard(results_id, names, of_class)
     return board.assign(title=board["by"].map(titles))

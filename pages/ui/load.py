@@ -192,15 +192,15 @@ def votes(results_id: str, first: str, second: str, rule: str, k: int) -> pd.Dat
     return disagreement.compare_votes(*neighbors, shown.labels, rule=disagreement.RULES[rule], k=k)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Counting right votes")
-def scoreboard(results_id: str, names: tuple[str, ...]) -> pd.DataFrame:
+@st.cache_resource(max_entries=30, show_spinner="Counting right votes")
+def scoreboard(results_id: str, names: tuple[str, ...], of_class: int | None) -> pd.DataFrame:
     """Return the accuracies by number of neighbors, with the columns of `disagreement.scoreboard`.
 
-    names: of the similarities.
+    names: of the similarities. of_class: of the examples that count; None for all.
     """
     shown = by_id[results_id]
     neighbors = {name: shown.neighbors_by(name) for name in names}
-    return disagreement.scoreboard(neighbors, shown.predictions, shown.labels)
+    return disagreement.scoreboard(neighbors, shown.predictions, shown.labels, of_class=of_class)
 
 
 @st.cache_resource(max_entries=8)

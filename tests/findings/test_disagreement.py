@@ -168,6 +168,17 @@ def test_scoreboard_is_counted_by_hand_with_wilsons_interval(pair, labels):
         assert (row.accuracy, row.low, row.high) == pytest.approx((p, middle - half, middle + half))
 
 
+def test_scoreboard_of_one_class_counts_only_its_examples(pair, labels):
+    board = disagreement.scoreboard({"kernel": pair[0]}, predictions(labels), labels, of_class=1)
+    members = np.flatnonzero(labels[0] == 1)
+    for row in board[board["by"] == "kernel"].itertuples():
+        is_weighted = row.vote == "weighted"
+        votes = [vote_by_hand(pair[0], i, labels[1], row.k, is_weighted)[0] for i in members]
+        assert (row.right, row.accuracy) == (votes.count(1), pytest.approx(votes.count(1) / len(members)))
+    right = (predictions(labels).predicted[members] == 1).sum()
+    assert board["accuracy"].iloc[-1] == pytest.approx(right / len(members))
+
+
 def test_one_class_leaves_nothing_to_disagree_on():
     labels = np.zeros(QUERIES, np.int64), np.zeros(DATABASE, np.int64)
     table = disagreement.compare_votes(

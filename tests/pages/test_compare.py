@@ -18,7 +18,7 @@ from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
 from kernel_core.results.results import open_results
 from kernel_core.sources.source import SourceRequest
-from pages.ui import charts
+from pages.ui import charts, load
 from pages.ui.jobs import arguments
 from pages.ui.wording import escape
 from tests.support.app import cells, digits_table, open_page, text_of
@@ -109,6 +109,21 @@ def test_scoreboard_has_every_similarity_and_the_ensemble(digits):
     kernel = board.query("by == 'kernel' and vote == 'weighted' and k == 20")["accuracy"].item()
     shown = table[(table["By"] == "Kernel") & (table["Vote"] == "weighted")]["k = 20"].item()
     assert shown.startswith(f"{kernel:.2%}")
+
+
+def test_class_filters_every_number_of_the_page(digits, monkeypatch):
+    counted, count_right = [], load.scoreboard
+    monkeypatch.setattr(load, "scoreboard", lambda *of: counted.append(of[-1]) or count_right(*of))
+    app = open_page("disagreement", **{"class": "8"})
+    count = int((digits.labels[0] == 8).sum())
+    board = disagreement.scoreboard(digits.neighbors, digits.predictions, digits.labels, of_class=8)
+    kernel = board.query("by == 'kernel' and vote == 'majority' and k == 3")["accuracy"].item()
+    table = app.dataframe[0].value
+    shown = table[(table["By"] == "Kernel") & (table["Vote"] == "majority")]["k = 3"].item()
+    assert shown.startswith(f"{kernel:.2%}")
+    assert f"Of all {count} test examples of class 8." in text_of(app)
+    assert any(element.value.startswith(f"{count} test examples of class 8") for element in app.header)
+    assert set(counted) == {8}, "the chart and the table count that class alone"
 
 
 @pytest.mark.parametrize(
