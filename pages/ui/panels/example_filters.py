@@ -111,8 +111,8 @@ def _choose_neighbors(results: Results, words: dict[str, str]) -> None:
         near = st.number_input(
             "Near neighbors, at least", 0, NEIGHBORS_KEPT, 0, key="near", width=180,
             bind="query-params", on_change=start_over,
-            help=f"How many of the {NEIGHBORS_KEPT} nearest training examples are near: at or above the "
-            "value beside it.",
+            help=f"How many of the {NEIGHBORS_KEPT} nearest {results.spec.database_example}s are near: at or "
+            "above the value beside it.",
         )  # fmt: skip
         at = st.number_input(
             "Near means at least", value=None, key="near_at", placeholder=f"{default:.3f}", width=170,
