@@ -7,6 +7,7 @@ from kernel_core.spec import ADJECTIVES
 from pages.ui import drawn, load, shell
 from pages.ui.panels import built, strips
 from pages.ui.panels.copies import show_copies
+from pages.ui.wording import about_source
 
 shell.guard()
 results = load.results()
@@ -20,6 +21,8 @@ if results.has_images:
     about += f", {width} × {height} pixels"
 about += f". Similar means: over {results.run_count:,} training runs, predictions move together."
 shell.heading(results, results.name, about, "Overview")
+if images := about_source(results):
+    st.caption(images)
 if results.about:
     st.info(results.about, icon=":material/model_training:")
 strips.show_strips(results)

@@ -47,7 +47,7 @@ for place, title, titles in (
     (right, "What stays the same as with all runs", shares),
 ):
     with place:
-        st.subheader(title)
+        st.header(title)
         chart = drawn.run_curves(results.id, built, tuple(titles.items()))
         st.vega_lite_chart(chart, alt=f"{title}; the table below has the same numbers")
 

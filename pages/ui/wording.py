@@ -9,6 +9,16 @@ ENSEMBLE = "Ensemble"
 DIFFERENT_LABEL = "≠ and a dashed frame mark a different label."
 
 
+def about_source(results: Results) -> str:
+    """Return what the images of the embedded default are, and where larger ones come from; else nothing."""
+    if results.name != "digits":
+        return ""
+    return (
+        "Handwritten digits from scikit-learn, scanned to 8 × 8 gray pixels each: small, but nothing to "
+        "download. For photographs: `make run SOURCE=cifar10`."
+    )
+
+
 def minus_distance(results: Results, *names: str) -> str:
     """Return a sentence if one of the similarities shows distances, else an empty text."""
     similarities = [results.similarity(name) for name in names]
