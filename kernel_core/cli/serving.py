@@ -111,4 +111,5 @@ def _environment(request: SourceRequest) -> dict[str, str]:
         "KERNEL_EXPLORER_RUNS": str(request.run_count or ""),
         "KERNEL_EXPLORER_FILES": str(request.files or ""),
         "KERNEL_EXPLORER_PRECISION": request.precision,
+        "KERNEL_EXPLORER_SMALL_MAP": os.environ.get("KERNEL_EXPLORER_SMALL_MAP", "1"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import streamlit as st
 from kernel_core.held import temporary_folder
 from kernel_core.printable import printable
 from kernel_core.sources.source import SourceRequest
+
+LEAST_URGENT = 19  # of the priorities that Unix knows
 
 
 class Status(TypedDict):
@@ -57,8 +60,11 @@ class Jobs:
         self._folder = kept.enter_context(temporary_folder("builds"))
         atexit.register(kept.close)
 
-    def start(self, request: SourceRequest, verb: str = "build") -> None:
-        """Start a build, unless it is running. verb: another one with the same options."""
+    def start(self, request: SourceRequest, verb: str = "build", *, in_background: bool = False) -> None:
+        """Start a build, unless it is running. verb: another one with the same options.
+
+        in_background: nobody asked for it, so it makes way for everything else and ends with the server.
+        """
         with self._lock:
             if self.is_running(request, verb):
                 return
@@ -68,6 +74,10 @@ class Jobs:
             command += ["--progress-file", str(file)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
             self._started[verb, request] = process, file
+        if in_background:
+            atexit.register(process.terminate)
+            if hasattr(os, "setpriority"):
+                os.setpriority(os.PRIO_PROCESS, process.pid, LEAST_URGENT)
 
     def is_running(self, request: SourceRequest, verb: str = "build") -> bool:
         """Return whether a build of this request is under way."""

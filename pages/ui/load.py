@@ -35,7 +35,7 @@ from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import NEIGHBORS_KEPT, Split
-from pages.ui import jobs, shell
+from pages.ui import jobs, shell, small_map
 from pages.ui.wording import escape
 
 
@@ -148,11 +148,13 @@ def _prepare_soon(results_id: str) -> threading.Timer:
     """Read what neighbors on demand need a second after the first page, not at the first click: 0.4 s."""
     shown, found = by_id[results_id], nearby(results_id)
     similarities = [name for name in shown.neighbors if shown.similarity(name).kind != "given"]
+    mapped, builds = request_of(next(iter(shown.neighbors))), jobs.jobs()
 
     def prepare() -> None:
         for similarity in similarities:
             with contextlib.suppress(KernelExplorerError):  # the page that needs it says what is missing
                 found.vectors(similarity)
+        small_map.build(shown, mapped, builds)
 
     timer = threading.Timer(1, prepare)
     timer.daemon = True

@@ -14,7 +14,7 @@ from kernel_core.results.results import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
-from pages.ui import lists
+from pages.ui import jobs, lists, load, small_map
 from pages.ui.components.map import palette
 from tests.support.app import data_of, open_page, text_of
 from tests.support.planted import CLASS_NAMES, write_log, write_parquet
@@ -180,6 +180,23 @@ def test_map_that_is_not_there_is_offered(source, source_folder):
     assert "is not built" in text_of(app)
     assert app.get_by_key("build").label == "Build it now"
     assert f"kernel-explorer map {source_folder}" in app.code[0].value
+
+
+@pytest.mark.parametrize(("asked", "limit", "starts"), [("1", 170, 1), ("1", 169, 0), ("", 170, 0)])
+def test_small_source_has_its_map_built_once_it_is_served(source, monkeypatch, asked, limit, starts):
+    started = []
+    monkeypatch.setattr(jobs.Jobs, "start", lambda self, *what, in_background: started.append(what))
+    monkeypatch.setattr(small_map, "LIMIT", limit)
+    monkeypatch.setenv(small_map.ASKED, asked)
+    open_page("overview")
+    load._prepare_soon(source.id).join()
+    assert started == [(load.request_of("kernel"), "map")] * starts
+
+
+def test_map_that_is_there_is_not_built_again(mapped, monkeypatch):
+    monkeypatch.setattr(jobs.Jobs, "start", None)
+    monkeypatch.setenv(small_map.ASKED, "1")
+    small_map.build(mapped, load.request_of("kernel"), jobs.Jobs())
 
 
 def test_damaged_map_is_offered_again(mapped, cache):
