@@ -12,6 +12,7 @@ from pages.ui.charts import table_height
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_similarity, stop_unless_built
 from pages.ui.panels import neighbor_lists
+from pages.ui.panels.list_tools import Listed, command, list_tools, python
 from pages.ui.panels.ranks import choose_ranks, stop_if_reversed
 from pages.ui.wording import escape
 
@@ -109,3 +110,20 @@ for column, (name, ranking) in zip(st.columns(2, gap="small"), rankings.items(),
         carried = lists.carried(results, "near_duplicates", name)
         label = f"pairs by {title}"
         gallery(results, cells, layout="pairs", key=f"pairs_{name}", label=label, carried=carried)
+
+
+def listed(name: str) -> Listed:
+    """Return the pairs by one of the two similarities."""
+    rows = pairs.rank_window(rankings[name], first, last).head(SHOWN)
+    end = first + len(rows) - 1
+    return Listed(
+        len(rows),
+        "pair",
+        lambda: pairs.with_class_names(rows, results.class_names),
+        command(results, "pairs", name, "--ranks", f"{first}-{end}"),
+        python(results, "pairs", first, end, by=name),
+        f"by {results.title_of(name)}",
+    )
+
+
+list_tools(results, "feature_pairs", listed(one), listed(other))

@@ -19,6 +19,7 @@ SHOWN = [
     ("failure_modes", {"by": "penultimate"}),
     ("failure_modes", {"order": "label to check", "labels_differ": "8 ≠ 1"}),
     ("similarities", {"by": "pixels"}),
+    ("feature_pairs", {"first": 3, "last": 9, "other": "pixels"}),
     ("disagreement", {"by": "pixels", "class": "8", "k": 7}),
 ]
 

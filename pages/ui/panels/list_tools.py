@@ -14,7 +14,7 @@ from kernel_core.printable import printable
 from kernel_core.results.results import Results
 from pages.ui import jobs, load
 from pages.ui.components.copy_link import copy_link
-from pages.ui.wording import plural
+from pages.ui.wording import escape, plural
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,12 @@ class Listed:
     table: Callable[[], pd.DataFrame]
     command: str
     python: str
+    of: str = ""
+
+    @property
+    def title(self) -> str:
+        """How many rows of what, in Markdown."""
+        return plural(self.count, self.noun) + (f" {escape(self.of)}" if self.of else "")
 
 
 def list_tools(results: Results, name: str, *lists: Listed) -> None:
@@ -42,7 +48,7 @@ def list_tools(results: Results, name: str, *lists: Listed) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for number, listed in enumerate(lists):
             st.download_button(
-                f"Download CSV: {plural(listed.count, listed.noun)}",
+                f"Download CSV: {listed.title}",
                 _csv(listed),
                 file_name=_file_name(results, name),
                 mime="text/csv",
@@ -57,7 +63,7 @@ def list_tools(results: Results, name: str, *lists: Listed) -> None:
     with st.expander("The same rows by command, or in Python"):
         for listed in told:
             if len(lists) > 1:
-                st.caption(f"{plural(listed.count, listed.noun)}:")
+                st.caption(f"{listed.title}:")
             if listed.command:
                 st.code(printable(listed.command), language="bash", wrap_lines=True)
             line = printable(listed.python)
