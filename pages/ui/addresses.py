@@ -36,7 +36,6 @@ RENAMED: dict[str, dict[str, str]] = {
     "random_examples": {"against": "other", "one": "by"},
     "example": {"neighbors": "k", "nearest_by": "by"},
     "pair": {"class_of_pair": "class", "whole_of_pair": "whole"},
-    "examples": {"part": "page"},
 }
 """Page → a parameter of its old addresses → its name now, so that shared addresses still work."""
 
