@@ -51,7 +51,11 @@ def test_notebook_runs_and_its_tables_have_the_documented_columns(kernel_environ
     assert all(cell.outputs for cell in cells)
     text = (ROOT / "docs/notebook.md").read_text()
     for name, columns in json.loads(last.outputs[0].text).items():
-        documented = [code for row in rows(section(text, name)) for code in inline_code(row.split("|")[1])]
+        documented = [
+            code
+            for row in rows(section(text, name).split("\n| `probability`")[0])  # the rest is of another order
+            for code in inline_code(row.split("|")[1])
+        ]
         assert sorted(documented) == sorted(columns), name
 
 

@@ -130,7 +130,8 @@ def matching_pairs(
     """
     kept = select_pairs(pairs, labels, of_class)
     if threshold is not None:
-        kept &= pairs["similarity"].to_numpy(np.float64) >= threshold
+        # As float32, so that a value copied from the table, written in its few digits, keeps its pair.
+        kept &= pairs["similarity"].to_numpy() >= np.float32(threshold)
     return pairs[kept]
 
 

@@ -22,7 +22,8 @@ async ([script, data]) => {
 """
 SAY = """
 said => { const bus = globalThis.__kernelExplorerMap;
-  bus.message = { id: 'a map', choice: '', only: -1, show: 'both', selected: -1, ...said };
+  bus.message = { id: 'a map', choice: '', only: -1, show: 'both', selected: -1,
+    marks: { text: '', bits: '', title: '' }, ...said };
   bus.dispatchEvent(new Event('message')); }
 """
 
@@ -37,7 +38,8 @@ def shown(browser, classes, width=1000, display="block"):
     names = [f"class number {c}" for c in range(classes)]
     labels = rng.integers(0, classes, 600)
     data = {
-        "id": "a map", "tests": 200, "names": names, "palette": palette(classes), "label": "a map",
+        "id": "a map", "similarity": "kernel", "tests": 200, "names": names, "palette": palette(classes),
+        "label": "a map",
         "width": 96, "height": 96, "small": [64, 64], "rendering": "auto",
         **packed(SimpleNamespace(xy=rng.normal(size=(600, 2))), labels),
     }  # fmt: skip
@@ -129,8 +131,8 @@ def test_class_is_found_among_a_thousand(browser):
         find.fill("number")
         page.get_by_role("button", name=f"class number {there[0]} ").click()
         assert page.evaluate("told") == [
-            ["choice", {"only": -1, "show": "both"}], ["choice", {"only": there[0], "show": "both"}],
-        ]  # fmt: skip
+            ["choice", {"only": only, "show": "both", "marks": ""}] for only in (-1, there[0])
+        ]
 
 
 def test_map_of_one_class_has_no_search(browser):

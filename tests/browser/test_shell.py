@@ -19,7 +19,7 @@ def test_focus_goes_to_the_heading_of_a_new_page_and_a_list_is_read_aloud(browse
         expect(told).to_contain_text("ranks 79–126")
         expect(page.locator(".st-key-next button")).to_be_focused()
         settle(page)
-        page.keyboard.press("ArrowRight")
+        press(page, "ArrowRight")
         expect(told).to_contain_text("ranks 127–174")
         same = page.locator(".st-key-labels").get_by_role("radio", name="same")
         same.click()

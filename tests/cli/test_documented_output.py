@@ -57,7 +57,9 @@ def test_pairs_and_failures(run, tmp_path):
     run("failures", "--top", 1, "--csv", tmp_path / "failures.csv")
     (pairs,), (more,) = (documented(verb, "CSV column") for verb in ("pairs", "failures"))
     assert csv_columns(tmp_path / "pairs.csv") == pairs
-    assert csv_columns(tmp_path / "failures.csv") == [*pairs[:-2], *more, *pairs[-2:]]
+    assert csv_columns(tmp_path / "failures.csv") == [*pairs[:-2], "position", *pairs[-2:]]
+    run("failures", "--order", "label to check", "--top", 1, "--csv", tmp_path / "check.csv")
+    assert csv_columns(tmp_path / "check.csv")[:-4] == [*pairs[:-2], *more]
 
 
 def test_pairs_and_failures_as_json(run, tmp_path):

@@ -163,8 +163,8 @@ def test_verb_writes_where_each_example_lies(source_folder, cache, tmp_path, mon
     assert done.exit_code == 0, done.stderr
     assert "a map of 40 test and 130 training examples" in done.stdout
     table = pd.read_csv(tmp_path / "map.csv")
-    assert table.columns.tolist() == ["split", "index", "x", "y"]
-    assert table.iloc[40].tolist() == ["train", 0, 80.0, 81.0]
+    assert table.columns.tolist() == ["split", "index", "x", "y", "label", "class_name"]
+    assert table.iloc[40].tolist()[:4] == ["train", 0, 80.0, 81.0]
 
 
 def test_steps_are_whole_numbers_with_one_scale_for_both_axes():

@@ -19,6 +19,7 @@ from kernel_core.report import pair_quality
 from kernel_core.results.results import open_results
 from kernel_core.sources.source import SourceRequest
 from pages.ui import charts, load
+from pages.ui import drawn as drawn_once
 from pages.ui.jobs import arguments
 from pages.ui.wording import escape
 from tests.support.app import cells, digits_table, open_page, text_of
@@ -112,6 +113,8 @@ def test_scoreboard_has_every_similarity_and_the_ensemble(digits):
 
 
 def test_class_filters_every_number_of_the_page(digits, monkeypatch):
+    drawn_once.accuracy_chart.clear()
+    drawn_once.accuracy_table.clear()
     counted, count_right = [], load.scoreboard
     monkeypatch.setattr(load, "scoreboard", lambda *of: counted.append(of[-1]) or count_right(*of))
     app = open_page("disagreement", **{"class": "8"})

@@ -164,7 +164,7 @@ def test_map_page_says_what_is_wrong_with_marks(mapped, wrong):
 @pytest.mark.parametrize("wrong", ["test:40", "train:-1", "valid:3", "abc", "test:²"])
 def test_map_page_of_an_unknown_example_says_what_there_is(mapped, wrong):
     app = open_page("map", example=wrong)
-    assert "expected test:0 … test:39 or train:0 … train:129" in app.warning[0].value
+    assert "test:0 … test:39 or train:0 … train:129" in app.warning[0].value
     assert data_of(app, "map_answer")["selected"] == -1
 
 

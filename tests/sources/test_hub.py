@@ -133,9 +133,9 @@ def files_here(home, repo=LOGITS_REPO):
     return sorted(path for path in found if path.is_file() and ".no_exist" not in path.parts)
 
 
-def assert_refused(output, *parts):
+def assert_refused(output, *parts, status=1):
     """Assert that a command failed with one message that contains `parts`, and nothing on stdout."""
-    assert output.returncode == 1, output.stderr
+    assert output.returncode == status, output.stderr
     assert output.stdout == ""
     assert "Traceback" not in output.stderr
     (message,) = (line for line in output.stderr.splitlines() if line.startswith("Error: "))

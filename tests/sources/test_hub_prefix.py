@@ -218,7 +218,8 @@ def test_too_many_runs_are_refused(hub, tmp_path):
         f"9,999 runs were asked for, but {MANY_FILE} of {MANY_REPO} has 700"
         in fetch(hub, tmp_path, 9999).stdout
     )
-    assert_refused(run(hub, tmp_path, "build", MANY, "--files", "2"), "--files is for cifar10-multirun;")
+    wrong = run(hub, tmp_path, "build", MANY, "--files", "2")
+    assert_refused(wrong, "--files is for cifar10-multirun;", status=2)
 
 
 def test_damage_on_the_disk_is_noticed_at_the_next_build(hub, tmp_path):

@@ -20,6 +20,7 @@ SHOTS = ROOT / "test-screenshots"
 CLICKED_BY = {
     "n": ".st-key-next button:enabled",
     "ArrowLeft": ".st-key-previous button:enabled",
+    "ArrowRight": ".st-key-next button:enabled",
     "o": '.gallery a.tile[tabindex="0"]',
     "f": "[data-hotkey=f]",
 }

@@ -4,6 +4,7 @@
 
 const ENDED = "[data-testid=stApp][data-test-script-state=notRunning]";
 const STALE = "[data-testid=stApp] [data-stale=true]";
+const LAST_LOOK = 300; // milliseconds
 const CONTROL = "button, input, textarea, select, summary, [role=slider], [role=combobox]";
 
 /** A region that readers of the screen listen to. */
@@ -59,16 +60,23 @@ function announceChanges() {
   if (globalThis.__kernelExplorerWatch) return;
   const watch = globalThis.__kernelExplorerWatch = { shown: null, region: liveRegion() };
   let asked = 0;
+  let later = 0;
   const look = () => {
     if (!document.querySelector(ENDED)) return;
-    if (document.querySelector(STALE)) wait();
-    else tell(watch);
+    if (document.querySelector(STALE)) return wait();
+    tell(watch);
+    clearTimeout(later); // a sentence may be drawn a moment after its run has ended
+    later = setTimeout(() => document.querySelector(ENDED) && tell(watch), LAST_LOOK);
   };
   const wait = () => {
     cancelAnimationFrame(asked);
     asked = requestAnimationFrame(look);
   };
   wait();
-  const attributeFilter = ["data-test-script-state"];
-  new MutationObserver(wait).observe(document.body, { subtree: true, attributes: true, attributeFilter });
+  const options = { attributeFilter: ["data-test-script-state"], attributeOldValue: true };
+  new MutationObserver((records) => {
+    // A click right after the first run, before that was looked at: what it changes is told all the same.
+    if (!watch.shown && records.some((record) => record.oldValue === "notRunning")) tell(watch);
+    wait();
+  }).observe(document.body, { subtree: true, attributes: true, ...options });
 }
