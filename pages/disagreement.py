@@ -7,7 +7,7 @@ from kernel_core.findings import disagreement
 from kernel_core.findings.disagreement import ORDERS, RULES
 from kernel_core.spec import example_name
 from pages.ui import drawn, lists, load, shell
-from pages.ui.controls import choose_direction, choose_similarity, stop_unless_built
+from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
 from pages.ui.panels.list_tools import Listed, list_tools, python
 from pages.ui.panels.vote_rows import vote_rows
 from pages.ui.wording import DIFFERENT_LABEL, escape, minus_distance
@@ -21,7 +21,8 @@ ANY_CLASS = "any class"
 results = choose_direction(opened)
 own_noun, neighbor = results.spec.query_example, results.spec.database_example
 shell.heading(results, "Disagreement", "Where two similarities pick different neighbors, and which is right.")
-first_column, second_column, vote_column, class_column = st.columns([13, 11, 7, 4], gap="small")
+controls = control_row(horizontal=False)
+first_column, second_column, vote_column, class_column = controls.columns([13, 11, 7, 4], gap="small")
 with first_column:
     first = choose_similarity(results, "First similarity", "by")
 with second_column:
@@ -45,7 +46,7 @@ rule_name = vote_column.segmented_control(
 class_name = class_column.selectbox(
     "Label", [ANY_CLASS, *results.class_names], key="class", bind="query-params"
 )
-order_column, count_column = st.columns([9, 5], gap="small")
+order_column, count_column = controls.columns([9, 5], gap="small")
 order = order_column.segmented_control(
     "Show",
     ORDERS,

@@ -7,7 +7,7 @@ from kernel_core.findings.label_orders import MOST_SIMILAR, ORDERS, TO_CHECK, co
 from kernel_core.findings.pairs import expand_neighbors, with_class_names
 from pages.ui import load, shell
 from pages.ui.charts import Labels
-from pages.ui.controls import choose_direction, choose_similarity, stop_unless_built
+from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
 from pages.ui.panels.conflict_rows import conflict_rows, count_sentence
 from pages.ui.panels.confusion import confusion_matrix, pair_names
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
@@ -18,7 +18,7 @@ opened = load.results()
 
 ROWS = 8
 EVERY_PAIR = "every pair of labels"
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+with control_row():
     results = choose_direction(opened)
     by = choose_similarity(results, "Similarity", "by")
     order = st.segmented_control(
@@ -73,7 +73,7 @@ def show_more() -> None:
 
 
 with st.container(horizontal=True, gap="large"):
-    matrix = st.container(width="content")
+    matrix = st.container(width="content", key="matrix")
     beside = st.container(width=420, vertical_alignment="bottom")
 chosen = beside.selectbox(
     "Label pair (label ≠ its neighbors')",

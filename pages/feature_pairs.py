@@ -10,7 +10,7 @@ from kernel_core.spec import KernelSpec, run_count_steps
 from pages.ui import lists, load, shell
 from pages.ui.charts import table_height
 from pages.ui.components.gallery import Cell, gallery, tile
-from pages.ui.controls import choose_similarity, stop_unless_built
+from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.panels import neighbor_lists
 from pages.ui.panels.list_tools import Listed, command, list_tools, python
 from pages.ui.panels.ranks import choose_ranks, stop_if_reversed
@@ -34,7 +34,7 @@ total = len(load.ranking(results.id, "kernel"))
 neighbor_lists.say_if_no_features(results)
 run_counts = run_count_steps(results.run_count)[:-1][:STEPS]
 fewer_runs = {count: KernelSpec("kernel", run_count=count).name for count in run_counts}
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+with control_row():
     first, last = choose_ranks(total, home=pairs.default_rank_window(total))
     one = choose_similarity(results, "First similarity", "by", more=list(fewer_runs.values()))
     other = choose_similarity(results, "Second similarity", "other", default=PENULTIMATE, without=one)

@@ -9,7 +9,7 @@ from kernel_core.results.grouping import counts_of
 from kernel_core.spec import ADJECTIVES
 from pages.ui import grouped, jobs, lists, load, shell
 from pages.ui.components.gallery import gallery
-from pages.ui.controls import choose_direction, choose_similarity, stop_unless_built
+from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
 from pages.ui.panels import group_cells, ranks
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import escape, minus_distance
@@ -29,7 +29,7 @@ def start_over() -> None:
     st.session_state["page"] = 1
 
 
-controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+controls = control_row()
 with controls:
     results = choose_direction(opened, "Among", group_cells.AMONG, group_cells.AMONG_HELP, keeps_value=True)
     by = choose_similarity(opened, "Similarity", "by")

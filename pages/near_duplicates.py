@@ -6,7 +6,7 @@ from kernel_core.findings.pairs import matching_pairs, with_class_names
 from kernel_core.spec import ADJECTIVES
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, gallery, tile
-from pages.ui.controls import choose_direction, choose_similarity, stop_unless_built
+from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
 from pages.ui.panels import ranks
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import DIFFERENT_LABEL, escape
@@ -17,7 +17,7 @@ opened = load.results()
 SHOWN = 96  # pairs per page
 ANY_CLASS = "any class"
 
-controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+controls = control_row()
 with controls:
     results = choose_direction(opened)
     by = choose_similarity(results, "Similarity", "by")

@@ -8,7 +8,7 @@ from kernel_core.findings.disagreement import label_agreement, mean_overlap
 from kernel_core.findings.pairs import random_queries
 from pages.ui import lists, load, shell
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
-from pages.ui.controls import choose_similarity, stop_unless_built
+from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.panels import neighbor_lists
 from pages.ui.wording import DIFFERENT_LABEL, minus_distance
 
@@ -23,7 +23,7 @@ def draw_again() -> None:
     st.session_state["seed"] = random.randrange(1_000_000)
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+with control_row():
     st.button("Another ten", on_click=draw_again, type="primary", icon=":material/casino:", key="another")
     seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
     k = st.number_input("Neighbors (k)", 1, 10, 2, key="k", bind="query-params", width=130)

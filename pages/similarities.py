@@ -11,7 +11,7 @@ from kernel_core.findings.pairs import (
 )
 from pages.ui import links, load, shell
 from pages.ui.components.threshold import threshold_chart
-from pages.ui.controls import choose_direction, choose_similarity, stop_unless_built
+from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
 from pages.ui.panels import ranks
 from pages.ui.panels.list_tools import Listed, command, list_tools, python
 from pages.ui.wording import minus_distance
@@ -19,7 +19,7 @@ from pages.ui.wording import minus_distance
 shell.guard()
 opened = load.results()
 
-controls = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+controls = control_row()
 with controls:
     results = choose_direction(opened)
     by = choose_similarity(results, "Similarity", "by")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
@@ -25,6 +26,13 @@ LISTS = 4  # similarities side by side, at most
 RAW = KernelSpec("kernel", transform="none").name
 VALUE = "threshold"
 """The parameter that is a value of the similarity chosen; it goes where another one is chosen."""
+
+
+def control_row(*, horizontal: bool = True) -> DeltaGenerator:
+    """Return the container of a page's controls, which a phone folds away behind a line to tap (page.css)."""
+    st.html('<details class="fold"><summary>Filters and options</summary></details>')
+    align: Literal["bottom", "top"] = "bottom" if horizontal else "top"
+    return st.container(horizontal=horizontal, vertical_alignment=align, gap="small", key="controls")
 
 
 def choose_direction(

@@ -69,3 +69,19 @@ def test_phone_shows_two_pairs_side_by_side(browser, digits_url):
             "cells => cells.slice(0, 3).map((cell) => cell.getBoundingClientRect().top)"
         )
         assert tops[0] == tops[1] < tops[2]
+
+
+def test_controls_are_folded_on_a_phone_alone(browser, digits_url):
+    with tab(browser, digits_url, width=420) as page:
+        visit(page, "/near_duplicates")
+        same = page.locator(".st-key-labels").get_by_role("radio", name="same")
+        fold = page.get_by_text("Filters and options")
+        expect(fold).to_be_visible()
+        expect(same).to_be_hidden()
+        fold.click()
+        same.click()
+        page.wait_for_url("**labels=same**")
+        expect(same).to_be_visible()  # a run of the page leaves it open
+        page.set_viewport_size({"width": 1400, "height": 900})
+        expect(fold).to_be_hidden()
+        expect(same).to_be_visible()

@@ -190,7 +190,7 @@ def choose_part(pairs: pd.DataFrame, matches: pd.DataFrame) -> Part:
     shown = next((name for name in windows if windows[name] == window), "")
     shown = shown if threshold is None else ABOVE
     why = _why(shown, card, is_whole=is_whole)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="part_row"):
         _offer(shown, windows, home, start_threshold(pairs))
         if threshold is not None:
             choose_threshold(pairs, threshold)
