@@ -56,7 +56,7 @@ def _show_fewer_runs(results: Results) -> None:
         return
     built = built_run_counts(results, load.request(), Store(), counts)
     words = ", ".join(f"{count:,}" for count in counts)
-    what = f"The kernel of the first {words} runs: [how many are enough?](run_counts)"
+    what = f"The kernel from the first {words} runs: [how many are enough?](run_counts)"
     if len(built) < len(counts):
         jobs.offer_line(load.request(), f"– {what}", "build_fewer_runs", verb="runs")
     else:
