@@ -18,17 +18,11 @@ from kernel_core.spec import KernelSpec
 from kernel_core.tensor_files import read_metadata
 
 
-class Variants(Mapping[str, Neighbors]):
-    """By name, the neighbors by each variant that is built, now or later; read when first asked for.
+class Built(Mapping[str, Neighbors]):
+    """By name, the neighbors by each of some specs that is built, now or later; read when first asked for."""
 
-    of: the spec of the kernel that is varied. keys: those of its results.
-    """
-
-    def __init__(self, keys: Keys, of: KernelSpec, store: Store) -> None:
-        self._keys, self._of, self._store = keys, of, store
-        self._folder = store.root / "neighbors"
-        self._seen: int | None = None  # time of the folder's last change when its entries were listed
-        self._specs: dict[str, KernelSpec] = {}
+    def __init__(self, keys: Keys, specs: Mapping[str, KernelSpec], store: Store) -> None:
+        self._keys, self._specs, self._store = keys, specs, store
         self._read: dict[str, Neighbors] = {}
 
     def __getitem__(self, name: str) -> Neighbors:
@@ -49,7 +43,27 @@ class Variants(Mapping[str, Neighbors]):
     def __len__(self) -> int:
         return len(self._listed())
 
-    def _listed(self) -> dict[str, KernelSpec]:
+    def _listed(self) -> Mapping[str, KernelSpec]:
+        """Return the specs that are built, by name."""
+        return {
+            name: spec
+            for name, spec in self._specs.items()
+            if self._store.has("neighbors", self._keys.key(spec))
+        }
+
+
+class Variants(Built):
+    """By name, the neighbors by each variant of the kernel that is built.
+
+    of: the spec of the kernel that is varied. keys: those of its results.
+    """
+
+    def __init__(self, keys: Keys, of: KernelSpec, store: Store) -> None:
+        super().__init__(keys, {}, store)
+        self._of, self._folder = of, store.root / "neighbors"
+        self._seen: int | None = None  # time of the folder's last change when its entries were listed
+
+    def _listed(self) -> Mapping[str, KernelSpec]:
         """Return the specs by name, listed anew if an entry came or went."""
         try:
             changed = self._folder.stat().st_mtime_ns

@@ -11,11 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.pairs import WINDOW, border, default_rank_window
+from kernel_core.findings.pairs import WINDOW, border, default_rank_window, matching_pairs
 from pages.ui.components.threshold import DIGITS
 from pages.ui.controls import VALUE
 
@@ -194,8 +193,7 @@ def choose_part(pairs: pd.DataFrame, matches: pd.DataFrame) -> Part:
         _offer(shown, windows, home, start_threshold(pairs))
         if threshold is not None:
             choose_threshold(pairs, threshold)
-            kept = matches["similarity"].to_numpy(np.float64) >= threshold
-            return Part(matches[kept], None, threshold, why)
+            return Part(matching_pairs(matches, threshold=threshold), None, threshold, why)
         what = "rank" if is_whole else "match"
         window = choose_ranks(len(matches), start=start, home=home, what=what)
     stop_if_reversed(*window)

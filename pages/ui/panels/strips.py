@@ -8,7 +8,7 @@ import streamlit as st
 
 from kernel_core.findings import disagreement
 from kernel_core.findings.label_orders import TO_CHECK
-from kernel_core.findings.pairs import WINDOW, border
+from kernel_core.findings.pairs import WINDOW, border, matching_pairs
 from kernel_core.results.results import Results
 from kernel_core.similarities import PENULTIMATE
 from pages.ui import lists, load
@@ -32,7 +32,7 @@ def nearest_pairs(results: Results) -> None:
     """Show the nearest pairs, and how many lie at or above the border of look-alikes."""
     pairs = load.ranking(results.id, "kernel")
     threshold = math.floor(border(pairs) * 10**DECIMALS) / 10**DECIMALS
-    count = int((pairs["similarity"] >= threshold).sum())
+    count = len(matching_pairs(pairs, threshold=threshold))
     among = "in the training set" if not results.spec.excludes_self else "among them"
     _head(
         f"**{count:,} of {len(pairs):,} test examples have a possible twin** {among}: a kernel value of "
