@@ -14,12 +14,12 @@ from kernel_core.cli.main import main
 from kernel_core.sources.source_toml import SCHEMA
 from tests.support.command import ROOT
 
-# The examples of kernel_core/notebook.py need the digits: tests/test_notebook.py runs them.
+# The examples of kernel_core/notebook/ need the digits: tests/test_notebook.py runs them.
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for folder in ("kernel_core", "pages")
     for path in (ROOT / folder).rglob("*.py")
-    if ">>> " in path.read_text() and path.name != "notebook.py"
+    if ">>> " in path.read_text() and path.parent.name != "notebook"
 )
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "cache/README.md", *(ROOT / "docs").glob("*.md")])
 EXAMPLES = (

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 import kernel_core
-from kernel_core import notebook
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs
+from kernel_core.notebook import explorer as explorer_module
+from kernel_core.notebook import groups, labels, neighbors
 from tests.support import oracle
 from tests.support.command import ROOT, invoke
 
@@ -28,9 +29,9 @@ def explorer(source_folder, cache):
 
 
 def test_docstring_examples_are_true(digits):
-    result = doctest.testmod(notebook)
-    assert result.attempted > 10
-    assert result.failed == 0
+    results = [doctest.testmod(module) for module in (explorer_module, neighbors, labels, groups)]
+    assert sum(result.attempted for result in results) > 10
+    assert not any(result.failed for result in results)
 
 
 def test_what_is_not_built_is_built_only_when_asked(source_folder, cache, capsys):

@@ -20,7 +20,8 @@ from kernel_core.cli.tables import give_table
 from kernel_core.errors import NotBuilt
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT, SPLIT_ORDER, Map
 from kernel_core.progress import Progress
-from kernel_core.results.results import Results, open_map
+from kernel_core.results.opening import open_map
+from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import ADJECTIVES
 

@@ -18,7 +18,8 @@ from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.held import remove_abandoned
 from kernel_core.progress import Progress, ProgressFile
 from kernel_core.recipes import HEADS_RUNS
-from kernel_core.results.results import Results, open_results
+from kernel_core.results.opening import open_results
+from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import PRECISIONS, SPLITS, TRANSFORMS, parse_example

@@ -23,7 +23,8 @@ from kernel_core.records import Neighbors
 from kernel_core.results.entries import Entries
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
-from kernel_core.results.results import Results, read_back, read_map, read_results
+from kernel_core.results.opening import read_back, read_map, read_results
+from kernel_core.results.results import Results
 from kernel_core.results.run_counts import keys_of_first_runs
 from kernel_core.results.store import Store
 from kernel_core.search import certified, topk

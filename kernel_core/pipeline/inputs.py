@@ -19,7 +19,7 @@ from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.results.entries import Entries
 from kernel_core.results.hashes import hash_each
-from kernel_core.results.results import read_examples
+from kernel_core.results.opening import read_examples
 from kernel_core.search.scores import top_k_of_scores
 from kernel_core.search.topk import TopK
 from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity

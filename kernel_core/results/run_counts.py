@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from kernel_core.records import Predictions
 from kernel_core.results.keys import Keys, plan_keys
-from kernel_core.results.results import Results, read_neighbors
+from kernel_core.results.opening import read_neighbors
+from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import Source, SourceRequest

@@ -10,7 +10,8 @@ from pathlib import Path
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.records import Neighbors
 from kernel_core.results.keys import Keys, plan_keys
-from kernel_core.results.results import Results, read_neighbors
+from kernel_core.results.opening import read_neighbors
+from kernel_core.results.results import Results
 from kernel_core.results.store import DAMAGE, SUFFIX, Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest

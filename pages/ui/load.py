@@ -30,7 +30,8 @@ from kernel_core.report import pair_quality
 from kernel_core.results import directions
 from kernel_core.results.changes import States, changed_files, file_states
 from kernel_core.results.nearby import Nearby
-from kernel_core.results.results import Results, open_map, open_results
+from kernel_core.results.opening import open_map, open_results
+from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest

@@ -6,7 +6,8 @@ import os
 
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.findings.map_layout import example_counts, search_directions
-from kernel_core.results.results import Results, open_map
+from kernel_core.results.opening import open_map
+from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
 from pages.ui.jobs import Jobs
 

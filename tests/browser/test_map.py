@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from kernel_core import pipeline
 from kernel_core.findings import map_layout, pairs
-from kernel_core.results.results import open_map, open_results
+from kernel_core.results.opening import open_map, open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from tests.support.browser import server, settle, shoot, tab

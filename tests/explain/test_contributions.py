@@ -9,7 +9,7 @@ from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain import traces
 from kernel_core.explain.contributions import explain, most_influential_runs
 from kernel_core.pipeline import build
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
 from kernel_core.sources.source import SourceRequest

@@ -19,7 +19,7 @@ from kernel_core.findings.map_layout import (
     upright,
 )
 from kernel_core.records import Neighbors
-from kernel_core.results.results import open_map
+from kernel_core.results.opening import open_map
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec

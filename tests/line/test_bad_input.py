@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.pipeline import build
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.sources.source import SourceRequest
 from tests.support.planted import CLASS_NAMES, png, write_log, write_parquet
 

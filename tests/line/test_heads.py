@@ -15,7 +15,7 @@ from kernel_core.networks.workers import train_here
 from kernel_core.pipeline import build, heads
 from kernel_core.recipes import PatchesRecipe
 from kernel_core.results.nearby import Nearby
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources import catalog
 from kernel_core.sources.source import SourceRequest

@@ -12,7 +12,7 @@ import torch
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.pipeline import build, inputs
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
 from kernel_core.search import topk

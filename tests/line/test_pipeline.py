@@ -14,7 +14,7 @@ from kernel_core.errors import NotBuilt, RequestError, StoreError
 from kernel_core.pipeline import build, build_map
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.entries import Entries
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import clear, list_entries
 from kernel_core.search import products, topk
@@ -111,7 +111,7 @@ def test_second_build_computes_nothing_and_opens_without_torch(source_folder, ca
     build(SourceRequest(str(source_folder)), progress=lambda step, *_: steps.append(step))
     assert set(steps) == {"checking the source's files"}
     code = (
-        "import sys; from kernel_core.results.results import open_results\n"
+        "import sys; from kernel_core.results.opening import open_results\n"
         "from kernel_core.sources.catalog import SourceRequest\n"
         f"open_results(SourceRequest({str(source_folder)!r})); print('torch' in sys.modules)"
     )

@@ -10,7 +10,7 @@ import kernel_core as ke
 from kernel_core.errors import DataError, NotBuilt, RequestError, SourceError
 from kernel_core.pipeline import build, build_map
 from kernel_core.results.nearby import Nearby
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
 from kernel_core.sources.source import SourceRequest

@@ -14,7 +14,7 @@ from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
 from kernel_core.results.accuracy import accuracies, class_accuracies
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.sources.source_toml import read_source_file
 from pages.ui.shell import PAGES

@@ -12,7 +12,7 @@ from kernel_core.findings.pairs import expand_neighbors, label_mismatches, neare
 from kernel_core.pipeline import build
 from kernel_core.records import ExampleSet
 from kernel_core.report import figures
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
 from kernel_core.sources.source import SourceRequest

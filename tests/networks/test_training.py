@@ -21,7 +21,7 @@ from kernel_core.pipeline import build
 from kernel_core.recipes import CIFAR10_SMALL, DIGITS, Diverged, Training, run_seed
 from kernel_core.records import ExampleSet
 from kernel_core.results.accuracy import accuracies
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources import images
 from kernel_core.sources.catalog import DIGITS_TRAINING, find_images

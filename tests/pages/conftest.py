@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 

@@ -16,7 +16,7 @@ from kernel_core.findings.pairs import (
 )
 from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.sources.source import SourceRequest
 from pages.ui import charts, load
 from pages.ui import drawn as drawn_once

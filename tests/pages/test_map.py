@@ -10,7 +10,7 @@ import streamlit as st
 from kernel_core.findings.pairs import default_rank_window, label_mismatches, nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.results.keys import plan_keys
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest

@@ -8,7 +8,7 @@ from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.directions import in_direction
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from pages.ui import jobs, lists

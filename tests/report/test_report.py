@@ -15,7 +15,7 @@ from kernel_core.errors import RequestError
 from kernel_core.explain.image_alignment import best_correlations
 from kernel_core.report import pair_quality
 from kernel_core.report.report import run_counts
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.sources.source import SourceRequest
 from tests.support.oracle import kernel
 from tests.support.planted import write_source

@@ -8,7 +8,7 @@ from kernel_core.errors import NotBuilt
 from kernel_core.pipeline import build
 from kernel_core.results.changes import changed_files, file_states
 from kernel_core.results.nearby import Nearby
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from tests.support.planted import image_folder, write_log

@@ -10,7 +10,7 @@ from kernel_core import pipeline
 from kernel_core.errors import RequestError
 from kernel_core.results.directions import in_direction
 from kernel_core.results.nearby import Nearby
-from kernel_core.results.results import open_results
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 

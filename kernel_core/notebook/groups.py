@@ -1,0 +1,48 @@
+"""The door's table of groups of near-duplicates."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kernel_core.findings.groups import members_of, select_groups
+from kernel_core.notebook.door import Door
+from kernel_core.results.grouping import default_threshold, find_groups, parts_of
+from kernel_core.spec import example_name, parse_class
+
+
+class GroupTables(Door):
+    """The table of groups."""
+
+    def groups(
+        self,
+        threshold: float | None = None,
+        by: str = "kernel",
+        *,
+        aligned: float | None = None,
+        labels: str = "all",
+        of_class: str | int | None = None,
+        crossing: bool = False,
+        build: bool = False,
+    ) -> pd.DataFrame:
+        """Return groups of near-duplicates, one row per member; the first of each group is the one to keep.
+
+        threshold: the least similarity of a pair that is linked; by default that at which the page of
+        near-duplicates begins. aligned: also the least correlation of its pixels where the two images fit
+        best, shifted by up to 2 pixels or mirrored. labels: all, same or different; of_class: a class, as
+        number or name; crossing: with members in both splits; these choose groups, which keep their numbers.
+        build: compute the neighbors within a split that are missing; else `NotBuilt` is raised.
+        Columns: group, size, is_mixed, crosses, example, label, class_name, similarity (mean, to the other
+        members), is_medoid; as `kernel_core.findings.groups` describes them.
+        """
+        parts = parts_of(self.results, self.request, self.store, by)
+        for part in parts:
+            if by not in part.names:
+                self._build_direction(part, by, build=build)
+        threshold = default_threshold(parts[0], by) if threshold is None else threshold
+        found = find_groups(parts, by, threshold, aligned=aligned)
+        label = None if of_class is None else parse_class(str(of_class), self.results.class_names)
+        rows = select_groups(found, labels, label, crossing=crossing)
+        table = members_of(found, rows, self.results.class_names)
+        names = [example_name(*member) for member in zip(table["split"], table["index"], strict=True)]
+        columns = ["group", "size", "is_mixed", "crosses", "example", "label", "class_name", "similarity"]
+        return table.assign(example=names)[[*columns, "is_medoid"]]
