@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+from kernel_core.spec import Split
+
+AT_A_TIME = 4096  # examples whose masks are turned at a time; a multiple of 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,45 @@ class TrainingMasks:
             f"training masks: each run was trained on {share} of the {self.example_count:,} training examples"
         )
 
+    def by_example(self) -> npt.NDArray[np.uint8]:
+        """Return the masks packed along the runs: uint8 (N, ceil(M / 8)), as `seen` of `Unseen`."""
+        turned = np.empty((self.example_count, -(-self.run_count // 8)), np.uint8)
+        for start in range(0, self.example_count, AT_A_TIME):
+            stop = min(start + AT_A_TIME, self.example_count)
+            bits = np.unpackbits(self.packed[:, start // 8 : -(-stop // 8)], axis=1, count=stop - start)
+            turned[start:stop] = np.packbits(bits.T, axis=1)
+        return turned
+
     def first(self, run_count: int) -> TrainingMasks:
         """Return the masks of the first runs."""
         return TrainingMasks(self.packed[:run_count], self.example_count)
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """What M runs trained on parts of N training examples say of each, apart from those that trained on it.
+
+    "Unseen" runs did not train on the example, "seen" runs did.
+
+    run_count: M. seen: uint8 (N, ceil(M / 8)), whether each run trained on an example, as `np.packbits` packs
+    the M bools of an example.
+    mean: float32 (N, C), probability of each class, averaged over the unseen runs; NaN where there is none.
+    predicted: int64 (N,), the class with the largest logit averaged over the unseen runs; -1 for none.
+    runs: int32 (N,), the number of unseen runs. right, seen_right: int32 (N,), the number of unseen and of
+    seen runs whose prediction is the label.
+    of_label: by split, float16 (N or the number of test examples, M), usually memory-mapped: each run's
+    probability of an example's label; empty where it could not be kept.
+    """
+
+    run_count: int
+    seen: npt.NDArray[np.uint8]
+    mean: npt.NDArray[np.float32]
+    predicted: npt.NDArray[np.int64]
+    runs: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
+    seen_right: npt.NDArray[np.int32]
+    of_label: Mapping[Split, npt.NDArray[np.float16]] = field(default_factory=dict)
+
+    def seen_by(self, indices: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return whether each run trained on some examples, bool (…, M); indices: of any shape."""
+        return np.unpackbits(self.seen[np.asarray(indices)], axis=-1, count=self.run_count).view(np.bool_)

@@ -37,7 +37,7 @@ def predict(
     for start in range(0, N, size):
         block = slice(start, min(start + size, N))
         sums = _Sums(block.stop - start, C)
-        for first_run, logits in _runs_of(ensemble, split, block):
+        for first_run, logits in runs_of(ensemble, split, block):
             classes = sums.add(logits)  # (m, n)
             lost += _rounded(logits, ensemble.floor)
             right[first_run : first_run + len(classes)] += (classes == labels[block]).sum(1)
@@ -52,7 +52,7 @@ def predict(
     return Predictions(right / N, predicted, confidence, mean, spread, votes, run_votes)
 
 
-def _runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+def runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """Yield the logits (m, n, C) of a block of examples, a few runs at a time, with the first run's index."""
     first_run = 0
     for file, part in enumerate(ensemble.parts):
@@ -61,6 +61,13 @@ def _runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[i
             refuse_non_finite(logits, ensemble, file, split, first_run=start, first_example=block.start)
             yield first_run + start, logits
         first_run += len(part[split])
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the probabilities of logits (…, C)."""
+    probabilities: npt.NDArray[np.float32] = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities /= probabilities.sum(-1, keepdims=True)
+    return probabilities
 
 
 def _rounded(logits: npt.NDArray[np.float32], floor: Floor | None) -> npt.NDArray[np.int64]:
@@ -99,8 +106,7 @@ class _Sums:
         """Add runs, logits (m, n, C), to the sums; return the class that each of them predicts (m, n)."""
         _m, n, C = logits.shape
         self.logits += logits.sum(0, dtype=np.float64)
-        probabilities = np.exp(logits - logits.max(-1, keepdims=True))
-        probabilities /= probabilities.sum(-1, keepdims=True)
+        probabilities = softmax(logits)
         self.probabilities += probabilities.sum(0, dtype=np.float64)
         self.squares += np.einsum("mnc,mnc->nc", probabilities, probabilities, dtype=np.float64)
         classes: npt.NDArray[np.int64] = logits.argmax(-1)

@@ -17,6 +17,7 @@ from kernel_core.explain.traces import kept_run_count
 from kernel_core.findings import map_layout
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.pipeline.inputs import Inputs
+from kernel_core.pipeline.unseen import keep_unseen
 from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Neighbors
@@ -27,6 +28,7 @@ from kernel_core.results.opening import read_back, read_map, read_results
 from kernel_core.results.results import Results
 from kernel_core.results.run_counts import keys_of_first_runs
 from kernel_core.results.store import Store
+from kernel_core.results.unseen import UnseenEntries
 from kernel_core.search import certified, topk
 from kernel_core.similarities import KERNEL
 from kernel_core.similarity.embed import embed
@@ -65,7 +67,7 @@ def build(
     warn_of_missing_files(request, source, store)
     with contextlib.suppress(NotBuilt):
         results = read_results(keys, store)
-        if results.traces or not keys.traces:
+        if (results.traces or not keys.traces) and UnseenEntries(keys, store).is_known:
             remember_files(request, source, store)
             return results
     machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
@@ -155,7 +157,7 @@ class _Build:
     ) -> None:
         self.keys, self.store, self.entries = keys, store, Entries(keys, store)
         self.machine, self.precision, self.progress = machine, precision, progress
-        self.inputs = Inputs(self.entries, machine, progress)
+        self.inputs, self.unseen = Inputs(self.entries, machine, progress), UnseenEntries(keys, store)
 
     def compute(self) -> None:
         """Write every entry that is missing."""
@@ -178,6 +180,8 @@ class _Build:
             self._find_neighbors(spec)
         if not all(self.store.has("rows", key) for key in self.keys.traces.values()):
             self._keep_traces()
+        if not self.unseen.is_known:
+            keep_unseen(self.unseen, self.ensemble, examples, self.progress)
 
     def _look_at_logits(self) -> None:
         """Warn of what looks wrong with the logits. Raises `DataError` if all runs are equal."""

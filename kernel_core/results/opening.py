@@ -16,6 +16,7 @@ from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
+from kernel_core.results.unseen import UnseenEntries
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.given import fitting
 from kernel_core.sources.source import SourceRequest, penultimate
@@ -34,13 +35,16 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
     """Return what has been built of a source; never compute or download.
 
     Raises `NotBuilt` if anything is missing. complete: as a build does, count traces, without which results
-    open too, and compare the source's files with those of the last build.
+    open too, and what runs say of examples that they did not train on; and compare the source's files with
+    those of the last build.
     """
     store = store or Store()
     keys = _keys_offline(request, store)
     results = read_results(keys, store)
     if complete and keys.traces and not results.traces:
         raise _not_built("traces", keys, store)
+    if complete and not UnseenEntries(keys, store).is_known:
+        raise _not_built("predictions by runs that did not train on an example", keys, store)
     if complete:
         warn_of_missing_files(request, keys.source, store)
         remember_files(request, keys.source, store)
@@ -98,6 +102,7 @@ def read_results(keys: Keys, store: Store) -> Results:
         features_run=features.get("run", ""),
         traces=_map_traces(keys, store),
         about=keys.source.about,
+        unseen=UnseenEntries(keys, store).read(),
     )
 
 

@@ -17,6 +17,7 @@ from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import refuse_unoffered
 from kernel_core.similarities import Similarity, of_variant
 from kernel_core.spec import KernelSpec, Split
+from kernel_core.training_masks import Unseen
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Results:
     features_layer, features_run: of the penultimate features; empty unless neighbors by them were asked for.
     traces: by split, what explains the kernel's values; empty for a variant of the kernel, and if they were
     not kept, by an older version or for lack of space.
+    unseen: what the runs say of training examples that they did not train on; None without training masks.
     about: what to know of an ensemble or a test set that the source's owner did not bring; often empty.
     """
 
@@ -50,6 +52,7 @@ class Results:
     traces: Mapping[Split, Traces] = field(default_factory=dict)
     variants: Mapping[str, Neighbors] = field(default_factory=dict)
     about: str = ""
+    unseen: Unseen | None = None
 
     @property
     def query(self) -> Split:

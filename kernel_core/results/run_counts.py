@@ -73,4 +73,5 @@ def _read(
         class_neighbors={},
         traces={},
         variants={},
+        unseen=None,
     )

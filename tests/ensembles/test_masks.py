@@ -8,9 +8,10 @@ import torch
 
 from kernel_core import EnsembleWriter
 from kernel_core.ensembles.opening import open_ensemble
-from kernel_core.errors import DataError, RequestError
+from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.pipeline import build
 from kernel_core.results.keys import plan_keys
+from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
@@ -101,6 +102,28 @@ def test_results_do_not_depend_on_masks(source_folder, cache, planted, caplog):
         assert build(SourceRequest(str(source_folder))).neighbors_by("kernel").k == 50
     line = r"training masks: each run was trained on \d\d% to \d\d% of the 130 training examples"
     assert re.search(line, caplog.text)
+
+
+def test_a_build_keeps_what_runs_say_that_did_not_train_on_an_example(source_folder, cache, planted):
+    text, request = (source_folder / "source.toml").read_text(), SourceRequest(str(source_folder))
+    build(request)  # noted: there are no masks
+    assert open_results(request, complete=True).unseen is None
+    (source_folder / "source.toml").write_text(text.replace("[ensemble]", '[ensemble]\nmasks = "masks.npy"'))
+    for seed in (0, 1):  # other masks are other entries
+        masks = np.random.default_rng(seed).random((24, 130)) < 0.5
+        np.save(source_folder / "masks.npy", masks)
+        assert open_results(request).unseen is None
+        with pytest.raises(NotBuilt, match="predictions by runs that did not train on an example"):
+            open_results(request, complete=True)
+        built = build(request).unseen
+        right = planted.train.argmax(-1) == planted.train_labels
+        np.testing.assert_array_equal(built.right, (right & ~masks).sum(0))
+        np.testing.assert_array_equal(open_results(request).unseen.seen_right, (right & masks).sum(0))
+        assert {split: of.shape for split, of in built.of_label.items()} == {
+            "test": (40, 24), "train": (130, 24)
+        }  # fmt: skip
+    (source_folder / "masks.npy").unlink()
+    assert open_results(request).unseen is None
 
 
 def test_writer_keeps_masks(tmp_path, planted):
