@@ -171,6 +171,26 @@ def test_failures_in_two_orders_and_of_one_pair_of_labels(digits):
         digits.failures(order="wrong")
 
 
+def test_labels_of_both_splits_are_those_of_the_verb(explorer, source_folder, tmp_path):
+    source = str(source_folder / "source.toml")
+    with pytest.raises(NotBuilt, match=r"train→train by kernel.*build=True"):
+        explorer.labels("train")
+    explorer.labels("train", build=True)
+    for split in ("test", "train"):
+        table = explorer.labels(split, "agreement")
+        invoke("labels", source, "--split", split, "--order", "agreement", "--csv", tmp_path / "l.csv")
+        rows = pd.read_csv(tmp_path / "l.csv")
+        assert table["query"].tolist() == [f"{split}:{i}" for i in rows["query_index"]]
+        assert np.allclose(table["score"], rows["score"])
+        assert table["proposed_class"].tolist() == rows["proposed_class"].tolist()
+    first = explorer.labels().iloc[0]
+    chosen = explorer.labels(label=first["query_class"], proposed=first["proposed_class"])
+    assert chosen["query"].iloc[0] == first["query"]
+    assert explorer.labels(both=True)["both_against"].all()
+    with pytest.raises(RequestError, match="expected normalized margin"):
+        explorer.labels(order="wrong")
+
+
 def test_within_one_split_each_pair_is_there_once(explorer, source_folder):
     with pytest.raises(NotBuilt, match=r"explorer.within\('train', build=True\)"):
         explorer.within("train")
@@ -194,7 +214,7 @@ def test_what_is_computed_comes_from_the_cache_of_the_results(explorer, tmp_path
 
 
 def test_groups_are_those_of_the_verb(explorer, source_folder, tmp_path):
-    with pytest.raises(NotBuilt, match=r"test→test by kernel.*groups\(build=True\)"):
+    with pytest.raises(NotBuilt, match=r"test→test by kernel.*build=True"):
         explorer.groups(0.9)
     table = explorer.groups(0.9, build=True)
     assert invoke("groups", source_folder, "--threshold", 0.9, "--csv", tmp_path / "g.csv").exit_code == 0

@@ -13,6 +13,7 @@ from kernel_core.cli.options import (
     open_or_build,
     open_progress,
     parquet_option,
+    refuse_two_on_stdout,
     similarity_option,
     source_options,
     table_options,
@@ -81,7 +82,7 @@ def groups(
     \b
     Example:  kernel-explorer groups digits --threshold 0.9 --csv groups.csv
     """
-    _refuse_two_on_stdout(options["csv_file"], options["parquet_file"], as_json=options["as_json"])
+    refuse_two_on_stdout(options["csv_file"], options["parquet_file"], as_json=options["as_json"])
     amount = {name: options.pop(name) for name in ("run_count", "files", "precision")}
     request = SourceRequest(source, **amount, similarities=(similarity,))
     with open_progress(progress_file) as progress:
@@ -91,12 +92,6 @@ def groups(
             threshold = default_threshold(parts[0], similarity)
         found = find_groups(parts, similarity, threshold, aligned=options["aligned"], progress=progress)
     _show(found, parts[0], similarity, **options)
-
-
-def _refuse_two_on_stdout(*files: Path | None, as_json: bool) -> None:
-    """Raise `UsageError` if more than one result would go to stdout."""
-    if as_json + sum(file is not None and is_stdout(file) for file in files) > 1:
-        raise click.UsageError("Several results would go to stdout; write all but one to a file.")
 
 
 def _open_directions(

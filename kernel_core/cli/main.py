@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Findings": {
         "pairs": ("findings:pairs", "List near-duplicates between test and training set."),
         "failures": ("findings:failures", "List examples whose label is in doubt, each with its neighbors."),
+        "labels": ("labels:labels", "List labels to check, and what ensemble and neighbors propose."),
         "neighbors": ("findings:neighbors", "List the nearest neighbors of one example."),
         "groups": ("groups:groups", "Find groups of near-duplicates, and which example to keep."),
         "evaluate": ("evaluate:evaluate", "Print the accuracies of single runs, the ensemble and k-NN."),

@@ -158,6 +158,12 @@ def table_options(command: F) -> F:
     return _add((csv_option, json_option), command)
 
 
+def refuse_two_on_stdout(*files: Path | None, as_json: bool) -> None:
+    """Raise `UsageError` if more than one result would go to stdout."""
+    if as_json + sum(file is not None and is_stdout(file) for file in files) > 1:
+        raise click.UsageError("Several results would go to stdout; write all but one to a file.")
+
+
 def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
     """Add SOURCE, and the options that say how much of it to open and how to build it.
 

@@ -150,7 +150,7 @@ def with_class_names(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Da
     """Return a table with the names of its classes in columns after all others, as query_class."""
     columns = {
         "query_label": "query_class", "database_label": "database_class", "predicted": "predicted_class",
-        "voted": "voted_class",
+        "likeliest": "likeliest_class", "voted": "voted_class", "proposed": "proposed_class",
     }  # fmt: skip
     names = np.array(class_names, object)
     return table.assign(**{columns[name]: names[table[name]] for name in columns if name in table})

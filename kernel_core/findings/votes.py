@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,11 +27,18 @@ def weighted_vote(neighbor_labels: Labels, weights: npt.NDArray[np.float64], cla
 
     neighbor_labels, weights: (n, k), weights at least 0.
     """
+    winners: Labels = class_weights(neighbor_labels, weights, class_count).argmax(1)
+    return winners
+
+
+def class_weights(
+    neighbor_labels: Labels, weights: npt.NDArray[np.float64], class_count: int
+) -> npt.NDArray[np.float64]:
+    """Return the sum of weights of each label in each row, (n, C). Parameters: as of `weighted_vote`."""
     n, _k = neighbor_labels.shape
     cells = (np.arange(n)[:, None] * class_count + neighbor_labels).ravel()
-    votes = np.bincount(cells, weights.ravel(), minlength=n * class_count).reshape(n, class_count)
-    winners: Labels = votes.argmax(1)
-    return winners
+    sums: npt.NDArray[Any] = np.bincount(cells, weights.ravel(), minlength=n * class_count)
+    return sums.reshape(n, class_count)
 
 
 def neighbor_weights(neighbors: Neighbors, k: int, *, weighted: bool) -> npt.NDArray[np.float64]:

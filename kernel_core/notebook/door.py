@@ -38,8 +38,8 @@ class Door:
         """Build the neighbors by a similarity in the direction of some results, or raise `NotBuilt`."""
         if not build:
             raise NotBuilt(
-                f"Neighbors {part.spec.direction} by {by} of {part.name} are not built. Build them with "
-                "explorer.groups(build=True)."
+                f"Neighbors {part.spec.direction} by {by} of {part.name} are not built. Ask again with "
+                "build=True."
             )
         from kernel_core import pipeline  # torch takes seconds to load
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from kernel_core.findings.label_orders import labels_in_doubt, with_labels
+from kernel_core.findings.labels_to_check import DEFAULT, select_labels
 from kernel_core.notebook.door import Door
+from kernel_core.results.directions import in_direction
+from kernel_core.results.label_check import check_labels, direction_of
 from kernel_core.results.shown import readable
-from kernel_core.spec import parse_class
+from kernel_core.spec import Split, parse_class
 
 
 class LabelTables(Door):
@@ -27,3 +30,33 @@ class LabelTables(Door):
         table = labels_in_doubt(neighbors, self.results.labels, self.results.predictions, order)
         numbers = [parse_class(name, names) if name else None for name in (label, against)]
         return readable(with_labels(table, *numbers), names)
+
+    def labels(
+        self,
+        split: Split = "test",
+        order: str = DEFAULT,
+        by: str = "kernel",
+        *,
+        label: str = "",
+        proposed: str = "",
+        both: bool = False,
+        build: bool = False,
+    ) -> pd.DataFrame:
+        """Return labels to check and what is proposed instead, one row per example of a split, in an order.
+
+        order: of `findings.labels_to_check.ORDERS`; that module describes the columns. by: similarity of the
+        neighbors: training examples, for a training example the others. label, proposed: only examples with
+        this label, and for which this class is proposed; both: only those on which ensemble and neighbors
+        agree against the label. build: compute the neighbors that are missing; else `NotBuilt` is raised.
+
+        >>> import kernel_core as ke
+        >>> table = ke.open("digits").labels()
+        >>> len(table), bool(table["score"].is_monotonic_increasing)
+        (500, True)
+        """
+        directed = in_direction(self.results, self.request, self.store, *direction_of(self.results, split))
+        if by not in directed.names:
+            self._build_direction(directed, by, build=build)
+        names = self.results.class_names
+        numbers = [parse_class(name, names) if name else None for name in (label, proposed)]
+        return readable(select_labels(check_labels(directed, by, order), *numbers, both=both), names)

@@ -72,6 +72,14 @@ def test_pairs_and_failures_as_json(run, tmp_path):
     assert answer["failures"][0]["query_class"] in CLASS_NAMES
 
 
+def test_labels(run, tmp_path):
+    answer = json.loads(run("labels", "--csv", tmp_path / "labels.csv", "--json"))
+    (columns,), (keys,) = (documented("labels", title) for title in ("CSV column", "JSON key"))
+    assert csv_columns(tmp_path / "labels.csv") == columns
+    assert list(answer) == keys
+    assert answer["labels"] == pd.read_csv(tmp_path / "labels.csv").to_dict("records")
+
+
 def test_sources(monkeypatch):
     listing = Listing("main", ("logs_a/x/log.pt", "logs_a/y/log.pt", "README.md"), local=True)
     monkeypatch.setattr(sources, "list_files", lambda _repo: listing)

@@ -1,0 +1,170 @@
+"""Labels to check: what ensemble and neighbors propose instead of each label, in an order of `ORDERS`.
+
+The table has one row per example of a split that has predictions, the first to check first:
+
+    rank                   1 for the first to check; equal scores by index
+    query_split            train or test
+    query_index            index of the example in its split
+    database_split         train or test
+    database_index         index of its nearest example; for the order "twins", of its twin
+    similarity             of the two; larger is nearer
+    query_label            class number, the label as given
+    database_label         class number of the nearest
+    probability            of the label, averaged over the runs, 0 … 1
+    likeliest              class number with the largest averaged probability
+    likeliest_probability  that probability, 0 … 1
+    share                  share of the neighbors' weight that is of the label's class, 0 … 1
+    voted                  class number that the neighbors vote for
+    voted_share            its share of the weight, 0 … 1
+    both_against           whether ensemble and neighbors name the same class, and it is not the label
+    proposed               class number that stands most against the label, by this order
+    flagged                whether cleanlab's confident learning calls the label an issue
+    score                  of this order, small first; its range stands with the order in `label_scores`
+
+Neighbors weigh value⁴ each, up to the 50 that are kept; where no value is above 0, as with minus a distance,
+each weighs 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kernel_core.errors import RequestError
+from kernel_core.findings import label_scores
+from kernel_core.findings.disagreement import allows_weighted_vote
+from kernel_core.findings.label_scores import Evidence, Scored
+from kernel_core.findings.votes import Labels, class_weights, neighbor_weights
+from kernel_core.records import Neighbors
+
+DIGITS = 12  # shares that are equal in exact arithmetic must not be told apart by their last bit
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of labels to check. about: what it puts first, in plain words, to follow its name."""
+
+    score: Callable[[Evidence], Scored]
+    about: str
+
+
+ORDERS: dict[str, Order] = {
+    "normalized margin": Order(
+        label_scores.normalized_margin,
+        "the label's mean probability against that of the likeliest other class (cleanlab)",
+    ),
+    "self-confidence": Order(
+        label_scores.self_confidence, "the label's mean probability alone, smallest first (cleanlab)"
+    ),
+    "confident learning": Order(
+        label_scores.confident_learning,
+        "labels that cleanlab's confident learning flags, then the others, both by normalized margin",
+    ),
+    "agreement": Order(label_scores.agreement, "ensemble and neighbors both propose the same other class"),
+    "vote": Order(label_scores.vote, "the neighbors' vote alone, against the label"),
+    "twins": Order(
+        label_scores.twins, "only examples whose nearest has a different label, most similar first"
+    ),
+}
+"""Name in texts, addresses and options → the order; the first is the default."""
+DEFAULT = next(iter(ORDERS))
+PAIR_COLUMNS = ("database_split", "database_index", "similarity")
+
+
+def labels_to_check(
+    neighbors: Neighbors,
+    labels: tuple[Labels, Labels],
+    probabilities: npt.NDArray[np.floating],
+    order: str = DEFAULT,
+) -> pd.DataFrame:
+    """Return the table of labels to check, with the columns above, in an order of `ORDERS`.
+
+    labels: of the query split and of the database split. probabilities: (n, C) of the query split, averaged
+    over the runs; a row of NaN where there are none, and then the example is not in the table. Raises
+    `RequestError` for an unknown order, and where there are fewer than two classes.
+    """
+    if order not in ORDERS:
+        raise RequestError(f"Found order {order!r}; expected {', '.join(ORDERS)}.")
+    if probabilities.shape[1] < 2:
+        raise RequestError("Found one class; expected at least two, so that a label can be another's.")
+    index = np.flatnonzero(np.isfinite(probabilities).all(1))
+    columns, evidence = _evidence(neighbors, labels, probabilities, index)
+    if not len(index):
+        return pd.DataFrame(columns).assign(proposed=labels[0][:0], flagged=False, score=0.0)
+    scored = ORDERS[order].score(evidence)
+    columns |= {
+        "proposed": scored.proposed,
+        "flagged": label_scores.flag_issues(evidence),
+        "score": scored.score,
+    }
+    table = pd.DataFrame(columns).iloc[scored.order()].reset_index(drop=True)
+    table["rank"] = np.arange(1, len(table) + 1)
+    return table
+
+
+def _evidence(
+    neighbors: Neighbors,
+    labels: tuple[Labels, Labels],
+    probabilities: npt.NDArray[np.floating],
+    index: npt.NDArray[np.intp],
+) -> tuple[dict[str, npt.ArrayLike], Evidence]:
+    """Return the columns that every order has, and what orders are made from. index: the examples, (n,)."""
+    own, P = labels[0][index], probabilities[index].astype(np.float64)
+    V, weight = vote_shares(neighbors, labels[1], P.shape[1])
+    V, weight, row = V[index], weight[index], np.arange(len(index))
+    nearest = neighbors.indices[index, 0].astype(np.int64)
+    likeliest, voted = P.argmax(1), V.argmax(1)
+    columns: dict[str, npt.ArrayLike] = {
+        "rank": 0,
+        "query_split": neighbors.spec.query,
+        "query_index": index,
+        "database_split": neighbors.spec.database,
+        "database_index": nearest,
+        "similarity": neighbors.values[index, 0],
+        "query_label": own,
+        "database_label": labels[1][nearest],
+        "probability": probabilities[index, own],
+        "likeliest": likeliest,
+        "likeliest_probability": probabilities[index, likeliest],
+        "share": V[row, own],
+        "voted": voted,
+        "voted_share": V[row, voted],
+        "both_against": (likeliest == voted) & (likeliest != own),
+    }
+    evidence = Evidence(own, P, V, weight, neighbors.values[index, 0], labels[1][nearest])
+    return columns, evidence
+
+
+def vote_shares(
+    neighbors: Neighbors, database_labels: Labels, class_count: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return each class's share of the neighbors' weight, (n, C) from 0 to 1, and that weight, (n,).
+
+    All neighbors that are kept vote. A share is 0 where no neighbor has weight.
+    """
+    weights = neighbor_weights(neighbors, neighbors.k, weighted=allows_weighted_vote(neighbors))
+    totals = weights.sum(1)
+    of_class = class_weights(database_labels[neighbors.indices], weights, class_count)
+    shares = np.divide(of_class, totals[:, None], out=np.zeros_like(of_class), where=totals[:, None] > 0)
+    return shares.round(DIGITS), totals
+
+
+def select_labels(
+    table: pd.DataFrame, label: int | None = None, proposed: int | None = None, *, both: bool = False
+) -> pd.DataFrame:
+    """Return the rows with this label and this proposed class; None for any. They keep their ranks.
+
+    both: only those on which ensemble and neighbors agree against the label.
+    """
+    kept = np.ones(len(table), bool)
+    if label is not None:
+        kept &= (table["query_label"] == label).to_numpy()
+    if proposed is not None:
+        kept &= (table["proposed"] == proposed).to_numpy()
+    if both:
+        kept &= table["both_against"].to_numpy()
+    return table[kept]

@@ -1,0 +1,41 @@
+"""Labels to check of some results: which predictions may judge a label, and the table in an order."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kernel_core.findings.labels_to_check import DEFAULT, labels_to_check
+from kernel_core.results.results import Results
+from kernel_core.spec import Split
+
+TEST, TRAINED = "test", "trained on"
+BASES = {
+    TEST: "",
+    TRAINED: "The runs were trained on these labels and may have learned wrong ones too, so this ranking is "
+    "weak. Only predictions by runs that did not see an example judge its label well.",
+}
+"""Whose predictions judge the labels → what to know of the ranking; empty where every prediction counts."""
+
+
+def direction_of(results: Results, split: Split) -> tuple[Split, Split]:
+    """Return the splits of examples and neighbors that judge a split's labels: test→train, or within it.
+
+    Raises `RequestError` if the source lacks the split.
+    """
+    results.refuse_missing(split)
+    return (split, "train") if split == "test" and "train" in results.examples else (split, split)
+
+
+def judging(results: Results) -> tuple[str, npt.NDArray[np.floating]]:
+    """Return a key of `BASES`, and the probabilities that judge the labels of the query split, (N, C)."""
+    return TEST if results.query == "test" else TRAINED, results.predictions.mean
+
+
+def check_labels(results: Results, by: str = "kernel", order: str = DEFAULT) -> pd.DataFrame:
+    """Return the table of `labels_to_check` of the results' query split. by: similarity of the neighbors.
+
+    Raises `RequestError` as `labels_to_check` and `neighbors_by` do.
+    """
+    return labels_to_check(results.neighbors_by(by), results.labels, judging(results)[1], order)

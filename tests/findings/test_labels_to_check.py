@@ -1,0 +1,150 @@
+"""Labels to check: each order against its formula written out, planted wrong labels, ties, and refusals."""
+
+import numpy as np
+import pytest
+
+from kernel_core.errors import RequestError
+from kernel_core.findings.labels_to_check import ORDERS, labels_to_check, select_labels
+from kernel_core.records import Neighbors
+from kernel_core.spec import KernelSpec
+
+
+def neighbors_of(indices, values):
+    return Neighbors(KernelSpec("kernel"), np.asarray(indices, np.int32), np.asarray(values, np.float32))
+
+
+@pytest.fixture
+def made_up():
+    """40 examples, 4 classes, 30 neighbors of 60, some values below 0: neighbors, labels, probabilities."""
+    rng = np.random.default_rng(0)
+    indices = np.array([rng.permutation(60)[:30] for _ in range(40)])
+    values = np.sort(rng.normal(0.2, 0.4, (40, 30)))[:, ::-1]
+    labels = rng.integers(0, 4, 40), rng.integers(0, 4, 60)
+    return neighbors_of(indices, values), labels, rng.dirichlet(np.ones(4), 40).astype(np.float32)
+
+
+def shares_by_hand(neighbors, others, row, classes):
+    weight = [0.0] * classes
+    for index, value in zip(neighbors.indices[row], neighbors.values[row], strict=True):
+        weight[others[index]] += max(float(value), 0.0) ** 4
+    return np.array(weight) / (sum(weight) or 1.0)
+
+
+def score_by_hand(order, P, V, y, twin):
+    """The score, small first, and the class proposed, in float64, from one example's P, V and label."""
+    rest = [c for c in range(len(P)) if c != y]
+    if order in ("normalized margin", "confident learning"):
+        return (P[y] - max(P[c] for c in rest) + 1) / 2, max(rest, key=lambda c: P[c])
+    if order == "self-confidence":
+        return P[y], max(rest, key=lambda c: P[c])
+    if order == "agreement":
+        against = {c: min(P[c], V[c]) for c in rest}
+        best = max(against.values())
+        by = against if best else {c: P[c] for c in rest}
+        return max(P[y], V[y]) - best, max(rest, key=lambda c: by[c])
+    if order == "vote":
+        best = max(V[c] for c in rest)
+        by = V if best else P
+        return V[y] - best, max(rest, key=lambda c: by[c])
+    return -twin[0], twin[1]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_order_is_that_of_its_formula(made_up, order):
+    neighbors, (labels, others), probabilities = made_up
+    table = labels_to_check(neighbors, (labels, others), probabilities, order)
+    assert table["rank"].tolist() == list(range(1, len(table) + 1))
+    for row in table.itertuples():
+        i, y = row.query_index, labels[row.query_index]
+        P, V = probabilities[i].astype(np.float64), shares_by_hand(neighbors, others, i, 4)
+        twin = float(neighbors.values[i, 0]), others[neighbors.indices[i, 0]]
+        score, proposed = score_by_hand(order, P, V, y, twin)
+        assert row.score == pytest.approx(score, abs=1e-11)
+        assert (row.proposed, row.query_label) == (proposed, y)
+        assert (row.likeliest, row.voted) == (P.argmax(), V.argmax())
+        assert (row.probability, row.likeliest_probability) == pytest.approx((P[y], P.max()))
+        assert (row.share, row.voted_share) == pytest.approx((V[y], V.max()), abs=1e-11)
+        assert row.both_against == (P.argmax() == V.argmax() != y)
+        assert (row.database_index, row.similarity) == (neighbors.indices[i, 0], neighbors.values[i, 0])
+    keys = list(zip(~table["flagged"] & (order == "confident learning"), table["score"], strict=True))
+    assert keys == sorted(keys)
+    listed = (
+        set(range(40)) if order != "twins" else set(np.flatnonzero(others[neighbors.indices[:, 0]] != labels))
+    )
+    assert set(table["query_index"]) == listed
+
+
+def test_confident_learning_flags_what_its_thresholds_say():
+    """With thresholds far from every probability: a label is flagged where the confident joint counts it."""
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 5, 300)
+    probabilities = (0.02 + 0.9 * np.eye(5)[truth]).astype(np.float32)
+    labels = truth.copy()
+    wrong = rng.permutation(300)[:20]
+    labels[wrong] = (labels[wrong] + 1) % 5
+    neighbors = neighbors_of(np.zeros((300, 1)), np.full((300, 1), 0.5))
+    table = labels_to_check(neighbors, (labels, truth), probabilities, "confident learning")
+    assert set(table["query_index"][table["flagged"]]) == set(wrong)
+    assert table["flagged"].tolist() == [True] * 20 + [False] * 280
+    by_margin = labels_to_check(neighbors, (labels, truth), probabilities)
+    assert (by_margin["flagged"] == np.isin(by_margin["query_index"], wrong)).all()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_wrong_labels_that_were_planted_come_first(order):
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 5, 200)
+    indices = np.array([rng.permutation(np.flatnonzero(truth == c))[:20] for c in truth])
+    labels = truth.copy()
+    wrong = rng.permutation(200)[:7]
+    labels[wrong] = (labels[wrong] + 1) % 5
+    values = np.sort(rng.uniform(0.3, 0.6, (200, 20)))[:, ::-1]
+    probabilities = (0.05 + 0.75 * np.eye(5)[truth]).astype(np.float32)
+    table = labels_to_check(neighbors_of(indices, values), (labels, truth), probabilities, order)
+    first = table.head(7)
+    assert set(first["query_index"]) == set(wrong)
+    assert (first["proposed"] == truth[first["query_index"]]).all()
+    assert first["both_against"].all()
+    assert len(table) == (7 if order == "twins" else 200)
+    both = select_labels(table, both=True)
+    assert set(both["query_index"]) == set(wrong)
+    one = first.iloc[2]
+    kept = select_labels(table, int(one["query_label"]), int(one["proposed"]))
+    assert one["query_index"] in set(kept["query_index"])
+    assert (kept["query_label"] == one["query_label"]).all()
+    assert (kept["proposed"] == one["proposed"]).all()
+
+
+def test_equal_scores_are_in_order_of_index_and_votes_in_that_of_nearness():
+    neighbors = neighbors_of(np.tile([0, 1], (4, 1)), [[0.3, 0.2], [0.5, 0.2], [0.3, 0.2], [0.9, 0.8]])
+    labels, P = (np.array([0, 0, 0, 1]), np.array([1, 1])), np.full((4, 2), 0.5, np.float32)
+    assert labels_to_check(neighbors, labels, P)["query_index"].tolist() == [0, 1, 2, 3]
+    assert labels_to_check(neighbors, labels, P, "vote")["query_index"].tolist() == [1, 0, 2, 3]
+
+
+def test_examples_without_predictions_are_left_out(made_up):
+    neighbors, labels, probabilities = made_up
+    probabilities[[3, 11]] = np.nan
+    table = labels_to_check(neighbors, labels, probabilities)
+    assert sorted(table["query_index"]) == sorted(set(range(40)) - {3, 11})
+    nothing = labels_to_check(neighbors, labels, np.full_like(probabilities, np.nan))
+    assert (len(nothing), list(nothing)) == (0, list(table))
+
+
+def test_distances_vote_all_alike():
+    neighbors = neighbors_of([[0, 1, 2]], [[-1.0, -2.0, -3.0]])
+    labels, P = (np.array([0]), np.array([1, 1, 0])), np.array([[0.2, 0.8]], np.float32)
+    (row,) = labels_to_check(neighbors, labels, P, "vote").itertuples()
+    assert (row.voted, row.voted_share, row.share) == (1, pytest.approx(2 / 3), pytest.approx(1 / 3))
+
+
+def test_one_class_and_unknown_orders_are_refused(made_up):
+    neighbors, labels, probabilities = made_up
+    with pytest.raises(
+        RequestError, match=r"Found order 'wrong'; expected normalized margin, self-confidence"
+    ):
+        labels_to_check(neighbors, labels, probabilities, "wrong")
+    with pytest.raises(RequestError, match="at least two"):
+        labels_to_check(neighbors, (0 * labels[0], 0 * labels[1]), probabilities[:, :1])
+    flat = labels_to_check(neighbors, (0 * labels[0], 0 * labels[1]), probabilities)
+    assert not flat["flagged"].any(), "two classes, of which one has examples"
