@@ -29,6 +29,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "pairs": ("findings:pairs", "List near-duplicates between test and training set."),
         "failures": ("findings:failures", "List examples whose label is in doubt, each with its neighbors."),
         "labels": ("labels:labels", "List labels to check, and what ensemble and neighbors propose."),
+        "memorization": ("unseen:memorization", "List training examples that are memorized."),
+        "influence": ("unseen:influence", "List training examples that change a label's probability."),
         "neighbors": ("findings:neighbors", "List the nearest neighbors of one example."),
         "groups": ("groups:groups", "Find groups of near-duplicates, and which example to keep."),
         "evaluate": ("evaluate:evaluate", "Print the accuracies of single runs, the ensemble and k-NN."),

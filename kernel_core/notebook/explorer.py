@@ -13,6 +13,7 @@ from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.notebook.groups import GroupTables
 from kernel_core.notebook.labels import LabelTables
 from kernel_core.notebook.neighbors import NeighborTables
+from kernel_core.notebook.unseen import UnseenTables
 from kernel_core.progress import progress_bar
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.directions import in_direction
@@ -66,7 +67,7 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     return Explorer(request, with_variants(opened[0], request, store), store)
 
 
-class Explorer(NeighborTables, LabelTables, GroupTables):
+class Explorer(NeighborTables, LabelTables, GroupTables, UnseenTables):
     """The neighbors, findings and images of one source.
 
     results: the arrays behind the tables (`kernel_core.results.results.Results`).

@@ -57,6 +57,29 @@ def _names(results: Results) -> list[str]:
     return [name for name in dict.fromkeys([*results.offered, *results.neighbors]) if name != "kernel"]
 
 
+UNSEEN_TITLES = {
+    "train_unseen_single": "Train, one run that never saw the example",
+    "train_unseen_ensemble": "Train, the runs that never saw each example",
+}
+"""Key in `unseen_accuracies` → name shown to people."""
+
+
+def unseen_accuracies(results: Results) -> dict[str, float | None]:
+    """Return the accuracies on training examples by runs that never saw them, as fractions.
+
+    train_unseen_single: of one run, mean over all runs and the examples that each did not train on.
+    train_unseen_ensemble: of the averaged logits, on examples that some run did not train on. Both are None
+    without training masks, and where every run saw every example.
+    """
+    unseen = results.unseen
+    if unseen is None or not unseen.runs.any():
+        return dict.fromkeys(UNSEEN_TITLES)
+    some = unseen.runs > 0
+    ensemble = (unseen.predicted == results.examples["train"].labels)[some].mean()
+    values = float(unseen.right.sum() / unseen.runs.sum()), float(ensemble)
+    return dict(zip(UNSEEN_TITLES, values, strict=True))
+
+
 def class_accuracies(results: Results) -> dict[int, float]:
     """Return, by class, the accuracy of the 3 nearest by the kernel of that class alone.
 

@@ -17,7 +17,7 @@ SHOWN = 48  # pixels a side that an image in a notebook is at least magnified to
 
 
 def readable(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Return a table of pairs with the examples by name after the rank, and class names after all others."""
+    """Return a table of examples or pairs with their names after the rank, class names after all others."""
     named = with_class_names(table, class_names)
     examples = {
         side: [
@@ -25,6 +25,7 @@ def readable(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
             for split, i in zip(table[f"{side}_split"], table[f"{side}_index"], strict=True)
         ]
         for side in ("query", "database")
+        if f"{side}_split" in table
     }
     columns = [column for column in named if not column.endswith(("_split", "_index"))]
     columns[1:1] = examples
