@@ -10,13 +10,12 @@ from pages.ui import drawn, lists, load, shell
 from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
 from pages.ui.panels.list_tools import Listed, list_tools, python
 from pages.ui.panels.vote_rows import vote_rows
-from pages.ui.wording import DIFFERENT_LABEL, escape, minus_distance
+from pages.ui.wording import ANY_CLASS, DIFFERENT_LABEL, escape, minus_distance
 
 shell.guard()
 opened = load.results()
 
 ROWS, MOST = 10, 20  # examples per page; neighbors per list, at most
-ANY_CLASS = "any class"
 
 results = choose_direction(opened)
 own_noun, neighbor = results.spec.query_example, results.spec.database_example

@@ -39,6 +39,7 @@ about = {
     TO_CHECK: "Ensemble and neighbors say little for the label.",
 }
 shell.heading(results, "Label conflicts", about[order])
+st.page_link("pages/labels.py", label="Labels to check, by more orders and of training examples too →")
 stop_unless_built(results, by)
 everything = load.in_doubt(results.id, by, order)
 if not len(everything):

@@ -12,12 +12,11 @@ from pages.ui.components.gallery import gallery
 from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
 from pages.ui.panels import group_cells, ranks
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
-from pages.ui.wording import escape, minus_distance
+from pages.ui.wording import ANY_CLASS, escape, minus_distance
 
 shell.guard()
 opened = load.results()
 SHOWN = 48  # groups per page of the list
-ANY_CLASS = "any class"
 
 shell.heading(
     opened, "Groups", "Examples that are near each other, directly or through others, and which one to keep."

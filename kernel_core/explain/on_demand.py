@@ -9,7 +9,7 @@ order is exact.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,12 @@ class Vectors:
         rows = rows.reshape(len(selected), -1)
         norm = self.norm[selected, None]
         return np.divide(rows - self.mean[selected, None], norm, out=np.zeros_like(rows), where=norm > 0)
+
+
+def some(vectors: Vectors, indices: npt.NDArray[np.intp]) -> Vectors:
+    """Return the vectors of some examples of the split, in memory. indices: (n,)."""
+    parts = {name: getattr(vectors, name)[indices] for name in ("values", "mean", "norm")}
+    return replace(vectors, **parts)
 
 
 def prepare_vectors(similarity: Similarity, values: npt.NDArray[Any]) -> Vectors:

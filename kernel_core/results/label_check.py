@@ -10,13 +10,18 @@ from kernel_core.findings.labels_to_check import DEFAULT, labels_to_check
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
 
-TEST, TRAINED = "test", "trained on"
+TEST, UNSEEN, TRAINED = "test", "unseen", "trained on"
 BASES = {
     TEST: "",
+    UNSEEN: "",
     TRAINED: "The runs were trained on these labels and may have learned wrong ones too, so this ranking is "
     "weak. Only predictions by runs that did not see an example judge its label well.",
 }
-"""Whose predictions judge the labels → what to know of the ranking; empty where every prediction counts."""
+"""Whose predictions judge the labels → what to know of the ranking; empty where they are out of sample.
+
+"test": of all runs, for test examples. "unseen": for each training example, of the runs that did not train on
+it. "trained on": of runs that trained on the examples, where there are no training masks.
+"""
 
 
 def direction_of(results: Results, split: Split) -> tuple[Split, Split]:
@@ -29,8 +34,15 @@ def direction_of(results: Results, split: Split) -> tuple[Split, Split]:
 
 
 def judging(results: Results) -> tuple[str, npt.NDArray[np.floating]]:
-    """Return a key of `BASES`, and the probabilities that judge the labels of the query split, (N, C)."""
-    return TEST if results.query == "test" else TRAINED, results.predictions.mean
+    """Return a key of `BASES`, and the probabilities that judge the labels of the query split, (N, C).
+
+    A row of NaN is of an example that every run was trained on.
+    """
+    if results.query == "test":
+        return TEST, results.predictions.mean
+    if results.unseen is not None and (results.unseen.runs > 0).any():
+        return UNSEEN, results.unseen.mean
+    return TRAINED, results.predictions.mean
 
 
 def check_labels(results: Results, by: str = "kernel", order: str = DEFAULT) -> pd.DataFrame:

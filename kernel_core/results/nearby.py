@@ -66,6 +66,37 @@ class Nearby:
         by_split = self.vectors(similarity)
         return on_demand.nearest(by_split[split], index, by_split[among], k, excludes_self=split == among)
 
+    def nearest_of_class(
+        self, example: Example, k: int, similarity: str, among: Split, label: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Return the k examples of one class of a split nearest to one example, as `nearest` does.
+
+        Where the kept neighbors lack k of the class and nothing else can be compared, those that are kept.
+        """
+        split, index = example
+        kept = self._kept(similarity, split, among)
+        labels = self.results.examples[among].labels
+        places = np.flatnonzero(labels[kept.indices[index]] == label)[:k]
+        of_kept = kept.indices[index, places], kept.values[index, places]
+        is_kept = (split, among) == kept.spec.splits
+        if is_kept and len(places) == k:
+            return of_kept
+        members = np.flatnonzero(labels == label)
+        members = members[members != index] if split == among else members
+        try:
+            if self.results.similarity(similarity).kind == "given":
+                scores = self._refuse_none(self._scores(example, similarity, among), similarity)
+                found, values = on_demand.nearest_of_scores(scores[members], k)
+            else:
+                by_split = self.vectors(similarity)
+                of_class = on_demand.some(by_split[among], members)
+                found, values = on_demand.nearest(by_split[split], index, of_class, k, excludes_self=False)
+        except NotBuilt:
+            if is_kept:
+                return of_kept
+            raise
+        return members[found].astype(np.int32), values
+
     def rank(self, example: Example, similarity: str, other: Example) -> tuple[int, float]:
         """Return another example's rank in its split by similarity to this one, from 1, and that value."""
         (split, index), (among, other_index) = example, other

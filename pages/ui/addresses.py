@@ -10,6 +10,7 @@ from collections.abc import Mapping
 KNOWN: dict[str, tuple[str, ...]] = {
     "overview": (),
     "near_duplicates": ("by", "within", "first", "last", "threshold", "class", "labels", "page"),
+    "labels": ("split", "by", "order", "label", "proposed", "both", "page"),
     "failure_modes": ("by", "within", "order", "labels_differ", "rows"),
     "groups": (
         "by", "within", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "page",

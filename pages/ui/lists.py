@@ -21,7 +21,8 @@ from kernel_core.findings.label_orders import MOST_SIMILAR, TO_CHECK, count_conf
 from kernel_core.findings.pairs import random_queries, select_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import all_examples, grouped, lasso, links, load, names
+from pages.ui import all_examples, grouped, label_checks, lasso, links, load, names
+from pages.ui.label_checks import Asked
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
 
@@ -63,6 +64,13 @@ def _in_doubt(results: Results, by: str, labels: str, order: str, name: str) -> 
         rows = with_labels(rows, *pair_names(count_conflicts(rows), results.class_names)[labels])
     title = f"{name} by {escape(results.title_of(by))}{_filters(escape(labels))}"
     return Ranked(results.query, rows["query_index"].to_numpy(), title, by)
+
+
+def _labels(results: Results, *arguments: str) -> Ranked:
+    asked = Asked.from_list(*arguments)
+    rows = label_checks.rows_of(results, asked)
+    title = f"labels to check by {asked.order}{_filters(*asked.words)}"
+    return Ranked(results.query, rows["query_index"].to_numpy(), title, asked.by)
 
 
 def _disagreement(
@@ -118,6 +126,7 @@ def _filters(*words: str) -> str:
 
 LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "near_duplicates": (3, _near_duplicates),
+    "labels": (5, _labels),
     "failure_modes": (2, _label_conflicts),
     "labels_to_check": (2, _labels_to_check),
     "groups": (6, _groups),

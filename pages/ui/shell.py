@@ -27,6 +27,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Findings": {
         "near_duplicates": ("Near-duplicates", ":material/content_copy:"),
+        "labels": ("Labels to check", ":material/rule:"),
         "failure_modes": ("Label conflicts", ":material/label_off:"),
         "groups": ("Groups", ":material/workspaces:"),
         "similarities": ("Threshold", ":material/bar_chart:"),

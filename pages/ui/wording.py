@@ -6,6 +6,9 @@ from kernel_core.results.results import Results
 
 ENSEMBLE = "Ensemble"
 
+ANY_CLASS = "any class"
+"""In a list of classes: no filter."""
+
 DIFFERENT_LABEL = "≠ and a dashed frame mark a different label."
 
 

@@ -18,6 +18,8 @@ SHOWN = [
     ("near_duplicates", {"threshold": 0.8, "labels": "same"}),
     ("failure_modes", {"by": "penultimate"}),
     ("failure_modes", {"order": "label to check", "labels_differ": "8 ≠ 1"}),
+    ("labels", {"order": "twins", "by": "pixels", "proposed": "1"}),
+    ("labels", {"order": "agreement", "both": "true"}),
     ("similarities", {"by": "pixels"}),
     ("feature_pairs", {"first": 3, "last": 9, "other": "pixels"}),
     ("disagreement", {"by": "pixels", "class": "8", "k": 7}),

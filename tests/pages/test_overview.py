@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernel_core.findings.label_support import label_support
+from kernel_core.findings.labels_to_check import labels_to_check
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.pipeline import build
 from kernel_core.results.accuracy import accuracies
@@ -29,12 +29,13 @@ def test_strips_show_what_their_links_lead_to(digits):
     assert [cell["id"] for cell in shown] == [cell["id"] for cell in listed[:12]]
     assert all(cell["pair"].startswith("pair?a=test:") for cell in shown)
 
-    support = label_support(digits.neighbors_by("kernel"), *digits.labels, digits.predictions)
+    check = labels_to_check(digits.neighbors_by("kernel"), digits.labels, digits.predictions.mean)
     shown = [cell["id"] for cell in cells(app, "labels_to_check")]
-    assert shown == support["query_index"].head(12).tolist()
-    assert lists.place(digits, "test", shown[0], "labels_to_check:kernel").next == f"test:{shown[1]}"
-    against = [row.predicted == row.voted != row.query_label for row in support.itertuples(index=False)]
-    assert f"**{sum(against)} of 500 test labels have both against them:**" in text_of(app)
+    assert shown == check["query_index"].head(12).tolist()
+    assert [cell["id"] for cell in cells(open_page("labels"), "labels_to_check")] == shown
+    assert lists.place(digits, "test", shown[0], "labels:kernel").next == f"test:{shown[1]}"
+    against = check["both_against"].sum()
+    assert f"**{against} of 500 test labels have both against them:**" in text_of(app)
 
     differ = cells(app, "the_largest_disagreements")
     listed = cells(

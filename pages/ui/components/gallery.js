@@ -32,7 +32,7 @@ function entryOf(tile) {
 }
 
 function groupOf(group) {
-  const box = element("div");
+  const box = element("div", group.large ? "large" : "");
   const tiles = element("div", "tiles");
   if (group.title) box.append(element("div", "title", group.title));
   tiles.append(...group.tiles.map((tile) => tile.pair ? entryOf(tile) : tileOf(tile)));

@@ -39,6 +39,7 @@ class Group(TypedDict):
 
     title: str
     tiles: list[Tile]
+    large: NotRequired[bool]  # whether its tiles are twice as wide and high
 
 
 class Cell(TypedDict):
@@ -184,7 +185,11 @@ def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
         return tile_width + LIST_TEXT
     if layout == "grid":
         return tile_width + 8
-    tiles = max((sum(len(group["tiles"]) for group in cell["groups"]) for cell in cells), default=1)
+    widths = [
+        sum(len(group["tiles"]) * (2 if group.get("large") else 1) for group in cell["groups"])
+        for cell in cells
+    ]
+    tiles = max(widths, default=1)
     groups = max((len(cell["groups"]) for cell in cells), default=1)
     if layout in ("pairs", "strip"):
         return tiles * (tile_width + 4) + 12

@@ -13,14 +13,13 @@ from kernel_core.spec import NEIGHBORS_KEPT
 from pages.ui import names
 from pages.ui.all_examples import BY_INDEX, SORTS, default_threshold
 from pages.ui.controls import choose_similarity, stop_unless_built
-from pages.ui.wording import minus_distance
+from pages.ui.wording import ANY_CLASS, minus_distance
 
-ANY = "any class"
 BOTH, EVERY = "both", "all"
 AS_LISTED = "as listed"
 EMPTY = {
-    "split": BOTH, "label": ANY, "predicted": ANY, "outcome": EVERY, "confidence": (0, 100), "index": "",
-    "nearest_from": None, "nearest_to": None, "near": 0, "near_at": None,
+    "split": BOTH, "label": ANY_CLASS, "predicted": ANY_CLASS, "outcome": EVERY, "confidence": (0, 100),
+    "index": "", "nearest_from": None, "nearest_to": None, "near": 0, "near_at": None,
 }  # fmt: skip
 """Key of a control → its value where it filters nothing."""
 MORE = ("confidence", "index", "nearest_from", "nearest_to", "near")
@@ -64,7 +63,7 @@ def choose_examples(results: Results) -> dict[str, str]:
 def _choose_what(results: Results, words: dict[str, str]) -> None:
     """Show the filters by split, label and prediction, and put what they say into `words`."""
     shared: dict[str, Any] = {"bind": "query-params", "on_change": start_over}
-    classes = [ANY, *results.class_names]
+    classes = [ANY_CLASS, *results.class_names]
     if len(results.examples) > 1:
         options = [BOTH, *sorted(results.examples)]
         split = st.segmented_control("Split", options, default=BOTH, required=True, key="split", **shared)
@@ -74,8 +73,8 @@ def _choose_what(results: Results, words: dict[str, str]) -> None:
     outcome = st.segmented_control(
         "Prediction is", [EVERY, *OUTCOMES], default=EVERY, required=True, key="outcome", **shared
     )
-    words |= {"label": label} if label != ANY else {}
-    words |= {"predicted": predicted} if predicted != ANY else {}
+    words |= {"label": label} if label != ANY_CLASS else {}
+    words |= {"predicted": predicted} if predicted != ANY_CLASS else {}
     words |= {"outcome": outcome} if outcome != EVERY else {}
 
 

@@ -7,11 +7,11 @@ import math
 import streamlit as st
 
 from kernel_core.findings import disagreement
-from kernel_core.findings.label_orders import TO_CHECK
+from kernel_core.findings.labels_to_check import DEFAULT
 from kernel_core.findings.pairs import WINDOW, border, matching_pairs
 from kernel_core.results.results import Results
 from kernel_core.similarities import PENULTIMATE
-from pages.ui import lists, load
+from pages.ui import label_checks, lists, load
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.wording import escape
 
@@ -51,14 +51,15 @@ def nearest_pairs(results: Results) -> None:
 
 
 def labels_to_check(results: Results) -> None:
-    """Show the labels that ensemble and neighbors support least, and on how many both agree on another."""
-    table = load.in_doubt(results.id, "kernel", TO_CHECK)
-    against = (table["predicted"] == table["voted"]) & (table["voted"] != table["query_label"])
+    """Show the first labels to check, and on how many ensemble and neighbors agree on another."""
+    if len(results.class_names) < 2:
+        return
+    table = label_checks.table(results.id, "kernel", DEFAULT)
     _head(
-        f"**{int(against.sum()):,} of {len(table):,} test labels have both against them:** the ensemble and "
-        "the kernel's neighbors agree on another class.",
-        "failure_modes",
-        {"order": TO_CHECK},
+        f"**{int(table['both_against'].sum()):,} of {len(table):,} {results.query} labels have both against "
+        "them:** the ensemble and the kernel's neighbors agree on another class.",
+        "labels",
+        {},
     )
     neighbors, names = results.neighbors_by("kernel"), results.class_names
     cells: list[Cell] = []
@@ -70,9 +71,9 @@ def labels_to_check(results: Results) -> None:
         }
         nearest = nearest_tiles(results, neighbors, query, FEW)
         groups: list[Group] = [own, {"title": f"nearest {results.database}", "tiles": nearest}]
-        head = f"{names[row.query_label]}? The ensemble says {names[row.predicted]}"
+        head = f"{names[row.query_label]}? The ensemble says {names[row.likeliest]}"
         cells.append({"id": query, "head": head, "groups": groups})
-    _draw(results, cells, "labels to check", lists.carried(results, "labels_to_check", "kernel"))
+    _draw(results, cells, "labels to check", lists.carried(results, "labels", "kernel"))
 
 
 def largest_disagreements(results: Results) -> None:

@@ -1,0 +1,100 @@
+"""Labels to check: the choices of the page and of lists that came from it, and what they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from kernel_core.errors import DataError, NotBuilt, RequestError
+from kernel_core.findings.labels_to_check import DEFAULT, select_labels
+from kernel_core.results import label_check
+from kernel_core.results.results import Results
+from kernel_core.spec import Split
+from pages.ui import load
+from pages.ui.wording import escape
+
+EVIDENCE = 3  # nearest examples of a class, per row
+Found = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a list of labels holds. label, proposed: names of classes; empty for any."""
+
+    by: str
+    order: str = DEFAULT
+    label: str = ""
+    proposed: str = ""
+    both: bool = False
+
+    @classmethod
+    def from_list(cls, by: str, order: str, label: str, proposed: str, both: str) -> Asked:
+        """Return what the arguments of a list say; those left out are empty."""
+        return cls(by or "kernel", order or DEFAULT, label, proposed, both == "both")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments of the list, without the defaults."""
+        order = "" if self.order == DEFAULT else self.order
+        return self.by, order, self.label, self.proposed, "both" if self.both else ""
+
+    @property
+    def words(self) -> list[str]:
+        """What the list is narrowed to, in Markdown."""
+        words = [f"labeled {escape(self.label)}" if self.label else ""]
+        words += [f"{escape(self.proposed)} proposed" if self.proposed else ""]
+        return [*words, "both agree" if self.both else ""]
+
+
+def in_direction(opened: Results, split: str) -> Results:
+    """Return the results in the direction that judges a split's labels."""
+    query, database = label_check.direction_of(opened, "train" if split == "train" else "test")
+    return load.in_direction(opened, query if query == database and len(opened.examples) > 1 else "")
+
+
+@st.cache_resource(max_entries=16, show_spinner="Ranking labels")
+def table(results_id: str, by: str, order: str) -> pd.DataFrame:
+    """Return the table of `label_check.check_labels`."""
+    return label_check.check_labels(load.by_id[results_id], by, order)
+
+
+def rows_of(results: Results, asked: Asked) -> pd.DataFrame:
+    """Return the rows that are asked for. Raises `RequestError`, or `ValueError` for an unknown class."""
+    names = results.class_names
+    chosen = [names.index(name) if name else None for name in (asked.label, asked.proposed)]
+    return select_labels(table(results.id, asked.by, asked.order), *chosen, both=asked.both)
+
+
+@st.cache_data(max_entries=5_000, show_spinner=False)
+def nearest_of_class(
+    opened_id: str, split: Split, index: int, by: str, among: Split, label: int
+) -> Found | None:
+    """Return the nearest examples of one class to one example: index and similarity, nearest first.
+
+    opened_id: of the results that the server shows. None where they cannot be found: then those that are kept
+    are all there is.
+    """
+    try:
+        found = load.nearby(opened_id).nearest_of_class((split, index), EVIDENCE, by, among, label)
+    except (DataError, NotBuilt, RequestError):
+        return None
+    return list(zip(*(values.tolist() for values in found), strict=True))
+
+
+def evidence(opened_id: str, results: Results, by: str, index: int, label: int) -> Found:
+    """Return the nearest examples of a class, at most `EVIDENCE`, found on demand where few are kept.
+
+    results: in their direction; index: of an example of their query split.
+    """
+    neighbors = results.neighbors_by(by)
+    of_class = results.labels[1][neighbors.indices[index]] == label
+    places = np.flatnonzero(of_class)[:EVIDENCE]
+    if len(places) < EVIDENCE:
+        found = nearest_of_class(opened_id, results.query, index, by, results.database, label)
+        if found is not None:
+            return found
+    kept = neighbors.indices[index, places].tolist(), neighbors.values[index, places].tolist()
+    return list(zip(*kept, strict=True))
