@@ -1,7 +1,7 @@
 """The registry of similarities: pages, verbs and notebooks list what a source offers from here.
 
 A source has the kernel, pixels, any number of sets of features, and neighbors that its owner gives. The
-kernel has variants, whose names say what differs: `kernel.raw`, `kernel.first-50`, `kernel.classes-0-3`.
+kernel has variants, whose names say what differs: `kernel.raw`, `kernel.first-50`, `kernel.whitened`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kernel_core.spec import KernelSpec
+from kernel_core.spec import WHITENED, KernelSpec
 
 Kind = Literal["kernel", "features", "pixels", "given"]
 By = Literal["correlation", "cosine", "euclidean", "dot", "given"]
@@ -21,6 +21,12 @@ WAYS: dict[By, tuple[str, str]] = {
 }
 """How features can be compared: name in a `source.toml` → name that people see, and what it is."""
 
+ABOUT = {
+    "centred": "logits minus their mean over the classes",
+    "shift": "the mean of the logits over the classes, one number per run",
+    WHITENED: "cosine of rows that the covariance of the training rows has whitened",
+}
+"""What varies the kernel → what it is, where its name does not say."""
 PENULTIMATE = "penultimate"  # the set that [features] itself names, and that this program computes
 PATCHES = "patches"  # the set that heads are trained on here, which takes no training itself
 MEANINGS = {
@@ -97,10 +103,12 @@ def of_variant(spec: KernelSpec) -> Similarity:
     """
     if spec.name == KERNEL.name:
         return KERNEL
+    kernel = f"the kernel {'from' if spec.run_count else 'of'} {spec.differences}"
+    chosen = (spec.transform, WHITENED) if spec.whitened else (spec.transform,)
     return Similarity(
         spec.name,
         f"Kernel ({spec.differences})",
-        f"the kernel from {spec.differences}" if spec.run_count else f"the kernel of {spec.differences}",
+        ": ".join([kernel, *(ABOUT[choice] for choice in chosen if choice in ABOUT)]),
         "kernel",
-        "correlation",
+        "cosine" if spec.whitened else "correlation",
     )

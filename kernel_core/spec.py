@@ -15,11 +15,18 @@ Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 ADJECTIVES: dict[Split, str] = {"train": "training", "test": "test"}  # in texts, as in "a training example"
 NEIGHBORS_KEPT = 50  # by every build; pages and verbs show the first of them
-NAME = r"[a-z0-9][a-z0-9_-]{0,99}(\.[a-z0-9-]{1,999}){0,3}"  # of a similarity
-RAW = "raw"  # in the name of the kernel without log_softmax
+NAME = r"[a-z0-9][a-z0-9_-]{0,99}(\.[a-z0-9-]{1,999}){0,4}"  # of a similarity
 PRECISIONS = ("auto", "exact", "certified", "fast")  # search/certified.py describes them
-TRANSFORMS = {"log_softmax": "log_softmax", "none": "raw logits"}
+TRANSFORMS = {
+    "log_softmax": "log_softmax",
+    "none": "raw logits",
+    "centred": "centred logits",
+    "shift": "common shift, experimental",
+}
 """Transform of the logits before they are standardized over the runs → the name that people see."""
+WORDS = {"none": "raw", "centred": "centred", "shift": "shift"}
+"""Transform → the word for it in the name of a variant; log_softmax has none."""
+WHITENED = "whitened"  # that word in the name of a variant
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class KernelSpec:
     transform: a key of `TRANSFORMS`.
     classes: the classes that the kernel is averaged over, each once, in rising order; None for all.
     log_softmax is over all classes, whichever are averaged.
+    whitened: whether the rows of the kernel are whitened by the covariance of the training rows.
     Raises `RequestError` if these do not fit together.
     """
 
@@ -42,6 +50,7 @@ class KernelSpec:
     run_count: int | None = None
     transform: str = "log_softmax"
     classes: tuple[int, ...] | None = None
+    whitened: bool = False
 
     def __post_init__(self) -> None:
         known: tuple[tuple[str, str, Collection[str]], ...] = (
@@ -59,12 +68,17 @@ class KernelSpec:
                 f"The classes asked for are {list(self.classes)}; expected class numbers from 0 on, each "
                 "once and in rising order, as in 0,3."
             )
-        kernel_only = self.run_count, self.transform, self.classes
-        if self.similarity != "kernel" and kernel_only != (None, "log_softmax", None):
+        if self.transform == "shift" and self.classes is not None:
+            raise RequestError(
+                "The common shift is one number per run, the same for every class. Leave the classes out, or "
+                "choose another transform."
+            )
+        kernel_only = self.run_count, self.transform, self.classes, self.whitened
+        if self.similarity != "kernel" and kernel_only != (None, "log_softmax", None, False):
             raise RequestError(
                 f"{self.variant or f'{self.run_count} runs'}: {self.similarity} does not depend on them. "
-                "Runs, transform and classes are choices of the kernel; leave them out, or ask for the "
-                "kernel."
+                "Runs, transform, classes and whitening are choices of the kernel; leave them out, or ask "
+                "for the kernel."
             )
 
     @classmethod
@@ -84,19 +98,14 @@ class KernelSpec:
             return cls(name, of.query, of.database, of.k)
         fields: dict[str, Any] = {"run_count": of.run_count}
         for word in words:
-            first = re.fullmatch(r"first-([1-9][0-9]{0,8})", word)
-            classes = re.fullmatch(r"classes((?:-[0-9]{1,9})+)", word)
-            if word == RAW:
-                fields["transform"] = "none"
-            elif first:
-                fields["run_count"] = int(first[1])
-            elif classes:
-                fields["classes"] = tuple(map(int, classes[1][1:].split("-")))
-            else:
+            field, value = _choice_called(word)
+            if not field:
                 raise RequestError(
-                    f"{name[:80]!r} names no variant of the kernel; expected kernel.raw, kernel.first-50, "
-                    "kernel.classes-0-3, or several of them, as in kernel.first-50.raw."
+                    f"{name[:80]!r} names no variant of the kernel; expected kernel.raw, kernel.centred, "
+                    "kernel.shift, kernel.whitened, kernel.first-50, kernel.classes-0-3, or several of "
+                    "them, as in kernel.first-50.raw."
                 )
+            fields[field] = value
         return cls("kernel", of.query, of.database, of.k, **fields)
 
     @property
@@ -104,8 +113,9 @@ class KernelSpec:
         """The similarity with what varies it, as in kernel.first-50.raw: its name in addresses."""
         words = [self.similarity]
         words += [f"first-{self.run_count}"] if self.run_count is not None else []
-        words += [RAW] if self.transform != "log_softmax" else []
+        words += [WORDS[self.transform]] if self.transform in WORDS else []
         words += [f"classes-{'-'.join(map(str, self.classes))}"] if self.classes is not None else []
+        words += [WHITENED] if self.whitened else []
         return ".".join(words)
 
     @property
@@ -121,6 +131,7 @@ class KernelSpec:
         if self.classes is not None:
             noun = "class" if len(self.classes) == 1 else "classes"
             words.append(f"{noun} {', '.join(map(str, self.classes))}")
+        words += [WHITENED] if self.whitened else []
         return ", ".join(words)
 
     @property
@@ -160,6 +171,8 @@ class KernelSpec:
     def content(self) -> dict[str, Any]:
         """Return the fields under the names that they have in cache keys and entries."""
         fields = asdict(self)
+        if not self.whitened:  # entries from before there was a choice keep their keys
+            del fields["whitened"]
         fields["runs"] = fields.pop("run_count")
         return fields
 
@@ -171,6 +184,22 @@ class KernelSpec:
         if fields.get("classes") is not None:
             fields["classes"] = tuple(fields["classes"])
         return cls(**fields)
+
+
+def _choice_called(word: str) -> tuple[str, Any]:
+    """Return the field that a word of a variant's name sets, and its value; an empty field for no such word.
+
+    >>> _choice_called("first-50"), _choice_called("raw"), _choice_called("centered")
+    (('run_count', 50), ('transform', 'none'), ('', None))
+    """
+    if first := re.fullmatch(r"first-([1-9][0-9]{0,8})", word):
+        return "run_count", int(first[1])
+    if classes := re.fullmatch(r"classes((?:-[0-9]{1,9})+)", word):
+        return "classes", tuple(map(int, classes[1][1:].split("-")))
+    if word == WHITENED:
+        return "whitened", True
+    transforms = {of_name: transform for transform, of_name in WORDS.items()}
+    return ("transform", transforms[word]) if word in transforms else ("", None)
 
 
 def _valid_classes(classes: tuple[int, ...]) -> bool:

@@ -10,7 +10,7 @@ from kernel_core.similarities import KERNEL
 from kernel_core.sources.catalog import BUILT_IN, open_source
 from kernel_core.sources.source import SourceRequest
 
-VARIANTS = ("kernel.raw", "kernel.first-50")
+VARIANTS = ("kernel.raw", "kernel.centred", "kernel.shift", "kernel.whitened", "kernel.first-50")
 
 
 def complete_source(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:

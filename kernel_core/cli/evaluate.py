@@ -37,7 +37,7 @@ def evaluate(results: Results, as_json: bool) -> None:
     of_unseen = unseen_accuracies(results)
     if as_json:
         spec = asdict(results.spec)
-        variant = {name: spec[name] for name in ("query", "database", "transform", "classes")}
+        variant = {name: spec[name] for name in ("query", "database", "transform", "classes", "whitened")}
         by_class_or_none = list(by_class.values()) or None
         say_json({**variant, **accuracy, **of_unseen, "kernel_class_knn3": by_class_or_none})
         return

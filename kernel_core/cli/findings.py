@@ -215,8 +215,8 @@ def neighbors(results: Results, similarity: str, example: str, k: int, as_json: 
         query = {
             "query_split": spec.query, "query_index": index, "query_label": label, "query_class": names[label]
         }  # fmt: skip
-        kernel = {"similarity": similarity, "transform": spec.transform, "classes": spec.classes}
-        say_json({**query, **kernel, "neighbors": rows})
+        kernel = {name: getattr(spec, name) for name in ("transform", "classes", "whitened")}
+        say_json({**query, "similarity": similarity, **kernel, "neighbors": rows})
         return
     by = results.title_of(similarity)
     by = f"{by} ({spec.variant})" if spec.variant and similarity == "kernel" else by

@@ -109,9 +109,9 @@ similarities_option = click.option(
     shell_complete=complete_similarity,
     multiple=True,
     help="Use only this similarity; repeat the option for several. Names: kernel, pixels, penultimate, "
-    "penultimate-euclidean, those that the source.toml gives, and variants such as kernel.raw or "
-    "kernel.first-50.  [default: all that SOURCE has; kernel if query, database, transform or classes are "
-    "set]",
+    "penultimate-euclidean, those that the source.toml gives, and variants such as kernel.whitened or "
+    "kernel.first-50.  [default: all that SOURCE has; kernel if query, database, transform, classes or "
+    "whitened are set]",
 )
 similarity_option = click.option(
     "--similarity",
@@ -120,7 +120,7 @@ similarity_option = click.option(
     default="kernel",
     show_default=True,
     help="kernel, pixels, penultimate, penultimate-euclidean, a name that the source.toml gives, or a "
-    "variant such as kernel.raw or kernel.first-50.",
+    "variant such as kernel.whitened or kernel.first-50.",
 )
 csv_option = click.option(
     "--csv",
@@ -204,7 +204,12 @@ def variant_options(*, each: bool) -> Callable[[F], F]:
         ),
         click.option(
             "--transform", type=click.Choice(list(TRANSFORMS)), default="log_softmax", show_default=True,
-            help="Function applied to the logits first. none: use raw logits.",
+            help="Function applied to the logits first. none: use raw logits. centred: subtract their mean "
+            "over the classes. shift: that mean alone (experimental).",
+        ),
+        click.option(
+            "--whitened", is_flag=True,
+            help="Whiten the kernel's rows by the covariance of the training rows.",
         ),
         click.option(
             "--classes", type=Classes(each=each), default="all", show_default=True,
@@ -250,7 +255,7 @@ def _take_variant(options: dict[str, Any]) -> dict[str, Any]:
     Removes them from `options`, except `example` and `similarity`, which the verb needs too.
     """
     fields: dict[str, Any] = {}
-    for name in ("query", "database", "transform", "classes"):
+    for name in ("query", "database", "transform", "classes", "whitened"):
         if name in options:
             fields[name] = options.pop(name)
     if fields.get("classes") == "all":

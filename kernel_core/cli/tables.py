@@ -76,6 +76,7 @@ def about_results(results: Results, similarity: str) -> dict[str, Any]:
         "runs": (spec.run_count or results.run_count) if is_kernel else None,
         "transform": spec.transform,
         "classes": spec.classes,
+        "whitened": spec.whitened,
     }
 
 

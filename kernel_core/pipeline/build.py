@@ -35,6 +35,7 @@ from kernel_core.similarity.embed import embed
 from kernel_core.similarity.kernel_rows import trace_blocks
 from kernel_core.similarity.rows import SimilarityRows
 from kernel_core.similarity.vectors import minus_distances
+from kernel_core.similarity.whitening import refuse_too_wide
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec, Split
@@ -164,6 +165,7 @@ class _Build:
         examples = self.inputs.examples
         specs = self.keys.all_specs(len(next(iter(examples.values())).class_names))
         refuse_single_example(specs, examples)
+        refuse_too_wide(specs, self._run_count(), len(next(iter(examples.values())).class_names))
         self.ensemble = self.inputs.ensemble
         if not all(self.store.has("predictions", key) for key in self.keys.predictions.values()):
             self._look_at_logits()
@@ -171,17 +173,24 @@ class _Build:
             if not self.store.has("predictions", key):
                 self._predict(split)
         missing = [spec for spec in specs if not self.store.has("neighbors", self.keys.key(spec))]
-        if self.keys.each_class:
-            kernels = [spec for spec in missing if spec.similarity == "kernel"]
+        kernel = self.keys.specs.get("kernel")
+        if self.keys.each_class and kernel and not kernel.whitened:  # whitening has no part per class
+            single = [spec for spec in missing if len(spec.classes or (0,)) == 1]
+            kernels = [spec for spec in single if replace(spec, classes=None) == kernel]
             if len(kernels) > 1:
                 self._find_neighbors_by_class(kernels)
-                missing = [spec for spec in missing if spec.similarity != "kernel"]
+                missing = [spec for spec in missing if spec not in kernels]
         for spec in missing:
             self._find_neighbors(spec)
         if not all(self.store.has("rows", key) for key in self.keys.traces.values()):
             self._keep_traces()
         if not self.unseen.is_known:
             keep_unseen(self.unseen, self.ensemble, examples, self.progress)
+
+    def _run_count(self) -> int:
+        """Return how many runs there are, without training any."""
+        training = self.keys.source.logits
+        return training.run_count if isinstance(training, Training) else self.inputs.ensemble.run_count
 
     def _look_at_logits(self) -> None:
         """Warn of what looks wrong with the logits. Raises `DataError` if all runs are equal."""
@@ -201,10 +210,8 @@ class _Build:
             top = self.inputs.given(similarity, spec.k, progress)
             self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
             return
-        features, ensemble = self.inputs.features(similarity), self.inputs.ensemble_of(spec)
-        rows = embed(
-            spec, similarity, self.inputs.examples, ensemble, features, moments=self.inputs.moments(spec)
-        )
+        features = self.inputs.features(similarity)
+        rows = self.inputs.rows(spec, similarity, features, progress)
         top = self._search(spec, *rows, progress)
         values = minus_distances(top.values) if similarity.is_distance else top.values
         neighbors = Neighbors(spec, top.indices, values.astype(np.float32), top.certified, top.redone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from kernel_core.checks import check_alignment, check_features, refuse_untrainable, with_common_classes
@@ -23,8 +24,11 @@ from kernel_core.results.opening import read_examples
 from kernel_core.search.scores import top_k_of_scores
 from kernel_core.search.topk import TopK
 from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity
+from kernel_core.similarity.embed import embed
 from kernel_core.similarity.kernel_rows import read_moments
 from kernel_core.similarity.moments import Moments, merge
+from kernel_core.similarity.rows import SimilarityRows
+from kernel_core.similarity.whitening import WhitenedRows, fit_whitening
 from kernel_core.sources import images
 from kernel_core.sources.features import load_features
 from kernel_core.sources.given import open_given
@@ -129,10 +133,34 @@ class Inputs:
         assert found.values is not None
         return TopK(found.indices[:, :k], found.values[:, :k])
 
+    def rows(
+        self, spec: KernelSpec, similarity: Similarity, features: Features | None, progress: Progress
+    ) -> tuple[SimilarityRows, SimilarityRows]:
+        """Return the query rows and the database rows of a spec, but not of given neighbors.
+
+        features: those that the similarity compares. Raises `RequestError` if whitening takes more memory
+        than there may be.
+        """
+        ensemble, moments = self.ensemble_of(spec), self.moments(spec)
+        query, database = embed(spec, similarity, self.examples, ensemble, features, moments=moments)
+        if not spec.whitened:
+            return query, database
+        split = self._whitened_by(spec)
+        training, _ = embed(
+            replace(spec, query=split, database=split), similarity, self.examples, ensemble, moments=moments
+        )
+        whitening = fit_whitening(training, self.machine, progress)
+        return WhitenedRows(query, whitening), WhitenedRows(database, whitening)
+
+    def _whitened_by(self, spec: KernelSpec) -> Split:
+        """Return the split whose rows' covariance whitens: the training set, or the only one there is."""
+        return "train" if "train" in self.examples else spec.database
+
     def moments(self, spec: KernelSpec) -> dict[Split, Moments] | None:
         """Return mean and spread over the runs of a spec, file by file from the cache or read once.
 
         None for runs trained here, which are held in memory, and for other similarities than the kernel.
+        Those of the training rows are among them if a spec is whitened.
         """
         if "files" not in self.keys.inputs["kernel"] or spec.similarity != "kernel":
             return None
@@ -140,7 +168,7 @@ class Inputs:
         used = range(len(ensemble.parts))  # the first runs may not need every file
         return {
             split: merge([self._moments_of_file(ensemble, f, split, spec.transform) for f in used])
-            for split in {spec.query, spec.database}
+            for split in {spec.query, spec.database, *([self._whitened_by(spec)] if spec.whitened else [])}
         }
 
     def _moments_of_file(self, ensemble: Ensemble, file: int, split: Split, transform: str) -> Moments:

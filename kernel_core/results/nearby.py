@@ -187,7 +187,7 @@ class Nearby:
 
     def _read_traces(self, spec: KernelSpec) -> dict[Split, npt.NDArray[Any]]:
         """Return the kept outputs of the runs and classes that a kernel is of."""
-        if spec.transform != "log_softmax":
+        if spec.transform != "log_softmax" or spec.whitened:
             raise NotBuilt(
                 f"Of {spec.title}, only the neighbors {spec.direction} are kept; nothing else is computed."
             )

@@ -223,9 +223,11 @@ class _HeldRows:
     """Some rows of another source, embedded whole and held on the CPU, as a source of their own."""
 
     dtype = torch.float32
+    work = 0
 
     def __init__(self, source: RowSource, indices: list[int], device: torch.device) -> None:
         self.run_count, self.width, self.raw_bytes = source.run_count, source.width, 4 * source.width
+        self.held_bytes = source.held_bytes
         all_runs = slice(0, source.run_count)
         rows = [
             source.rows(torch.from_numpy(source.read(i, i + 1, all_runs)).to(device), i, all_runs)

@@ -31,6 +31,7 @@ class SearchSize:
     row.
     row_itemsize, operand_itemsize: bytes per number of a row, and of an operand of the product.
     raw_bytes: bytes of stored values per row and run.
+    held_bytes: bytes held to make rows, however many. work: numbers multiplied to make a number of a row.
     parts: number of equal parts per row, each with a top-k of its own.
     symmetric: query and database are the same rows.
     """
@@ -43,6 +44,8 @@ class SearchSize:
     row_itemsize: int = 4
     operand_itemsize: int = 4
     raw_bytes: int = 0
+    held_bytes: int = 0
+    work: int = 0
     parts: int = 1
     symmetric: bool = False
     device: str = "cpu"
@@ -131,7 +134,7 @@ def _bytes(size: SearchSize, chunk: int, block: int, tile: int, runs: int) -> in
     tables = size.n_query * size.k * (size.row_itemsize + 8) * table_count
     merging = tile * 8 * size.k * 12  # a row's running top-k, the tile's, and the temporaries of the merge
     products = tile * block * (table_count + size.symmetric + 1) * size.row_itemsize
-    total = WORKSPACE[size.device] + tables + merging + block * per_row + products
+    total = WORKSPACE[size.device] + size.held_bytes + tables + merging + block * per_row + products
     if runs >= size.run_count:
         return total + chunk * numbers * size.operand_itemsize
     return total + tile * per_row + chunk * block * size.parts * size.row_itemsize
@@ -150,7 +153,7 @@ def _seconds(size: SearchSize, plan: MemoryPlan) -> float:
     short_blocks = 1 + 16 / plan.tile_rows + 64 / plan.block_rows
     return (
         cost["product"] * pairs * numbers * short_blocks
-        + cost["embed"] * rows_embedded * numbers
+        + (cost["embed"] + cost["product"] * size.work) * rows_embedded * numbers
         + cost["step"] * blocks * (tiles + chunks) * slices
         + cost["add"] * pairs * (slices - 1)
     )

@@ -21,12 +21,16 @@ class RowSource(Protocol):
 
     run_count: number of runs in a row. width: numbers per run.
     raw_bytes: bytes that `read` returns per row and run.
+    held_bytes: bytes that query and database hold to make rows, however many.
+    work: numbers multiplied to make a number of a row.
     dtype: dtype of the rows, float32 or float64.
     """
 
     run_count: int
     width: int
     raw_bytes: int
+    held_bytes: int
+    work: int
     dtype: torch.dtype
 
     def __len__(self) -> int: ...

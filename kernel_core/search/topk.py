@@ -131,6 +131,8 @@ class TopKSearch:
             row_itemsize=self.query.dtype.itemsize,
             operand_itemsize=self.product.itemsize,
             raw_bytes=max(self.query.raw_bytes, self.database.raw_bytes),
+            held_bytes=self.database.held_bytes,
+            work=self.database.work,
             parts=self.parts,
             symmetric=self.symmetric,
             device=self.device.type,

@@ -12,8 +12,9 @@ is the largest value there is. A class whose output does not vary over the runs 
 Source: the card of the Hub dataset `kjj0/cifar10-multirun-logits`. The author's script sums over the classes
 where this averages, so its values are C times larger.
 
-Variants: without log_softmax (`transform="none"`), and averaged over some of the classes alone (`classes`);
-the log_softmax is over all classes even then.
+Variants: without log_softmax (`transform="none"`); of the logits minus their mean over the classes
+("centred"), or of that mean alone, one number per run ("shift"); and averaged over some of the classes alone
+(`classes`), with log_softmax and mean over all classes even then. `whitening` has the whitened rows.
 
 Below, the same, so that K is one matrix product: each example becomes a row of C * M numbers, and K[i, j] is
 the inner product of two rows.
@@ -46,7 +47,7 @@ def kernel_rows(
     """Return rows whose inner product is the kernel, and the moments used.
 
     logits: (b, C, m), any float: b examples, C classes, m runs.
-    transform: log_softmax, or none for the raw logits.
+    transform: a key of `TRANSFORMS`. The shift counts as one class.
     classes: the classes averaged over, None for all.
     moments: of these examples over all runs; None if these m runs are all.
 
@@ -83,10 +84,14 @@ def standardized(logits: Tensor, transform: str, moments: Moments | None = None)
 
 
 def transformed(logits: Tensor, transform: str, at_least: torch.dtype = torch.float32) -> Tensor:
-    """Return the values that are standardized, in a new tensor.
+    """Return the values that are standardized, in a new tensor: (b, C, m), or (b, 1, m) of the shift.
 
     logits: (b, C, m), any float. at_least: the least precision; that of the logits is kept if it is higher.
+    A mean over the classes is float64, as is what is subtracted from it: its terms may cancel.
     """
+    if transform in ("centred", "shift"):
+        shift = logits.mean(1, keepdim=True, dtype=torch.float64)
+        return shift if transform == "shift" else logits - shift
     dtype = torch.promote_types(logits.dtype, at_least)
     return log_softmax(logits.to(dtype)) if transform == "log_softmax" else logits.to(dtype, copy=True)
 

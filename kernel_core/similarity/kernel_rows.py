@@ -27,7 +27,7 @@ TRACE_BYTES = 32_000_000  # bytes of float32 rows made at a time for the traces
 class KernelRows(SimilarityRows):
     """The examples of one split as rows for the kernel: class after class, the values of the runs.
 
-    transform: log_softmax, or none for the raw logits.
+    transform: a key of `TRANSFORMS`.
     classes: the classes averaged over, None for all.
     moments: of the split, over all runs of the ensemble; read from the files when they are needed and not
         given. Rows of all the runs at once need none.
@@ -51,7 +51,8 @@ class KernelRows(SimilarityRows):
             )
         self.ensemble, self.split, self.transform, self.classes = ensemble, split, transform, classes
         self.run_count = ensemble.run_count
-        self.width = ensemble.class_count if classes is None else len(classes)
+        class_count = 1 if transform == "shift" else ensemble.class_count
+        self.width = class_count if classes is None else len(classes)
         self._dtype = np.result_type(*(part[split].dtype for part in ensemble.parts))  # of the logits
         self.raw_bytes = ensemble.class_count * self._dtype.itemsize
         self._moments = moments

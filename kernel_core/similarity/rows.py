@@ -13,12 +13,16 @@ class SimilarityRows:
     """Examples as rows of run_count * width numbers, of which a slice of the runs can be made alone.
 
     The stored values are read first (`read`, on any thread) and made into rows after (`rows`).
+    raw_bytes: bytes that `read` returns per example and run. held_bytes: bytes that making rows holds beside
+    them, for query and database together. work: numbers multiplied to make a number of a row.
     """
 
     dtype = torch.float32
     run_count = 1  # a vector has no runs to slice
     width: int
-    raw_bytes: int  # bytes that `read` returns per example and run
+    raw_bytes: int
+    held_bytes = 0
+    work = 0
 
     def __len__(self) -> int:
         raise NotImplementedError

@@ -191,7 +191,7 @@ class SourceRequest:
     name: the name of a built-in source, or a path.
     run_count: use only the first N runs; None for all of them.
     files: number of files of a published configuration; None for as many as `run_count` needs.
-    query, transform: as in `KernelSpec`.
+    query, transform, whitened: as in `KernelSpec`.
     database: as in `KernelSpec`; None for the training set, or for the only split that the source has.
     classes: as in `KernelSpec`; "each" for the kernel of all classes and the kernel of each class alone.
     similarities: names, variants of the kernel among them; None for the kernel and, if only run_count and
@@ -209,6 +209,7 @@ class SourceRequest:
     classes: tuple[int, ...] | Literal["each"] | None = None
     similarities: tuple[str, ...] | None = None
     precision: str = "auto"
+    whitened: bool = False
 
     def __post_init__(self) -> None:
         if self.run_count is not None and self.run_count < 2:
@@ -222,10 +223,8 @@ class SourceRequest:
             return
         for similarity in self.similarities:
             self.spec(similarity)  # refuses what is no name
-            if not similarity.startswith("kernel."):
-                replace(
-                    kernel, similarity=similarity, run_count=None
-                )  # refuses a variant of the kernel alone
+            if not similarity.startswith("kernel."):  # refuses a variant of the kernel alone
+                replace(kernel, similarity=similarity, run_count=None)
         if self.classes == "each":
             raise RequestError(
                 "Asked for the kernel of each class, but the similarities are "
@@ -258,10 +257,11 @@ class SourceRequest:
             run_count=self.run_count,
             transform=self.transform,
             classes=None if self.classes == "each" else self.classes,
+            whitened=self.whitened,
         )
 
     def is_variant(self, splits: tuple[Split, ...] = SPLITS) -> bool:
-        """Return whether query, database, transform or classes differ from their defaults.
+        """Return whether query, database, transform, classes or whitening differ from their defaults.
 
         splits: those that the source has.
         """

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
-from kernel_core.spec import ADJECTIVES, KernelSpec
+from kernel_core.spec import ADJECTIVES, TRANSFORMS, KernelSpec
 from pages.ui import jobs, load
 from pages.ui.wording import escape
 
@@ -24,6 +24,14 @@ WITHIN_HELP = (
 IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
 LISTS = 4  # similarities side by side, at most
 RAW = KernelSpec("kernel", transform="none").name
+VALUES_HELP = (
+    "What is standardized over the runs: log-probabilities, raw logits, logits minus their mean over the "
+    "classes, or that mean alone. The last is an experiment: one number per run."
+)
+WHITENED_HELP = (
+    "Weigh all directions in which training examples vary alike: those shared by many examples of a class "
+    "then count less, and what is particular to a pair counts more."
+)
 VALUE = "threshold"
 """The parameter that is a value of the similarity chosen; it goes where another one is chosen."""
 
@@ -123,17 +131,31 @@ def _show_choice(results: Results, label: str, key: str, names: list[str]) -> No
 def _offer_variants(results: Results, key: str) -> None:
     """Offer to vary the kernel: the variant that is put together becomes the choice. key: of the choice."""
     with st.popover("", icon=":material/tune:", help="Vary the kernel", key=f"{key}_vary", type="tertiary"):
-        st.caption("The kernel of raw logits, of some classes, or of the first runs alone.")
-        is_raw = st.toggle("Raw logits, without log-softmax", key=f"{key}_raw")
+        st.caption("The kernel of other values, of some classes, or of the first runs alone.")
+        transform = st.selectbox(
+            "Values",
+            list(TRANSFORMS),
+            format_func=TRANSFORMS.__getitem__,
+            key=f"{key}_values",
+            help=VALUES_HELP,
+        )
+        whitened = st.toggle("Whitened", key=f"{key}_whitened", help=WHITENED_HELP)
         total = results.run_count
         runs = st.number_input("First runs", 2, total, total, key=f"{key}_runs") if total > 2 else total
-        names = st.multiselect("Classes (all if none)", results.class_names, key=f"{key}_classes")
+        names = st.multiselect(
+            "Classes (all if none)",
+            results.class_names,
+            key=f"{key}_classes",
+            disabled=transform == "shift",  # one number per run, whatever the class
+        )
+        classes = () if transform == "shift" else sorted({results.class_names.index(name) for name in names})
         whole = KernelSpec("kernel", run_count=results.spec.run_count)
         spec = replace(
             whole,
             run_count=runs if runs < total else whole.run_count,
-            transform="none" if is_raw else "log_softmax",
-            classes=tuple(sorted({results.class_names.index(name) for name in names})) or None,
+            transform=transform,
+            classes=tuple(classes) or None,
+            whitened=whitened,
         )
 
         def choose() -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 from click.shell_completion import BashComplete
 
+from kernel_core.cli.completion import VARIANTS
 from kernel_core.cli.main import main
 from tests.support.command import ROOT
 
@@ -27,11 +28,11 @@ def test_verbs_sources_and_similarities_are_offered(offered, source_folder):
     assert offered("pairs", "dig") == ["digits"]
     assert offered("pairs", "cifar10-") == ["cifar10-multirun", "cifar10-multirun-60k"]
     assert offered("pairs", "digits", "--similarity", "pen") == ["penultimate", "penultimate-euclidean"]
-    assert offered("build", "digits", "--similarity", "kernel.") == ["kernel.raw", "kernel.first-50"]
+    assert offered("build", "digits", "--similarity", "kernel.c") == ["kernel.centred"]
     assert offered("pairs", str(source_folder), "--similarity", "p") == [
         "penultimate", "penultimate-euclidean", "pixels",
     ]  # fmt: skip
-    assert offered("pairs", "no/such", "--similarity", "k") == ["kernel", "kernel.raw", "kernel.first-50"]
+    assert offered("pairs", "no/such", "--similarity", "k") == ["kernel", *VARIANTS]
     assert offered("pairs", "digits", "--ra") == ["--ranks"]
 
 

@@ -95,6 +95,33 @@ def test_variant_by_name_is_that_of_the_options(source):
     np.testing.assert_array_equal(found.indices, expected.indices)
 
 
+def test_whitened_kernel_is_found_by_its_name_in_every_direction(source, planted):
+    logits = {"test": planted.test, "train": planted.train}
+    for name in ("kernel.whitened", "kernel.centred.whitened"):
+        for query, database in (("test", "train"), ("train", "train"), ("test", "test")):
+            build(SourceRequest(str(source), query=query, database=database, similarities=(name,)))
+    request = SourceRequest(str(source))
+    results, store = with_variants(build(request), request, Store()), Store()
+    assert list(results.variants) == ["kernel.centred.whitened", "kernel.whitened"]
+    assert results.title_of("kernel.centred.whitened") == "Kernel (centred logits, whitened)"
+    nearby = Nearby(request, results, store)
+    for query, database in (("test", "train"), ("train", "train"), ("test", "test")):
+        whole = oracle.whitened(logits[query], logits[database], planted.train, transform="centred")
+        if query == database:
+            np.fill_diagonal(whole, -np.inf)
+        indices, _values = nearby.nearest((query, 7), 5, "kernel.centred.whitened", database)
+        np.testing.assert_array_equal(indices, np.argsort(-whole[7])[:5])
+    with pytest.raises(NotBuilt, match=r"Of kernel \(whitened\), only .* nothing else is computed"):
+        nearby.nearest(("train", 3), 5, "kernel.whitened", "test")
+
+
+def test_map_by_the_whitened_kernel_is_of_its_own(source):
+    of_kernel, whitened = (
+        build_map(SourceRequest(str(source), similarities=(by,))) for by in ("kernel", "kernel.whitened")
+    )
+    assert not np.array_equal(of_kernel.nearest, whitened.nearest)
+
+
 def test_variants_appear_once_they_are_built(source, planted):
     request, store = SourceRequest(str(source)), Store()
     results = with_variants(build(request), request, store)

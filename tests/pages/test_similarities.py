@@ -91,13 +91,25 @@ def test_variant_that_there_cannot_be_is_the_default(rich, by):
 
 def test_variant_is_put_together_beside_the_choice(rich):
     app = open_page("near_duplicates")
-    app.get_by_key("by_raw").set_value(True)
+    app.get_by_key("by_values").set_value("centred")
+    app.get_by_key("by_whitened").set_value(True)
     app.get_by_key("by_classes").set_value(["cat", "ant"])
     app.get_by_key("by_runs").set_value(10).run()
-    assert "`kernel.first-10.raw.classes-0-2`" in text_of(app)
+    name = "kernel.first-10.centred.classes-0-2.whitened"
+    assert f"`{name}`" in text_of(app)
     app.get_by_key("by_show").click().run()
-    assert dict(app.query_params)["by"] == "kernel.first-10.raw.classes-0-2"
-    assert "kernel.first-10.raw.classes-0-2" in app.code[0].value
+    assert dict(app.query_params)["by"] == name
+    assert name in app.code[0].value
+
+
+def test_common_shift_is_offered_as_an_experiment_without_classes(rich):
+    app = open_page("near_duplicates")
+    app.get_by_key("by_classes").set_value(["cat"])
+    app.get_by_key("by_values").set_value("shift").run()
+    assert not app.exception
+    assert "`kernel.shift`" in text_of(app)
+    app.get_by_key("by_show").click().run()
+    assert "Kernel (common shift, experimental)" in [header.value for header in app.header]
 
 
 @pytest.mark.parametrize(("by", "said"), [("trak", "are not distances"), ("clip", "is not built")])

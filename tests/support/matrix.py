@@ -17,6 +17,7 @@ class Matrix:
     """
 
     dtype = torch.float32
+    held_bytes = work = 0
 
     def __init__(self, rows, runs=1):
         self.values = torch.as_tensor(rows, dtype=torch.float32).reshape(len(rows), -1, runs)

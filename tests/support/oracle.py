@@ -15,17 +15,28 @@ def log_softmax(logits):
     return x - np.log1p(others)
 
 
+def _mean(logits):
+    return logits.astype(np.longdouble).mean(-1, keepdims=True)
+
+
+TRANSFORMS = {
+    "log_softmax": log_softmax,
+    "none": lambda logits: logits.astype(np.float64),
+    "centred": lambda logits: logits - _mean(logits),
+    "shift": _mean,
+}
+
+
 def kernel(query, database, transform="log_softmax", classes=None):
     """Return the kernel (N1, N2) of logits (M, N1, C) and (M, N2, C).
 
     It is (M-1)/M times the correlation over the runs of what `transform` makes of the logits, averaged over
     the classes; classes: None for all.
     """
-    M, n, C = query.shape
-    classes = range(C) if classes is None else classes
+    M, n, _C = query.shape
     total = np.zeros((n, database.shape[1]))
-    made = {"log_softmax": log_softmax, "none": lambda logits: logits.astype(np.float64)}[transform]
-    zq, zd = made(query), made(database)
+    zq, zd = TRANSFORMS[transform](query), TRANSFORMS[transform](database)
+    classes = range(zq.shape[2]) if classes is None else classes
     for c in classes:
         rows = np.concatenate([zq[:, :, c], zd[:, :, c]], axis=1).T.astype(np.float64)  # (N1 + N2, M)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -34,6 +45,24 @@ def kernel(query, database, transform="log_softmax", classes=None):
         correlation[:, np.ptp(rows, axis=1) == 0] = 0
         total += correlation[:n, n:]
     return (M - 1) / M * total / len(classes)
+
+
+def whitened(query, database, training, transform="log_softmax", classes=None):
+    """Return the whitened kernel (N1, N2) of logits (M, N1, C) and (M, N2, C).
+
+    training: logits (M, N, C) whose covariance whitens, by the symmetric root of its inverse.
+    """
+
+    def rows(logits):
+        x = TRANSFORMS[transform](logits)[:, :, slice(None) if classes is None else list(classes)]
+        x = (x - x.mean(0)) / x.std(0, ddof=1)
+        return x.transpose(1, 2, 0).reshape(x.shape[1], -1).astype(np.float64)
+
+    x = rows(training)
+    values, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
+    root = vectors @ np.diag((values + 0.1 * values.mean()) ** -0.5) @ vectors.T
+    q, d = ((rows(logits) - x.mean(0)) @ root for logits in (query, database))
+    return (q / np.linalg.norm(q, axis=1, keepdims=True)) @ (d / np.linalg.norm(d, axis=1, keepdims=True)).T
 
 
 def assert_neighbors(indices, values, similarity, tolerance):
