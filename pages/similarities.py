@@ -2,13 +2,8 @@
 
 import streamlit as st
 
-from kernel_core.findings.pairs import (
-    histogram,
-    label_agreement_curve,
-    matching_pairs,
-    window_length,
-    with_class_names,
-)
+from kernel_core.findings.distribution import histogram, label_agreement_curve, window_length
+from kernel_core.findings.pairs import matching_pairs, with_class_names
 from pages.ui import links, load, shell
 from pages.ui.components.threshold import threshold_chart
 from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built

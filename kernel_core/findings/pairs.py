@@ -1,4 +1,4 @@
-"""Each query example with its nearest database example: near-duplicates, label mismatches, distribution.
+"""Each query example with its nearest database example: near-duplicates and label mismatches.
 
 A table of pairs has these columns:
 
@@ -14,8 +14,6 @@ A table of pairs has these columns:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -26,8 +24,7 @@ from kernel_core.records import Neighbors
 
 WINDOW = 48  # pairs in a window of ranks, as many as the dataset card shows
 CARD_RANK = 601  # the first rank that the card shows, of 10,000
-BINS = 60  # of the histogram
-POINTS = 400  # of the label agreement curve; a screen has no more pixels to draw it
+Indices = npt.NDArray[np.int64]
 
 
 # Ranking.
@@ -42,17 +39,27 @@ def nearest_pairs(neighbors: Neighbors, query_labels: Labels, database_labels: L
     order = np.argsort(-neighbors.values[:, 0], kind="stable")
     if neighbors.spec.excludes_self:
         order = order[~_is_repeated(neighbors.indices[:, 0])[order]]
-    nearest = neighbors.indices[order, 0]
+    return table_of_pairs(neighbors, order, np.zeros_like(order), query_labels, database_labels)
+
+
+def table_of_pairs(
+    neighbors: Neighbors, order: Indices, position: Indices, query_labels: Labels, database_labels: Labels
+) -> pd.DataFrame:
+    """Return the table of pairs of query examples, in some order, with a neighbor of each, int64 (n,) both.
+
+    position: the place of that neighbor in its list, 0 for the nearest.
+    """
+    database = neighbors.indices[order, position].astype(np.int64)
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(order) + 1),
             "query_split": neighbors.spec.query,
             "query_index": order,
             "database_split": neighbors.spec.database,
-            "database_index": nearest.astype(np.int64),
-            "similarity": neighbors.values[order, 0],
+            "database_index": database,
+            "similarity": neighbors.values[order, position],
             "query_label": query_labels[order],
-            "database_label": database_labels[nearest],
+            "database_label": database_labels[database],
         }
     )
 
@@ -225,70 +232,3 @@ def expand_neighbors(
     rows["database_label"] = database_labels[nearest].ravel()
     rows["position"] = np.tile(np.arange(1, count + 1), len(pairs))
     return rows
-
-
-# Distribution of the similarities.
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Counts of similarities in bins of equal width.
-
-    edges: float64 (bins + 1,), rising.
-    counts: int64 (bins,).
-    first, last: int64 (bins,), the ranks in each bin; an empty bin's last rank is one below its first.
-    """
-
-    edges: npt.NDArray[np.float64]
-    counts: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
-
-
-def histogram(similarities: npt.NDArray[np.float32], bins: int = BINS) -> Histogram:
-    """Return the histogram of similarities; a single bin if all are equal.
-
-    similarities: float (N,) in any order, with N at least 1. A value on an edge belongs to the bin above it,
-    the largest value to the last bin.
-    """
-    values = np.asarray(similarities, np.float64)
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        edges = np.array([low, high])
-        counts = np.array([len(values)])
-    else:
-        edges = np.linspace(low, high, bins + 1)
-        counts = np.histogram(values, edges)[0].astype(np.int64)
-    last = np.cumsum(counts[::-1])[::-1]
-    return Histogram(edges, counts, last - counts + 1, last)
-
-
-def window_length(count: int) -> int:
-    """Return the number of ranks that the running share of a ranking averages: a twentieth, from 20 to 500.
-
-    It is never more than the `count` ranks there are.
-
-    >>> window_length(10_000), window_length(500), window_length(40), window_length(9)
-    (500, 25, 20, 9)
-    """
-    return min(count, max(20, min(500, count // 20)))
-
-
-def label_agreement_curve(agrees: npt.NDArray[np.bool_], window: int, points: int = POINTS) -> pd.DataFrame:
-    """Return how often labels agree along a ranking, at up to `points` ranks with the first and the last.
-
-    agrees: bool (N,), by rank, with N at least 1. window: number of ranks averaged, 1 … N.
-    Columns: rank (1 … N), running (share of the ranks in the window around it that agree, 0 … 1; near the
-    ends the window is shifted inward), cumulative (share of this rank and all before it that agree, 0 … 1).
-    """
-    count = len(agrees)
-    agreeing = np.concatenate([[0], np.cumsum(agrees)])  # (N + 1,): element n counts the first n ranks
-    rank = np.unique(np.linspace(1, count, min(points, count)).round().astype(np.int64))
-    start = np.clip(rank - 1 - window // 2, 0, count - window)
-    return pd.DataFrame(
-        {
-            "rank": rank,
-            "running": (agreeing[start + window] - agreeing[start]) / window,
-            "cumulative": agreeing[rank] / rank,
-        }
-    )

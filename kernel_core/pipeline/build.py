@@ -14,17 +14,18 @@ from kernel_core.ensembles.logit_findings import logit_findings
 from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import kept_run_count
-from kernel_core.findings import map_layout
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
+from kernel_core.pipeline.aligned import keep_aligned
 from kernel_core.pipeline.inputs import Inputs
 from kernel_core.pipeline.unseen import keep_unseen
 from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Neighbors
+from kernel_core.results.aligned import lacks_aligned
 from kernel_core.results.entries import Entries
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
-from kernel_core.results.opening import read_back, read_map, read_results
+from kernel_core.results.opening import read_back, read_results
 from kernel_core.results.results import Results
 from kernel_core.results.run_counts import keys_of_first_runs
 from kernel_core.results.store import Store
@@ -68,20 +69,19 @@ def build(
     warn_of_missing_files(request, source, store)
     with contextlib.suppress(NotBuilt):
         results = read_results(keys, store)
-        if (results.traces or not keys.traces) and UnseenEntries(keys, store).is_known:
+        is_whole = (results.traces or not keys.traces) and UnseenEntries(keys, store).is_known
+        if is_whole and not lacks_aligned(request, results):
             remember_files(request, source, store)
             return results
     machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
     precision = certified.choose_precision(request.precision, torch_device)
     with store.lock(keys.id, progress):
         use_allowed_cores()
-        _Build(keys, store, machine, precision, progress).compute()
+        results = _Build(keys, store, machine, precision, progress).results()
         remember_files(request, source, store)
-        with contextlib.suppress(NotBuilt):
-            return read_results(keys, store)
-        log.warning("the cache was emptied during the build; what is missing is built again")
-        _Build(keys, store, machine, precision, progress).compute()
-        return read_back(read_results, keys, store)
+        if lacks_aligned(request, results):
+            keep_aligned(results, machine, progress)
+        return results
 
 
 def build_run_counts(
@@ -111,45 +111,6 @@ def build_run_counts(
             _Build(keys, store, machine, precision, step).compute()
 
 
-def build_map(
-    request: SourceRequest,
-    *,
-    device: str = "auto",
-    budget: int | None = None,
-    progress: Progress = no_progress,
-    store: Store | None = None,
-) -> map_layout.Map:
-    """Compute what the cache lacks of the map of all examples, and return the map.
-
-    It is by the first of the request's similarities, by default the kernel; beside it, only name, runs, files
-    and precision of the request count. The other parameters and the errors are those of `build`; in addition,
-    raises `RequestError` if there are too few examples, or there can be no map by that similarity.
-    """
-    store, whole, by = store or Store(), request.whole, request.map_by
-    keys = plan_keys(open_source(whole, progress=progress), whole, store)
-    with contextlib.suppress(NotBuilt):
-        return read_map(keys, by, store)
-
-    def build_part(part: SourceRequest) -> Results:
-        return build(part, device=device, budget=budget, progress=progress, store=store)
-
-    part = replace(whole, similarities=(by,))
-    counts = map_layout.example_counts(build_part(part).examples)
-    neighbors = {
-        (query, database): build_part(replace(part, query=query, database=database)).neighbors[by]
-        for query, database in map_layout.search_directions(counts)
-    }
-    with store.lock(keys.map(by), progress):
-        if not store.has("map", keys.map(by)):
-            nearest, values = map_layout.merge_neighbors(neighbors)
-            formula = map_layout.distance_of(keys.offered[part.spec(by).similarity])
-            xy = map_layout.layout(nearest, map_layout.distance(values, formula), progress)
-            kept = map_layout.share_kept(xy, nearest)
-            shown = nearest[:, : map_layout.LINE_COUNT]
-            Entries(keys, store).write_map(by, map_layout.Map(xy, shown, counts, kept))
-        return read_back(lambda keys, store: read_map(keys, by, store), keys, store)
-
-
 class _Build:
     """One build: computes what is missing, entry by entry, from inputs that are each read once."""
 
@@ -159,6 +120,15 @@ class _Build:
         self.keys, self.store, self.entries = keys, store, Entries(keys, store)
         self.machine, self.precision, self.progress = machine, precision, progress
         self.inputs, self.unseen = Inputs(self.entries, machine, progress), UnseenEntries(keys, store)
+
+    def results(self) -> Results:
+        """Write every entry that is missing, and return the results."""
+        self.compute()
+        with contextlib.suppress(NotBuilt):
+            return read_results(self.keys, self.store)
+        log.warning("the cache was emptied during the build; what is missing is built again")
+        _Build(self.keys, self.store, self.machine, self.precision, self.progress).compute()
+        return read_back(read_results, self.keys, self.store)
 
     def compute(self) -> None:
         """Write every entry that is missing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kernel_core.results.aligned import aligned_tables
 from kernel_core.results.keys import plan_keys
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
@@ -39,4 +40,5 @@ def in_direction(
         variants=Variants(keys, kernel, store),
         class_neighbors={},
         fitting=names,
+        aligned=aligned_tables(keys, (query, database), store),
     )

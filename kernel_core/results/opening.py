@@ -12,6 +12,7 @@ from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
 from kernel_core.records import ExampleSet, Neighbors, Predictions
+from kernel_core.results.aligned import aligned_tables, lacks_aligned
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.results import Results
@@ -35,14 +36,16 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
     """Return what has been built of a source; never compute or download.
 
     Raises `NotBuilt` if anything is missing. complete: as a build does, count traces, without which results
-    open too, and what runs say of examples that they did not train on; and compare the source's files with
-    those of the last build.
+    open too, aligned pixels, and what runs say of examples that they did not train on; and compare the
+    source's files with those of the last build.
     """
     store = store or Store()
     keys = _keys_offline(request, store)
     results = read_results(keys, store)
     if complete and keys.traces and not results.traces:
         raise _not_built("traces", keys, store)
+    if complete and lacks_aligned(request, results):
+        raise _not_built("aligned pixels", keys, store)
     if complete and not UnseenEntries(keys, store).is_known:
         raise _not_built("predictions by runs that did not train on an example", keys, store)
     if complete:
@@ -103,6 +106,7 @@ def read_results(keys: Keys, store: Store) -> Results:
         traces=_map_traces(keys, store),
         about=keys.source.about,
         unseen=UnseenEntries(keys, store).read(),
+        aligned=aligned_tables(keys, spec.splits, store),
     )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from kernel_core.errors import RequestError
 from kernel_core.explain.traces import Traces
+from kernel_core.findings.twins import Aligned
 from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import refuse_unoffered
 from kernel_core.similarities import Similarity, of_variant
@@ -34,6 +35,7 @@ class Results:
     features_layer, features_run: of the penultimate features; empty unless neighbors by them were asked for.
     traces: by split, what explains the kernel's values; empty for a variant of the kernel, and if they were
     not kept, by an older version or for lack of space.
+    aligned: by name, the aligned pixels of neighbors by a similarity or variant, where they are built.
     unseen: what the runs say of training examples that they did not train on; None without training masks.
     about: what to know of an ensemble or a test set that the source's owner did not bring; often empty.
     """
@@ -53,6 +55,7 @@ class Results:
     variants: Mapping[str, Neighbors] = field(default_factory=dict)
     about: str = ""
     unseen: Unseen | None = None
+    aligned: Mapping[str, Aligned] = field(default_factory=dict)
 
     @property
     def query(self) -> Split:

@@ -74,4 +74,5 @@ def _read(
         traces={},
         variants={},
         unseen=None,
+        aligned={},
     )

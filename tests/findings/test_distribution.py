@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernel_core.findings.pairs import histogram, label_agreement_curve, window_length
+from kernel_core.findings.distribution import histogram, label_agreement_curve, window_length
 
 
 @pytest.fixture

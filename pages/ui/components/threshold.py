@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kernel_core.findings.pairs import Histogram
+from kernel_core.findings.distribution import Histogram
 from pages.ui.components.component import component
 
 DIGITS = 4  # decimals of a threshold, in the address too

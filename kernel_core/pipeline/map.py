@@ -1,0 +1,57 @@
+"""Build the map of all examples, from the neighbors in every direction."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from kernel_core.errors import NotBuilt
+from kernel_core.findings import map_layout
+from kernel_core.pipeline.build import build
+from kernel_core.progress import Progress, no_progress
+from kernel_core.results.entries import Entries
+from kernel_core.results.keys import plan_keys
+from kernel_core.results.opening import read_back, read_map
+from kernel_core.results.results import Results
+from kernel_core.results.store import Store
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+
+
+def build_map(
+    request: SourceRequest,
+    *,
+    device: str = "auto",
+    budget: int | None = None,
+    progress: Progress = no_progress,
+    store: Store | None = None,
+) -> map_layout.Map:
+    """Compute what the cache lacks of the map of all examples, and return the map.
+
+    It is by the first of the request's similarities, by default the kernel; beside it, only name, runs, files
+    and precision of the request count. The other parameters and the errors are those of `build`; in addition,
+    raises `RequestError` if there are too few examples, or there can be no map by that similarity.
+    """
+    store, whole, by = store or Store(), request.whole, request.map_by
+    keys = plan_keys(open_source(whole, progress=progress), whole, store)
+    with contextlib.suppress(NotBuilt):
+        return read_map(keys, by, store)
+
+    def build_part(part: SourceRequest) -> Results:
+        return build(part, device=device, budget=budget, progress=progress, store=store)
+
+    part = replace(whole, similarities=(by,))
+    counts = map_layout.example_counts(build_part(part).examples)
+    neighbors = {
+        (query, database): build_part(replace(part, query=query, database=database)).neighbors[by]
+        for query, database in map_layout.search_directions(counts)
+    }
+    with store.lock(keys.map(by), progress):
+        if not store.has("map", keys.map(by)):
+            nearest, values = map_layout.merge_neighbors(neighbors)
+            formula = map_layout.distance_of(keys.offered[part.spec(by).similarity])
+            xy = map_layout.layout(nearest, map_layout.distance(values, formula), progress)
+            kept = map_layout.share_kept(xy, nearest)
+            shown = nearest[:, : map_layout.LINE_COUNT]
+            Entries(keys, store).write_map(by, map_layout.Map(xy, shown, counts, kept))
+        return read_back(lambda keys, store: read_map(keys, by, store), keys, store)
