@@ -30,6 +30,17 @@ def test_page_has_no_violations_and_hardly_moves(browser, digits_url, name):
         assert not looks.violations(page)
 
 
+@pytest.mark.parametrize(
+    ("name", "late"), [("random_examples", "SourceSansVF-Upright"), ("feature_pairs", "Input")]
+)
+def test_page_hardly_moves_where_a_part_of_it_comes_late(browser, digits_url, name, late):
+    with looks.opened(browser, digits_url, ADDRESSES[name]):
+        pass  # the server is as fast from now on as it gets
+    with looks.opened(browser, digits_url, ADDRESSES[name], late=late) as page:
+        moved = looks.shifts(page)
+        assert sum(shift["value"] for shift in moved) < SHIFT, moved
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [420, 2200])
 @pytest.mark.parametrize("source", ["digits", "cifar10"])

@@ -1,8 +1,10 @@
 """How pages look to an eye and to a machine: what moves while they load, and what axe-core finds wrong."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
+
+from playwright import sync_api
 
 from tests.support.browser import PATIENCE, listen, settle, watch
 
@@ -24,6 +26,8 @@ new PerformanceObserver((list) => {
 DRAWN = "[data-testid=stApp]:not(:has([data-testid=stSkeleton]))"
 """The app once nothing stands for an element whose code is still to be loaded."""
 SHIFTS = "new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(window.shifts))))"
+LATE = 6_000
+"""Milliseconds that a late part of a page is held back, at most."""
 AXE = "axe.run(document, { resultTypes: ['violations'] })"
 
 
@@ -34,23 +38,40 @@ def axe():
 
 
 @contextmanager
-def opened(browser, url, address, *, width=1400, height=900, scheme="light"):
+def opened(browser, url, address, *, width=1400, late=""):
     """Open an address in a fresh profile and yield its page, drawn whole; requests that leave fail.
 
+    late: the start of the name of a file of Streamlit's that arrives after the others.
     The page has `OBSERVER`, and lets scripts in that the policy of pages forbids, such as axe-core.
     """
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, base_url=url, bypass_csp=True
+        viewport={"width": width, "height": 900}, color_scheme="light", base_url=url, bypass_csp=True
     )
     context.add_init_script(OBSERVER)
     page, errors = context.new_page(), []
     page.set_default_timeout(PATIENCE)
     watch(page, url, errors.append)
-    page.goto(address)
+    if late:
+        arrive_late(page, address, late)
+    else:
+        page.goto(address)
     settle_whole(page)
     yield page
     context.close()
     assert not errors, errors
+
+
+def arrive_late(page, address, name):
+    """Open an address, and hold back the files whose names start so until buttons are drawn without them."""
+    held = []
+    page.route(f"**/static/**/{name}.*", lambda route: held.append(route))
+    page.goto(address, wait_until="commit")
+    with suppress(sync_api.TimeoutError):  # the app may wait for the file, and draw nothing without it
+        page.wait_for_selector("[data-testid=stButtonGroup]", timeout=LATE)
+        page.evaluate(SHIFTS)
+    assert held, f"no {name} was asked for"
+    for route in held:
+        route.continue_()
 
 
 def settle_whole(page):
