@@ -6,7 +6,7 @@ import streamlit as st
 from kernel_core.spec import example_name
 from pages.ui import load, shell
 from pages.ui.components import compare
-from pages.ui.panels import neighbor_lists, pair_ranks, verdict, walk, why
+from pages.ui.panels import counterfactual, neighbor_lists, pair_ranks, verdict, walk, why
 from pages.ui.wording import minus_distance
 
 shell.guard()
@@ -69,6 +69,7 @@ if results.has_images:
 for side, example in (("A", a), ("B", b)):
     st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}")
 
+counterfactual.show_counterfactual(results, a, b)
 if a != b:
     st.header("Why does the kernel have this value?", anchor=False)
     why.show_why(results, a, b)

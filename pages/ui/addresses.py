@@ -15,6 +15,8 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "groups": (
         "by", "within", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "page",
     ),
+    "memorization": ("label", "page"),
+    "influence": ("by", "within", "order", "labels", "class", "page"),
     "similarities": ("by", "within", "threshold"),
     "disagreement": ("by", "within", "other", "vote", "class", "order", "k", "page"),
     "run_counts": (),

@@ -53,14 +53,14 @@ def choose_direction(
 ) -> Results:
     """Show a control that picks test→train or one split; return the results in that direction.
 
-    results: those that the server shows. label, titles, about: the control's words; titles have the keys of
-    `WITHIN`. keeps_value: whether the threshold stays where another direction is chosen. Nothing is shown
-    where the source has one split alone. What is not built in the direction is not in `names` of what comes
-    back: the page calls `stop_unless_built`.
+    results: those that the server shows. label, titles, about: the control's words; titles have keys of
+    `WITHIN`, "across" first. keeps_value: whether the threshold stays where another direction is chosen.
+    Nothing is shown where the source has one split alone. What is not built in the direction is not in
+    `names` of what comes back: the page calls `stop_unless_built`.
     """
     if len(results.examples) == 1:
         return results
-    key, names = "within", list(WITHIN)
+    key, names = "within", list(titles)
     chosen = st.query_params.get("within", names[0])
     if chosen not in names:
         chosen = names[0]

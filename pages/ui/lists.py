@@ -21,7 +21,7 @@ from kernel_core.findings.label_orders import MOST_SIMILAR, TO_CHECK, count_conf
 from kernel_core.findings.pairs import random_queries, select_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import all_examples, grouped, label_checks, lasso, links, load, names
+from pages.ui import all_examples, grouped, label_checks, lasso, links, load, names, unseen
 from pages.ui.label_checks import Asked
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
@@ -119,6 +119,19 @@ def _groups(results: Results, *arguments: str) -> Ranked:
     )
 
 
+def _memorization(results: Results, of_class: str) -> Ranked:
+    rows = unseen.memorized(results.id, of_class)
+    title = f"memorized examples{_filters(escape(of_class))}"
+    return Ranked("train", rows["query_index"].to_numpy(), title, "")
+
+
+def _influence(results: Results, by: str, order: str, labels: str, of_class: str) -> Ranked:
+    rows = unseen.influential(results, by, order, labels, of_class).drop_duplicates("query_index")
+    filters = _filters(f"{labels} labels" if labels else "", escape(of_class))
+    title = f"pairs by influence, {unseen.ORDER_WORDS[order]}{filters}"
+    return Ranked(results.query, rows["query_index"].to_numpy(), title, "")
+
+
 def _filters(*words: str) -> str:
     """Return what a list is narrowed to, to be written after its name; empty words are left out."""
     return "".join(f", {word}" for word in words if word)
@@ -130,6 +143,8 @@ LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "failure_modes": (2, _label_conflicts),
     "labels_to_check": (2, _labels_to_check),
     "groups": (6, _groups),
+    "memorization": (1, _memorization),
+    "influence": (4, _influence),
     "disagreement": (6, _disagreement),
     "random_examples": (1, _random),
     "examples": (1, _named),

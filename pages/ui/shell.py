@@ -30,6 +30,8 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "labels": ("Labels to check", ":material/rule:"),
         "failure_modes": ("Label conflicts", ":material/label_off:"),
         "groups": ("Groups", ":material/workspaces:"),
+        "memorization": ("Memorized", ":material/psychology:"),
+        "influence": ("Influence", ":material/trending_up:"),
         "similarities": ("Threshold", ":material/bar_chart:"),
         "disagreement": ("Disagreement", ":material/call_split:"),
         "feature_pairs": ("Kernel or features?", ":material/balance:"),
