@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.spec import example_name
-from pages.ui import load, shell
+from pages.ui import load, paired, shell
 from pages.ui.components import compare
-from pages.ui.panels import counterfactual, neighbor_lists, pair_ranks, verdict, walk, why
+from pages.ui.panels import counterfactual, neighbor_lists, pair_ranks, twin_parts, verdict, walk, why
 from pages.ui.wording import minus_distance
 
 shell.guard()
@@ -19,7 +19,7 @@ names = f"{example_name(*a)} ↔ {example_name(*b)}"
 shell.heading(results, names, "Where the two differ, and how near each is to the other.")
 if a != b:
     pair_ranks.begin(results.id, a, b)
-walk.show_pair_steps(results, a, b)
+by = walk.show_pair_steps(results, a, b)
 if results.has_images:
     reach = min(4, min(results.examples[results.query].images.shape[1:3]) // 4)
     plain, best = load.alignments(results.id, a, b, reach)
@@ -66,6 +66,8 @@ if results.has_images:
             f"Aligned: the best of all shifts by up to {reach} pixels each way, with and without mirroring "
             f"({compare.describe(best)}). The correlation is of the pixels where the two overlap."
         )
+if results.has_images and a != b and not paired.why_no_twins(results, by):
+    twin_parts.show(results, a, b, by)
 for side, example in (("A", a), ("B", b)):
     st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}")
 

@@ -36,6 +36,7 @@ from kernel_core.spec import KernelSpec
 CANDIDATES = 10  # nearest neighbors whose pixels are compared; five nearly suffice on CIFAR-10
 BACKGROUND, BACKGROUND_WHITENED = 5, 50  # largest similarities whose mean is the background
 BANDS = "same picture", "likely", "look-alike"
+LIKELY, SAME = 0.6, 0.8  # the score that makes a pair likely, and the pixels that make it the same picture
 Values = npt.NDArray[np.float64]
 
 
@@ -138,7 +139,7 @@ def bands(pairs: pd.DataFrame) -> npt.NDArray[np.object_]:
     """Return the band of each pair: same picture, likely or look-alike; empty where pixels are unknown."""
     twin, aligned = pairs["twin"].to_numpy(), pairs["aligned"].to_numpy()
     names = np.full(len(pairs), BANDS[2], object)
-    names[twin >= 0.6] = BANDS[1]
-    names[(twin >= 0.6) & (aligned >= 0.8)] = BANDS[0]
+    names[twin >= LIKELY] = BANDS[1]
+    names[(twin >= LIKELY) & (aligned >= SAME)] = BANDS[0]
     names[np.isnan(aligned)] = ""
     return names

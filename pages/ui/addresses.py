@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 KNOWN: dict[str, tuple[str, ...]] = {
     "overview": (),
-    "near_duplicates": ("by", "within", "first", "last", "threshold", "class", "labels", "page"),
+    "near_duplicates": (
+        "by", "within", "order", "first", "last", "threshold", "class", "labels", "pixels_at", "band", "page",
+    ),
     "labels": ("split", "by", "order", "label", "proposed", "both", "page"),
     "failure_modes": ("by", "within", "order", "labels_differ", "rows"),
     "groups": (

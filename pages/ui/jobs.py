@@ -34,12 +34,14 @@ class Status(TypedDict):
 
 
 def arguments(request: SourceRequest, verb: str = "build") -> list[str]:
-    """Return the arguments of the command line that build a request. verb: another one with the same options.
+    """Return the arguments of the command line that build a request.
+
+    verb: another one with the same options; options of its own may follow.
 
     >>> arguments(SourceRequest("digits", run_count=10, similarities=("kernel",)))
     ['build', 'digits', '--runs', '10', '--similarity', 'kernel']
     """
-    words = [verb, request.name]
+    words = [*verb.split(), request.name]
     for option, number in (("--runs", request.run_count), ("--files", request.files)):
         words += [option, str(number)] if number else []
     words += ["--query", request.query] if request.query != "test" else []

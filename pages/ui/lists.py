@@ -18,10 +18,10 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement
 from kernel_core.findings.groups import members_of
 from kernel_core.findings.label_orders import MOST_SIMILAR, TO_CHECK, count_conflicts, with_labels
-from kernel_core.findings.pairs import random_queries, select_pairs
+from kernel_core.findings.pairs import random_queries
 from kernel_core.results.results import Results
-from kernel_core.spec import Split
-from pages.ui import all_examples, grouped, label_checks, lasso, links, load, names, unseen
+from kernel_core.spec import Split, example_name
+from pages.ui import all_examples, grouped, label_checks, lasso, links, load, names, paired, unseen
 from pages.ui.label_checks import Asked
 from pages.ui.panels.confusion import pair_names
 from pages.ui.wording import escape
@@ -32,22 +32,31 @@ class Ranked:
     """Examples in the order of a list.
 
     split: of all of them, or (n,) of each. order: (n,), their indices. title: the list's name, in Markdown.
-    by: the similarity whose nearest neighbor makes a pair with each of them; empty where there is none.
+    by: the similarity that makes a pair of each of them with a neighbor; empty where there are no pairs.
+    others: (n,), indices of these neighbors; by default they are the nearest.
     """
 
     split: Split | npt.NDArray[np.str_]
     order: npt.NDArray[np.int64]
     title: str
     by: str
+    others: npt.NDArray[np.int64] | None = None
 
 
 def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> Ranked:
-    pairs = load.ranking(results.id, by)
-    label = results.class_names.index(of_class) if of_class else None
-    kept = pairs[select_pairs(pairs, labels or "all", label)]
-    filters = _filters(f"{labels} labels" if labels else "", escape(of_class))
-    title = f"near-duplicates by {escape(results.title_of(by))}{filters}"
-    return Ranked(results.query, kept["query_index"].to_numpy(), title, by)
+    return _pairs(results, paired.Asked(by, labels=labels, of_class=of_class))
+
+
+def _twins(results: Results, *arguments: str) -> Ranked:
+    return _pairs(results, paired.Asked.from_list(*arguments))
+
+
+def _pairs(results: Results, asked: paired.Asked) -> Ranked:
+    matches = paired.find(results, asked).matches
+    order = ", by twin score" if asked.order == paired.TWIN else ""
+    title = f"near-duplicates by {escape(results.title_of(asked.by))}{order}{_filters(*asked.words)}"
+    others = matches["database_index"].to_numpy()
+    return Ranked(results.query, matches["query_index"].to_numpy(), title, asked.by, others)
 
 
 def _label_conflicts(results: Results, by: str, labels: str) -> Ranked:
@@ -139,6 +148,7 @@ def _filters(*words: str) -> str:
 
 LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "near_duplicates": (3, _near_duplicates),
+    "twins": (6, _twins),
     "labels": (5, _labels),
     "failure_modes": (2, _label_conflicts),
     "labels_to_check": (2, _labels_to_check),
@@ -178,20 +188,22 @@ def named(name: str, within: str, *arguments: str | int) -> str:
     return links.query(list=":".join(parts))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
 def ranked(results_id: str, list_text: str) -> Ranked | None:
     """Return the list that the address names, or None where its text is not a list."""
+    try:
+        return _made(results_id, list_text)
+    except (LookupError, RequestError, ValueError):  # not kept: what is missing may be built next
+        return None
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _made(results_id: str, list_text: str) -> Ranked:
     name, _, rest = list_text.partition(":")
     name, _, within = name.partition("@")
-    if name not in LISTS:
-        return None
     most, make = LISTS[name]
     arguments = rest.split(":", most - 1)
     arguments += [""] * (most - len(arguments))
-    try:
-        return make(load.in_direction(load.by_id[results_id], within), *arguments)
-    except (LookupError, RequestError, ValueError):
-        return None
+    return make(load.in_direction(load.by_id[results_id], within), *arguments)
 
 
 @dataclass(frozen=True)
@@ -199,18 +211,18 @@ class Place:
     """Where an example stands in a list, and who stands beside it.
 
     position: from 1. title: the list's name, in Markdown. by: the similarity that the list makes pairs by;
-    empty where the address names no list, so that the list is the split. within: the split that its pairs are
-    within; empty for test→train. previous, next: names of examples,
-    or None at an end.
+    empty where the address names no list, so that the list is the split. previous, next: names of examples,
+    or None at an end. partners: names of the examples that make a pair with the previous, with this one and
+    with the next; empty where there is none.
     """
 
     position: int
     total: int
     title: str
     by: str
-    within: str
     previous: str | None
     next: str | None
+    partners: tuple[str, str, str]
 
 
 def place(results: Results, split: Split, index: int, list_text: str) -> Place:
@@ -220,11 +232,25 @@ def place(results: Results, split: Split, index: int, list_text: str) -> Place:
         found = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
     order, splits = found.order, np.broadcast_to(found.split, found.order.shape)
     here = int(_positions(found, split, index)[0])
-    previous, following = (
-        f"{splits[i]}:{order[i]}" if 0 <= i < len(order) else None for i in (here - 1, here + 1)
-    )
     within = list_text.partition(":")[0].partition("@")[2] if found.by else ""
-    return Place(here + 1, len(order), found.title, found.by, within, previous, following)
+    listed = load.in_direction(results, within)
+
+    def names(at: int) -> tuple[str | None, str]:
+        if not 0 <= at < len(order):
+            return None, ""
+        return f"{splits[at]}:{order[at]}", _partner(listed, found, at)
+
+    (previous, before), (_, own), (following, after) = map(names, (here - 1, here, here + 1))
+    return Place(here + 1, len(order), found.title, found.by, previous, following, (before, own, after))
+
+
+def _partner(listed: Results, found: Ranked, at: int) -> str:
+    """Return the name of the example that makes a pair with the one at a place of a list, from 0."""
+    if not found.by or found.by not in listed.names:
+        return ""
+    if found.others is not None:
+        return example_name(listed.database, int(found.others[at]))
+    return example_name(listed.database, int(listed.neighbors_by(found.by).indices[found.order[at], 0]))
 
 
 def _positions(ranked: Ranked, split: Split, index: int) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ def test_nearest_pairs_and_back_are_one_click_each_and_in_the_address(digits):
     app = open_page("near_duplicates")
     app.get_by_key("part_nearest").click().run()
     assert shown_ranks(app) == list(range(1, 49))
-    assert dict(app.query_params) == {"first": "1", "last": "48"}
+    assert dict(app.query_params) == {"order": "twin"}
     assert app.get_by_key("part_nearest").proto.type == "primary"
     app.get_by_key("part_border").click().run()
     assert shown_ranks(app) == list(range(31, 79))

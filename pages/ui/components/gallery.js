@@ -11,7 +11,7 @@ function tileOf(tile) {
   const opens = link(tile.href, "tile");
   opens.dataset.example = tile.example;
   const figure = element("figure", (tile.differs ? "differs" : "") + (tile.kept ? " kept" : ""));
-  figure.title = tile.alt;
+  figure.title = tile.tip ? tile.alt + "\n" + tile.tip : tile.alt;
   const caption = element("figcaption");
   caption.append(element("b", "", (tile.differs ? "≠ " : "") + tile.label));
   if (tile.note) caption.append(element("small", "", tile.note));
@@ -42,9 +42,23 @@ function groupOf(group) {
 
 function headOf(cell) {
   const head = cell.pair ? link(cell.pair, "head") : element("div", "head");
-  head.append(cell.head);
-  if (cell.pair) head.append(element("u", "", "compare"));
+  const line = element("span", "line");
+  line.append(cell.head);
+  if (cell.badge) line.append(" ", element("i", "badge " + cell.tone, cell.badge));
+  if (cell.pair) line.append(element("u", "", "compare"));
+  head.append(line);
+  if (cell.values) head.append(valuesOf(cell.values));
+  if (cell.tip) head.title = cell.tip;
   return head;
+}
+
+/** Named numbers on one line; the second part of a name is shown where there is room (gallery.pairs.css). */
+function valuesOf(values) {
+  const line = element("span", "values");
+  values.forEach(([name, more, number], k) => {
+    line.append(k ? " · " : "", name, element("span", "more-words", more), " " + number);
+  });
+  return line;
 }
 
 /** The link after a group's tiles that leads to those that are not drawn. */
@@ -58,7 +72,7 @@ function fill(node, cell) {
   const groups = element("div", "groups");
   groups.append(...cell.groups.map(groupOf));
   if (cell.more) groups.append(moreOf(cell));
-  node.replaceChildren(...(cell.head ? [headOf(cell)] : []), groups);
+  node.replaceChildren(...(cell.head || cell.badge ? [headOf(cell)] : []), groups);
 }
 
 /** The link that an arrow key leads to: the next of its kind, or the nearest one above or below. */

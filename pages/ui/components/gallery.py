@@ -15,7 +15,7 @@ import streamlit as st
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
-from pages.ui import links, load, look
+from pages.ui import links, load, look, paired
 from pages.ui.components.component import component
 
 
@@ -28,6 +28,7 @@ class Tile(TypedDict):
     label: str
     note: str
     differs: bool  # whether it is marked because its label is not the query's
+    tip: NotRequired[str]  # what the tooltip says beside `alt`
     rank: NotRequired[int]  # in lists, shown before it
     pair: NotRequired[str]  # in lists, the address of its pair with the query
     carried: NotRequired[str]  # parameters of its address, instead of the gallery's
@@ -48,6 +49,10 @@ class Cell(TypedDict):
     id: int
     head: str
     groups: list[Group]
+    badge: NotRequired[str]  # a word after the head, in a frame
+    tone: NotRequired[str]  # of the badge: strong, middle or weak
+    values: NotRequired[list[tuple[str, str, str]]]  # below it: name, more of that if it fits, number
+    tip: NotRequired[str]  # what the tooltip of the head says
     more: NotRequired[str]  # after the tiles, text of a link
     more_href: NotRequired[str]  # where it leads
 
@@ -87,11 +92,15 @@ def nearest_tiles(
 ) -> list[Tile]:
     """Return the tiles of a query's `count` nearest examples, in order. note: a format of value and index."""
     label = int(results.examples[neighbors.spec.query].labels[query])
-    nearest = zip(neighbors.indices[query, :count], neighbors.values[query, :count], strict=True)
-    return [
-        tile(results, neighbors.spec.database, int(i), beside=label, note=note.format(value=value, index=i))
-        for i, value in nearest
-    ]
+    query_split, split = neighbors.spec.splits
+    pixels = paired.pixels_of(results, (query_split, query), neighbors.spec.name, split)
+    tiles = []
+    for i, value in zip(neighbors.indices[query, :count], neighbors.values[query, :count], strict=True):
+        made = tile(results, split, int(i), beside=label, note=note.format(value=value, index=i))
+        if i in pixels:
+            made["tip"] = f"pixels aligned {pixels[i]:.2f}"
+        tiles.append(made)
+    return tiles
 
 
 def gallery(

@@ -10,7 +10,7 @@ from kernel_core.errors import DataError, NotBuilt
 from kernel_core.printable import printable
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
-from pages.ui import links, load
+from pages.ui import links, load, paired
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 from pages.ui.panels.why import runs_in_words
@@ -78,9 +78,11 @@ def show_lists(results: Results, query: Example, among: Split, k: int, lists: Li
     cells: list[Cell] = []
     for name, (indices, values) in lists.items():
         tiles: list[Tile] = []
+        pixels = paired.pixels_of(results, query, name, among)
         for position, (i, value) in enumerate(zip(indices[:k].tolist(), values[:k].tolist(), strict=True), 1):
             note = f"{value:.3f} · {example_name(among, i)}\n{_elsewhere(results, lists, name, i, position)}"
             neighbor = tile(results, among, i, beside=label, note=note)
+            neighbor["tip"] = f"pixels aligned {pixels[i]:.2f}" if i in pixels else ""
             neighbor["rank"] = position
             neighbor["pair"] = links.pair_href(example_name(*query), neighbor["example"])
             tiles.append(neighbor)

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 import streamlit as st
 
-from kernel_core.findings.pairs import WINDOW, border, default_rank_window, matching_pairs
+from kernel_core.findings.pairs import WINDOW, border, default_rank_window
 from pages.ui.components.threshold import DIGITS
 from pages.ui.controls import VALUE
 
 Window = tuple[int, int]
-NEAREST, BORDER, ABOVE = "nearest", "border", "above"
 
 
 # A window of ranks.
@@ -80,9 +77,14 @@ def _ends_of_address() -> Window:
 
 def go_to(window: Window, home: Window | None = None) -> None:
     """Put a window into the address. home: the one that the address leaves out."""
-    _forget(VALUE, "first", "last")
+    forget(VALUE, "first", "last")
     if window != home:
         st.query_params.update({"first": str(window[0]), "last": str(window[1])})
+
+
+def narrow() -> None:
+    """After a filter was changed, begin with the nearest that pass, unless the window begins there anyway."""
+    forget(*(("first", "last") if _ends_of_address()[0] > 1 else ()))
 
 
 def _keep_window(home: Window | None) -> None:
@@ -90,7 +92,7 @@ def _keep_window(home: Window | None) -> None:
     go_to((st.session_state["first"], st.session_state["last"]), home)
 
 
-def _forget(*names: str) -> None:
+def forget(*names: str) -> None:
     """Take parameters out of the address, and begin with the first page."""
     for name in names:
         st.query_params.pop(name, None)
@@ -146,58 +148,12 @@ def choose_threshold(pairs: pd.DataFrame, value: float, *, home: float | None = 
 
 def go_above(threshold: float, home: float | None = None) -> None:
     """Put a threshold into the address. home: the one that the address leaves out."""
-    _forget(VALUE, "first", "last")
+    forget(VALUE, "first", "last")
     if threshold != home:
         st.query_params[VALUE] = str(round(threshold, DIGITS))
 
 
-# What the near-duplicates page offers.
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some of the pairs that pass a filter.
-
-    rows: of the ranking. window: first and last place among those that pass; None where the part is all pairs
-    at or above `threshold`. why: Markdown that ends a sentence about their ranks; often empty.
-    """
-
-    rows: pd.DataFrame
-    window: Window | None
-    threshold: float | None
-    why: str
-
-
-def narrow() -> None:
-    """After a filter was changed, begin with the nearest that pass, unless the window begins there anyway."""
-    _forget(*(("first", "last") if _ends_of_address()[0] > 1 else ()))
-
-
-def choose_part(pairs: pd.DataFrame, matches: pd.DataFrame) -> Part:
-    """Show the controls that choose some of the pairs that pass a filter; return these.
-
-    pairs: the ranking. matches: those of it that pass, at least one.
-    """
-    card, is_whole = default_rank_window(len(pairs)), len(matches) == len(pairs)
-    nearest = 1, min(WINDOW, len(matches))
-    windows = {BORDER: card, NEAREST: nearest}
-    if not is_whole:
-        windows = {NEAREST: nearest, BORDER: _from_rank(matches, card[0])}
-    home, start = (card, card) if is_whole else (None, nearest)
-    threshold = threshold_of_address()
-    window = window_of_address(len(matches), start)
-    shown = next((name for name in windows if windows[name] == window), "")
-    shown = shown if threshold is None else ABOVE
-    why = _why(shown, card, is_whole=is_whole)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="part_row"):
-        _offer(shown, windows, home, start_threshold(pairs))
-        if threshold is not None:
-            choose_threshold(pairs, threshold)
-            return Part(matching_pairs(matches, threshold=threshold), None, threshold, why)
-        what = "rank" if is_whole else "match"
-        window = choose_ranks(len(matches), start=start, home=home, what=what)
-    stop_if_reversed(*window)
-    return Part(matches.iloc[window[0] - 1 : window[1]], window, None, why)
+# Pages.
 
 
 def choose_page(count: int, per_page: int, *, has_steps: bool) -> int:
@@ -222,36 +178,3 @@ def choose_page(count: int, per_page: int, *, has_steps: bool) -> int:
 
 def _turn(page: int) -> None:
     st.session_state["page"] = page
-
-
-def _from_rank(matches: pd.DataFrame, rank: int) -> Window:
-    """Return the window of the matches that begins with the first at a rank or after it, or ends the list."""
-    before = int((matches["rank"] < rank).sum())
-    first = max(1, min(before + 1, len(matches) - WINDOW + 1))
-    return first, min(len(matches), first + WINDOW - 1)
-
-
-def _offer(shown: str, windows: dict[str, Window], home: Window | None, threshold: float) -> None:
-    """Show a button for each part that has a name. shown: the name of the present one."""
-    at_border, nearest = (f"{first:,}–{last:,}" for first, last in (windows[BORDER], windows[NEAREST]))
-    labels = {BORDER: f"Border of look-alikes: {at_border}", NEAREST: f"Nearest pairs: {nearest}"}
-    for name, label in labels.items():
-        args = windows[name], home
-        st.button(label, type=_kind(name == shown), on_click=go_to, args=args, key=f"part_{name}")
-    kind = _kind(shown == ABOVE)
-    st.button("Above a threshold", type=kind, on_click=go_above, args=(threshold,), key="part_above")
-
-
-def _kind(is_shown: bool) -> Literal["primary", "secondary"]:
-    return "primary" if is_shown else "secondary"
-
-
-def _why(shown: str, card: Window, *, is_whole: bool) -> str:
-    """Return what ends the sentence about the part of this name."""
-    if shown != BORDER:
-        return ""
-    if not is_whole:
-        return f": from rank {card[0]:,} on, where look-alikes begin on the dataset card"
-    usual = default_rank_window(10_000)
-    there = "" if card == usual else f" (there {usual[0]}–{usual[1]} of 10,000)"
-    return f": the border between twins and look-alikes, as on the dataset card{there}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import streamlit as st
 
 from kernel_core.findings import disagreement
@@ -11,8 +12,9 @@ from kernel_core.findings.labels_to_check import DEFAULT
 from kernel_core.findings.pairs import WINDOW, border, matching_pairs
 from kernel_core.results.results import Results
 from kernel_core.similarities import PENULTIMATE
-from pages.ui import label_checks, lists, load
+from pages.ui import label_checks, lists, load, paired
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
+from pages.ui.panels import pair_cells, twin_words
 from pages.ui.wording import escape
 
 SHOWN = 12  # cells per strip
@@ -29,8 +31,21 @@ def show_strips(results: Results) -> None:
 
 
 def nearest_pairs(results: Results) -> None:
-    """Show the nearest pairs, and how many lie at or above the border of look-alikes."""
-    pairs = load.ranking(results.id, "kernel")
+    """Show the likeliest twins, or else the nearest pairs, and how many there are."""
+    if paired.bands_tell(results, "kernel"):
+        asked = paired.Asked("kernel", paired.TWIN)
+        pairs = paired.find(results, asked).pairs
+        _head(twin_words.count_twins(results, pairs), "near_duplicates", {"order": paired.TWIN})
+    else:
+        asked = paired.Asked("kernel")
+        pairs = paired.find(results, asked).pairs
+        _count_near(results, pairs)
+    cells = pair_cells.cells(results, pairs.head(SHOWN), "kernel", has_ranks=False)
+    _draw(results, cells, "the nearest pairs", lists.carried(results, *asked.to_list()))
+
+
+def _count_near(results: Results, pairs: pd.DataFrame) -> None:
+    """Show how many pairs lie at or above the border of look-alikes, and the way to them."""
     threshold = math.floor(border(pairs) * 10**DECIMALS) / 10**DECIMALS
     count = len(matching_pairs(pairs, threshold=threshold))
     among = "in the training set" if not results.spec.excludes_self else "among them"
@@ -40,14 +55,6 @@ def nearest_pairs(results: Results) -> None:
         "near_duplicates",
         {"first": "1", "last": str(min(WINDOW, len(pairs)))},
     )
-    cells: list[Cell] = []
-    for pair in pairs.head(SHOWN).itertuples():
-        query, other = int(pair.query_index), int(pair.database_index)
-        own = tile(results, results.query, query)
-        twin = tile(results, results.database, other, beside=pair.query_label)
-        head = f"{pair.similarity:.3f}"
-        cells.append({"id": query, "head": head, "groups": [{"title": "", "tiles": [own, twin]}]})
-    _draw(results, cells, "the nearest pairs", lists.carried(results, "near_duplicates", "kernel"))
 
 
 def labels_to_check(results: Results) -> None:

@@ -13,7 +13,7 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name, parse_example
-from pages.ui import going, links, lists, load, shell
+from pages.ui import going, links, lists, shell
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 
@@ -128,29 +128,25 @@ def show_trail(results: Results, trail: list[str], current: str) -> None:
     gallery(results, [cell], layout="crumbs", key="trail", label="the trail to this example", px=CRUMB)
 
 
-def partner(results: Results, a: Example, by: str = "") -> str:
-    """Return the name of the example to show beside `a` by default: its nearest, if a build kept it.
-
-    by: the similarity; by default the first.
-    """
+def partner(results: Results, a: Example) -> str:
+    """Return the name of the example to show beside `a` by default: its nearest, if a build kept it."""
     split, index = a
     if split != results.query:
         return "test:0"
-    neighbors = results.neighbors_by(by or next(iter(results.neighbors)))
+    neighbors = results.neighbors_by(next(iter(results.neighbors)))
     return example_name(results.database, int(neighbors.indices[index, 0]))
 
 
-def show_pair_steps(results: Results, a: Example, b: Example) -> None:
-    """Show a button that swaps the two, and previous and next if the pair is one of the list in the address.
+def show_pair_steps(results: Results, a: Example, b: Example) -> str:
+    """Show a button that swaps the two; previous and next if the pair is in the list of the address.
 
-    A list makes pairs of its examples with their nearest.
+    Returns the similarity that the list makes pairs by; the first that there is where the pair is in none.
     """
     here = _place_in_list(results, a)
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    listed = load.in_direction(results, here.within)
-    if here.by and example_name(*b) == partner(listed, a, here.by):
-        for key, name in (("previous", here.previous), ("next", here.next)):
-            other = partner(listed, parse_example(name, results.example_counts), here.by) if name else ""
+    before, own, after = here.partners
+    if own == example_name(*b):
+        for key, name, other in (("previous", here.previous, before), ("next", here.next, after)):
             to = {"a": name or "", "b": other}
             row.button(
                 key.capitalize(), key=key, icon=ICONS[key], on_click=_go, args=(to,), disabled=not name
@@ -158,3 +154,4 @@ def show_pair_steps(results: Results, a: Example, b: Example) -> None:
         row.caption(f"#{here.position:,} of {here.total:,} in {here.title}", width="content")
     swapped = {"a": example_name(*b), "b": example_name(*a)}
     row.button("Swap", key="swap", icon=":material/swap_horiz:", on_click=_go, args=(swapped,))
+    return here.by if own == example_name(*b) else next(iter(results.neighbors))

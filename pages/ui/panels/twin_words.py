@@ -1,0 +1,56 @@
+"""What is said of the twin score: its parts, its bands, and what it is not."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kernel_core.findings.twins import BANDS, LIKELY, SAME
+from kernel_core.results.results import Results
+
+NO_PROOF = "No score proves a duplicate; judge by eye."
+TONES = dict(zip(BANDS, ("strong", "middle", "weak"), strict=True))
+"""Band → how much its badge stands out."""
+BANDS_RULE = (
+    f"“{BANDS[0]}”: a twin score of {LIKELY:g} or more, and pixels aligned of {SAME:g} or more. "
+    f"“{BANDS[1]}”: a twin score of {LIKELY:g} or more. “{BANDS[2]}”: less."
+)
+PIXELS_ALIGNED = (
+    "Pixels aligned: how well the details of the two images match, from −1 to 1, at the shift or mirroring "
+    "that fits best."
+)
+
+
+def about(title: str, order: str) -> str:
+    """Return what the numbers of a pair mean, in Markdown. title: of the similarity."""
+    return (
+        f"{PIXELS_ALIGNED} Twin score: the value by {title}, minus half the mean of the example's five "
+        "largest (high where it resembles many), plus half of pixels aligned."
+    )
+
+
+def count_bands(pairs: pd.DataFrame) -> str:
+    """Return how many pairs of a ranking are in each band, as a sentence."""
+    counts = pairs["band"].value_counts()
+    words = [f"{counts.get(band, 0):,} “{band}”" for band in BANDS]
+    return f"Of all {len(pairs):,}: {', '.join(words[:-1])} and {words[-1]}."
+
+
+def count_twins(results: Results, pairs: pd.DataFrame) -> str:
+    """Return how many examples have a twin, as a sentence. pairs: of the twin score, within no split."""
+    counts = pairs["band"].value_counts()
+    same, likely = (int(counts.get(band, 0)) for band in BANDS[:2])
+    what = "pairs of test examples look" if results.spec.excludes_self else "test examples look"
+    of = "" if results.spec.excludes_self else " as a training example"
+    return (
+        f"**{same:,} of {len(pairs):,} {what} like the same picture{of}:** a twin score of {LIKELY:g} or "
+        f"more and pixels aligned of {SAME:g} or more. {likely:,} more are likely, by the score alone."
+    )
+
+
+def score(title: str, similarity: float, background: float, aligned: float) -> str:
+    """Return the twin score of a pair with its three parts, in plain words. title: of the similarity."""
+    total = similarity - background / 2 + aligned / 2
+    return (
+        f"Twin score {total:.2f} = {similarity:.2f} ({title}) − ½ × {background:.2f} (background: mean of "
+        f"the example's five largest values) + ½ × {aligned:.2f} (pixels aligned: how well details match)"
+    )
