@@ -26,8 +26,10 @@ def start_over() -> None:
     st.session_state["page"] = 1
 
 
-controls = control_row()
-with controls:
+controls = control_row(horizontal=False)
+row: dict[str, Any] = {"horizontal": True, "vertical_alignment": "bottom", "gap": "small"}
+shared: dict[str, Any] = {"bind": "query-params", "on_change": start_over}
+with controls, st.container(**row):
     split = opened.query
     if len(opened.examples) > 1:
         split = st.segmented_control(
@@ -36,23 +38,31 @@ with controls:
             default="test",
             required=True,
             key="split",
-            bind="query-params",
-            on_change=start_over,
             help="Whose labels. Test examples are held against training examples, training examples against "
             "each other.",
+            **shared,
         )
     results = label_checks.in_direction(opened, split)
-    by = choose_similarity(results, "Neighbors by", "by")
+    by = choose_similarity(results, "Neighbors by", "by", more=label_checks.variants_of(results))
+with controls, st.container(**row, key="label_row"):
     order = st.segmented_control(
         "Order",
         list(ORDERS),
         default=DEFAULT,
         required=True,
         key="order",
-        bind="query-params",
-        on_change=start_over,
         wrap=True,
         help="  \n".join(f"**{name}**: {order.about}." for name, order in ORDERS.items()),
+        **shared,
+    )
+    classes = [ANY_CLASS, *results.class_names]
+    label = st.selectbox("Label", classes, key="label", width=160, **shared)
+    proposed = st.selectbox("Proposed class", classes, key="proposed", width=160, **shared)
+    both = st.toggle(
+        "Both agree",
+        key="both",
+        help="Only examples for which ensemble and neighbors name the same class, and it is not the label.",
+        **shared,
     )
 
 
@@ -72,15 +82,6 @@ except RequestError as error:
     st.info(str(error), icon=":material/info:")
     st.stop()
 
-with controls:
-    shared: dict[str, Any] = {"bind": "query-params", "on_change": start_over}
-    classes = [ANY_CLASS, *results.class_names]
-    label = st.selectbox("Label", classes, key="label", width=160, **shared)
-    proposed = st.selectbox("Proposed class", classes, key="proposed", width=160, **shared)
-    both = st.toggle(
-        "Both agree", key="both", **shared,
-        help="Only examples for which ensemble and neighbors name the same class, and it is not the label.",
-    )  # fmt: skip
 label, proposed = ("" if name == ANY_CLASS else name for name in (label, proposed))
 asked = Asked(by, order, label, proposed, both)
 rows = label_checks.rows_of(results, asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,13 @@ class Asked:
         return [*words, "both agree" if self.both else ""]
 
 
+def variants_of(results: Results) -> list[str]:
+    """Return the variants of the kernel to offer for the vote, built or not: centred logits, common shift."""
+    if results.spec.similarity != "kernel":
+        return []
+    return [replace(results.spec, transform=transform).name for transform in ("centred", "shift")]
+
+
 def in_direction(opened: Results, split: str) -> Results:
     """Return the results in the direction that judges a split's labels."""
     query, database = label_check.direction_of(opened, "train" if split == "train" else "test")
@@ -84,11 +91,19 @@ def nearest_of_class(
     return list(zip(*(values.tolist() for values in found), strict=True))
 
 
-def evidence(opened_id: str, results: Results, by: str, index: int, label: int) -> Found:
+def evidence(opened_id: str, results: Results, by: str, index: int, label: int) -> tuple[str, Found]:
     """Return the nearest examples of a class, at most `EVIDENCE`, found on demand where few are kept.
 
-    results: in their direction; index: of an example of their query split.
+    results: in their direction; index: of an example of their query split. Where none can be found by `by`,
+    they are those by the kernel. Returns the similarity, and the examples.
     """
+    found = _nearest_by(opened_id, results, by, index, label)
+    if found or by == "kernel" or "kernel" not in results.names:
+        return by, found
+    return "kernel", _nearest_by(opened_id, results, "kernel", index, label)
+
+
+def _nearest_by(opened_id: str, results: Results, by: str, index: int, label: int) -> Found:
     neighbors = results.neighbors_by(by)
     of_class = results.labels[1][neighbors.indices[index]] == label
     places = np.flatnonzero(of_class)[:EVIDENCE]

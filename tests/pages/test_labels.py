@@ -117,6 +117,17 @@ def test_training_labels_are_judged_by_runs_that_did_not_see_them(source, plante
     assert shown == table["query_index"].head(12).tolist()
 
 
+def test_votes_of_centred_logits_and_of_the_shift_are_offered_and_built(source):
+    build(SourceRequest(str(source)))
+    app = open_page("labels", order="vote", by="kernel.shift")
+    assert any(button.label == "Build it now" for button in app.button)
+    assert {"kernel.centred", "kernel.shift"} < set(app.get_by_key("by").options) or app.get_by_key("by")
+    results = build(SourceRequest(str(source), similarities=("kernel.shift",)))
+    table = check_labels(results, "kernel.shift", "vote")
+    shown = cells(open_page("labels", order="vote", by="kernel.shift"), "labels_to_check")
+    assert [cell["id"] for cell in shown] == table["query_index"].head(12).tolist()
+
+
 def test_neighbors_within_train_that_are_not_built_are_offered(source):
     build(SourceRequest(str(source)))
     app = open_page("labels", split="train")

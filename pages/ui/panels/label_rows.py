@@ -15,7 +15,7 @@ from pages.ui import label_checks, lists, load
 from pages.ui.components.gallery import Cell, Group, gallery, tile
 from pages.ui.label_checks import Asked
 
-MINUTES = "in less than a minute for the digits, about 5 for CIFAR-10's 60,000 images on two cores"
+MINUTES = "in less than a minute for the digits, about 4 for CIFAR-10's 60,000 images on two cores"
 
 
 def label_rows(opened: Results, results: Results, asked: Asked, rows: pd.DataFrame) -> None:
@@ -28,13 +28,14 @@ def label_rows(opened: Results, results: Results, asked: Asked, rows: pd.DataFra
         groups: list[Group] = [{"title": "label as given", "tiles": [own], "large": True}]
         for label in (int(row.query_label), int(row.proposed)):
             what = "proposed" if label == row.proposed else "as given"
-            found = label_checks.evidence(opened.id, results, asked.by, query, label)
+            by, found = label_checks.evidence(opened.id, results, asked.by, query, label)
             tiles = [
                 tile(results, results.database, i, beside=row.query_label, note=f"{value:.3f}")
                 for i, value in found
             ]
-            none = "" if tiles else f": none among the {NEIGHBORS_KEPT} nearest"
-            groups.append({"title": f"nearest {names[label]} ({what}){none}", "tiles": tiles})
+            more = f" by {results.title_of(by)}" if by != asked.by else ""
+            more += "" if tiles else f": none among the {NEIGHBORS_KEPT} nearest"
+            groups.append({"title": f"nearest {names[label]} ({what}){more}", "tiles": tiles})
         cells.append({"id": query, "head": f"#{row.rank}  ·  {_said(results, row)}", "groups": groups})
     carried = lists.carried(results, "labels", *asked.arguments)
     gallery(results, cells, layout="rows", key="labels_to_check", label="labels to check", carried=carried)
