@@ -27,9 +27,8 @@ def start_over() -> None:
 
 
 controls = control_row(horizontal=False)
-row: dict[str, Any] = {"horizontal": True, "vertical_alignment": "bottom", "gap": "small"}
 shared: dict[str, Any] = {"bind": "query-params", "on_change": start_over}
-with controls, st.container(**row):
+with controls, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     split = opened.query
     if len(opened.examples) > 1:
         split = st.segmented_control(
@@ -44,7 +43,7 @@ with controls, st.container(**row):
         )
     results = label_checks.in_direction(opened, split)
     by = choose_similarity(results, "Neighbors by", "by", more=label_checks.variants_of(results))
-with controls, st.container(**row, key="label_row"):
+with controls, st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="label_row"):
     order = st.segmented_control(
         "Order",
         list(ORDERS),
