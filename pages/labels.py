@@ -4,14 +4,14 @@ from typing import Any
 
 import streamlit as st
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.labels_to_check import DEFAULT, ORDERS
 from kernel_core.findings.pairs import with_class_names
 from kernel_core.results.label_check import UNSEEN, judging
 from pages.ui import label_checks, load, shell
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.label_checks import Asked
-from pages.ui.panels import label_rows, ranks
+from pages.ui.panels import label_rows, ranks, twin_filters
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import ANY_CLASS, DIFFERENT_LABEL, plural
 
@@ -77,6 +77,9 @@ label_rows.say_basis(results)
 stop_unless_built(results, by)
 try:
     everything = label_checks.table(results.id, by, order)
+except NotBuilt:
+    twin_filters.offer(results, by)
+    st.stop()
 except RequestError as error:
     st.info(str(error), icon=":material/info:")
     st.stop()
@@ -100,7 +103,7 @@ st.caption(
     f"#: the rank by {order}. Ensemble: the class with the largest probability, averaged over the runs. "
     "Neighbors: the class with the largest share of their weight, value⁴ each (by distances, all alike). "
     f"Flagged: by cleanlab's confident learning. {DIFFERENT_LABEL} A doubtful label is not a wrong one; "
-    "judge by eye. On CIFAR-10's test labels, no order finds significantly more wrong ones than another."
+    "judge by eye. On CIFAR-10's test labels the orders are equal within noise."
 )
 
 asked_for = "" if order == DEFAULT else order

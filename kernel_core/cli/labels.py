@@ -84,6 +84,10 @@ def labels(
     request = SourceRequest(source, **amount, similarities=(similarity,), **within)
     with open_progress(progress_file) as progress:
         results = open_or_build(request, device, memory, progress)
+        if ORDERS[options["order"]].needs_pixels and results.has_images and similarity not in results.aligned:
+            from kernel_core import pipeline  # torch takes seconds to load
+
+            pipeline.build_aligned(request, similarity, device=device, budget=memory, progress=progress)
     _show(results, similarity, **options)
 
 

@@ -25,15 +25,15 @@ class Evidence:
     """What speaks for and against the labels of n examples, among C classes, at least two.
 
     labels: (n,), as given. probabilities: float64 (n, C), P. shares: float64 (n, C), V; rows of 0 where no
-    neighbor has weight. weight: float64 (n,), the sum of the neighbors' weights. twin_similarity: float32
-    (n,), of the nearest or, where twins are scored, of the twin, in the order of twins. twin_label: (n,).
+    neighbor has weight. weight: float64 (n,), the sum of the neighbors' weights. nearness: (n,), the
+    similarity of the nearest example, or the twin score of the twin. twin_label: (n,), of that example.
     """
 
     labels: Labels
     probabilities: Floats
     shares: Floats
     weight: Floats
-    twin_similarity: npt.NDArray[np.floating]
+    nearness: npt.NDArray[np.floating]
     twin_label: Labels
 
     def of_label(self, values: Floats) -> Floats:
@@ -137,6 +137,9 @@ def vote(evidence: Evidence) -> Scored:
 
 
 def twins(evidence: Evidence) -> Scored:
-    """List only examples whose twin has another label, the most similar first: minus the similarity."""
-    score = -evidence.twin_similarity.astype(np.float64)
+    """List only examples whose nearest, or twin, has another label, the most similar first.
+
+    The score is minus the similarity, or minus the twin score.
+    """
+    score = -evidence.nearness.astype(np.float64)
     return Scored(score, evidence.twin_label, listed=evidence.twin_label != evidence.labels)

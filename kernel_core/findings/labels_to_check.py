@@ -6,7 +6,7 @@ The table has one row per example of a split that has predictions, the first to 
     query_split            train or test
     query_index            index of the example in its split
     database_split         train or test
-    database_index         index of its nearest example; for the order "twins", of its twin
+    database_index         index of its nearest example; for "twin score", of its twin
     similarity             of the two; larger is nearer
     query_label            class number, the label as given
     database_label         class number of the nearest
@@ -38,6 +38,7 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import label_scores
 from kernel_core.findings.disagreement import allows_weighted_vote
 from kernel_core.findings.label_scores import Evidence, Scored
+from kernel_core.findings.twins import Aligned, twin_scores
 from kernel_core.findings.votes import Labels, class_weights, neighbor_weights
 from kernel_core.records import Neighbors
 
@@ -46,10 +47,15 @@ DIGITS = 12  # shares that are equal in exact arithmetic must not be told apart 
 
 @dataclass(frozen=True)
 class Order:
-    """An order of labels to check. about: what it puts first, in plain words, to follow its name."""
+    """An order of labels to check.
+
+    about: what it puts first, in plain words, to follow its name. needs_pixels: whether it needs the aligned
+    pixels of the neighbors.
+    """
 
     score: Callable[[Evidence], Scored]
     about: str
+    needs_pixels: bool = False
 
 
 ORDERS: dict[str, Order] = {
@@ -69,10 +75,14 @@ ORDERS: dict[str, Order] = {
     "twins": Order(
         label_scores.twins, "only examples whose nearest has a different label, most similar first"
     ),
+    "twin score": Order(
+        label_scores.twins,
+        "only examples whose twin has a different label, by the twin score, largest first",
+        needs_pixels=True,
+    ),
 }
 """Name in texts, addresses and options → the order; the first is the default."""
 DEFAULT = next(iter(ORDERS))
-PAIR_COLUMNS = ("database_split", "database_index", "similarity")
 
 
 def labels_to_check(
@@ -80,19 +90,22 @@ def labels_to_check(
     labels: tuple[Labels, Labels],
     probabilities: npt.NDArray[np.floating],
     order: str = DEFAULT,
+    aligned: Aligned | None = None,
 ) -> pd.DataFrame:
     """Return the table of labels to check, with the columns above, in an order of `ORDERS`.
 
     labels: of the query split and of the database split. probabilities: (n, C) of the query split, averaged
-    over the runs; a row of NaN where there are none, and then the example is not in the table. Raises
-    `RequestError` for an unknown order, and where there are fewer than two classes.
+    over the runs; a row of NaN where there are none, and then the example is not in the table. aligned: of
+    the neighbors, for an order that needs pixels. Raises `RequestError` for an unknown order, for aligned
+    pixels that are missing, and where there are fewer than two classes.
     """
-    if order not in ORDERS:
-        raise RequestError(f"Found order {order!r}; expected {', '.join(ORDERS)}.")
+    if order_called(order).needs_pixels and aligned is None:
+        raise RequestError(f"The order {order!r} needs the aligned pixels of the neighbors; found none.")
     if probabilities.shape[1] < 2:
         raise RequestError("Found one class; expected at least two, so that a label can be another's.")
     index = np.flatnonzero(np.isfinite(probabilities).all(1))
-    columns, evidence = _evidence(neighbors, labels, probabilities, index)
+    twin = _twins(neighbors, aligned if ORDERS[order].needs_pixels else None)
+    columns, evidence = _evidence(neighbors, labels, probabilities, index, twin)
     if not len(index):
         return pd.DataFrame(columns).assign(proposed=labels[0][:0], flagged=False, score=0.0)
     scored = ORDERS[order].score(evidence)
@@ -106,17 +119,42 @@ def labels_to_check(
     return table
 
 
+def order_called(name: str) -> Order:
+    """Return an order of `ORDERS`. Raises `RequestError` for another name."""
+    if name not in ORDERS:
+        raise RequestError(f"Found order {name!r}; expected {', '.join(ORDERS)}.")
+    return ORDERS[name]
+
+
+def _twins(
+    neighbors: Neighbors, aligned: Aligned | None
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.floating]]:
+    """Return the place of each query's twin among its neighbors, and how near it is, both (n,).
+
+    That is the neighbor with the largest twin score, and this score; without pixels, the nearest.
+    """
+    if aligned is None:
+        return np.zeros(len(neighbors.values), np.intp), neighbors.values[:, 0]
+    scores = twin_scores(neighbors, aligned)
+    return scores.argmax(1), scores.max(1)
+
+
 def _evidence(
     neighbors: Neighbors,
     labels: tuple[Labels, Labels],
     probabilities: npt.NDArray[np.floating],
     index: npt.NDArray[np.intp],
+    twin: tuple[npt.NDArray[np.intp], npt.NDArray[np.floating]],
 ) -> tuple[dict[str, npt.ArrayLike], Evidence]:
-    """Return the columns that every order has, and what orders are made from. index: the examples, (n,)."""
+    """Return the columns that every order has, and what orders are made from.
+
+    index: the examples, (n,). twin: of all query examples, as `_twins` returns it.
+    """
     own, P = labels[0][index], probabilities[index].astype(np.float64)
     V, weight = vote_shares(neighbors, labels[1], P.shape[1])
     V, weight, row = V[index], weight[index], np.arange(len(index))
-    nearest = neighbors.indices[index, 0].astype(np.int64)
+    place = twin[0][index]
+    nearest = neighbors.indices[index, place].astype(np.int64)
     likeliest, voted = P.argmax(1), V.argmax(1)
     columns: dict[str, npt.ArrayLike] = {
         "rank": 0,
@@ -124,7 +162,7 @@ def _evidence(
         "query_index": index,
         "database_split": neighbors.spec.database,
         "database_index": nearest,
-        "similarity": neighbors.values[index, 0],
+        "similarity": neighbors.values[index, place],
         "query_label": own,
         "database_label": labels[1][nearest],
         "probability": probabilities[index, own],
@@ -135,7 +173,7 @@ def _evidence(
         "voted_share": V[row, voted],
         "both_against": (likeliest == voted) & (likeliest != own),
     }
-    evidence = Evidence(own, P, V, weight, neighbors.values[index, 0], labels[1][nearest])
+    evidence = Evidence(own, P, V, weight, twin[1][index], labels[1][nearest])
     return columns, evidence
 
 

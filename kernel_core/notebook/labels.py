@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from kernel_core.findings.label_orders import labels_in_doubt, with_labels
-from kernel_core.findings.labels_to_check import DEFAULT, select_labels
+from kernel_core.findings.labels_to_check import DEFAULT, order_called, select_labels
 from kernel_core.notebook.door import Door
+from kernel_core.progress import progress_bar
 from kernel_core.results.directions import in_direction
 from kernel_core.results.label_check import check_labels, direction_of
 from kernel_core.results.shown import readable
@@ -47,7 +50,8 @@ class LabelTables(Door):
         order: of `findings.labels_to_check.ORDERS`; that module describes the columns. by: similarity of the
         neighbors: training examples, for a training example the others. label, proposed: only examples with
         this label, and for which this class is proposed; both: only those on which ensemble and neighbors
-        agree against the label. build: compute the neighbors that are missing; else `NotBuilt` is raised.
+        agree against the label. build: compute neighbors and aligned pixels that are missing; else `NotBuilt`
+        is raised.
 
         >>> import kernel_core as ke
         >>> table = ke.open("digits").labels()
@@ -57,6 +61,12 @@ class LabelTables(Door):
         directed = in_direction(self.results, self.request, self.store, *direction_of(self.results, split))
         if by not in directed.names:
             self._build_direction(directed, by, build=build)
+        if order_called(order).needs_pixels and build and directed.has_images and by not in directed.aligned:
+            from kernel_core import pipeline  # torch takes seconds to load
+
+            wanted = replace(self.request, query=directed.query, database=directed.database)
+            with progress_bar() as progress:
+                pipeline.build_aligned(wanted, by, progress=progress, store=self.store)
         names = self.results.class_names
         numbers = [parse_class(name, names) if name else None for name in (label, proposed)]
         return readable(select_labels(check_labels(directed, by, order), *numbers, both=both), names)

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kernel_core.findings.labels_to_check import DEFAULT, labels_to_check
+from kernel_core.errors import NotBuilt
+from kernel_core.findings.labels_to_check import DEFAULT, labels_to_check, order_called
+from kernel_core.findings.twins import refuse_no_images, refuse_twin_score
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
 
@@ -14,8 +16,8 @@ TEST, UNSEEN, TRAINED = "test", "unseen", "trained on"
 BASES = {
     TEST: "",
     UNSEEN: "",
-    TRAINED: "The runs were trained on these labels and may have learned wrong ones too, so this ranking is "
-    "weak. Only predictions by runs that did not see an example judge its label well.",
+    TRAINED: "The runs were trained on these labels: wrong ones that they have learned rank low, so this "
+    "ranking is weak. Only predictions by runs that did not see an example judge its label well.",
 }
 """Whose predictions judge the labels → what to know of the ranking; empty where they are out of sample.
 
@@ -48,6 +50,14 @@ def judging(results: Results) -> tuple[str, npt.NDArray[np.floating]]:
 def check_labels(results: Results, by: str = "kernel", order: str = DEFAULT) -> pd.DataFrame:
     """Return the table of `labels_to_check` of the results' query split. by: similarity of the neighbors.
 
-    Raises `RequestError` as `labels_to_check` and `neighbors_by` do.
+    Raises `NotBuilt` for aligned pixels that an order needs and that are not built, and `RequestError` where
+    there can be none, and as `labels_to_check` and `neighbors_by` do.
     """
-    return labels_to_check(results.neighbors_by(by), results.labels, judging(results)[1], order)
+    neighbors, aligned = results.neighbors_by(by), None
+    if order_called(order).needs_pixels:
+        refuse_no_images(results.name, has_images=results.has_images)
+        refuse_twin_score(results.similarity(by))
+        aligned = results.aligned.get(by)
+        if aligned is None:
+            raise NotBuilt(f"The pixels of neighbors {results.spec.direction} by {by} are not aligned yet.")
+    return labels_to_check(neighbors, results.labels, judging(results)[1], order, aligned)

@@ -71,8 +71,12 @@ def table(results_id: str, by: str, order: str) -> pd.DataFrame:
 def rows_of(results: Results, asked: Asked) -> pd.DataFrame:
     """Return the rows that are asked for. Raises `RequestError`, or `ValueError` for an unknown class."""
     names = results.class_names
+    try:
+        everything = table(results.id, asked.by, asked.order)
+    except NotBuilt as error:
+        raise RequestError(str(error)) from None
     chosen = [names.index(name) if name else None for name in (asked.label, asked.proposed)]
-    return select_labels(table(results.id, asked.by, asked.order), *chosen, both=asked.both)
+    return select_labels(everything, *chosen, both=asked.both)
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)

@@ -49,6 +49,14 @@ def test_filters_keep_ranks_and_people_see_names(digits_cache):
     assert len(lines) == 4
 
 
+def test_twin_score_is_refused_where_there_is_none(digits_cache):
+    done = invoke(
+        "labels", "digits", "--order", "twin score", "--similarity", "penultimate-euclidean", env=digits_cache
+    )
+    assert done.exit_code == 2
+    assert "There is no twin score by penultimate-euclidean" in done.stderr
+
+
 def test_two_answers_on_stdout_and_unknown_classes_are_refused(digits_cache):
     assert invoke("labels", "digits", "--csv", "-", "--parquet", "-", env=digits_cache).exit_code == 2
     done = invoke("labels", "digits", "--proposed", "cat", env=digits_cache)

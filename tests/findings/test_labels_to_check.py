@@ -5,6 +5,7 @@ import pytest
 
 from kernel_core.errors import RequestError
 from kernel_core.findings.labels_to_check import ORDERS, labels_to_check, select_labels
+from kernel_core.findings.twins import Aligned
 from kernel_core.records import Neighbors
 from kernel_core.spec import KernelSpec
 
@@ -30,6 +31,18 @@ def shares_by_hand(neighbors, others, row, classes):
     return np.array(weight) / (sum(weight) or 1.0)
 
 
+ALIGNED = Aligned(KernelSpec("kernel"), np.random.default_rng(9).uniform(-1, 1, (40, 10)).astype(np.float32))
+
+
+def twin_by_hand(neighbors, row, *, pixels):
+    """The place of an example's twin among its neighbors, and how near it is."""
+    values = neighbors.values[row].astype(np.float64)
+    if not pixels:
+        return 0, values[0]
+    scores = [values[j] - values[:5].mean() / 2 + float(ALIGNED.values[row, j]) / 2 for j in range(10)]
+    return int(np.argmax(scores)), max(scores)
+
+
 def score_by_hand(order, P, V, y, twin):
     """The score, small first, and the class proposed, in float64, from one example's P, V and label."""
     rest = [c for c in range(len(P)) if c != y]
@@ -52,12 +65,13 @@ def score_by_hand(order, P, V, y, twin):
 @pytest.mark.parametrize("order", ORDERS)
 def test_order_is_that_of_its_formula(made_up, order):
     neighbors, (labels, others), probabilities = made_up
-    table = labels_to_check(neighbors, (labels, others), probabilities, order)
+    table = labels_to_check(neighbors, (labels, others), probabilities, order, ALIGNED)
     assert table["rank"].tolist() == list(range(1, len(table) + 1))
     for row in table.itertuples():
         i, y = row.query_index, labels[row.query_index]
         P, V = probabilities[i].astype(np.float64), shares_by_hand(neighbors, others, i, 4)
-        twin = float(neighbors.values[i, 0]), others[neighbors.indices[i, 0]]
+        place, nearness = twin_by_hand(neighbors, i, pixels=order == "twin score")
+        twin = nearness, others[neighbors.indices[i, place]]
         score, proposed = score_by_hand(order, P, V, y, twin)
         assert row.score == pytest.approx(score, abs=1e-11)
         assert (row.proposed, row.query_label) == (proposed, y)
@@ -65,12 +79,14 @@ def test_order_is_that_of_its_formula(made_up, order):
         assert (row.probability, row.likeliest_probability) == pytest.approx((P[y], P.max()))
         assert (row.share, row.voted_share) == pytest.approx((V[y], V.max()), abs=1e-11)
         assert row.both_against == (P.argmax() == V.argmax() != y)
-        assert (row.database_index, row.similarity) == (neighbors.indices[i, 0], neighbors.values[i, 0])
+        assert row.database_index == neighbors.indices[i, place]
+        assert row.similarity == neighbors.values[i, place]
     keys = list(zip(~table["flagged"] & (order == "confident learning"), table["score"], strict=True))
     assert keys == sorted(keys)
-    listed = (
-        set(range(40)) if order != "twins" else set(np.flatnonzero(others[neighbors.indices[:, 0]] != labels))
-    )
+    listed = set(range(40))
+    if order.startswith("twin"):
+        places = [twin_by_hand(neighbors, i, pixels=order == "twin score")[0] for i in range(40)]
+        listed = set(np.flatnonzero(others[neighbors.indices[np.arange(40), places]] != labels))
     assert set(table["query_index"]) == listed
 
 
@@ -100,12 +116,13 @@ def test_wrong_labels_that_were_planted_come_first(order):
     labels[wrong] = (labels[wrong] + 1) % 5
     values = np.sort(rng.uniform(0.3, 0.6, (200, 20)))[:, ::-1]
     probabilities = (0.05 + 0.75 * np.eye(5)[truth]).astype(np.float32)
-    table = labels_to_check(neighbors_of(indices, values), (labels, truth), probabilities, order)
+    aligned = Aligned(KernelSpec("kernel"), np.zeros((200, 10), np.float32))
+    table = labels_to_check(neighbors_of(indices, values), (labels, truth), probabilities, order, aligned)
     first = table.head(7)
     assert set(first["query_index"]) == set(wrong)
     assert (first["proposed"] == truth[first["query_index"]]).all()
     assert first["both_against"].all()
-    assert len(table) == (7 if order == "twins" else 200)
+    assert len(table) == (7 if order.startswith("twin") else 200)
     both = select_labels(table, both=True)
     assert set(both["query_index"]) == set(wrong)
     one = first.iloc[2]
@@ -144,6 +161,8 @@ def test_one_class_and_unknown_orders_are_refused(made_up):
         RequestError, match=r"Found order 'wrong'; expected normalized margin, self-confidence"
     ):
         labels_to_check(neighbors, labels, probabilities, "wrong")
+    with pytest.raises(RequestError, match="needs the aligned pixels"):
+        labels_to_check(neighbors, labels, probabilities, "twin score")
     with pytest.raises(RequestError, match="at least two"):
         labels_to_check(neighbors, (0 * labels[0], 0 * labels[1]), probabilities[:, :1])
     flat = labels_to_check(neighbors, (0 * labels[0], 0 * labels[1]), probabilities)
