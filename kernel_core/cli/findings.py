@@ -1,4 +1,4 @@
-"""The verbs that print or draw findings: `pairs`, `failures`, `neighbors` and `figures`."""
+"""The verbs that print or draw findings: `failures`, `neighbors` and `figures`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import click
 import pandas as pd
 
 from kernel_core.cli.options import (
-    F,
-    Ranks,
     query_option,
     similarity_option,
     table_options,
@@ -27,93 +25,13 @@ from kernel_core.cli.tables import (
 )
 from kernel_core.findings.label_orders import ORDERS, labels_in_doubt, with_labels
 from kernel_core.findings.pairs import (
-    default_window,
     expand_neighbors,
-    matching_pairs,
-    nearest_pairs,
-    rank_window,
     with_class_names,
 )
 from kernel_core.library_caches import prepare_matplotlib
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name, parse_class, parse_example
-
-
-def _filter_options(command: F) -> F:
-    """Add the options that filter pairs."""
-    for option in (
-        click.option("--threshold", type=float, help="List only pairs whose similarity is at least this."),
-        click.option(
-            "--class", "class_name", metavar="NAME", help="List only pairs with an example of this class."
-        ),
-        click.option(
-            "--labels", type=click.Choice(["all", "same", "different"]), default="all", show_default=True,
-            help="List only pairs whose two labels are the same, or different.",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-@click.command()
-@with_results
-@query_option
-@variant_options(each=False)
-@similarity_option
-@click.option(
-    "--ranks",
-    type=Ranks(),
-    help="First and last rank. With a filter, they count among the pairs that pass it.  "
-    "[default: 601-648, scaled to a small test set; 1-48 with --labels or --class; all with --threshold]",
-)
-@_filter_options
-@table_options
-def pairs(
-    results: Results,
-    similarity: str,
-    ranks: tuple[int, int] | None,
-    csv_file: Path | None,
-    as_json: bool,
-    **filters: Any,
-) -> None:
-    """List near-duplicates between test and training set.
-
-    Rank test examples by the similarity to their nearest training example. --query and --database
-    choose other splits; within one split, each pair is listed once.
-
-    \b
-    Example:  kernel-explorer pairs digits --ranks 1-20 --csv pairs.csv
-    Example:  kernel-explorer pairs digits --labels different
-    """
-    ranking = nearest_pairs(results.neighbors_by(similarity), *results.labels)
-    table = _listed(ranking, ranks, results.class_names, **filters)
-    if not len(table):
-        say("No pair passes the filter.", err=True)
-    named = with_class_names(table, results.class_names)
-    about = {**about_results(results, similarity), "count": len(ranking)}
-    is_given = give_table(named, "pairs", about, csv_file=csv_file, as_json=as_json)
-    if len(table) and not is_given:
-        print_pairs(table, results.class_names)
-
-
-def _listed(
-    ranking: pd.DataFrame,
-    ranks: tuple[int, int] | None,
-    class_names: tuple[str, ...],
-    *,
-    labels: str,
-    class_name: str | None,
-    threshold: float | None,
-) -> pd.DataFrame:
-    """Return the pairs of a ranking that the options of `pairs` choose."""
-    of_class = None if class_name is None else parse_class(class_name, class_names)
-    matches = matching_pairs(ranking, labels, of_class, threshold)
-    if ranks:
-        return rank_window(matches, *ranks)
-    if threshold is not None or not len(matches):
-        return matches
-    return rank_window(matches, *default_window(ranking, matches))
 
 
 @click.command()

@@ -26,7 +26,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "sources": ("sources:sources", "List built-in sources and published configurations."),
     },
     "Findings": {
-        "pairs": ("findings:pairs", "List near-duplicates between test and training set."),
+        "pairs": ("pairs:pairs", "List near-duplicates between test and training set."),
         "failures": ("findings:failures", "List examples whose label is in doubt, each with its neighbors."),
         "labels": ("labels:labels", "List labels to check, and what ensemble and neighbors propose."),
         "memorization": ("unseen:memorization", "List training examples that are memorized."),
@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "runs": ("runs:runs", "Say how many runs are enough: what fewer of them find."),
         "report": ("report:report_command", "Report accuracy by number of runs, and what pairs look like."),
         "figures": ("findings:figures", "Draw figures for a paper, as PNG files."),
+        "aligned": ("aligned:aligned", "Compare the pixels of near pairs, for the twin score."),
         "map": ("map:lay_out_map", "Lay out all examples in the plane, for the app's map."),
     },
     "Your ensemble": {

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from kernel_core.cli.building import build_pixels
 from kernel_core.cli.completion import complete_similarity, complete_source
 from kernel_core.cli.output import is_stdout
 from kernel_core.cli.progress import ProgressBars
@@ -228,10 +229,13 @@ def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
     return command
 
 
-def with_results(command: F, *, complete: bool = False) -> Callable[..., Any]:
+def with_results(
+    command: F, *, complete: bool = False, lacks: Callable[[Results, dict[str, Any]], bool] | None = None
+) -> Callable[..., Any]:
     """Add `source_options`, and call the verb with the source's results, built if necessary.
 
-    complete: also build what most verbs can do without. The context's object is the request.
+    complete: also build what most verbs can do without. lacks: whether aligned pixels by the similarity must
+    be built too, from results and options. The context's object is the request.
     """
 
     @source_options
@@ -243,6 +247,8 @@ def with_results(command: F, *, complete: bool = False) -> Callable[..., Any]:
         request = SourceRequest(source, **amount, **_take_variant(options))
         with open_progress(progress_file) as progress:
             results = open_or_build(request, device, memory, progress, complete=complete)
+            if lacks is not None and lacks(results, options):
+                build_pixels(request, options["similarity"], device, memory, progress)
         click.get_current_context().obj = request
         command(results=results, **options)
 

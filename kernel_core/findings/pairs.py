@@ -129,16 +129,22 @@ def select_pairs(
 
 
 def matching_pairs(
-    pairs: pd.DataFrame, labels: str = "all", of_class: int | None = None, threshold: float | None = None
+    pairs: pd.DataFrame,
+    labels: str = "all",
+    of_class: int | None = None,
+    threshold: float | None = None,
+    aligned: float | None = None,
 ) -> pd.DataFrame:
     """Return the pairs that pass the filters of `select_pairs`; they keep their ranks.
 
-    threshold: only pairs whose similarity is at least this; None for all. Raises as `select_pairs` does.
+    threshold: only pairs whose similarity is at least this; None for all. aligned: the same of the column
+    aligned of `findings.twins`. Raises as `select_pairs` does.
     """
     kept = select_pairs(pairs, labels, of_class)
-    if threshold is not None:
-        # As float32, so that a value copied from the table, written in its few digits, keeps its pair.
-        kept &= pairs["similarity"].to_numpy() >= np.float32(threshold)
+    for column, floor in (("similarity", threshold), ("aligned", aligned)):
+        if floor is not None:
+            # As float32, so that a value copied from the table, written in its few digits, keeps its pair.
+            kept &= pairs[column].to_numpy() >= np.float32(floor)
     return pairs[kept]
 
 

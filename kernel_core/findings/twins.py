@@ -44,6 +44,7 @@ from kernel_core.spec import KernelSpec
 
 CANDIDATES = 10  # nearest neighbors whose pixels are compared; five nearly suffice on CIFAR-10
 BACKGROUND, BACKGROUND_WHITENED = 5, 50  # largest similarities whose mean is the background
+COLUMNS = ["aligned", "others", "background", "twin", "band"]
 BANDS = "same picture", "likely", "look-alike"
 LEAST_SCORE = 0.6  # CIFAR-10: about one pair in ten from 0.5 to 0.6 is the same picture
 CLEAR_LEAD, SOME_LEAD = 0.4, 0.2
@@ -144,6 +145,11 @@ def with_aligned(
         table["twin"] = column(twin_scores(neighbors, aligned)).astype(np.float32)
         table["band"] = bands(table)
     return table
+
+
+def pixels_last(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the columns of this module after all others."""
+    return table[[*table.columns.difference(COLUMNS, sort=False), *(c for c in COLUMNS if c in table)]]
 
 
 def bands(pairs: pd.DataFrame) -> npt.NDArray[np.object_]:

@@ -43,6 +43,20 @@ class Door:
             )
         from kernel_core import pipeline  # torch takes seconds to load
 
-        wanted = replace(self.request, query=part.query, database=part.database, similarities=(by,))
         with progress_bar() as progress:
-            pipeline.build(wanted, progress=progress, store=self.store)
+            pipeline.build(self._request_of(part, by), progress=progress, store=self.store)
+
+    def _compare_pixels(self, part: Results, by: str, *, build: bool) -> None:
+        """Build the aligned pixels of neighbors by a similarity in a direction, or raise `NotBuilt`."""
+        if not build:
+            raise NotBuilt(
+                f"The aligned pixels of {part.name}, {part.spec.direction} by {by}, are not built. Ask again "
+                "with build=True."
+            )
+        from kernel_core import pipeline  # torch takes seconds to load
+
+        with progress_bar() as progress:
+            pipeline.build_aligned(self._request_of(part, by), by, progress=progress, store=self.store)
+
+    def _request_of(self, part: Results, by: str) -> SourceRequest:
+        return replace(self.request, query=part.query, database=part.database, similarities=(by,))

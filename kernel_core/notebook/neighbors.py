@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 
 from kernel_core.errors import RequestError
+from kernel_core.explain.aligned_pixels import aligned_pixels
 from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, select_examples
-from kernel_core.findings.pairs import matching_pairs, nearest_pairs, rank_window
+from kernel_core.findings.pairs import matching_pairs, rank_window
+from kernel_core.findings.twins import pixels_last
 from kernel_core.notebook.door import Door
+from kernel_core.results.pair_orders import lacks_pixels, ordered_pairs
 from kernel_core.results.shown import readable
 from kernel_core.spec import Split, example_name, parse_class
 
@@ -23,12 +26,13 @@ class NeighborTables(Door):
 
         by: a similarity. database: the split whose examples are searched, by default the training set, or the
         only split there is. An example is never its own neighbor.
-        Columns: rank (1 … k), example, similarity (larger is nearer), label (class number), class_name.
+        Columns: rank (1 … k), example, similarity (larger is nearer), label (class number), class_name, and
+        where there are images aligned (correlation of the pixels where they fit best).
 
         >>> import kernel_core as ke
         >>> table = ke.open("digits").neighbors("test:123", k=3)
         >>> list(table.columns), table["rank"].tolist()
-        (['rank', 'example', 'similarity', 'label', 'class_name'], [1, 2, 3])
+        (['rank', 'example', 'similarity', 'label', 'class_name', 'aligned'], [1, 2, 3])
         """
         split, index = self._named(example)
         database = database or self.results.database
@@ -38,7 +42,11 @@ class NeighborTables(Door):
                 f"{' or '.join(self.results.examples)}."
             )
         indices, similarities = self._nearby.nearest((split, index), k, by, database)
-        labels = self.results.examples[database].labels[indices]
+        labels, images = self.results.examples[database].labels[indices], self.results.examples[split].images
+        pixels = {}
+        if self.results.has_images:
+            others = self.results.examples[database].images
+            pixels["aligned"] = aligned_pixels(images[index][None], others, indices[None])[0]
         return pd.DataFrame(
             {
                 "rank": np.arange(1, len(indices) + 1),
@@ -46,34 +54,41 @@ class NeighborTables(Door):
                 "similarity": similarities,
                 "label": labels,
                 "class_name": self._class_names(labels),
+                **pixels,
             }
         )
 
     def pairs(
         self, first: int = 1, last: int | None = None, by: str = "kernel", *, labels: str = "all",
-        of_class: str = "", threshold: float | None = None,
+        of_class: str = "", threshold: float | None = None, order: str = "kernel",
+        aligned: float | None = None, build: bool = False,
     ) -> pd.DataFrame:  # fmt: skip
         """Return each query example's nearest pair, most similar first: ranks first … last.
 
-        last: None for all from first on. Filters come first, and ranks then count among the pairs that pass:
-        labels (same, different), of_class (name of either's class), threshold (least similarity).
+        last: None for all from first on. order: "twin" ranks by the twin score instead
+        (`kernel_core.findings.twins`). build: compare aligned pixels if that is still to be done; else
+        `NotBuilt` is raised where they are needed.
+        Filters come first, and ranks then count among the pairs that pass: labels (same, different), of_class
+        (name of either's class), threshold (least similarity), aligned (least correlation of the pixels).
         Columns: rank, query and database (the two examples), similarity, query_label, database_label (class
-        numbers), query_class, database_class (their names).
+        numbers), query_class, database_class (their names); where pixels are compared, also those of
+        `kernel_core.findings.twins`.
 
         >>> import kernel_core as ke
         >>> explorer = ke.open("digits")
-        >>> explorer.pairs(1, 50).shape, len(explorer.pairs())
-        ((50, 8), 500)
-        >>> list(explorer.pairs(1, 1).columns)  # doctest: +NORMALIZE_WHITESPACE
+        >>> explorer.pairs(1, 50).shape[0], len(explorer.pairs())
+        (50, 500)
+        >>> list(explorer.pairs(1, 1, order="twin", build=True).columns)  # doctest: +NORMALIZE_WHITESPACE
         ['rank', 'query', 'database', 'similarity', 'query_label', 'database_label', 'query_class',
-        'database_class']
+        'database_class', 'aligned', 'others', 'background', 'twin', 'band']
         """
-        pairs = nearest_pairs(self.results.neighbors_by(by), *self.results.labels)
+        if lacks_pixels(self.results, by, order, aligned):
+            self._compare_pixels(self.results, by, build=build)
         label = parse_class(of_class, self.results.class_names) if of_class else None
-        pairs = matching_pairs(pairs, labels, label, threshold)
+        pairs = matching_pairs(ordered_pairs(self.results, by, order), labels, label, threshold, aligned)
         if (first, last) != (1, None):
             pairs = rank_window(pairs, first, len(pairs) if last is None else last)
-        return readable(pairs, self.results.class_names)
+        return pixels_last(readable(pairs, self.results.class_names))
 
     def disagreement(
         self, first: str, second: str, k: int = 10, vote: str = "majority of 3", order: str = ORDERS[0]

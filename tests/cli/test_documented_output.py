@@ -54,9 +54,11 @@ def test_evaluate(run):
 
 def test_pairs_and_failures(run, tmp_path):
     run("pairs", "--csv", tmp_path / "pairs.csv")
+    run("pairs", "--order", "twin", "--csv", tmp_path / "twins.csv")
     run("failures", "--top", 1, "--csv", tmp_path / "failures.csv")
-    (pairs,), (more,) = (documented(verb, "CSV column") for verb in ("pairs", "failures"))
-    assert csv_columns(tmp_path / "pairs.csv") == pairs
+    (pairs, of_twins), (more,) = (documented(verb, "CSV column") for verb in ("pairs", "failures"))
+    assert csv_columns(tmp_path / "pairs.csv")[: len(pairs)] == pairs  # more where pixels are compared
+    assert csv_columns(tmp_path / "twins.csv") == [*pairs, *of_twins]
     assert csv_columns(tmp_path / "failures.csv") == [*pairs[:-2], "position", *pairs[-2:]]
     run("failures", "--order", "label to check", "--top", 1, "--csv", tmp_path / "check.csv")
     assert csv_columns(tmp_path / "check.csv")[:-4] == [*pairs[:-2], *more]
@@ -67,7 +69,8 @@ def test_pairs_and_failures_as_json(run, tmp_path):
     (keys,) = documented("pairs", "JSON key")
     for verb, rows in (("pairs", "pairs"), ("failures", "failures")):
         answer = json.loads(run(verb, "--csv", tmp_path / "table.csv", "--json"))
-        assert list(answer) == [key if key != "pairs" else rows for key in keys]
+        expected = [key if key != "pairs" else rows for key in keys if verb == "pairs" or key != "order"]
+        assert list(answer) == expected
         assert answer[rows] == pd.read_csv(tmp_path / "table.csv").to_dict("records")
     assert answer["failures"][0]["query_class"] in CLASS_NAMES
 

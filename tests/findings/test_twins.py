@@ -5,12 +5,10 @@ import pytest
 
 from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import nearest_pairs
-from kernel_core.findings.twins import Aligned, refuse_twin_score, twin_pairs, with_aligned
+from kernel_core.findings.twins import COLUMNS, Aligned, refuse_twin_score, twin_pairs, with_aligned
 from kernel_core.records import Neighbors
 from kernel_core.similarities import KERNEL, PIXELS, of_features, of_given
 from kernel_core.spec import KernelSpec
-
-COLUMNS = ["aligned", "others", "background", "twin", "band"]
 
 
 def tables(indices, values, aligned, **spec):
