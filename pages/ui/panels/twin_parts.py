@@ -37,7 +37,8 @@ def show(results: Results, a: Example, b: Example, by: str) -> None:
     nearest = Neighbors(results.neighbors_by(by).spec, indices[None], values[None])
     background = float(twins.background(nearest)[0])
     score = similarity - background / 2 + pixels / 2
-    (band,) = twins.bands(pd.DataFrame({"twin": [score], "aligned": [pixels]}))
+    others = float(np.median([_pixels(results.id, a, (b[0], i)) for i in indices[: twins.CANDIDATES]]))
+    (band,) = twins.bands(pd.DataFrame({"twin": [score], "aligned": [pixels], "others": [others]}))
     if paired.bands_tell(results, by):
         st.markdown(f"**{band.capitalize()}**, by the rule below. {twin_words.NO_PROOF}")
     else:

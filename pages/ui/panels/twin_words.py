@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kernel_core.findings.twins import BANDS, LIKELY, SAME
+from kernel_core.findings.twins import BANDS, CLEAR_LEAD, LEAST_SCORE, SOME_LEAD
 from kernel_core.results.results import Results
 
 NO_PROOF = "No score proves a duplicate; judge by eye."
 TONES = dict(zip(BANDS, ("strong", "middle", "weak"), strict=True))
 """Band → how much its badge stands out."""
 BANDS_RULE = (
-    f"“{BANDS[0]}”: a twin score of {LIKELY:g} or more, and pixels aligned of {SAME:g} or more. "
-    f"“{BANDS[1]}”: a twin score of {LIKELY:g} or more. “{BANDS[2]}”: less."
+    f"“{BANDS[0]}”: a twin score of {LEAST_SCORE:g} or more, and pixels aligned at least {CLEAR_LEAD:g} "
+    f"above those of the example's other near ones. “{BANDS[1]}”: at least {SOME_LEAD:g} above. "
+    f"“{BANDS[2]}”: every other pair."
 )
 PIXELS_ALIGNED = (
     "Pixels aligned: how well the details of the two images match, from −1 to 1, at the shift or mirroring "
@@ -42,8 +43,8 @@ def count_twins(results: Results, pairs: pd.DataFrame) -> str:
     what = "pairs of test examples look" if results.spec.excludes_self else "test examples look"
     of = "" if results.spec.excludes_self else " as a training example"
     return (
-        f"**{same:,} of {len(pairs):,} {what} like the same picture{of}:** a twin score of {LIKELY:g} or "
-        f"more and pixels aligned of {SAME:g} or more. {likely:,} more are likely, by the score alone."
+        f"**{same:,} of {len(pairs):,} {what} like the same picture{of}:** a twin score of {LEAST_SCORE:g} "
+        f"or more, and pixels that fit much better than with its other nearest. {likely:,} more are likely."
     )
 
 
