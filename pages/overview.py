@@ -4,7 +4,7 @@ import streamlit as st
 
 from kernel_core.findings.pairs import default_rank_window
 from kernel_core.spec import ADJECTIVES
-from pages.ui import drawn, load, shell
+from pages.ui import drawn, load, shell, unseen
 from pages.ui.panels import built, strips
 from pages.ui.panels.copies import show_copies
 from pages.ui.wording import about_source
@@ -43,6 +43,8 @@ with left:
         "Weighted: by value⁴; a negative value has no weight. Lines: 95% intervals (Wilson), over the choice "
         "of test examples. An arrow at the left edge: off the scale."
     )
+    if of_unseen := unseen.accuracy_sentence(results):
+        st.markdown(of_unseen)
 with right:
     st.header(f"How near is the nearest {neighbor}?")
     first, last = default_rank_window(len(pairs))

@@ -10,6 +10,7 @@ from kernel_core.findings.influence import ORDERS, with_intervals
 from kernel_core.findings.pairs import matching_pairs
 from kernel_core.printable import printable
 from kernel_core.results import counterfactuals
+from kernel_core.results.accuracy import unseen_accuracies
 from kernel_core.results.counterfactuals import Counterfactual
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
@@ -60,6 +61,17 @@ def with_their_intervals(
 def counterfactual(results_id: str, train_index: int, example: tuple[Split, int]) -> Counterfactual | None:
     """Return what a training example changes on another, as `counterfactuals.counterfactual` does."""
     return counterfactuals.counterfactual(load.by_id[results_id], train_index, example)
+
+
+def accuracy_sentence(results: Results) -> str:
+    """Return the accuracy on training examples by runs that never saw them; empty without masks."""
+    single, ensemble = unseen_accuracies(results).values()
+    if single is None or ensemble is None:
+        return ""
+    return (
+        f"On training examples, by runs that never saw them: one run {single:.2%}, all such runs of an "
+        f"example together {ensemble:.2%}. [What is memorized?](memorization)"
+    )
 
 
 def stop_without_masks(results: Results, what: str) -> None:

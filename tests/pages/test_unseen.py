@@ -64,6 +64,12 @@ def test_influential_pairs_come_in_order_with_their_intervals(masked):
     assert "not built yet" in text_of(open_page("influence", within="train"))
 
 
+def test_front_page_tells_the_accuracy_of_runs_that_never_saw_an_example(masked):
+    unseen = masked.unseen
+    single = unseen.right.sum() / unseen.runs.sum()
+    assert f"by runs that never saw them: one run {single:.2%}" in text_of(open_page("overview"))
+
+
 def test_without_masks_pages_say_how_to_get_them(digits):
     for page in ("memorization", "influence"):
         app = open_page(page)
