@@ -9,6 +9,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from kernel_core.cli.building import build_pixels
 from kernel_core.cli.options import (
     open_or_build,
     open_progress,
@@ -20,11 +21,11 @@ from kernel_core.cli.options import (
 )
 from kernel_core.cli.output import is_stdout, say, say_json
 from kernel_core.cli.tables import label_text, rows_of, table_text, write_csv, write_parquet
-from kernel_core.explain.image_alignment import SHIFT
 from kernel_core.findings.group_words import describe_groups, warn_of_chains
 from kernel_core.findings.groups import Groups, members_of, select_groups
 from kernel_core.progress import Progress
-from kernel_core.results.grouping import counts_of, default_threshold, find_groups, parts_of
+from kernel_core.results.grouping import SURE, counts_of, default_threshold, find_groups, parts_of
+from kernel_core.results.pair_orders import ORDERS, lacks_pixels
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
@@ -40,16 +41,26 @@ NAMED = 5  # members that a line of the list names, beside the one to keep
     "--threshold",
     type=float,
     metavar="X",
-    help="Link pairs of at least this similarity.  [default: that of rank 601, where `pairs` begins]",
+    help="Link pairs of at least this similarity, or twin score.  [default: that of rank 601, where `pairs` "
+    f"begins; with --order twin at least {SURE}]",
+)
+@click.option(
+    "--order",
+    type=click.Choice(list(ORDERS)),
+    default=next(iter(ORDERS)),
+    show_default=True,
+    help="What links pairs. kernel: the similarity. twin: the twin score, of similarity, aligned pixels and "
+    "background.",
 )
 @click.option("--within", type=click.Choice(SPLITS), help="Only this split.  [default: across both]")
 @click.option(
     "--aligned-pixels",
+    "--aligned",
     "aligned",
     type=click.FloatRange(-1, 1),
     metavar="R",
-    help="Link only pairs whose pixels correlate at least so much, 0.9 for instance, where the images fit "
-    f"best, shifted by up to {SHIFT} pixels or mirrored.",
+    help="Link only pairs whose pixels correlate at least so much, 0.8 for instance, where the images fit "
+    "best, shifted or mirrored.",
 )
 @click.option(
     "--labels",
@@ -87,11 +98,26 @@ def groups(
     request = SourceRequest(source, **amount, similarities=(similarity,))
     with open_progress(progress_file) as progress:
         parts = _open_directions(request, similarity, within, device, memory, progress)
-        threshold = options.pop("threshold")
-        if threshold is None:
-            threshold = default_threshold(parts[0], similarity)
-        found = find_groups(parts, similarity, threshold, aligned=options["aligned"], progress=progress)
+        for part in parts:
+            if lacks_pixels(part, similarity, options["order"]):
+                wanted = replace(request, query=part.query, database=part.database)
+                build_pixels(wanted, similarity, device, memory, progress)
+        found = _find(parts, similarity, options.pop("threshold"), progress, options)
     _show(found, parts[0], similarity, **options)
+
+
+def _find(
+    parts: list[Results],
+    similarity: str,
+    threshold: float | None,
+    progress: Progress,
+    options: dict[str, Any],
+) -> Groups:
+    """Return the groups by the similarity or the twin score, from a threshold or the default one on."""
+    order, aligned = options["order"], options["aligned"]
+    if threshold is None:
+        threshold = default_threshold(parts[0], similarity, order)
+    return find_groups(parts, similarity, threshold, order=order, aligned=aligned, progress=progress)
 
 
 def _open_directions(
@@ -119,6 +145,7 @@ def _show(
     results: Results,
     similarity: str,
     *,
+    order: str,
     aligned: float | None,
     labels: str,
     class_name: str | None,
@@ -131,11 +158,7 @@ def _show(
     """Say what was found, and give the members in the forms that were asked for."""
     files = [file for file in (csv_file, parquet_file) if file is not None]
     is_on_stdout = as_json or any(map(is_stdout, files))
-    by = f"{results.title_of(similarity)} of at least {found.pairs.threshold:.4g}"
-    by += f" and aligned pixels of at least {aligned:.4g}" if aligned is not None else ""
-    directions = ", ".join(found.pairs.directions)
-    sentence = describe_groups(found, counts_of(results))
-    say(f"{results.name}, by {by} ({directions}): {sentence}", err=is_on_stdout)
+    say(_sentence(found, results, similarity, order, aligned), err=is_on_stdout)
     if warning := warn_of_chains(found):
         say(f"warning: {warning}", err=True)
     of_class = None if class_name is None else parse_class(class_name, results.class_names)
@@ -148,12 +171,22 @@ def _show(
     if parquet_file is not None:
         write_parquet(table, parquet_file)
     if as_json:
-        about = {"name": results.name, "similarity": similarity, "aligned_pixels": aligned}
+        about = {"name": results.name, "similarity": similarity, "order": order, "aligned_pixels": aligned}
         say_json(_as_json(found, rows, table, about))
     elif not files and len(rows):
         say(*table_text(_lines(rows.head(top), table, results.class_names)).splitlines())
         if len(rows) > top:
             say(f"{len(rows) - top:,} more; --top {len(rows)} lists them all.", err=True)
+
+
+def _sentence(found: Groups, results: Results, similarity: str, order: str, aligned: float | None) -> str:
+    """Return what links pairs, and what the groups hold."""
+    title = results.title_of(similarity)
+    by = f"the twin score ({title})" if order == "twin" else title
+    by += f" of at least {found.pairs.threshold:.4g}"
+    by += f" and aligned pixels of at least {aligned:.4g}" if aligned is not None else ""
+    directions = ", ".join(found.pairs.directions)
+    return f"{results.name}, by {by} ({directions}): {describe_groups(found, counts_of(results))}"
 
 
 def _lines(rows: pd.DataFrame, table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:

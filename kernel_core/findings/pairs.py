@@ -88,13 +88,14 @@ def default_rank_window(count: int) -> tuple[int, int]:
     return first, min(count, first + WINDOW - 1)
 
 
-def border(pairs: pd.DataFrame) -> float:
+def border(pairs: pd.DataFrame, column: str = "similarity") -> float:
     """Return the similarity at which the default window of ranks begins: that of its first pair.
 
-    On the dataset card's figure, twins turn into look-alikes there. pairs: at least one.
+    On the dataset card's figure, twins turn into look-alikes there. pairs: at least one. column: what they
+    are ranked by.
     """
     first, _ = default_rank_window(len(pairs))
-    return float(pairs["similarity"].iloc[first - 1])
+    return float(pairs[column].iloc[first - 1])
 
 
 def rank_window(pairs: pd.DataFrame, first: int, last: int) -> pd.DataFrame:

@@ -116,6 +116,17 @@ def twin_scores(neighbors: Neighbors, aligned: Aligned) -> Values:
     return scores
 
 
+def twin_neighbors(neighbors: Neighbors, aligned: Aligned) -> Neighbors:
+    """Return the candidates of each query example by their T, as neighbors whose values are T.
+
+    Of equal scores, the nearer by similarity comes first. Groups of twins are found in such tables.
+    """
+    scores = twin_scores(neighbors, aligned).astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    indices = np.take_along_axis(neighbors.indices[:, : aligned.k], order, axis=1)
+    return Neighbors(neighbors.spec, indices, np.take_along_axis(scores, order, axis=1))
+
+
 def background(neighbors: Neighbors) -> Values:
     """Return the mean of each query example's largest similarities, float64 (n,)."""
     count = BACKGROUND_WHITENED if neighbors.spec.whitened else BACKGROUND

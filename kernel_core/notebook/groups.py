@@ -7,6 +7,7 @@ import pandas as pd
 from kernel_core.findings.groups import members_of, select_groups
 from kernel_core.notebook.door import Door
 from kernel_core.results.grouping import default_threshold, find_groups, parts_of
+from kernel_core.results.pair_orders import lacks_pixels
 from kernel_core.spec import example_name, parse_class
 
 
@@ -18,6 +19,7 @@ class GroupTables(Door):
         threshold: float | None = None,
         by: str = "kernel",
         *,
+        order: str = "kernel",
         aligned: float | None = None,
         labels: str = "all",
         of_class: str | int | None = None,
@@ -27,10 +29,12 @@ class GroupTables(Door):
         """Return groups of near-duplicates, one row per member; the first of each group is the one to keep.
 
         threshold: the least similarity of a pair that is linked; by default that at which the page of
-        near-duplicates begins. aligned: also the least correlation of its pixels where the two images fit
-        best, shifted by up to 2 pixels or mirrored. labels: all, same or different; of_class: a class, as
+        near-duplicates begins. order: "twin" links pairs by the twin score
+        (`kernel_core.findings.twins`), of which threshold is the least one, 0.8 or more by default. aligned:
+        also the least correlation of a pair's pixels where the two images fit best, shifted or mirrored.
+        labels: all, same or different; of_class: a class, as
         number or name; crossing: with members in both splits; these choose groups, which keep their numbers.
-        build: compute the neighbors within a split that are missing; else `NotBuilt` is raised.
+        build: compute what is missing, such as the neighbors within a split; else `NotBuilt` is raised.
         Columns: group, size, is_mixed, crosses, example, label, class_name, similarity (mean, to the other
         members), is_medoid; as `kernel_core.findings.groups` describes them.
         """
@@ -38,8 +42,10 @@ class GroupTables(Door):
         for part in parts:
             if by not in part.names:
                 self._build_direction(part, by, build=build)
-        threshold = default_threshold(parts[0], by) if threshold is None else threshold
-        found = find_groups(parts, by, threshold, aligned=aligned)
+            if lacks_pixels(part, by, order):
+                self._compare_pixels(part, by, build=build)
+        threshold = default_threshold(parts[0], by, order) if threshold is None else threshold
+        found = find_groups(parts, by, threshold, order=order, aligned=aligned)
         label = None if of_class is None else parse_class(str(of_class), self.results.class_names)
         rows = select_groups(found, labels, label, crossing=crossing)
         table = members_of(found, rows, self.results.class_names)

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import RequestError
-from kernel_core.explain.image_alignment import SHIFT, best_correlations
+from kernel_core.explain.aligned_pixels import aligned_pixels
 from kernel_core.findings.groups import Groups, NearPairs, group_pairs, near_pairs
-from kernel_core.findings.pairs import border, nearest_pairs
+from kernel_core.findings.pairs import border
+from kernel_core.findings.twins import refuse_no_images, twin_neighbors
 from kernel_core.progress import Progress, no_progress
-from kernel_core.records import ExampleSet
+from kernel_core.records import ExampleSet, Neighbors
 from kernel_core.results.directions import in_direction
+from kernel_core.results.pair_orders import ordered_pairs
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
@@ -22,6 +24,7 @@ from kernel_core.spec import Split
 
 Direction = tuple[Split, Split]
 DIGITS = 4  # decimals of the default threshold
+SURE = 0.8  # twin score; of CIFAR-10's 326 pairs from there on, nearly all are the same picture
 AT_ONCE = 2_048  # pairs whose images are compared between two reports of progress
 
 
@@ -71,10 +74,15 @@ def counts_of(results: Results) -> dict[Split, int]:
     return {split: count for split, count in counts if not results.within or split == results.within}
 
 
-def default_threshold(results: Results, similarity: str) -> float:
-    """Return the similarity at which the near-duplicates page begins, rounded down to `DIGITS` decimals."""
-    pairs = nearest_pairs(results.neighbors_by(similarity), *results.labels)
-    return float(np.floor(border(pairs) * 10**DIGITS) / 10**DIGITS)
+def default_threshold(results: Results, similarity: str, order: str = "kernel") -> float:
+    """Return the value from which pairs are linked by default, rounded down to `DIGITS` decimals.
+
+    By similarity, that is where the near-duplicates page begins; by the twin score the same, but at least
+    `SURE`. order: of `pair_orders.ORDERS`. Raises as `ordered_pairs` does.
+    """
+    pairs = ordered_pairs(results, similarity, order)
+    at = max(SURE, border(pairs, "twin")) if order == "twin" else border(pairs)
+    return float(np.floor(at * 10**DIGITS) / 10**DIGITS)
 
 
 def find_groups(
@@ -82,38 +90,41 @@ def find_groups(
     similarity: str,
     threshold: float,
     *,
+    order: str = "kernel",
     aligned: float | None = None,
     progress: Progress = no_progress,
 ) -> Groups:
     """Return the groups of a source's examples.
 
     parts: its results in each direction that is to count, at least one. threshold: the least similarity of a
-    pair. aligned: the least correlation of a pair's pixels where the two images fit best, shifted by up to
-    `SHIFT` pixels each way or mirrored, -1 … 1; None if pixels do not count.
+    pair or, in the order twin, the least twin score, of an example's first candidates. aligned: the least
+    `aligned_pixels` of a pair, -1 … 1; None if pixels do not count by themselves.
     Raises `RequestError` if there are no images to compare, and as `near_pairs` does.
     """
     examples = parts[0].examples
-    tables = [part.neighbors_by(similarity) for part in parts]
+    tables = [_table(part, similarity, order) for part in parts]
     pairs = near_pairs(tables, parts[0].example_counts, threshold)
     if aligned is not None:
-        if not parts[0].has_images:
-            raise RequestError(
-                f"{parts[0].name} has labels alone; there are no pixels to confirm pairs by. Leave that out."
-            )
-        pairs = pairs.where(pixel_correlations(pairs, examples, progress) >= aligned)
+        refuse_no_images(parts[0].name, has_images=parts[0].has_images)
+        pairs = pairs.where(pixel_correlations(pairs, examples, progress) >= np.float32(aligned))
     return group_pairs(pairs, {split: of_split.labels for split, of_split in examples.items()})
+
+
+def _table(results: Results, similarity: str, order: str) -> Neighbors:
+    neighbors = results.neighbors_by(similarity)
+    return twin_neighbors(neighbors, results.aligned[similarity]) if order == "twin" else neighbors
 
 
 def pixel_correlations(
     pairs: NearPairs, examples: Mapping[Split, ExampleSet], progress: Progress = no_progress
-) -> npt.NDArray[np.float64]:
-    """Return the correlation of each pair's pixels where the two images fit best, float64 (n,), -1 … 1."""
-    values = np.empty(len(pairs))
+) -> npt.NDArray[np.float32]:
+    """Return px of each pair's first example with its second, float32 (n,), -1 … 1."""
+    values = np.empty(len(pairs), np.float32)
     for begin in range(0, len(pairs), AT_ONCE):
         batch = slice(begin, begin + AT_ONCE)
         progress("comparing aligned images", begin, len(pairs))
-        images = [_images(points[batch], examples) for points in (pairs.first, pairs.second)]
-        values[batch] = best_correlations(images[0], images[1], SHIFT)
+        first, second = (_images(points[batch], examples) for points in (pairs.first, pairs.second))
+        values[batch] = aligned_pixels(first, second, np.arange(len(first))[:, None])[:, 0]
     progress("comparing aligned images", len(pairs), len(pairs))
     return values
 

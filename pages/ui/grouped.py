@@ -113,7 +113,7 @@ def _pairs(results_id: str, ids: tuple[str, ...], by: str, threshold: float) -> 
 @st.cache_resource(max_entries=8, show_spinner="Comparing aligned images")
 def _correlations(
     results_id: str, ids: tuple[str, ...], by: str, threshold: float
-) -> npt.NDArray[np.float64]:
+) -> npt.NDArray[np.float32]:
     pairs = _pairs(results_id, ids, by, threshold)
     return grouping.pixel_correlations(pairs, load.by_id[results_id].examples)
 

@@ -95,3 +95,27 @@ def test_door_says_what_is_missing_and_builds_it(source):
     )
     with pytest.raises(RequestError, match="no twin score"):
         kernel_core.open(source).pairs(by="penultimate-euclidean", order="twin")
+
+
+def test_groups_by_the_twin_score_link_pairs_of_every_direction(source, place):
+    explorer = kernel_core.open(source, build=True)
+    with pytest.raises(NotBuilt, match="build=True"):
+        explorer.groups(order="twin", by="pixels")
+    table = explorer.groups(0.3, order="twin", build=True)
+    counts, near = {"test": 40, "train": 130}, set()
+    for query, database in (("test", "train"), ("test", "test"), ("train", "train")):
+        part = in_direction(explorer.results, explorer.request, explorer.store, query, database)
+        neighbors, pixels = part.neighbors_by("kernel"), part.aligned["kernel"].values
+        for i in range(counts[query]):
+            for j in range(10):
+                score = neighbors.values[i, j] - neighbors.values[i, :5].mean() / 2 + pixels[i, j] / 2
+                if score >= 0.3:
+                    near.add(frozenset({f"{query}:{i}", f"{database}:{neighbors.indices[i, j]}"}))
+    assert set(table["example"]) == set().union(*near)
+    of = table.set_index("example")["group"]
+    assert all(len({of[name] for name in pair}) == 1 for pair in near)
+    arguments = ("groups", source, "--order", "twin", "--threshold", "0.3", "--json")
+    answer = json.loads(invoke(*arguments, env=place[1]).stdout)
+    assert [answer["order"], answer["pairs"], answer["count"]] == ["twin", len(near), table["group"].max()]
+    default = json.loads(invoke("groups", source, "--order", "twin", "--json", env=place[1]).stdout)
+    assert default["threshold"] >= 0.8

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from kernel_core.explain.image_alignment import ALIKE, SHIFT
+from kernel_core.explain.image_alignment import ALIKE
 from kernel_core.findings.groups import Groups, members_of
 from kernel_core.results.results import Results
 from pages.ui import grouped, links, names
@@ -44,8 +44,8 @@ def choose_aligned(on_change: Callable[[], None]) -> float | None:
         width=250,
         bind="query-params",
         on_change=on_change,
-        help="Link only pairs whose pixels also correlate, where the two images fit best: shifted by up to "
-        f"{SHIFT} pixels each way, or mirrored.",
+        help="Link only pairs whose pixels also correlate, where the two images fit best, shifted or "
+        "mirrored.",
     )
     if not confirmed:
         return None
