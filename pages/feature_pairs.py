@@ -4,10 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.findings import pairs
+from kernel_core.findings.twins import pixels_last
 from kernel_core.report import pair_quality
 from kernel_core.similarities import PENULTIMATE
 from kernel_core.spec import KernelSpec, run_count_steps
-from pages.ui import lists, load, shell
+from pages.ui import lists, load, paired, shell
 from pages.ui.charts import table_height
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
@@ -40,7 +41,7 @@ with control_row():
     other = choose_similarity(results, "Second similarity", "other", default=PENULTIMATE, without=one)
 stop_if_reversed(first, last)
 stop_unless_built(results, one, other)
-rankings = {name: load.ranking(results.id, name) for name in (one, other)}
+rankings = {name: paired.ranking(results, name, paired.SIMILARITY) for name in (one, other)}
 
 left, right = st.columns([2, 1], gap="large")
 with left:
@@ -119,7 +120,7 @@ def listed(name: str) -> Listed:
     return Listed(
         len(rows),
         "pair",
-        lambda: pairs.with_class_names(rows, results.class_names),
+        lambda: pixels_last(pairs.with_class_names(rows, results.class_names)),
         command(results, "pairs", name, "--ranks", f"{first}-{end}"),
         python(results, "pairs", first, end, by=name),
         f"by {results.title_of(name)}",

@@ -79,7 +79,7 @@ shown = rows.iloc[(page - 1) * SHOWN : page * SHOWN]
 chains = set(found.table.loc[is_chain(found), "group"])
 gallery(
     results,
-    group_cells.cells(results, found, shown, chains),
+    group_cells.cells(results, found, shown, chains, by),
     layout="flow",
     key="groups",
     label="groups of near-duplicates",

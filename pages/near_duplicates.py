@@ -3,6 +3,7 @@
 import streamlit as st
 
 from kernel_core.findings.pairs import with_class_names
+from kernel_core.findings.twins import pixels_last
 from kernel_core.spec import ADJECTIVES
 from pages.ui import lists, load, paired, shell
 from pages.ui.components.gallery import gallery
@@ -81,7 +82,7 @@ def listed(window: ranks.Window | None, threshold: float | None) -> Listed:
     return Listed(
         len(rows),
         "pair",
-        lambda: with_class_names(rows, results.class_names),
+        lambda: pixels_last(with_class_names(rows, results.class_names)),
         command(results, "pairs", by, *filters),
         python(results, "pairs", *(window or ()), **call),
     )

@@ -64,7 +64,8 @@ if results.has_images:
         )
         st.caption(
             f"Aligned: the best of all shifts by up to {reach} pixels each way, with and without mirroring "
-            f"({compare.describe(best)}). The correlation is of the pixels where the two overlap."
+            f"({compare.describe(best)}). The correlation is of the pixels where the two overlap; it counts "
+            "colors and light that change slowly over the image, which pixels aligned, below, do not."
         )
 if results.has_images and a != b and not paired.why_no_twins(results, by):
     twin_parts.show(results, a, b, by)

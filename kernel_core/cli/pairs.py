@@ -29,7 +29,7 @@ from kernel_core.findings.pairs import (
     rank_window,
     with_class_names,
 )
-from kernel_core.findings.twins import pixels_last
+from kernel_core.findings.twins import BANDS, pixels_last
 from kernel_core.results.pair_orders import ORDERS, lacks_pixels, ordered_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import parse_class
@@ -47,6 +47,9 @@ def _filter_options(command: F) -> F:
             help="List only pairs whose pixels correlate at least so much, 0.8 for instance, where the "
             "images fit best, shifted or mirrored.",
         ),
+        click.option(
+            "--band", type=click.Choice(BANDS), help="List only pairs in this band of the twin score."
+        ),
         click.option("--threshold", type=float, help="List only pairs whose similarity is at least this."),
         click.option(
             "--class", "class_name", metavar="NAME", help="List only pairs with an example of this class."
@@ -61,7 +64,8 @@ def _filter_options(command: F) -> F:
 
 
 def _lacks_pixels(results: Results, options: dict[str, Any]) -> bool:
-    return lacks_pixels(results, options["similarity"], options["order"], options["aligned"])
+    order = "twin" if options["band"] else options["order"]  # bands are of the twin score
+    return lacks_pixels(results, options["similarity"], order, options["aligned"])
 
 
 @click.command()
@@ -81,7 +85,7 @@ def _lacks_pixels(results: Results, options: dict[str, Any]) -> bool:
     type=Ranks(),
     help="First and last rank. With a filter, they count among the pairs that pass it.  "
     "[default: 601-648, scaled to a small test set; 1-48 with --order twin, --labels or --class; all with "
-    "--threshold or --aligned]",
+    "--threshold, --aligned or --band]",
 )
 @_filter_options
 @table_options
@@ -127,14 +131,14 @@ def _listed(
     *,
     labels: str,
     class_name: str | None,
-    **floors: float | None,
+    **others: Any,
 ) -> pd.DataFrame:
-    """Return the pairs of a ranking that the options of `pairs` choose. floors: threshold and aligned."""
+    """Return the pairs of a ranking that the options of `pairs` choose. others: threshold, aligned, band."""
     of_class = None if class_name is None else parse_class(class_name, class_names)
-    matches = matching_pairs(ranking, labels, of_class, **floors)
+    matches = matching_pairs(ranking, labels, of_class, **others)
     if ranks:
         return rank_window(matches, *ranks)
-    if any(floor is not None for floor in floors.values()) or not len(matches):
+    if any(value is not None for value in others.values()) or not len(matches):
         return matches
     if order == "twin":
         return matches.head(WINDOW)

@@ -135,13 +135,17 @@ def matching_pairs(
     of_class: int | None = None,
     threshold: float | None = None,
     aligned: float | None = None,
+    band: str | None = None,
 ) -> pd.DataFrame:
     """Return the pairs that pass the filters of `select_pairs`; they keep their ranks.
 
     threshold: only pairs whose similarity is at least this; None for all. aligned: the same of the column
-    aligned of `findings.twins`. Raises as `select_pairs` does.
+    aligned of `findings.twins`. band: only pairs in this band of theirs; None for all. Raises as
+    `select_pairs` does.
     """
     kept = select_pairs(pairs, labels, of_class)
+    if band is not None:
+        kept &= (pairs["band"] == band).to_numpy()
     for column, floor in (("similarity", threshold), ("aligned", aligned)):
         if floor is not None:
             # As float32, so that a value copied from the table, written in its few digits, keeps its pair.

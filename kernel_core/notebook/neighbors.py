@@ -61,7 +61,7 @@ class NeighborTables(Door):
     def pairs(
         self, first: int = 1, last: int | None = None, by: str = "kernel", *, labels: str = "all",
         of_class: str = "", threshold: float | None = None, order: str = "kernel",
-        aligned: float | None = None, build: bool = False,
+        aligned: float | None = None, band: str | None = None, build: bool = False,
     ) -> pd.DataFrame:  # fmt: skip
         """Return each query example's nearest pair, most similar first: ranks first … last.
 
@@ -69,7 +69,8 @@ class NeighborTables(Door):
         (`kernel_core.findings.twins`). build: compare aligned pixels if that is still to be done; else
         `NotBuilt` is raised where they are needed.
         Filters come first, and ranks then count among the pairs that pass: labels (same, different), of_class
-        (name of either's class), threshold (least similarity), aligned (least correlation of the pixels).
+        (name of either's class), threshold (least similarity), aligned (least correlation of the pixels),
+        band (of the twin score: same picture, likely, look-alike).
         Columns: rank, query and database (the two examples), similarity, query_label, database_label (class
         numbers), query_class, database_class (their names); where pixels are compared, also those of
         `kernel_core.findings.twins`.
@@ -82,10 +83,11 @@ class NeighborTables(Door):
         ['rank', 'query', 'database', 'similarity', 'query_label', 'database_label', 'query_class',
         'database_class', 'aligned', 'others', 'background', 'twin', 'band']
         """
-        if lacks_pixels(self.results, by, order, aligned):
+        if lacks_pixels(self.results, by, "twin" if band else order, aligned):
             self._compare_pixels(self.results, by, build=build)
         label = parse_class(of_class, self.results.class_names) if of_class else None
-        pairs = matching_pairs(ordered_pairs(self.results, by, order), labels, label, threshold, aligned)
+        pairs = ordered_pairs(self.results, by, order)
+        pairs = matching_pairs(pairs, labels, label, threshold, aligned, band)
         if (first, last) != (1, None):
             pairs = rank_window(pairs, first, len(pairs) if last is None else last)
         return pixels_last(readable(pairs, self.results.class_names))

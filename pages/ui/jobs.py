@@ -36,12 +36,12 @@ class Status(TypedDict):
 def arguments(request: SourceRequest, verb: str = "build") -> list[str]:
     """Return the arguments of the command line that build a request.
 
-    verb: another one with the same options; options of its own may follow.
+    verb: another one with the same options.
 
     >>> arguments(SourceRequest("digits", run_count=10, similarities=("kernel",)))
     ['build', 'digits', '--runs', '10', '--similarity', 'kernel']
     """
-    words = [*verb.split(), request.name]
+    words = [verb, request.name]
     for option, number in (("--runs", request.run_count), ("--files", request.files)):
         words += [option, str(number)] if number else []
     words += ["--query", request.query] if request.query != "test" else []

@@ -13,7 +13,8 @@ import streamlit as st
 
 from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import matching_pairs
-from kernel_core.findings.twins import BANDS, allows_twin_score, twin_pairs, with_aligned
+from kernel_core.findings.twins import BANDS, allows_twin_score
+from kernel_core.results.pair_orders import ordered_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
 from pages.ui import load
@@ -22,9 +23,6 @@ from pages.ui.wording import escape
 
 SIMILARITY, TWIN = ORDERS = ("kernel", "twin")
 """Orders of pairs, as they are called on the command line and in addresses."""
-MOST_SAME = 0.25
-"""Share of pairs in the first band up to which bands tell anything: of photographs of 32 × 32 pixels it is 5%
-on CIFAR-10, of handwritten digits of 8 × 8 pixels 80%, as small shapes all match."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +107,6 @@ def has_twins(results: Results, by: str) -> bool:
     return not why_no_twins(results, by) and by in results.names and by in results.aligned
 
 
-def bands_tell(results: Results, by: str) -> bool:
-    """Return whether bands tell pairs apart: not too many are in the first (`MOST_SAME`)."""
-    if not has_twins(results, by):
-        return False
-    return float((ranking(results, by, TWIN)["band"] == BANDS[0]).mean()) <= MOST_SAME
-
-
 def pixels_of(results: Results, example: Example, by: str, among: Split) -> dict[int, float]:
     """Return pixels aligned of an example with its nearest by a similarity, by their index in a split.
 
@@ -139,11 +130,9 @@ def find(results: Results, asked: Asked) -> Found:
         raise RequestError(f"The pixels of pairs by {asked.by!r} are not aligned.")
     pairs = ranking(results, asked.by, asked.order)
     label = results.class_names.index(asked.of_class) if asked.of_class else None
-    matches = matching_pairs(pairs, asked.labels or "all", label)
-    if asked.pixels is not None:
-        matches = matches[matches["aligned"] >= asked.pixels]
-    if asked.band:
-        matches = matches[matches["band"] == asked.band]
+    matches = matching_pairs(
+        pairs, asked.labels or "all", label, aligned=asked.pixels, band=asked.band or None
+    )
     return Found(asked, pairs, matches)
 
 
@@ -159,8 +148,4 @@ def ranking(results: Results, by: str, order: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _ranking(results_id: str, by: str, order: str, with_pixels: bool) -> pd.DataFrame:
-    results = load.by_id[results_id]
-    if order == TWIN:
-        return twin_pairs(results.neighbors_by(by), results.aligned[by], *results.labels)
-    pairs = load.ranking(results_id, by)
-    return with_aligned(pairs, results.neighbors_by(by), results.aligned[by]) if with_pixels else pairs
+    return ordered_pairs(load.by_id[results_id], by, order)

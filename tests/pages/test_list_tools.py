@@ -16,6 +16,8 @@ SHOWN = [
     ("near_duplicates", {}),
     ("near_duplicates", {"first": 1, "last": 500, "class": "3", "by": "pixels"}),
     ("near_duplicates", {"threshold": 0.8, "labels": "same"}),
+    ("near_duplicates", {"order": "twin", "first": 3, "last": 30, "class": "3"}),
+    ("near_duplicates", {"pixels_at": 0.8, "band": "likely"}),
     ("failure_modes", {"by": "penultimate"}),
     ("failure_modes", {"order": "label to check", "labels_differ": "8 ≠ 1"}),
     ("labels", {"order": "twins", "by": "pixels", "proposed": "1"}),

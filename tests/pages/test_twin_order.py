@@ -6,19 +6,13 @@ import pytest
 from kernel_core.findings.twins import BANDS, twin_pairs
 from kernel_core.pipeline import build, build_aligned
 from kernel_core.sources.source import SourceRequest
-from pages.ui import jobs, paired
+from pages.ui import jobs
 from tests.support.app import cells, open_page, text_of
 
 
 @pytest.fixture
 def twins(digits):
     return twin_pairs(digits.neighbors_by("kernel"), digits.aligned["kernel"], *digits.labels)
-
-
-@pytest.fixture
-def bands(monkeypatch):
-    """Digits of 8 × 8 pixels are too alike for bands; here they are shown all the same."""
-    monkeypatch.setattr(paired, "MOST_SAME", 1)
 
 
 def named(app):
@@ -31,7 +25,7 @@ def rows_of(table):
     return list(zip(table["query_index"], table["database_index"], strict=True))
 
 
-def test_twin_order_shows_each_examples_twin_with_its_numbers(digits, twins, bands):
+def test_twin_order_shows_each_examples_twin_with_its_numbers(digits, twins):
     app = open_page("near_duplicates", order="twin")
     assert named(app) == rows_of(twins.head(48))
     moved = digits.neighbors_by("kernel").indices[twins["query_index"], 0] != twins["database_index"]
@@ -65,7 +59,7 @@ def test_buttons_and_the_control_of_the_order_are_in_the_address(digits):
 
 
 @pytest.mark.parametrize("order", ["kernel", "twin"])
-def test_filters_by_pixels_and_band_hold_in_both_orders(digits, bands, order):
+def test_filters_by_pixels_and_band_hold_in_both_orders(digits, order):
     app = open_page("near_duplicates", order=order, pixels_at=0.8, first=1, last=500)
     shown = [float(cell["values"][1][2]) for cell in cells(app, "pairs")]
     assert shown
@@ -112,7 +106,7 @@ def test_pixels_that_are_not_aligned_are_offered_and_then_shown(source, monkeypa
     app.get_by_key("align_pixels").click().run()
     ((of, verb),) = started
     assert (of.query, of.similarities) == (within or "test", (by,))
-    assert jobs.arguments(of, verb)[:3] == ["pairs", "--order", "twin"]
+    assert jobs.arguments(of, verb)[0] == "aligned"
     build_aligned(of, by)
     app = open_page("near_duplicates", **query)
     assert "Pixels are not aligned yet" not in text_of(app)
@@ -123,11 +117,11 @@ def test_pixels_that_are_not_aligned_are_offered_and_then_shown(source, monkeypa
     assert first.endswith(f"&list={name}:{by}:twin")
 
 
-def test_pair_page_sums_the_parts_of_the_score(digits, bands, twins):
+def test_pair_page_sums_the_parts_of_the_score(digits, twins):
     row = twins.iloc[3]
     pair = {"a": f"test:{row.query_index}", "b": f"train:{row.database_index}", "list": "twins:kernel:twin"}
     app = open_page("pair", **pair)
-    parts = next(table.value for table in app.table if "Twin score" in str(table.value))
+    parts = next(table.value for table in app.table if "twin score" in str(table.value))
     shown = [float(value) for value in parts["value"][:3]]
     assert shown == pytest.approx([row.similarity, row.background, row.aligned], abs=5.1e-4)
     added = [float(value.strip("*").replace("−", "-")) for value in parts["adds"]]
@@ -145,7 +139,7 @@ def test_pair_that_is_no_candidate_has_its_parts_too(digits):
     other = next(i for i in range(1297) if i not in index)
     for a, b in (("test:5", f"train:{other}"), (f"train:{other}", "test:5"), ("test:5", "test:9")):
         app = open_page("pair", a=a, b=b)
-        assert any("Twin score" in str(table.value) for table in app.table), (a, b)
+        assert any("twin score" in str(table.value) for table in app.table), (a, b)
 
 
 def test_tooltips_of_an_examples_lists_say_how_well_pixels_match(digits):

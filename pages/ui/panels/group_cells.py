@@ -11,7 +11,7 @@ import streamlit as st
 from kernel_core.explain.image_alignment import ALIKE
 from kernel_core.findings.groups import Groups, members_of
 from kernel_core.results.results import Results
-from pages.ui import grouped, links, names
+from pages.ui import grouped, links, names, paired
 from pages.ui.components.gallery import Cell, Tile, tile
 
 DRAWN = 24  # images per group; a link leads to the others
@@ -55,14 +55,19 @@ def choose_aligned(on_change: Callable[[], None]) -> float | None:
     )  # fmt: skip
 
 
-def cells(results: Results, found: Groups, shown: pd.DataFrame, chains: Collection[int]) -> list[Cell]:
-    """Return one cell per group. shown: rows of the table of groups. chains: their numbers."""
+def cells(
+    results: Results, found: Groups, shown: pd.DataFrame, chains: Collection[int], by: str
+) -> list[Cell]:
+    """Return one cell per group. shown: rows of the table of groups. chains: their numbers.
+
+    by: the similarity that links pairs.
+    """
     members = dict(iter(members_of(found, shown, results.class_names).groupby("group")))
     made: list[Cell] = []
     for _, row in shown.iterrows():
         of_group = members[row["group"]]
         head = grouped.head(row, of_group["label"], results.class_names, is_chain=row["group"] in chains)
-        tiles = _tiles(results, of_group)
+        tiles = _tiles(results, of_group, by)
         cell: Cell = {"id": int(row["group"]), "head": head, "groups": [{"title": "", "tiles": tiles}]}
         if len(of_group) > DRAWN:
             examples = zip(of_group["split"], of_group["index"], strict=True)
@@ -73,7 +78,7 @@ def cells(results: Results, found: Groups, shown: pd.DataFrame, chains: Collecti
     return made
 
 
-def _tiles(results: Results, members: pd.DataFrame) -> list[Tile]:
+def _tiles(results: Results, members: pd.DataFrame, by: str) -> list[Tile]:
     """Return the tiles of up to `DRAWN` members, the example to keep first.
 
     Marked are those without the label that most have; of a group that is not drawn whole, some of them come
@@ -95,5 +100,15 @@ def _tiles(results: Results, members: pd.DataFrame) -> list[Tile]:
         made["differs"], made["kept"] = bool(differs[place]), bool(member["is_medoid"])
         if made["differs"]:
             made["alt"] += ", not the label that most of its group have"
+        made["tip"] = _pixels(results, by, members.iloc[0], member)
         tiles.append(made)
     return tiles
+
+
+def _pixels(results: Results, by: str, kept: pd.Series, member: pd.Series) -> str:
+    """Return how well the pixels of a member match those of the one to keep; empty where it is not known."""
+    for one, other in ((member, kept), (kept, member)):
+        pixels = paired.pixels_of(results, (one["split"], int(one["index"])), by, other["split"])
+        if int(other["index"]) in pixels:
+            return f"pixels aligned with the one to keep: {pixels[int(other['index'])]:.2f}"
+    return ""

@@ -9,7 +9,7 @@ import pandas as pd
 from kernel_core.findings.twins import CANDIDATES
 from kernel_core.results.results import Results
 from pages.ui.components.gallery import Cell, tile
-from pages.ui.paired import TWIN, Asked, bands_tell, has_twins, why_no_twins
+from pages.ui.paired import TWIN, Asked, has_twins, why_no_twins
 from pages.ui.panels import twin_words
 from pages.ui.wording import DIFFERENT_LABEL, escape
 
@@ -27,7 +27,7 @@ def cells(results: Results, pairs: pd.DataFrame, by: str, *, has_ranks: bool = T
         other = tile(results, results.database, database, beside=pair.query_label, note=names[1])
         words = [f"#{pair.rank}"] if has_ranks else []
         cell: Cell = {"id": query, "head": "", "groups": [{"title": "", "tiles": [own, other]}]}
-        if "aligned" in pairs:
+        if "twin" in pairs:
             _add_pixels(results, cell, pair, by)
         else:
             words.append(f"{pair.similarity:.3f}")
@@ -39,7 +39,7 @@ def cells(results: Results, pairs: pd.DataFrame, by: str, *, has_ranks: bool = T
 def _add_pixels(results: Results, cell: Cell, pair: Any, by: str) -> None:
     """Add to a pair's cell its similarity and aligned pixels, its band, and the parts of the twin score."""
     similarity = results.similarity(by)
-    if pair.band and bands_tell(results, by):
+    if pair.band:
         cell["badge"], cell["tone"] = pair.band, twin_words.TONES[pair.band]
     cell["values"] = [
         (SHORT[similarity.kind], "", f"{pair.similarity:.3f}"),

@@ -124,9 +124,7 @@ def sentence(results: Results, found: Found, part: Part) -> str:
         return f"{count} have a similarity by {title} of at least {part.threshold:.4f}, ranked{by}."
     if part.threshold is not None:
         return f"{count} are at or above {part.threshold:.4f}{at}."
-    bands = ""
-    if order == TWIN and paired.bands_tell(results, found.asked.by):
-        bands = f" {twin_words.count_bands(found.pairs)}"
+    bands = f" {twin_words.count_bands(found.pairs)}" if order == TWIN else ""
     return f"{count}{at}{part.why}.{bands}"
 
 

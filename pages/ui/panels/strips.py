@@ -32,7 +32,7 @@ def show_strips(results: Results) -> None:
 
 def nearest_pairs(results: Results) -> None:
     """Show the likeliest twins, or else the nearest pairs, and how many there are."""
-    if paired.bands_tell(results, "kernel"):
+    if paired.has_twins(results, "kernel"):
         asked = paired.Asked("kernel", paired.TWIN)
         pairs = paired.find(results, asked).pairs
         _head(twin_words.count_twins(results, pairs), "near_duplicates", {"order": paired.TWIN})

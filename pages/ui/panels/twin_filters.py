@@ -12,8 +12,6 @@ from pages.ui import jobs, load, paired
 from pages.ui.panels import twin_words
 
 ANY_BAND = "any"
-ALIGN = "pairs --order twin --ranks 1-1"
-"""What aligns the pixels that are not aligned yet: the verb, with as few rows as it can print."""
 
 
 def choose_filters(results: Results, by: str, on_change: Callable[[], None]) -> tuple[float | None, str]:
@@ -33,8 +31,6 @@ def choose_filters(results: Results, by: str, on_change: Callable[[], None]) -> 
         width=170,
         help="How well the details of the two images match where they fit best, from −1 to 1.",
     )
-    if not paired.bands_tell(results, by):
-        return least, ""
     band = st.selectbox(
         "Band",
         [ANY_BAND, *BANDS],
@@ -55,5 +51,5 @@ def offer(results: Results, by: str) -> None:
         load.request_of(by, results.within),
         "Pixels are not aligned yet for these pairs; the twin score and its order need that.",
         "align_pixels",
-        verb=ALIGN,
+        verb="aligned",
     )

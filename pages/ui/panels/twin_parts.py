@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -11,49 +13,65 @@ from kernel_core.explain.aligned_pixels import aligned_pixels
 from kernel_core.findings import twins
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
-from pages.ui import load, paired
+from pages.ui import load
 from pages.ui.links import Example
 from pages.ui.panels import twin_words
 from pages.ui.wording import escape
 
-
-@st.cache_data(max_entries=1_000, show_spinner=False)
-def _pixels(results_id: str, a: Example, b: Example) -> float:
-    """Return the aligned pixels of b on a, -1 … 1."""
-    first, second = (load.by_id[results_id].examples[split].images[i : i + 1] for split, i in (a, b))
-    return float(aligned_pixels(first, second, np.zeros((1, 1), np.int64))[0, 0])
+MEANINGS = (
+    "how much the two resemble each other by it",
+    "minus half the mean of A's largest values: high where A resembles many",
+    "plus half of how well the details of both images match where they fit best",
+    "the sum, by which near-duplicates can be ordered",
+)
 
 
 def show(results: Results, a: Example, b: Example, by: str) -> None:
     """Show the parts of the twin score of b as a twin of a. by: the similarity that the score is of."""
     st.header("Is it the same picture?", anchor=False)
-    pixels, title = _pixels(results.id, a, b), escape(results.title_of(by))
+    title = results.title_of(by)
     try:
-        similarity = load.nearby(results.id).rank(a, by, b)[1]
-        indices, values = load.nearest(results.id, *a, by, b[0])
+        pair = _scored(results.id, a, b, by)
     except (NotBuilt, DataError):
-        st.markdown(f"Pixels aligned: **{pixels:.2f}**. The twin score needs the value by {title}, too.")
+        st.markdown(f"The twin score needs the value by {escape(title)}, which cannot be had here.")
         return
+    st.markdown(f"**{pair['band'].capitalize()}**, by the rule below. {twin_words.NO_PROOF}")
+    values = [f"{pair[name]:.3f}" for name in ("similarity", "background", "aligned")]
+    adds = [pair["similarity"], -pair["background"] / 2, pair["aligned"] / 2]
+    table = {
+        "part": [escape(title), "background", "pixels aligned", "**twin score**"],
+        "value": [*values, ""],
+        "adds": [*(f"{value:+.3f}".replace("-", "−") for value in adds), f"**{pair['twin']:.3f}**"],
+        "what it says": MEANINGS,
+    }
+    st.table(pd.DataFrame(table), hide_index=True)
+    st.caption(
+        f"{twin_words.BANDS_RULE} The pixels of A and its {twins.CANDIDATES} nearest match by "
+        f"{pair['others']:.3f} (median), those of A and B by {pair['aligned']:.3f}."
+    )
+
+
+@st.cache_data(max_entries=1_000, show_spinner=False)
+def _scored(results_id: str, a: Example, b: Example, by: str) -> dict[str, Any]:
+    """Return the columns of `findings.twins` of a pair, and its similarity.
+
+    Raises `NotBuilt` or `DataError` where the similarity cannot be had.
+    """
+    results, found = load.by_id[results_id], load.nearby(results_id)
+    similarity = found.rank(a, by, b)[1]
+    indices, values = load.nearest(results_id, *a, by, b[0])
     nearest = Neighbors(results.neighbors_by(by).spec, indices[None], values[None])
     background = float(twins.background(nearest)[0])
-    score = similarity - background / 2 + pixels / 2
-    others = float(np.median([_pixels(results.id, a, (b[0], i)) for i in indices[: twins.CANDIDATES]]))
-    (band,) = twins.bands(pd.DataFrame({"twin": [score], "aligned": [pixels], "others": [others]}))
-    if paired.bands_tell(results, by):
-        st.markdown(f"**{band.capitalize()}**, by the rule below. {twin_words.NO_PROOF}")
-    else:
-        st.markdown(twin_words.NO_PROOF)
-    rows = [
-        (title, f"{similarity:.3f}", f"{similarity:+.3f}", "how much both resemble each other by it"),
-        (
-            "Background", f"{background:.3f}", f"{-background / 2:+.3f}".replace("-", "−"),
-            f"minus half the mean of A's {twins.BACKGROUND} largest values: A may just resemble many",
-        ),
-        (
-            "Pixels aligned", f"{pixels:.3f}", f"{pixels / 2:+.3f}",
-            "plus half of how well the details of both images match where they fit best",
-        ),
-        ("**Twin score**", "", f"**{score:.3f}**", "the sum, by which near-duplicates can be ordered"),
-    ]  # fmt: skip
-    st.table(pd.DataFrame(rows, columns=["part", "value", "adds", "what it says"]), hide_index=True)
-    st.caption(twin_words.BANDS_RULE)
+    images = results.examples[a[0]].images[a[1]][None], results.examples[b[0]].images
+    candidates = np.append(indices[: twins.CANDIDATES], b[1])[None]
+    *others, aligned = aligned_pixels(*images, candidates)[0]
+    pair = pd.DataFrame(
+        {
+            "similarity": [similarity],
+            "aligned": [float(aligned)],
+            "others": [float(np.median(others))],
+            "background": [background],
+            "twin": [similarity - background / 2 + float(aligned) / 2],
+        }
+    )
+    return dict(pair.assign(band=twins.bands(pair)).iloc[0])

@@ -40,11 +40,13 @@ def count_twins(results: Results, pairs: pd.DataFrame) -> str:
     """Return how many examples have a twin, as a sentence. pairs: of the twin score, within no split."""
     counts = pairs["band"].value_counts()
     same, likely = (int(counts.get(band, 0)) for band in BANDS[:2])
-    what = "pairs of test examples look" if results.spec.excludes_self else "test examples look"
-    of = "" if results.spec.excludes_self else " as a training example"
+    what, of = "test examples", " as a training example"
+    if results.spec.excludes_self:
+        what, of = "pairs of test examples", ""
+    many = f"{same:,} of {len(pairs):,} {what} look" if same else f"None of {len(pairs):,} {what} looks"
     return (
-        f"**{same:,} of {len(pairs):,} {what} like the same picture{of}:** a twin score of {LEAST_SCORE:g} "
-        f"or more, and pixels that fit much better than with its other nearest. {likely:,} more are likely."
+        f"**{many} like the same picture{of}:** a twin score of {LEAST_SCORE:g} or more, and pixels that "
+        f"clearly match. {likely:,} more may."
     )
 
 
