@@ -57,6 +57,14 @@ run_counts_option = click.option(
     help="Write report.md, report.csv and pairs.png to this folder.",
 )
 @click.option(
+    "--variant",
+    "variants",
+    metavar="NAME",
+    multiple=True,
+    help="Also describe the pairs by this variant of the kernel, such as kernel.whitened; repeat the option "
+    "for several.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object; accuracies and shares are fractions."
 )
 def report_command(
@@ -68,6 +76,7 @@ def report_command(
     memory: int | None,
     progress_file: Path | None,
     out: Path | None,
+    variants: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Report accuracy by number of runs, and what pairs look like.
@@ -84,7 +93,7 @@ def report_command(
     with open_progress(progress_file) as progress:
         open_results = functools.partial(open_or_build, device=device, memory=memory, progress=progress)
         request = replace(request, run_count=_runs_to_train(request, run_counts, progress))
-        report, results = make_report(request, run_counts, open_results)
+        report, results = make_report(request, run_counts, open_results, variants)
     if out is not None:
         for path in _write_report(report, results, out):
             say(f"written: {path}", err=True)

@@ -94,15 +94,22 @@ def run_counts(requested: Sequence[int | None] | None, total: int) -> list[int]:
 
 
 def make_report(
-    request: SourceRequest, requested: Sequence[int | None] | None, open_results: OpenResults
+    request: SourceRequest,
+    requested: Sequence[int | None] | None,
+    open_results: OpenResults,
+    variants: Sequence[str] = (),
 ) -> tuple[Report, Results]:
-    """Return the report on a source, and its results by all runs.
+    """Return the report on a source, and its results by all runs, with those of the variants.
 
     request: its number of runs is that of all runs. requested: as of `run_counts`. open_results: returns the
     results of a request, built or read. The cache keeps each of them, so a report that was stopped goes on
-    where it was.
+    where it was. variants: names of variants of the kernel whose pairs are described too.
     """
-    by_all = open_results(request)
+    of_variants = replace(request, similarities=tuple(variants) or None)  # refuses what is no name
+    described = by_all = open_results(request)
+    if variants:
+        also = open_results(of_variants)
+        described = replace(by_all, neighbors={**by_all.neighbors, **also.neighbors})
     total = by_all.run_count
     counts = run_counts(requested, total)
     report = Report(
@@ -113,13 +120,13 @@ def make_report(
         class_count=len(by_all.class_names),
         by_runs=pd.DataFrame(_rows_by_runs(request, counts, by_all, open_results)),
         fixed=_fixed_accuracies(by_all),
-        titles={name: by_all.title_of(name) for name in by_all.neighbors},
+        titles={name: by_all.title_of(name) for name in described.neighbors},
         layer=by_all.features_layer,
         run=by_all.features_run,
-        pairs=pair_quality.quality_table(by_all),
+        pairs=pair_quality.quality_table(described),
         copies=_count_copies(by_all),
     )
-    return report, by_all
+    return report, described
 
 
 def _count_copies(results: Results) -> CopyCounts | None:

@@ -169,6 +169,23 @@ def test_correlation_is_pearsons_and_0_for_one_color():
     assert (best_correlations(first, np.full_like(second, 7), pair_quality.SHIFT) == 0).all()
 
 
+def test_pairs_by_variants_are_described_too(source, saved):
+    words = ("--runs", "all", "--variant", "kernel.whitened", "--variant", "kernel.centred", "--json")
+    report = json.loads(invoke(source, *words).stdout)
+    names = {row["similarity"] for row in report["pairs"]}
+    assert names - {row["similarity"] for row in saved[0]["pairs"]} == {"kernel.whitened", "kernel.centred"}
+    assert report["fixed"] == saved[0]["fixed"], "a variant's accuracy depends on the number of runs"
+    pairs = open_results(SourceRequest(str(source), similarities=("kernel.whitened",))).neighbors_by(
+        "kernel.whitened"
+    )
+    first = next(row for row in report["pairs"] if row["similarity"] == "kernel.whitened")
+    results = open_results(SourceRequest(str(source)))
+    query = np.argsort(-pairs.values[:, 0], kind="stable")[: first["pairs"]]
+    same = results.labels[0][query] == results.labels[1][pairs.indices[query, 0]]
+    assert first["same_label"] == pytest.approx(same.mean())
+    assert invoke(source, "--variant", "kernel.soft").exit_code == 2
+
+
 def test_default_numbers_of_runs_reach_all():
     assert run_counts(None, 5) == [5]
     assert run_counts(None, 500) == [10, 20, 50, 100, 200, 500]
