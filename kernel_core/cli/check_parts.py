@@ -267,6 +267,7 @@ def check_pages(report: Report, source: Source) -> None:
     beside = f"the kernel beside {', '.join(others)}" if others else "the kernel alone"
     shown = {
         "near-duplicates": f"test examples by their nearest {database} example, by each similarity",
+        "labels to check": "every label against what the ensemble and the neighbors propose",
         "label conflicts": f"test examples whose nearest {database} example has another label",
         "threshold": "how many pairs are at least as similar as a value",
         "disagreement": "where two similarities differ" if others else "nothing, as there is one similarity",

@@ -84,6 +84,32 @@ def test_given_scores_are_read_both_ways_and_no_further(source):
         nearby.rank(("test", 0), "order", ("train", far))
 
 
+@pytest.mark.parametrize("similarity", ["clip", "clip-euclidean", "clip-dot", "trak"])
+def test_nearest_of_a_class_are_those_of_the_whole_matrix(similarity, source, planted):
+    request = SourceRequest(str(source))
+    nearby = Nearby(request, build(request), Store())
+    labels = {"test": planted.test_labels, "train": planted.train_labels}
+    directions = [("test", "train")] + [("train", "train")] * (similarity != "trak")
+    for split, among in directions:
+        matrix = whole(similarity, split, among)
+        for index, label in ((9, 0), (9, 4), (12, 2)):  # of another class, and of its own
+            values_of_class = np.where(labels[among] == label, matrix[index], -np.inf)
+            if split == among:
+                values_of_class[index] = -np.inf
+            expected = np.argsort(-values_of_class, kind="stable")[:20]
+            indices, values = nearby.nearest_of_class((split, index), 20, similarity, among, label)
+            np.testing.assert_array_equal(indices, expected)
+            np.testing.assert_allclose(values, values_of_class[expected], rtol=1e-5, atol=1e-6)
+
+
+def test_nearest_of_a_class_are_what_is_kept_where_nothing_else_can_be_compared(source, planted):
+    request = SourceRequest(str(source))
+    results = build(request)
+    kept = results.neighbors_by("order").indices[4]
+    indices, _ = Nearby(request, results, Store()).nearest_of_class(("test", 4), 5, "order", "train", 1)
+    assert indices.tolist() == [i for i in kept if planted.train_labels[i] == 1][:5]
+
+
 def test_variant_by_name_is_that_of_the_options(source):
     by_name = build(SourceRequest(str(source), similarities=("kernel.first-10.raw.classes-0-3",)))
     (found,) = by_name.neighbors.values()
