@@ -7,7 +7,7 @@ import streamlit as st
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.labels_to_check import DEFAULT, ORDERS
 from kernel_core.findings.pairs import with_class_names
-from kernel_core.results.label_check import UNSEEN, judging
+from kernel_core.results.label_check import said_of_left_out
 from pages.ui import label_checks, load, shell
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.label_checks import Asked
@@ -64,13 +64,6 @@ with controls, st.container(horizontal=True, vertical_alignment="bottom", gap="s
         **shared,
     )
 
-
-def left_out(count: int) -> str:
-    """Return a sentence about examples without predictions that count; empty where there are none."""
-    are, them = ("is", "it") if count == 1 else ("are", "them")
-    return f" {count:,} {are} left out: every run was trained on {them}." if count else ""
-
-
 own = results.spec.query_example
 shell.heading(results, "Labels to check", f"Each {own}'s label against what ensemble and neighbors propose.")
 label_rows.say_basis(results)
@@ -88,12 +81,11 @@ label, proposed = ("" if name == ANY_CLASS else name for name in (label, propose
 asked = Asked(by, order, label, proposed, both)
 rows = label_checks.rows_of(results, asked)
 against, flagged = int(everything["both_against"].sum()), int(everything["flagged"].sum())
-unseen = len(results.labels[0]) - len(everything) if judging(results)[0] == UNSEEN else 0
 sentence = f"**{len(rows):,} of {plural(len(everything), own)}**" if len(rows) < len(everything) else ""
 sentence = sentence or f"**{plural(len(rows), own)}**, the first to check first"
 shell.say(
     f"{sentence}. Ensemble and neighbors agree on another class for {against:,}; confident learning flags "
-    f"{flagged:,}." + left_out(unseen)
+    f"{flagged:,}. {said_of_left_out(results)}"
 )
 if not len(rows):
     st.stop()

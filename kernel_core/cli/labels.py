@@ -21,7 +21,7 @@ from kernel_core.cli.output import is_stdout, say
 from kernel_core.cli.tables import about_results, give_table, label_text, table_text, write_parquet
 from kernel_core.findings.labels_to_check import DEFAULT, ORDERS, select_labels
 from kernel_core.findings.pairs import with_class_names
-from kernel_core.results.label_check import BASES, check_labels, judging
+from kernel_core.results.label_check import BASES, check_labels, judging, said_of_left_out
 from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import SPLITS, Split, example_name, parse_class
@@ -114,6 +114,8 @@ def _show(
     say(_sentence(results, similarity, order, table), err=as_json or any(map(is_stdout, files)))
     if BASES[basis]:
         say(f"warning: {BASES[basis]}", err=True)
+    if left_out := said_of_left_out(results):
+        say(left_out, err=True)
     if len(rows) < len(table):
         say(f"{len(rows):,} of these examples pass the filter.", err=True)
     named = with_class_names(rows.head(top or len(rows)), names)

@@ -47,6 +47,13 @@ def judging(results: Results) -> tuple[str, npt.NDArray[np.floating]]:
     return TRAINED, results.predictions.mean
 
 
+def said_of_left_out(results: Results) -> str:
+    """Return a sentence about examples without predictions that count; empty where there are none."""
+    count = int((~np.isfinite(judging(results)[1]).all(1)).sum())
+    are, them = ("is", "it") if count == 1 else ("are", "them")
+    return f"{count:,} {are} left out: every run was trained on {them}." if count else ""
+
+
 def check_labels(results: Results, by: str = "kernel", order: str = DEFAULT) -> pd.DataFrame:
     """Return the table of `labels_to_check` of the results' query split. by: similarity of the neighbors.
 

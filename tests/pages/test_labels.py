@@ -112,7 +112,10 @@ def test_training_labels_are_judged_by_runs_that_did_not_see_them(source, plante
         assert row.score == pytest.approx((P[row.query_label] - other + 1) / 2, abs=1e-5)
     app = open_page("labels", split="train")
     assert not app.warning
-    assert "1 is left out: every run was trained on it." in text_of(app)
+    for order in ("normalized margin", "twins"):
+        app = open_page("labels", split="train", order=order)
+        assert "1 is left out: every run was trained on it." in text_of(app)
+    app = open_page("labels", split="train")
     shown = [cell["id"] for cell in cells(app, "labels_to_check")]
     assert shown == table["query_index"].head(12).tolist()
 
