@@ -181,7 +181,7 @@ class _Build:
             self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
             return
         features = self.inputs.features(similarity)
-        rows = self.inputs.rows(spec, similarity, features, progress)
+        rows = self.inputs.rows(spec, similarity, features)
         top = self._search(spec, *rows, progress)
         values = minus_distances(top.values) if similarity.is_distance else top.values
         neighbors = Neighbors(spec, top.indices, values.astype(np.float32), top.certified, top.redone)

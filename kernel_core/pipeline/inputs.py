@@ -134,7 +134,7 @@ class Inputs:
         return TopK(found.indices[:, :k], found.values[:, :k])
 
     def rows(
-        self, spec: KernelSpec, similarity: Similarity, features: Features | None, progress: Progress
+        self, spec: KernelSpec, similarity: Similarity, features: Features | None
     ) -> tuple[SimilarityRows, SimilarityRows]:
         """Return the query rows and the database rows of a spec, but not of given neighbors.
 
@@ -149,7 +149,7 @@ class Inputs:
         training, _ = embed(
             replace(spec, query=split, database=split), similarity, self.examples, ensemble, moments=moments
         )
-        whitening = fit_whitening(training, self.machine, progress)
+        whitening = fit_whitening(training, self.machine, self.progress)
         return WhitenedRows(query, whitening), WhitenedRows(database, whitening)
 
     def _whitened_by(self, spec: KernelSpec) -> Split:
