@@ -39,7 +39,7 @@ with controls:
     )  # fmt: skip
     pixels, band = twin_filters.choose_filters(results, by, ranks.narrow)
 if not paired.has_twins(results, by):
-    twin_filters.offer(results, by)
+    twin_filters.offer(results, by, order)
     order = SIMILARITY
 labels = "" if kind == "all" else kind
 of_class = "" if class_name == ANY_CLASS else class_name

@@ -174,6 +174,7 @@ def test_overview_has_no_size_of_images(shown):
 
 def test_tiles_have_label_and_index_and_no_image(shown, planted):
     app = open_page("near_duplicates", first=1, last=40)
+    assert "There is no twin score here: it compares images" in text_of(app)
     shown_tiles = [tile for cell in cells(app, "pairs") for tile in tiles(cell)]
     assert len(shown_tiles) == 80
     for tile in shown_tiles:

@@ -102,6 +102,7 @@ def test_pixels_that_are_not_aligned_are_offered_and_then_shown(source, monkeypa
     query = {"by": by, "order": "twin", "first": 1, "last": 9} | ({"within": within} if within else {})
     app = open_page("near_duplicates", **query)
     assert "Pixels are not aligned yet" in text_of(app)
+    assert "Until then, pairs are ranked by similarity." in text_of(app)
     assert "Pairs are ranked by that similarity" in text_of(app), "the page works without"
     app.get_by_key("align_pixels").click().run()
     ((of, verb),) = started

@@ -45,7 +45,7 @@ def _add_pixels(results: Results, cell: Cell, pair: Any, by: str) -> None:
         (SHORT[similarity.kind], "", f"{pair.similarity:.3f}"),
         ("pixels", " aligned", f"{pair.aligned:.2f}"),
     ]
-    cell["tip"] = twin_words.score(similarity.title, pair.similarity, pair.background, pair.aligned)
+    cell["tip"] = twin_words.score(similarity.title, pair)
 
 
 def caption(results: Results, asked: Asked) -> str:

@@ -43,13 +43,14 @@ def choose_filters(results: Results, by: str, on_change: Callable[[], None]) -> 
     return least, "" if band == ANY_BAND else band
 
 
-def offer(results: Results, by: str) -> None:
-    """Offer to align the pixels that the twin score needs, where it can be had."""
+def offer(results: Results, by: str, order: str = paired.SIMILARITY) -> None:
+    """Offer to align the pixels that the twin score needs, where it can be had. order: that was asked for."""
     if paired.why_no_twins(results, by):
         return
+    until = " Until then, pairs are ranked by similarity." if order == paired.TWIN else ""
     jobs.offer_line(
         load.request_of(by, results.within),
-        "Pixels are not aligned yet for these pairs; the twin score and its order need that.",
+        f"Pixels are not aligned yet for these pairs; the twin score needs that.{until}",
         "align_pixels",
         verb="aligned",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from kernel_core.findings.twins import BANDS, CLEAR_LEAD, LEAST_SCORE, SOME_LEAD
@@ -46,14 +48,18 @@ def count_twins(results: Results, pairs: pd.DataFrame) -> str:
     many = f"{same:,} of {len(pairs):,} {what} look" if same else f"None of {len(pairs):,} {what} looks"
     return (
         f"**{many} like the same picture{of}:** a twin score of {LEAST_SCORE:g} or more, and pixels that "
-        f"clearly match. {likely:,} more may."
+        f"clearly match. {likely:,} {'more ' if same else ''}may."
     )
 
 
-def score(title: str, similarity: float, background: float, aligned: float) -> str:
-    """Return the twin score of a pair with its three parts, in plain words. title: of the similarity."""
-    total = similarity - background / 2 + aligned / 2
+def score(title: str, pair: Any) -> str:
+    """Return the parts of a pair's twin score and why it is in its band, in plain words.
+
+    title: of the similarity. pair: with the columns of `findings.twins` and its similarity.
+    """
     return (
-        f"Twin score {total:.2f} = {similarity:.2f} ({title}) − ½ × {background:.2f} (background: mean of "
-        f"the example's five largest values) + ½ × {aligned:.2f} (pixels aligned: how well details match)"
+        f"Twin score {pair.twin:.2f} = {pair.similarity:.2f} ({title}) − ½ × {pair.background:.2f} "
+        "(background: mean of the example's largest values) "
+        f"+ ½ × {pair.aligned:.2f} (pixels aligned: how well details match).\n"
+        f"{pair.band.capitalize()}: with its other near ones, its pixels match by {pair.others:.2f} (median)."
     )
