@@ -52,16 +52,16 @@ with control_row():
 stop_unless_built(results, by)
 labels, of_class = "" if kind == "all" else kind, "" if class_name == ANY_CLASS else class_name
 try:
-    table = unseen.influential(results, by, order, labels, of_class)
+    passing = unseen.influential(results, by, order, labels, of_class)
 except RequestError as error:
     unseen.say_why_not(error)
-own = results.spec.query_example
+own, table = results.spec.query_example, passing.head(unseen.LISTED)
 if not len(table):
     shell.say("There are no such pairs.")
     st.stop()
 first = table.iloc[0]
 shell.say(
-    f"**{plural(len(table), 'pair')}** in order. The first: with {first['database_split']} "
+    f"**{len(table):,} of {plural(len(passing), 'pair')}** are listed. The first: with train "
     f"{first['database_index']} in training, the label's probability on {own} {first['query_index']} is "
     f"{first['probability_with']:.2f}, without it {first['probability_without']:.2f}."
 )
@@ -72,8 +72,9 @@ cells: list[Cell] = []
 for pair in unseen.with_their_intervals(results.id, by, order, labels, of_class, *place).itertuples():
     query, database = int(pair.query_index), int(pair.database_index)
     note = f"{results.query} {query}\n{pair.probability_without:.0%} → {pair.probability_with:.0%}"
-    trained = tile(results, "train", database, beside=pair.query_label, note=f"train {database}")
-    head = f"#{pair.rank}  ·  {pair.influence:+.2f} ({pair.low:.2f} to {pair.high:.2f})"
+    about = f"train {database}\n{pair.low:.2f} to {pair.high:.2f}"
+    trained = tile(results, "train", database, beside=pair.query_label, note=about)
+    head = f"#{pair.rank}  ·  {pair.influence:+.2f}"
     tiles = [tile(results, results.query, query, note=note), trained]
     cells.append({"id": int(pair.rank), "head": head, "groups": [{"title": "", "tiles": tiles}]})
 gallery(
@@ -87,7 +88,7 @@ gallery(
 halves = " Of a training example, only runs that did not train on it count." if results.within else ""
 st.caption(
     f"Left: a {own}, and the mean probability of its label over the runs, without → with the training "
-    f"example on the right. #: the rank by influence, the difference, with its 95% bootstrap interval over "
+    f"example on the right. #: the rank by influence, the difference; right: its 95% bootstrap interval over "
     f"the runs (Feldman and Zhang 2020).{halves} Candidates: the {CANDIDATES} nearest training examples of "
     f"each {ADJECTIVES[results.query]} example by {escape(results.title_of(by))}. "
     f"{minus_distance(results, by)} An interval is for one pair: of many thousands of pairs, some are large "

@@ -135,7 +135,8 @@ def _memorization(results: Results, of_class: str) -> Ranked:
 
 
 def _influence(results: Results, by: str, order: str, labels: str, of_class: str) -> Ranked:
-    rows = unseen.influential(results, by, order, labels, of_class).drop_duplicates("query_index")
+    rows = unseen.influential(results, by, order, labels, of_class).head(unseen.LISTED)
+    rows = rows.drop_duplicates("query_index")
     filters = _filters(f"{labels} labels" if labels else "", escape(of_class))
     title = f"pairs by influence, {unseen.ORDER_WORDS[order]}{filters}"
     return Ranked(results.query, rows["query_index"].to_numpy(), title, "")

@@ -34,13 +34,13 @@ def _influence(results_id: str, by: str, order: str) -> pd.DataFrame:
 
 
 def influential(results: Results, by: str, order: str, labels: str, of_class: str) -> pd.DataFrame:
-    """Return the first `LISTED` pairs of `findings.influence` that pass, without their intervals.
+    """Return the pairs of `findings.influence` that pass, without their intervals.
 
     labels: same, different, or empty for all. of_class: of either example; empty for all. Raises as
     `influence_on`.
     """
     pairs = _influence(results.id, by, order)
-    return matching_pairs(pairs, labels or "all", _number(results, of_class)).head(LISTED)
+    return matching_pairs(pairs, labels or "all", _number(results, of_class))
 
 
 def _number(results: Results, of_class: str) -> int | None:

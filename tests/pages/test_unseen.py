@@ -51,8 +51,9 @@ def test_influential_pairs_come_in_order_with_their_intervals(masked):
     row = kept.iloc[0]
     found = counterfactual(masked, int(row.database_index), ("test", int(row.query_index)))
     assert found.difference == pytest.approx(row.influence, abs=1e-12)
-    expected = f"#{row['rank']}  ·  {found.difference:+.2f} ({found.low:.2f} to {found.high:.2f})"
-    assert shown[0]["head"] == expected
+    assert shown[0]["head"] == f"#{row['rank']}  ·  {found.difference:+.2f}"
+    assert tiles(shown[0])[1]["note"].endswith(f"\n{found.low:.2f} to {found.high:.2f}")
+    assert f"**{len(kept)} of {len(kept)} pairs** are listed" in text_of(app)
     app = open_page("pair", a=pairs[0][0], b=pairs[0][1])
     said = text_of(app)
     assert f"({found.runs_with} against {found.runs_without} runs); difference {found.difference:.2f}" in said
