@@ -40,7 +40,6 @@ def write_aligned(results: Results, by: str, machine: Machine, progress: Progres
             examples[results.database].images,
             candidates,
             library=library,
-            budget=machine.budget,
             progress=progress,
         )
     tables.write(by, values)

@@ -137,6 +137,17 @@ def test_other_labels_are_another_build(alone, planted, cache):
     assert third.class_names[0] == "auk"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("pairs", "--order", "twin"), ("pairs", "--aligned", 0.5), ("groups", "--order", "twin"), ("aligned",)],
+)
+def test_what_compares_pixels_is_refused(alone, cache, arguments):
+    verb, *options = arguments
+    done = invoke(verb, alone, *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "alone has labels alone; there are no pixels to compare" in done.stderr
+
+
 def test_test_labels_alone(alone, planted, cache):
     np.save(alone / "labels.npy", planted.test_labels)
     toml = TOML.replace("labels.npz", "labels.npy") + 'splits = ["test"]\n'
@@ -163,7 +174,7 @@ def test_groups_need_no_images_and_say_that_pixels_do(alone, shown):
     assert [(tile["example"], tile["src"]) for tile in tiles(first)] == [("test:7", ""), ("train:53", "")]
     done = invoke("groups", alone, "--threshold", 0.9, "--aligned-pixels", 0.9)
     assert done.exit_code == 2
-    assert "alone has labels alone; there are no pixels to confirm pairs by" in done.stderr
+    assert "alone has labels alone; there are no pixels to compare" in done.stderr
 
 
 def test_overview_has_no_size_of_images(shown):

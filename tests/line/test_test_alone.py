@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from kernel_core.errors import DataError, RequestError, SourceError
 from kernel_core.findings import map_layout
 from kernel_core.findings.pairs import nearest_pairs
+from kernel_core.findings.twins import twin_pairs
 from kernel_core.pipeline import build
 from kernel_core.report import pair_quality
 from kernel_core.results.accuracy import accuracies, class_accuracies
@@ -52,6 +53,15 @@ def strip_training_set(folder, planted, features=False):
 def alone(source_folder, planted):
     """A source of the planted test examples alone, without features."""
     return strip_training_set(source_folder, planted)
+
+
+def test_twins_are_other_test_examples_and_each_pair_stands_once(alone, cache):
+    results = build(SourceRequest(str(alone)))
+    expected = twin_pairs(results.neighbors["kernel"], results.aligned["kernel"], *results.labels)
+    assert len(expected) < 40
+    answer = json.loads(invoke("pairs", alone, "--order", "twin", "--ranks", "1-20", "--json").stdout)
+    assert [row["database_index"] for row in answer["pairs"]] == expected["database_index"][:20].tolist()
+    assert answer["count"] == len(expected)
 
 
 def test_neighbors_are_other_test_examples_and_agree_with_the_oracle(alone, planted, cache):
