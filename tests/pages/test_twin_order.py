@@ -68,7 +68,7 @@ def test_filters_by_pixels_and_band_hold_in_both_orders(digits, order):
     band = cells(app, "pairs")[0]["badge"]
     app.get_by_key("band").set_value(band).run()
     assert {cell["badge"] for cell in cells(app, "pairs")} == {band}
-    assert f"and the band “{band}”" in text_of(app)
+    assert f"pairs in the band “{band}” with pixels aligned of at least 0.8" in text_of(app)
 
 
 def test_threshold_is_of_the_similarity_in_both_orders(digits, twins):

@@ -133,9 +133,9 @@ def noun(asked: Asked) -> str:
     labels = {"same": "the same label", "different": "different labels"}.get(asked.labels, "")
     of_class = f"class {escape(asked.of_class)}" if asked.of_class else ""
     pixels = "" if asked.pixels is None else f"pixels aligned of at least {asked.pixels:g}"
-    band = f"the band “{asked.band}”" if asked.band else ""
-    which = " and ".join(filter(None, [labels, of_class, pixels, band]))
-    return f"pairs with {which}" if which else "pairs"
+    pairs = f"pairs in the band “{asked.band}”" if asked.band else "pairs"
+    which = " and ".join(filter(None, [labels, of_class, pixels]))
+    return f"{pairs} with {which}" if which else pairs
 
 
 def _views(results: Results, similar: Found) -> dict[str, _View]:
