@@ -5,12 +5,13 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.findings.group_words import describe_groups, is_chain, warn_of_chains
 from kernel_core.findings.groups import members_of
-from kernel_core.results.grouping import counts_of
+from kernel_core.results.grouping import counts_of, default_threshold
 from kernel_core.spec import ADJECTIVES
-from pages.ui import grouped, jobs, lists, load, shell
+from pages.ui import grouped, jobs, lists, load, paired, shell
 from pages.ui.components.gallery import gallery
 from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
-from pages.ui.panels import group_cells, ranks
+from pages.ui.paired import SIMILARITY, TWIN
+from pages.ui.panels import group_cells, parts, ranks, twin_filters
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import ANY_CLASS, escape, minus_distance
 
@@ -32,13 +33,19 @@ controls = control_row()
 with controls:
     results = choose_direction(opened, "Among", group_cells.AMONG, group_cells.AMONG_HELP, keeps_value=True)
     by = choose_similarity(opened, "Similarity", "by")
+    order = parts.choose_order(opened, by, about=group_cells.ORDER_HELP, on_change=ranks.forget_threshold)
 stop_unless_built(opened, by)
 stop_unless_built(results, by)
-pairs, counts = load.ranking(opened.id, by), counts_of(results)
-start, given = ranks.start_threshold(pairs), ranks.threshold_of_address()
+if order == TWIN and not paired.has_twins(opened, by):
+    twin_filters.offer(opened, by, "Until then, pairs are linked by similarity.")
+    order = SIMILARITY
+ranked, counts = paired.ranking(opened, by, order), counts_of(results)
+start, given = default_threshold(opened, by, order), ranks.threshold_of_address()
 threshold = start if given is None else given
 with controls:
-    ranks.choose_threshold(pairs, threshold, home=start, why="Pairs of at least this similarity are linked.")
+    what, column = ("twin score", TWIN) if order == TWIN else ("similarity", "similarity")
+    why = f"Pairs of at least this {what} are linked."
+    ranks.choose_threshold(ranked[column], threshold, home=start, why=why)
     aligned = group_cells.choose_aligned(start_over) if results.has_images else None
     kind = st.segmented_control(
         "Labels", ["all", "same", "different"], default="all", required=True, key="labels",
@@ -54,13 +61,19 @@ with controls:
     )  # fmt: skip
 labels = "" if kind == "all" else kind
 of_class = "" if class_name == ANY_CLASS else class_name
-asked = grouped.Asked(by, threshold, aligned, kind, of_class, crossing)
+asked = grouped.Asked(by, threshold, aligned, kind, of_class, crossing, order)
 
-_, missing = grouped.directions(results, by)
+built, missing = grouped.directions(results, by, order)
 for part in missing:
+    if by in part.names:
+        until = "Until then, they are not linked."
+        twin_filters.offer(part, by, until, key=f"align_pixels_{part.query}")
+        continue
     why = f"Pairs within the {ADJECTIVES[part.query]} set are not built, and so not linked here."
     if jobs.offer_part(load.request_of(by, part.within), why, f"groups_{part.query}", label="Build them now"):
         st.rerun()
+if not built:
+    st.stop()
 try:
     found = grouped.find(results, asked)
 except RequestError as error:
@@ -83,7 +96,7 @@ gallery(
     layout="flow",
     key="groups",
     label="groups of near-duplicates",
-    carried=lists.carried(results, "groups", *asked.to_list()),
+    carried=lists.carried(results, *asked.to_list()),
 )
 st.caption(
     f"{group_cells.rule(len(counts))} {minus_distance(results, by)} Pairs: "
@@ -91,6 +104,7 @@ st.caption(
     "have."
 )
 chosen = {"threshold": threshold, "aligned": aligned, "labels": labels, "of_class": of_class}
+chosen["order"] = named_order = "" if order == SIMILARITY else order
 list_tools(
     results,
     "groups",
@@ -99,8 +113,8 @@ list_tools(
         "example",
         lambda: members_of(found, rows, results.class_names),
         command(
-            opened, "groups", by, *option("--within", results.within), "--threshold", threshold,
-            *option("--aligned-pixels", aligned), *option("--labels", labels),
+            opened, "groups", by, *option("--within", results.within), *option("--order", named_order),
+            "--threshold", threshold, *option("--aligned-pixels", aligned), *option("--labels", labels),
             *option("--class", of_class), *(["--crossing"] if crossing else []), "--csv", "-",
         ),
         python(results, "groups", by=by, **chosen, crossing=crossing or None),

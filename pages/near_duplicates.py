@@ -39,7 +39,8 @@ with controls:
     )  # fmt: skip
     pixels, band = twin_filters.choose_filters(results, by, ranks.narrow)
 if not paired.has_twins(results, by):
-    twin_filters.offer(results, by, order)
+    until = "Until then, pairs are ranked by similarity."
+    twin_filters.offer(results, by, until if order != SIMILARITY else "")
     order = SIMILARITY
 labels = "" if kind == "all" else kind
 of_class = "" if class_name == ANY_CLASS else class_name

@@ -35,7 +35,7 @@ def keep_threshold() -> None:
 
 with controls:
     why = "Drag the line on the chart, or type a value here."
-    ranks.choose_threshold(pairs, threshold, home=start, why=why)
+    ranks.choose_threshold(pairs["similarity"], threshold, home=start, why=why)
 agrees = (pairs["query_label"] == pairs["database_label"]).to_numpy()
 window = window_length(len(pairs))
 threshold_chart(

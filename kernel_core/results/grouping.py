@@ -102,7 +102,7 @@ def find_groups(
     Raises `RequestError` if there are no images to compare, and as `near_pairs` does.
     """
     examples = parts[0].examples
-    tables = [_table(part, similarity, order) for part in parts]
+    tables = [table_of(part, similarity, order) for part in parts]
     pairs = near_pairs(tables, parts[0].example_counts, threshold)
     if aligned is not None:
         refuse_no_images(parts[0].name, has_images=parts[0].has_images)
@@ -110,7 +110,8 @@ def find_groups(
     return group_pairs(pairs, {split: of_split.labels for split, of_split in examples.items()})
 
 
-def _table(results: Results, similarity: str, order: str) -> Neighbors:
+def table_of(results: Results, similarity: str, order: str = "kernel") -> Neighbors:
+    """Return the table that links pairs: the neighbors or, in the order twin, candidates by their score."""
     neighbors = results.neighbors_by(similarity)
     return twin_neighbors(neighbors, results.aligned[similarity]) if order == "twin" else neighbors
 

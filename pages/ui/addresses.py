@@ -15,7 +15,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "labels": ("split", "by", "order", "label", "proposed", "both", "page"),
     "failure_modes": ("by", "within", "order", "labels_differ", "rows"),
     "groups": (
-        "by", "within", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "page",
+        "by", "within", "order", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "page",
     ),
     "memorization": ("label", "page"),
     "influence": ("by", "within", "order", "labels", "class", "page"),

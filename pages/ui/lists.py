@@ -119,10 +119,18 @@ def _inside_lasso(results: Results, text: str) -> Ranked:
 
 
 def _groups(results: Results, *arguments: str) -> Ranked:
-    asked = grouped.Asked.from_list(*arguments)
+    return _members(results, grouped.Asked.from_list(paired.SIMILARITY, *arguments))
+
+
+def _twin_groups(results: Results, *arguments: str) -> Ranked:
+    return _members(results, grouped.Asked.from_list(paired.TWIN, *arguments))
+
+
+def _members(results: Results, asked: grouped.Asked) -> Ranked:
     found = grouped.find(results, asked)
     members = members_of(found, grouped.select(results, found, asked), results.class_names)
-    title = f"groups by {escape(results.title_of(asked.by))} of at least {asked.threshold:g}"
+    score = ", twin score" if asked.order == paired.TWIN else ""
+    title = f"groups by {escape(results.title_of(asked.by))}{score} of at least {asked.threshold:g}"
     return Ranked(
         members["split"].to_numpy(str), members["index"].to_numpy(), title + _filters(*asked.words), ""
     )
@@ -154,6 +162,7 @@ LISTS: dict[str, tuple[int, Callable[..., Ranked]]] = {
     "failure_modes": (2, _label_conflicts),
     "labels_to_check": (2, _labels_to_check),
     "groups": (6, _groups),
+    "twin_groups": (6, _twin_groups),
     "memorization": (1, _memorization),
     "influence": (4, _influence),
     "disagreement": (6, _disagreement),

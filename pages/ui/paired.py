@@ -14,15 +14,15 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import matching_pairs
 from kernel_core.findings.twins import BANDS, allows_twin_score
-from kernel_core.results.pair_orders import ordered_pairs
+from kernel_core.results.pair_orders import ORDERS, ordered_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
 from pages.ui import load
 from pages.ui.links import Example
 from pages.ui.wording import escape
 
-SIMILARITY, TWIN = ORDERS = ("kernel", "twin")
-"""Orders of pairs, as they are called on the command line and in addresses."""
+SIMILARITY, TWIN = ORDERS
+"""The orders of pairs, as they are called on the command line and in addresses."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
+from kernel_core.findings.twins import twin_pairs
 from kernel_core.pipeline import build
+from kernel_core.results.grouping import default_threshold
 from kernel_core.sources.source import SourceRequest
 from pages.ui import lists, load, names
 from pages.ui.panels.group_cells import DRAWN
@@ -108,3 +110,26 @@ def test_download_and_command_give_the_listed_rows(shown, tmp_path):
 def shown_source(command):
     """The source that a command names."""
     return command.split()[2].strip("'")
+
+
+def test_pairs_can_be_linked_by_their_twin_score(shown, source_folder):
+    app = open_page("groups", order="twin", threshold=0.7)
+    scores = results_pairs(shown)
+    linked = {f"test:{query}" for query in scores.loc[scores["twin"] >= 0.7, "query_index"]}
+    named = {name for group in examples(app) for name in group}
+    assert linked
+    assert linked == {name for name in named if name.startswith("test")}
+    listed = parse_qs(urlsplit(tiles(cells(app, "groups")[0])[0]["href"]).query)["list"][0]
+    assert listed == "twin_groups:kernel:0.7"
+    assert set(lists.ranked(shown.id, listed).order) == {int(name.split(":")[1]) for name in named}
+    by_default = open_page("groups", order="twin")
+    assert by_default.number_input(key="threshold").value == default_threshold(shown, "kernel", "twin")
+    build(SourceRequest(str(source_folder), similarities=("kernel",), query="test", database="test"))
+    said = text_of(open_page("groups", order="twin", within="test", threshold=0.7))
+    assert "Pixels are not aligned yet for pairs test→test; the twin score needs that." in said
+    assert "Until then, they are not linked." in said
+
+
+def results_pairs(results):
+    """Each test example's twin, with its score."""
+    return twin_pairs(results.neighbors_by("kernel"), results.aligned["kernel"], *results.labels)

@@ -20,6 +20,12 @@ AMONG = {"across": "both splits", "test": "test", "train": "train"}
 AMONG_HELP = "Groups of all examples, or of one split alone. In both, pairs across the splits are linked too."
 
 
+ORDER_HELP = (
+    "By similarity: pairs at or above the threshold are linked. By twin score: the same with the score, "
+    "which also counts how well the images match."
+)
+
+
 def rule(split_count: int) -> str:
     """Return what is kept, and in which order groups come. split_count: of those that have members."""
     ties = "the lower index"
@@ -29,10 +35,10 @@ def rule(split_count: int) -> str:
             "measures what it did"
         )
     return (
-        "The number is the mean similarity of the members. In a green frame: the example to keep, which has "
-        "the largest mean similarity to the others; a pair that is not linked counts as the threshold. Ties, "
-        f"as in every group of two, go to {ties}. Mixed labels come first, then larger groups, then nearer "
-        "ones. Being in one group does not prove a duplicate; judge by eye."
+        "The number is the mean similarity, or twin score, of the members. In a green frame: the example to "
+        "keep, which has the largest mean similarity to the others; a pair that is not linked counts as the "
+        f"threshold. Ties, as in every group of two, go to {ties}. Mixed labels come first, then larger "
+        "groups, then nearer ones. Being in one group does not prove a duplicate; judge by eye."
     )
 
 

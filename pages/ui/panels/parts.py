@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.findings.pairs import WINDOW, default_rank_window, matching_pairs
+from kernel_core.results.pair_orders import ORDERS
 from kernel_core.results.results import Results
 from pages.ui import paired
 from pages.ui.paired import SIMILARITY, TWIN, Asked, Found
@@ -19,6 +21,10 @@ from pages.ui.wording import escape
 NEAREST, BORDER, ABOVE = "nearest", "border", "above"
 ORDER = "order"
 """The parameter of the order."""
+ORDER_HELP = (
+    "By similarity: pairs whose predictions move together first. By twin score: pairs whose images also "
+    "match in their details first."
+)
 
 
 @dataclass(frozen=True)
@@ -44,39 +50,47 @@ class _View:
     home: Window | None
 
 
-def choose_order(results: Results, by: str) -> str:
+def choose_order(
+    results: Results, by: str, *, about: str = ORDER_HELP, on_change: Callable[[], None] | None = None
+) -> str:
     """Show the control of the order where there are two; return the one that the address names.
 
-    It may name the twin score where its pixels are not aligned yet.
+    about: what the orders are. on_change: what a change does beside naming it in the address; by default, the
+    nearest pairs stay what is shown. It may name the twin score where its pixels are not aligned yet.
     """
     chosen = st.query_params.get(ORDER, SIMILARITY)
     if paired.why_no_twins(results, by):
         st.query_params.pop(ORDER, None)
         return SIMILARITY
-    chosen = chosen if chosen in paired.ORDERS else SIMILARITY
+    chosen = chosen if chosen in ORDERS else SIMILARITY
     if st.session_state.get(ORDER) != chosen:
         st.session_state[ORDER] = chosen
     st.segmented_control(
         "Order",
-        paired.ORDERS,
+        list(ORDERS),
         format_func={SIMILARITY: "similarity", TWIN: "twin score"}.__getitem__,
         required=True,
         key=ORDER,
         on_change=_keep_order,
-        help="By similarity: pairs whose predictions move together first. By twin score: pairs whose images "
-        "also match in their details first.",
+        args=(on_change or _stay_nearest,),
+        help=about,
     )
     if chosen == SIMILARITY:
         st.query_params.pop(ORDER, None)
     return chosen
 
 
-def _keep_order() -> None:
-    """Put the order into the address. A window stays; without one, the nearest pairs stay what is shown."""
-    order = st.session_state[ORDER]
-    _name_order(order)
+def _keep_order(on_change: Callable[[], None]) -> None:
+    """Put the order into the address."""
+    _name_order(st.session_state[ORDER])
     st.session_state["page"] = 1
-    if order == SIMILARITY and not st.query_params.keys() & {"first", "last", "threshold"}:
+    on_change()
+
+
+def _stay_nearest() -> None:
+    """A window stays; without one, the nearest pairs stay what is shown."""
+    by_similarity = st.session_state[ORDER] == SIMILARITY
+    if by_similarity and not st.query_params.keys() & {"first", "last", "threshold"}:
         st.query_params.update({"first": "1", "last": str(WINDOW)})
 
 
@@ -105,7 +119,7 @@ def choose_part(results: Results, found: Found) -> Part:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="part_row"):
         _offer(shown, views, ranks.start_threshold(similar.pairs))
         if threshold is not None:
-            ranks.choose_threshold(similar.pairs, threshold)
+            ranks.choose_threshold(similar.pairs["similarity"], threshold)
             return Part(matching_pairs(matches, threshold=threshold), None, threshold, why)
         what = "rank" if is_whole else "match"
         window = ranks.choose_ranks(len(matches), start=start, home=own.home, what=what)

@@ -126,12 +126,13 @@ def threshold_of_address() -> float | None:
     return None
 
 
-def choose_threshold(pairs: pd.DataFrame, value: float, *, home: float | None = None, why: str = "") -> None:
-    """Show the control of a threshold among the similarities of a ranking.
+def choose_threshold(ranked: pd.Series, value: float, *, home: float | None = None, why: str = "") -> None:
+    """Show the control of a threshold among the similarities, or scores, of a ranking.
 
-    value: of now. home: the one that the address leaves out. why: more about it.
+    ranked: these, the largest first. value: of now. home: the one that the address leaves out. why: more
+    about it.
     """
-    span = float(pairs["similarity"].iloc[0] - pairs["similarity"].iloc[-1])
+    span = float(ranked.iloc[0] - ranked.iloc[-1])
     st.session_state["threshold"] = value
     typed = {"on_change": lambda: go_above(st.session_state["threshold"], home)}
     st.number_input(  # type: ignore[call-overload]
@@ -144,6 +145,11 @@ def choose_threshold(pairs: pd.DataFrame, value: float, *, home: float | None = 
         help=why or None,
         **typed,
     )
+
+
+def forget_threshold() -> None:
+    """Take the threshold out of the address, as where it is one of other values."""
+    forget(VALUE)
 
 
 def go_above(threshold: float, home: float | None = None) -> None:

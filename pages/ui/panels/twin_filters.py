@@ -43,14 +43,16 @@ def choose_filters(results: Results, by: str, on_change: Callable[[], None]) -> 
     return least, "" if band == ANY_BAND else band
 
 
-def offer(results: Results, by: str, order: str = paired.SIMILARITY) -> None:
-    """Offer to align the pixels that the twin score needs, where it can be had. order: that was asked for."""
+def offer(results: Results, by: str, until: str = "", *, key: str = "align_pixels") -> None:
+    """Offer to align the pixels that the twin score needs, where it can be had.
+
+    until: a sentence that says what is shown meanwhile. key: tells this offer from others on the page.
+    """
     if paired.why_no_twins(results, by):
         return
-    until = " Until then, pairs are ranked by similarity." if order == paired.TWIN else ""
     jobs.offer_line(
         load.request_of(by, results.within),
-        f"Pixels are not aligned yet for these pairs; the twin score needs that.{until}",
-        "align_pixels",
+        f"Pixels are not aligned yet for pairs {results.spec.direction}; the twin score needs that. {until}",
+        key,
         verb="aligned",
     )
