@@ -39,7 +39,6 @@ about = {
     TO_CHECK: "Ensemble and neighbors say little for the label.",
 }
 shell.heading(results, "Label conflicts", about[order])
-st.page_link("pages/labels.py", label="Labels to check, by more orders and of training examples too →")
 stop_unless_built(results, by)
 everything = load.in_doubt(results.id, by, order)
 if not len(everything):
@@ -115,6 +114,7 @@ st.caption(
     f"{rank[order]} Prediction: the class of the ensemble's largest averaged logit; its probability is "
     f"averaged over the runs. {DIFFERENT_LABEL}"
 )
+st.page_link("pages/labels.py", label="Labels to check, by more orders and of training examples too →")
 
 
 def table() -> pd.DataFrame:

@@ -31,7 +31,7 @@ shell.heading(
     "Training examples that change the probability of another example's label: runs that trained on them "
     "against runs that never saw them.",
 )
-unseen.stop_without_masks(opened, "what a training example changes")
+unseen.stop_without_masks(opened, "what an example in training changes")
 with control_row():
     results = choose_direction(opened, "Influence on", ON, "Whose label's probability is changed.")
     by = choose_similarity(results, "Candidates by", "by")

@@ -81,6 +81,13 @@ def stop_without_masks(results: Results, what: str) -> None:
     """
     if results.unseen is not None:
         return
+    if "train" not in results.examples:
+        st.info(
+            f"To tell {what}, the logits must be of the examples that runs were trained on. These are of the "
+            "test set alone.",
+            icon=":material/info:",
+        )
+        st.stop()
     st.info(
         f"To tell {what}, some runs must not have seen the example. These have no training masks: each may "
         "have trained on every example. Small heads on random halves of the training set have them; 512 take "

@@ -15,11 +15,20 @@ SHIFT = 0.1
 """The largest score of layout shift that web.dev calls good, here of all shifts together."""
 
 
+def hardly_moved(page):
+    """Fail if what moved since the page was opened adds up to `SHIFT`, with a line per element that did."""
+    moved = looks.shifts(page)
+    if sum(shift["value"] for shift in moved) >= SHIFT:
+        lines = [
+            f"{shift['value']:.3f} at {shift['at']} ms: {it}" for shift in moved for it in shift["moved"]
+        ]
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_page_has_no_violations_and_hardly_moves(browser, digits_url, name):
     with looks.opened(browser, digits_url, ADDRESSES[name]) as page:
-        moved = looks.shifts(page)
-        assert sum(shift["value"] for shift in moved) < SHIFT, moved
+        hardly_moved(page)
         icons = page.locator("link[rel~=icon]").evaluate_all("links => links.map((link) => link.href)")
         assert icons
         assert all(icon.startswith((digits_url, "data:")) for icon in icons)
@@ -37,8 +46,7 @@ def test_page_hardly_moves_where_a_part_of_it_comes_late(browser, digits_url, na
     with looks.opened(browser, digits_url, ADDRESSES[name]):
         pass  # the server is as fast from now on as it gets
     with looks.opened(browser, digits_url, ADDRESSES[name], late=late) as page:
-        moved = looks.shifts(page)
-        assert sum(shift["value"] for shift in moved) < SHIFT, moved
+        hardly_moved(page)
 
 
 @pytest.mark.slow
@@ -49,8 +57,7 @@ def test_page_hardly_moves_at_other_widths(browser, request, source, name, width
     with looks.opened(
         browser, request.getfixturevalue(f"{source}_url"), ADDRESSES[name], width=width
     ) as page:
-        moved = looks.shifts(page)
-        assert sum(shift["value"] for shift in moved) < SHIFT, moved
+        hardly_moved(page)
 
 
 def test_size_and_smoothing_are_in_the_address_and_the_next_page_keeps_them(browser, digits_url):

@@ -35,6 +35,7 @@ COLUMNS = [
     "database_label",
 ]  # fmt: skip
 CLASS_COLUMNS = ["query_class", "database_class"]  # after all others, as they came later
+PIXEL_COLUMNS = ["aligned", "others", "background", "twin", "band"]
 
 
 def commands():
@@ -84,14 +85,15 @@ def test_evaluate_json_has_the_promised_keys(digits_cache):
     done = invoke("evaluate", "digits", "--json", env=digits_cache)
     accuracy = json.loads(done.stdout)
     assert list(accuracy) == [
-        "query", "database", "transform", "classes",
+        "query", "database", "transform", "classes", "whitened",
         "runs", "single", "ensemble", "kernel_knn3", "kernel_weighted20", "penultimate_knn3",
-        "penultimate_euclidean_knn3", "pixels_knn3", "kernel_class_knn3",
+        "penultimate_euclidean_knn3", "pixels_knn3", "train_unseen_single", "train_unseen_ensemble",
+        "kernel_class_knn3",
     ]  # fmt: skip
-    asked = [
-        accuracy.pop(name) for name in ("query", "database", "transform", "classes", "kernel_class_knn3")
-    ]
-    assert asked == ["test", "train", "log_softmax", None, None]
+    asked = {name: accuracy.pop(name) for name in ("query", "database", "transform", "classes", "whitened")}
+    assert list(asked.values()) == ["test", "train", "log_softmax", None, False]
+    for name in ("train_unseen_single", "train_unseen_ensemble", "kernel_class_knn3"):
+        assert accuracy.pop(name) is None
     assert accuracy.pop("runs") == 256
     assert all(0.9 < value < 1 for value in accuracy.values())
 
@@ -106,7 +108,7 @@ def test_pairs_csv_has_the_promised_columns(digits_cache, tmp_path):
     done = invoke("pairs", "digits", "--ranks", "11-30", "--csv", tmp_path / "pairs.csv", env=digits_cache)
     assert done.exit_code == 0, done.stderr
     table = pd.read_csv(tmp_path / "pairs.csv")
-    assert list(table) == [*COLUMNS, *CLASS_COLUMNS]
+    assert list(table) == [*COLUMNS, *CLASS_COLUMNS, *PIXEL_COLUMNS]
     assert table["query_class"].tolist() == table["query_label"].tolist()  # a digit's name is its number
     assert table["rank"].tolist() == list(range(11, 31))
     assert table["similarity"].is_monotonic_decreasing

@@ -182,6 +182,7 @@ def test_search_stays_within_its_budget(runs):
         "from kernel_core.machine import Machine\n"
         "class Rows:\n"
         f"    run_count, width, dtype, raw_bytes = {runs}, {4000 // runs}, torch.float32, {16000 // runs}\n"
+        "    held_bytes = work = 0\n"
         "    def __init__(self, n): self.n = n\n"
         "    def __len__(self): return self.n\n"
         "    def read(self, i, j, run_slice):\n"
