@@ -7,6 +7,7 @@ workers.
 import functools
 import os
 import shutil
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,10 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Set before torch is loaded: the workers share the cores, more threads would slow each other down.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A suite that a script runs in the background inherits this, and hands it on to what tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import filelock
 import pytest

@@ -22,6 +22,8 @@ WITHIN_HELP = (
     "each pair is listed once, and no example is its own neighbor."
 )
 IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
+LIST_WIDTH = 300  # pixels of that list
+BUTTON, LETTER, VARY = 38, 5.9, 40  # pixels: a button without its text, a letter, the button beside them
 LISTS = 4  # similarities side by side, at most
 RAW = KernelSpec("kernel", transform="none").name
 VALUES_HELP = (
@@ -106,10 +108,22 @@ def choose_similarity(
     names += [chosen] if chosen not in names else []
     if st.session_state.get(key) != chosen:
         st.session_state[key] = chosen
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall", width="content"):
+    room = _room([results.title_of(name) for name in names])
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall", width=room):
         _show_choice(results, label, key, names)
         _offer_variants(results, key)
     return chosen
+
+
+def _room(titles: Sequence[str]) -> int:
+    """Return the width of a choice of similarities in pixels, a little more than it takes.
+
+    It is the same before and after the code and the font of the buttons are loaded, so that the row of
+    controls does not break elsewhere then, and the page below does not jump.
+    """
+    if len(titles) > IN_A_ROW:
+        return LIST_WIDTH + VARY
+    return VARY + round(sum(BUTTON + LETTER * len(title) for title in titles))
 
 
 def _show_choice(results: Results, label: str, key: str, names: list[str]) -> None:
@@ -123,7 +137,7 @@ def _show_choice(results: Results, label: str, key: str, names: list[str]) -> No
         "help": "  \n".join(f"**{escape(s.title)}**: {escape(s.meaning)}." for s in known),
     }
     if len(names) > IN_A_ROW:
-        st.selectbox(label, names, width=300, **shared)
+        st.selectbox(label, names, width=LIST_WIDTH, **shared)
     else:
         st.segmented_control(label, names, required=True, wrap=True, **shared)
 
