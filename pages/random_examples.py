@@ -24,8 +24,10 @@ def draw_again() -> None:
 
 
 with control_row():
-    st.button("Another ten", on_click=draw_again, type="primary", icon=":material/casino:", key="another")
-    seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=150)
+    st.button(
+        "Another ten", on_click=draw_again, type="primary", icon=":material/casino:", key="another", width=128
+    )
+    seed = st.number_input("Seed", 0, 999_999, 0, key="seed", bind="query-params", width=140)
     k = st.number_input("Neighbors (k)", 1, 10, 2, key="k", bind="query-params", width=130)
     first = choose_similarity(results, "First similarity", "by")
     second = choose_similarity(results, "Second similarity", "other", without=first)

@@ -23,7 +23,7 @@ WITHIN_HELP = (
 )
 IN_A_ROW = 5  # similarities that are offered as buttons; more become a list
 LIST_WIDTH = 300  # pixels of that list
-BUTTON, LETTER, VARY = 38, 5.9, 40  # pixels: a button without its text, a letter, the button beside them
+BUTTON, LETTER, VARY = 38, 5.7, 38  # pixels: a button without its text, a letter, the button beside them
 LISTS = 4  # similarities side by side, at most
 RAW = KernelSpec("kernel", transform="none").name
 VALUES_HELP = (
