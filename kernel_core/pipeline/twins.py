@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kernel_core.errors import StoreError
 from kernel_core.findings.twins import Aligned, refuse_no_images
 from kernel_core.machine import Machine, choose_device
 from kernel_core.pipeline.aligned import write_aligned
 from kernel_core.pipeline.build import BUDGET, build
 from kernel_core.progress import Progress, no_progress
+from kernel_core.results.opening import emptied
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 
@@ -43,7 +43,4 @@ def build_aligned(
     try:
         return results.aligned[by]
     except KeyError:
-        raise StoreError(
-            f"The cache {store.root} was emptied while {results.name} was built, by `cache clear` or another "
-            "program. Run the command again."
-        ) from None
+        raise emptied(store, results.name) from None

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.errors import DataError, RequestError
+from kernel_core.errors import RequestError
 from kernel_core.explain.aligned_pixels import RECIPE
 from kernel_core.findings.twins import CANDIDATES, Aligned
+from kernel_core.results.entries import spec_of_entry
 from kernel_core.results.keys import Keys
 from kernel_core.results.results import Results
-from kernel_core.results.store import DAMAGE, SUFFIX, Store, key_of
+from kernel_core.results.store import SUFFIX, Store, key_of
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec, Split
-from kernel_core.tensor_files import read_metadata
 
 KIND = "aligned"
 
@@ -50,7 +48,7 @@ class AlignedTables(Mapping[str, Aligned]):
 
     def __iter__(self) -> Iterator[str]:
         for path in sorted((self._store.root / KIND).glob(f"*{SUFFIX}")):
-            spec = _spec_of(path)
+            spec = spec_of_entry(path)
             if spec is not None and spec.splits == self._kernel.splits:
                 name = "kernel" if spec == self._kernel else spec.name
                 if self._key(self._spec(name)) == path.stem:
@@ -89,11 +87,3 @@ def lacks_aligned(request: SourceRequest, results: Results) -> bool:
     """Return whether a build of the request is to compare pixels, and none has."""
     asked = request.similarities is None and "kernel" in results.neighbors and results.has_images
     return asked and "kernel" not in results.aligned
-
-
-def _spec_of(path: Path) -> KernelSpec | None:
-    """Return the spec of an entry; None if it cannot be read."""
-    try:
-        return KernelSpec.from_json(json.loads(read_metadata(path)["entry"])["meta"]["spec"])
-    except (DataError, *DAMAGE):
-        return None

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.errors import DataError
 from kernel_core.findings.map_layout import Map
 from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors, Predictions
 from kernel_core.results.keys import Keys
-from kernel_core.results.store import Arrays, Store
-from kernel_core.spec import SPLITS, Split
+from kernel_core.results.store import DAMAGE, Arrays, Store
+from kernel_core.spec import SPLITS, KernelSpec, Split
+from kernel_core.tensor_files import read_metadata
+
+
+def spec_of_entry(path: Path) -> KernelSpec | None:
+    """Return the spec in the metadata of an entry; None if it cannot be read, which its reader finds out."""
+    try:
+        return KernelSpec.from_json(json.loads(read_metadata(path)["entry"])["meta"]["spec"])
+    except (DataError, *DAMAGE):
+        return None
 
 
 class Entries:

@@ -115,10 +115,15 @@ def read_back(read: Callable[[Keys, Store], T], keys: Keys, store: Store) -> T:
     try:
         return read(keys, store)
     except NotBuilt:
-        raise StoreError(
-            f"The cache {store.root} was emptied while {keys.source.name} was built, by `cache clear` or "
-            "another program. Run the command again."
-        ) from None
+        raise emptied(store, keys.source.name) from None
+
+
+def emptied(store: Store, name: str) -> StoreError:
+    """Return the error that what was just built of the source called `name` is gone already."""
+    return StoreError(
+        f"The cache {store.root} was emptied while {name} was built, by `cache clear` or another program. "
+        "Run the command again."
+    )
 
 
 def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kernel_core.errors import DataError, NotBuilt
+from kernel_core.errors import NotBuilt
 from kernel_core.records import Neighbors
+from kernel_core.results.entries import spec_of_entry
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.opening import read_neighbors
 from kernel_core.results.results import Results
-from kernel_core.results.store import DAMAGE, SUFFIX, Store
+from kernel_core.results.store import SUFFIX, Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec
-from kernel_core.tensor_files import read_metadata
 
 
 class Built(Mapping[str, Neighbors]):
@@ -79,7 +78,7 @@ class Variants(Built):
 
     def _variant(self, path: Path) -> KernelSpec | None:
         """Return the spec of an entry that is a variant, or None for anything else."""
-        spec = _spec_of(path)
+        spec = spec_of_entry(path)
         if spec is None or (spec.similarity, spec.splits) != (self._of.similarity, self._of.splits):
             return None
         is_own = spec == self._of or spec.differences == ""
@@ -93,11 +92,3 @@ def with_variants(results: Results, request: SourceRequest, store: Store) -> Res
     """
     keys = plan_keys(open_source(request, offline=True), request, store)
     return replace(results, variants=Variants(keys, results.spec, store))
-
-
-def _spec_of(path: Path) -> KernelSpec | None:
-    """Return the spec of an entry of neighbors; None if it cannot be read, which its reader finds out."""
-    try:
-        return KernelSpec.from_json(json.loads(read_metadata(path)["entry"])["meta"]["spec"])
-    except (DataError, *DAMAGE):
-        return None
