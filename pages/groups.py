@@ -9,7 +9,13 @@ from kernel_core.results.grouping import counts_of, default_threshold
 from kernel_core.spec import ADJECTIVES
 from pages.ui import grouped, jobs, lists, load, paired, shell
 from pages.ui.components.gallery import gallery
-from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
+from pages.ui.controls import (
+    choose_direction,
+    choose_labels,
+    choose_similarity,
+    control_row,
+    stop_unless_built,
+)
 from pages.ui.paired import SIMILARITY, TWIN
 from pages.ui.panels import group_cells, parts, ranks, twin_filters
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
@@ -47,10 +53,7 @@ with controls:
     why = f"Pairs of at least this {what} are linked."
     ranks.choose_threshold(ranked[column], threshold, home=start, why=why)
     aligned = group_cells.choose_aligned(start_over) if results.has_images else None
-    kind = st.segmented_control(
-        "Labels", ["all", "same", "different"], default="all", required=True, key="labels",
-        bind="query-params", on_change=start_over,
-    )  # fmt: skip
+    kind = choose_labels(start_over)
     class_name = st.selectbox(
         "Class of a member", [ANY_CLASS, *results.class_names], key="class", bind="query-params",
         width=180, on_change=start_over,

@@ -8,7 +8,13 @@ from kernel_core.findings.pairs import with_class_names
 from kernel_core.spec import ADJECTIVES
 from pages.ui import lists, load, shell, unseen
 from pages.ui.components.gallery import Cell, gallery, tile
-from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
+from pages.ui.controls import (
+    choose_direction,
+    choose_labels,
+    choose_similarity,
+    control_row,
+    stop_unless_built,
+)
 from pages.ui.panels import ranks
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import ANY_CLASS, DIFFERENT_LABEL, escape, minus_distance, plural
@@ -41,10 +47,7 @@ with control_row():
         help="  \n".join(f"**{name}**: the training example {word}, first." for name, word in
                          unseen.ORDER_WORDS.items()),
     )  # fmt: skip
-    kind = st.segmented_control(
-        "Labels", ["all", "same", "different"], default="all", required=True, key="labels",
-        bind="query-params", on_change=start_over,
-    )  # fmt: skip
+    kind = choose_labels(start_over)
     class_name = st.selectbox(
         "Class of either example", [ANY_CLASS, *results.class_names], key="class", bind="query-params",
         on_change=start_over, width=180,

@@ -7,16 +7,22 @@ from kernel_core.findings.twins import pixels_last
 from kernel_core.spec import ADJECTIVES
 from pages.ui import lists, load, paired, shell
 from pages.ui.components.gallery import gallery
-from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
+from pages.ui.controls import (
+    choose_direction,
+    choose_labels,
+    choose_similarity,
+    control_row,
+    stop_unless_built,
+)
 from pages.ui.paired import SIMILARITY, Asked
 from pages.ui.panels import pair_cells, parts, ranks, twin_filters
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
+from pages.ui.wording import ANY_CLASS
 
 shell.guard()
 opened = load.results()
 
 SHOWN = 96  # pairs per page
-ANY_CLASS = "any class"
 
 controls = control_row()
 with controls:
@@ -29,10 +35,7 @@ stop_unless_built(results, by)
 
 with controls:
     order = parts.choose_order(results, by)
-    kind = st.segmented_control(
-        "Labels", ["all", "same", "different"], default="all", required=True, key="labels",
-        bind="query-params", on_change=ranks.narrow,
-    )  # fmt: skip
+    kind = choose_labels(ranks.narrow)
     class_name = st.selectbox(
         "Class of either example", [ANY_CLASS, *results.class_names], key="class", bind="query-params",
         on_change=ranks.narrow, width=180,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -229,6 +229,17 @@ def _keep_in_address(key: str, names: list[str], keeps_value: bool = False) -> N
         st.query_params.pop(key, None)
     else:
         st.query_params[key] = chosen
+
+
+def choose_labels(on_change: Callable[[], None]) -> str:
+    """Show the control of the labels of a pair or group; return all, same or different.
+
+    on_change: what a change does beside naming it in the address.
+    """
+    return st.segmented_control(
+        "Labels", ["all", "same", "different"], default="all", required=True, key="labels",
+        bind="query-params", on_change=on_change,
+    )  # fmt: skip
 
 
 def choose_similarities(results: Results, label: str, key: str) -> list[str]:
