@@ -69,6 +69,15 @@ def built_once(source, name, tmp_path_factory):
     return environment
 
 
+@pytest.fixture(scope="session", autouse=True)
+def verdicts_elsewhere(tmp_path_factory):
+    """Keep verdicts on built-in sources out of the user's folder. Tests that write some name a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        patch.delenv("KERNEL_EXPLORER_VERDICTS", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def planted():
     """The planted ensemble."""

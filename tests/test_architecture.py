@@ -21,22 +21,25 @@ MAY_IMPORT = {
     "search": set(),
     "findings": set(),
     "explain": set(),
+    "review": set(),
     "ensembles": {"sources"},
-    "results": {"sources", "findings", "explain"},
+    "results": {"sources", "findings", "explain", "review"},
     "networks": {"ensembles", "sources"},
-    "report": {"results", "findings", "explain", "sources"},
+    "report": {"results", "findings", "explain", "sources", "review"},
+    "exports": {"results", "findings", "explain", "sources", "review"},
+    "static_copy": {"results", "findings", "explain", "sources", "review", "report"},
     "pipeline": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
     },
-    "notebook": {"sources", "findings", "explain", "results", "pipeline"},
+    "notebook": {"sources", "findings", "explain", "review", "results", "pipeline"},
     "bench": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
         "pipeline",
     },
-    "pages": {"sources", "findings", "explain", "results", "report"},
+    "pages": {"sources", "findings", "explain", "review", "results", "report", "exports"},
     "cli": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
-        "report", "pipeline", "bench",
+        "report", "pipeline", "bench", "review", "exports", "static_copy",
     },
 }  # fmt: skip
 TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline", "bench"}

@@ -11,6 +11,7 @@ import click
 from kernel_core.cli import serving
 from kernel_core.cli.options import query_option, similarities_option, variant_options, with_results
 from kernel_core.cli.output import say
+from kernel_core.cli.review_options import verdicts_option
 from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
 
@@ -78,6 +79,7 @@ def _claimed(context: click.Context, option: click.Parameter, value: Any) -> Any
     is_eager=True,
     callback=_claimed,
 )
+@verdicts_option
 @click.pass_obj
 def serve(request: SourceRequest, results: Results, host: str, allowed: tuple[str, ...], port: int) -> None:
     """Build whatever the cache lacks, then serve the app.

@@ -1,0 +1,1 @@
+"""A cleaned set: which examples to keep and to drop, and the files that other tools read."""
