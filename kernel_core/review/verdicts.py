@@ -11,6 +11,7 @@ are the answers of the reviewers of "Pervasive label errors" (Northcutt et al., 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 import uuid
@@ -132,7 +133,7 @@ class Verdict:
             if name not in known:
                 raise ValueError(f"it has no {name}")
         b = known.get("b")
-        known |= {"a": _item(known["a"]), "b": None if b is None else _item(b)}
+        known = known | {"a": _item(known["a"]), "b": None if b is None else _item(b)}
         known["shown"] = Shown(**_fields(Shown, known.get("shown") or {}, "what was shown"))
         for name in WORDS:
             if isinstance(known.get(name), str):
@@ -151,17 +152,29 @@ class Verdict:
             raise ValueError("a pair has two examples, a label one")
         if self.design not in DESIGNS:
             raise ValueError(f"its design is {shown(self.design)}; expected one of {', '.join(DESIGNS)}")
-        for name in ("id", "at", "supersedes", "repeats", "note", "reviewer", "proposed_label", "stratum",
-                     "browser"):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, str) or len(value) > LONGEST.get(name, 1_000):
-                raise ValueError(f"its {name} is {shown(value)}; expected a short text")
-        if not self.id or not self.reviewer:
-            raise ValueError("its id or its reviewer is empty")
-        for name, kinds in (("inclusion_probability", (int, float)), ("milliseconds", (int,))):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value < 0):
-                raise ValueError(f"its {name} is {shown(value)}; expected a number of at least 0")
+        _check_types(self, TEXTS, NUMBERS)
+        _check_types(self.shown, SHOWN_TEXTS, SHOWN_NUMBERS)
+        if not self.id or not self.reviewer or not isinstance(self.blind, bool):
+            raise ValueError("its id or its reviewer is empty, or blind is not true or false")
+
+
+TEXTS = (
+    "id", "at", "supersedes", "repeats", "note", "reviewer", "proposed_label", "stratum", "browser",
+)  # fmt: skip
+NUMBERS = "inclusion_probability", "milliseconds"
+SHOWN_TEXTS, SHOWN_NUMBERS = ("similarity", "filter", "source", "fingerprint"), ("value", "rank")
+
+
+def _check_types(record: object, texts: tuple[str, ...], numbers: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless these fields are short texts, and numbers or None."""
+    for name in texts:
+        value = getattr(record, name)
+        if not isinstance(value, str) or len(value) > LONGEST.get(name, 1_000):
+            raise ValueError(f"its {name} is {shown(value)}; expected a short text")
+    for name in numbers:
+        value = getattr(record, name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"its {name} is {shown(value)}; expected a number")
 
 
 def _fields(cls: type, content: Any, what: str) -> dict[str, Any]:
@@ -169,8 +182,13 @@ def _fields(cls: type, content: Any, what: str) -> dict[str, Any]:
         raise ValueError(  # noqa: TRY004 -- what a file holds, not what a caller passed
             f"it is {shown(content)}; expected {what}, a JSON object"
         )
-    names = {of.name for of in fields(cls)}
-    return {name: value for name, value in content.items() if name in names}
+    names = _names(cls)
+    return content if content.keys() <= names else {name: content[name] for name in content.keys() & names}
+
+
+@functools.cache
+def _names(cls: Any) -> frozenset[str]:
+    return frozenset(of.name for of in fields(cls))
 
 
 def _item(content: Any) -> Item:

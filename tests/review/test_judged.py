@@ -83,7 +83,7 @@ def test_examples_without_images_are_known_by_index():
     assert hashes.find(Item("test", 7)) is None
 
 
-def test_kernel_of_one_image_with_itself_is_no_pair():
+def test_an_image_with_itself_is_no_pair():
     verdict = on(("test", 0), ("train", 1))
     same = example_sets(IMAGES[:1], IMAGES[:0])
     pair = Verdict("pair", verdict.a, verdict.a, "exact", "ann")
