@@ -138,6 +138,13 @@ class Judged:
             return {(a, b): dict(by) for (a, b), by in self.pairs.items()}
         return {(example,): dict(by) for example, by in self.labels.items()}
 
+    def history(self, key: Key) -> dict[str, list[Verdict]]:
+        """Return every reviewer's verdicts on an item that were not taken back, oldest first, by reviewer."""
+        return {reviewer: list(self._stacks[key, reviewer]) for reviewer in self._reviewers_of(key)}
+
+    def _reviewers_of(self, key: Key) -> Iterable[str]:
+        return self.of_label(key[0]) if len(key) == 1 else self.of_pair(key[0], key[1])
+
     @property
     def reviewers(self) -> list[str]:
         """The names of all whose verdicts stand, sorted."""
