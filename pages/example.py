@@ -4,6 +4,7 @@ import streamlit as st
 
 from kernel_core.spec import example_name
 from pages.ui import load, shell
+from pages.ui.badges import Badges
 from pages.ui.controls import choose_similarities
 from pages.ui.panels import how_sure, neighbor_lists, verdict, walk
 from pages.ui.wording import DIFFERENT_LABEL, minus_distance
@@ -24,6 +25,8 @@ with left:
     verdict.show_image(results, example)
 with right:
     st.markdown(verdict.sentence(results, example))
+    if judged := Badges(results).said(example):
+        st.markdown(f"Label: {judged}.")
     verdict.show_classes(results, example)
     verdict.show_votes(results, example)
 

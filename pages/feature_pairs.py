@@ -9,6 +9,7 @@ from kernel_core.report import pair_quality
 from kernel_core.similarities import PENULTIMATE
 from kernel_core.spec import KernelSpec, run_count_steps
 from pages.ui import lists, load, paired, shell
+from pages.ui.badges import Badges
 from pages.ui.charts import table_height
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
@@ -87,6 +88,9 @@ st.caption(
 )
 
 
+badges = Badges(results)
+
+
 def cell(rank: int, similarity: float, query: int, database: int) -> Cell:
     """Return a pair under its rank and similarity, with the ensemble's prediction for the test example."""
     predicted = results.class_names[results.predictions.predicted[query]]
@@ -96,7 +100,10 @@ def cell(rank: int, similarity: float, query: int, database: int) -> Cell:
         tile(results, results.query, query, note=note),
         tile(results, results.database, database, beside=label, note=f"{results.database} {database}"),
     ]
-    return {"id": query, "head": f"#{rank}  ·  {similarity:.3f}", "groups": [{"title": "", "tiles": tiles}]}
+    head = f"#{rank}  ·  {similarity:.3f}"
+    made: Cell = {"id": query, "head": head, "groups": [{"title": "", "tiles": tiles}]}
+    badges.on_pair(made, (results.query, query), (results.database, database))
+    return made
 
 
 for column, (name, ranking) in zip(st.columns(2, gap="small"), rankings.items(), strict=True):

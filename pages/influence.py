@@ -7,6 +7,7 @@ from kernel_core.findings.influence import CANDIDATES, ORDERS
 from kernel_core.findings.pairs import with_class_names
 from kernel_core.spec import ADJECTIVES
 from pages.ui import lists, load, shell, unseen
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import (
     choose_direction,
@@ -72,6 +73,7 @@ page = ranks.choose_page(len(table), SHOWN, has_steps=True)
 place = (page - 1) * SHOWN, page * SHOWN
 
 cells: list[Cell] = []
+badges = Badges(results)
 for pair in unseen.with_their_intervals(results.id, by, order, labels, of_class, *place).itertuples():
     query, database = int(pair.query_index), int(pair.database_index)
     note = f"{results.query} {query}\n{pair.probability_without:.0%} → {pair.probability_with:.0%}"
@@ -80,6 +82,7 @@ for pair in unseen.with_their_intervals(results.id, by, order, labels, of_class,
     head = f"#{pair.rank}  ·  {pair.influence:+.2f}"
     tiles = [tile(results, results.query, query, note=note), trained]
     cells.append({"id": int(pair.rank), "head": head, "groups": [{"title": "", "tiles": tiles}]})
+    badges.on_pair(cells[-1], (results.query, query), ("train", database))
 gallery(
     results,
     cells,

@@ -5,6 +5,7 @@ import streamlit as st
 from kernel_core.findings.memorization import LEAST_RUNS
 from kernel_core.findings.pairs import with_class_names
 from pages.ui import lists, load, shell, unseen
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.controls import control_row
 from pages.ui.panels import ranks
@@ -47,11 +48,13 @@ if not len(table):
 page = ranks.choose_page(len(table), SHOWN, has_steps=True)
 
 cells: list[Cell] = []
+badges = Badges(results)
 for row in table.iloc[(page - 1) * SHOWN : page * SHOWN].itertuples():
     index, predicted = int(row.query_index), results.class_names[row.predicted]
     note = f"train {index}\n{row.right_without:.0%} → {row.right_with:.0%}"
     note += f"\n✗ {predicted}" if row.predicted != row.query_label else ""
     own = tile(results, "train", index, note=note)
+    badges.on_label(own, ("train", index))
     head = f"#{row.rank}  ·  {row.memorization:.2f}"
     cells.append({"id": index, "head": head, "groups": [{"title": "", "tiles": [own]}]})
 gallery(

@@ -5,6 +5,7 @@ import streamlit as st
 
 from kernel_core.spec import example_name
 from pages.ui import load, paired, shell
+from pages.ui.badges import Badges
 from pages.ui.components import compare
 from pages.ui.panels import counterfactual, neighbor_lists, pair_ranks, twin_parts, verdict, walk, why
 from pages.ui.wording import minus_distance
@@ -20,6 +21,9 @@ shell.heading(results, names, "Where the two differ, and how near each is to the
 if a != b:
     pair_ranks.begin(results.id, a, b)
 by = walk.show_pair_steps(results, a, b)
+badges = Badges(results)
+if a != b and (judged := badges.said(a, b)):
+    st.markdown(f"The pair: {judged}.")
 if results.has_images:
     reach = min(4, min(results.examples[results.query].images.shape[1:3]) // 4)
     plain, best = load.alignments(results.id, a, b, reach)
@@ -70,7 +74,9 @@ if results.has_images:
 if results.has_images and a != b and not paired.why_no_twins(results, by):
     twin_parts.show(results, a, b, by)
 for side, example in (("A", a), ("B", b)):
-    st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}")
+    judged = badges.said(example)
+    judged = f" Label: {judged}." if judged else ""
+    st.markdown(f"**{side}, {example_name(*example)}.** {verdict.sentence(results, example)}{judged}")
 
 counterfactual.show_counterfactual(results, a, b)
 if a != b:

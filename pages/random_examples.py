@@ -7,6 +7,7 @@ import streamlit as st
 from kernel_core.findings.disagreement import label_agreement, mean_overlap
 from kernel_core.findings.pairs import random_queries
 from pages.ui import lists, load, shell
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.panels import neighbor_lists
@@ -38,11 +39,14 @@ compared = {name: results.neighbors_by(name) for name in (first, second)}
 k = min(k, *(neighbors.k for neighbors in compared.values()))
 
 cells: list[Cell] = []
+badges = Badges(results)
 for query in queries.tolist():
     own = tile(results, results.query, query, note=f"{results.query} {query}")
     groups: list[Group] = [{"title": results.query, "tiles": [own]}]
     for name, neighbors in compared.items():
-        groups.append({"title": results.title_of(name), "tiles": nearest_tiles(results, neighbors, query, k)})
+        nearest = nearest_tiles(results, neighbors, query, k)
+        badges.on_neighbors(nearest, (results.query, query))
+        groups.append({"title": results.title_of(name), "tiles": nearest})
     cells.append({"id": query, "head": "", "groups": groups})
 gallery(
     results,

@@ -135,8 +135,8 @@ class Judged:
     def items(self, kind: Kind) -> dict[Key, dict[str, Verdict]]:
         """Return the standing verdicts of every item of a kind, by item and reviewer."""
         if kind == "pair":
-            return {(a, b): dict(by) for (a, b), by in self.pairs.items()}
-        return {(example,): dict(by) for example, by in self.labels.items()}
+            return {(a, b): dict(by) for (a, b), by in list(self.pairs.items())}
+        return {(example,): dict(by) for example, by in list(self.labels.items())}
 
     def history(self, key: Key) -> dict[str, list[Verdict]]:
         """Return every reviewer's verdicts on an item that were not taken back, oldest first, by reviewer."""
@@ -162,6 +162,17 @@ class Judged:
             for key, by in sorted(self.items(kind).items())
             for _, verdict in sorted(by.items())
         ]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def unmatched_table(self) -> pd.DataFrame:
+        """Return one row per verdict on examples that the source lacks, in the order given, with `COLUMNS`.
+
+        The examples are where they were when they were judged.
+        """
+        rows = []
+        for verdict in self.unmatched:
+            items = [verdict.a, *([verdict.b] if verdict.b else [])]
+            rows.append(_row(tuple((item.split, item.index) for item in items), verdict))
         return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -63,6 +63,11 @@ def request_of(similarity: str, within: str = "") -> SourceRequest:
     return replace(asked, query=cast(Split, within), database=cast(Split, within)) if within else asked
 
 
+def base(results: Results) -> Results:
+    """Return what this server opened, of which these results are one direction."""
+    return _opened_by[results.id].results
+
+
 def in_direction(results: Results, within: str) -> Results:
     """Return what this server shows in another direction. within: as in `request_of`.
 

@@ -46,8 +46,9 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
-PLACE, TAB, PAGE = "_heading", "_tab", "_page"
-"""Keys of the session: of a heading not drawn yet, its place and default; of the tab, its title; the page."""
+PLACE, TAB, PAGE, TOP = "_heading", "_tab", "_page", "_top"
+"""Keys of the session: of a heading not drawn yet, its place and default; of the tab, its title; the page;
+the place of what is wrong."""
 MOST_NAMED = 3  # parameters that a note names
 NAME_SHOWN = 60  # characters of the source's name in the bar
 WITH_EXAMPLE = {"near_duplicates", "failure_modes", "random_examples"}
@@ -85,6 +86,7 @@ def run() -> None:
     keys.listen()
     place = st.container(gap="xsmall")
     st.session_state["_shell"], st.session_state[PLACE] = True, (place, page.title)
+    st.session_state[TOP] = st.container()
     try:
         page.run()
     except Exception:
@@ -140,6 +142,15 @@ def heading(results: Results | None, title: str, about: str = "", tab: str = "")
         say_ignored(
             addresses.unknown(st.session_state.get(PAGE, ""), st.query_params.to_dict()), "does not know"
         )
+
+
+def warn_at_top(text: str) -> None:
+    """Say below the heading what is wrong with something that the page can do without; once per run.
+
+    text: Markdown.
+    """
+    if place := st.session_state.pop(TOP, None):
+        place.warning(text, icon=":material/warning:")
 
 
 def default_heading(results: Results | None = None) -> None:

@@ -15,6 +15,7 @@ function tileOf(tile) {
   const caption = element("figcaption");
   caption.append(element("b", "", (tile.differs ? "≠ " : "") + tile.label));
   if (tile.note) caption.append(element("small", "", tile.note));
+  if (tile.judged) caption.append(element("span", "judged", tile.judged));
   if (tile.rank) figure.prepend(element("span", "rank", String(tile.rank)));
   figure.append(pictureOf(tile), caption);
   opens.append(figure);
@@ -48,6 +49,7 @@ function headOf(cell) {
   if (cell.pair) line.append(element("u", "", "compare"));
   head.append(line);
   if (cell.values) head.append(valuesOf(cell.values));
+  if (cell.judged) head.append(element("span", "judged", cell.judged));
   if (cell.tip) head.title = cell.tip;
   return head;
 }
@@ -72,7 +74,7 @@ function fill(node, cell) {
   const groups = element("div", "groups");
   groups.append(...cell.groups.map(groupOf));
   if (cell.more) groups.append(moreOf(cell));
-  node.replaceChildren(...(cell.head || cell.badge ? [headOf(cell)] : []), groups);
+  node.replaceChildren(...(cell.head || cell.badge || cell.judged ? [headOf(cell)] : []), groups);
 }
 
 /** The link that an arrow key leads to: the next of its kind, or the nearest one above or below. */

@@ -33,6 +33,7 @@ class Tile(TypedDict):
     pair: NotRequired[str]  # in lists, the address of its pair with the query
     carried: NotRequired[str]  # parameters of its address, instead of the gallery's
     kept: NotRequired[bool]  # whether it is marked as the one to keep of its group
+    judged: NotRequired[str]  # what was judged of its label, or of its pair with the query
 
 
 class Group(TypedDict):
@@ -53,6 +54,7 @@ class Cell(TypedDict):
     tone: NotRequired[str]  # of the badge: strong, middle or weak
     values: NotRequired[list[tuple[str, str, str]]]  # below it: name, more of that if it fits, number
     tip: NotRequired[str]  # what the tooltip of the head says
+    judged: NotRequired[str]  # below the head: what was judged of the pair, or of pairs in the group
     more: NotRequired[str]  # after the tiles, text of a link
     more_href: NotRequired[str]  # where it leads
 

@@ -9,6 +9,7 @@ import pandas as pd
 from kernel_core.findings.label_orders import TO_CHECK
 from kernel_core.results.results import Results
 from pages.ui import lists
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, gallery, nearest_tiles, tile
 from pages.ui.wording import escape, plural
 
@@ -19,10 +20,13 @@ def conflict_rows(results: Results, by: str, order: str, rows: pd.DataFrame, pai
     """Draw rows of `label_orders.labels_in_doubt`. pair: the name of the pair of labels chosen, or empty."""
     neighbors = results.neighbors_by(by)
     cells: list[Cell] = []
+    badges = Badges(results)
     for row in rows.itertuples():
         query = int(row.query_index)
         own = tile(results, results.query, query, note=f"{results.query} {query}")
+        badges.on_label(own, (results.query, query))
         nearest = nearest_tiles(results, neighbors, query, NEAREST)
+        badges.on_neighbors(nearest, (results.query, query))
         cells.append(
             {
                 "id": query,

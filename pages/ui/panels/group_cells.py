@@ -12,6 +12,7 @@ from kernel_core.explain.image_alignment import ALIKE
 from kernel_core.findings.groups import Groups, members_of
 from kernel_core.results.results import Results
 from pages.ui import grouped, links, names, paired
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Tile, tile
 
 DRAWN = 24  # images per group; a link leads to the others
@@ -81,6 +82,7 @@ def cells(
             cell["more"] = f"+{len(of_group) - DRAWN:,} more"
             cell["more_href"] = f"examples?{links.query(names=named)}"
         made.append(cell)
+    Badges(results).on_groups(made, found.members[found.members["group"].isin(shown["group"])])
     return made
 
 

@@ -12,6 +12,7 @@ from kernel_core.results.label_check import BASES, TRAINED, judging
 from kernel_core.results.results import Results
 from kernel_core.spec import NEIGHBORS_KEPT
 from pages.ui import label_checks, lists, load
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Group, gallery, tile
 from pages.ui.label_checks import Asked
 
@@ -22,9 +23,11 @@ def label_rows(opened: Results, results: Results, asked: Asked, rows: pd.DataFra
     """Draw rows of `labels_to_check`. results: in the direction of `opened`'s that judges the labels."""
     names = results.class_names
     cells: list[Cell] = []
+    badges = Badges(results)
     for row in rows.itertuples():
         query = int(row.query_index)
         own = tile(results, results.query, query, note=f"{results.query} {query}")
+        badges.on_label(own, (results.query, query))
         groups: list[Group] = [{"title": "label as given", "tiles": [own], "large": True}]
         for label in (int(row.query_label), int(row.proposed)):
             what = "proposed" if label == row.proposed else "as given"

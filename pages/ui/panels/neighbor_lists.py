@@ -11,6 +11,7 @@ from kernel_core.printable import printable
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
 from pages.ui import links, load, paired
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 from pages.ui.panels.why import runs_in_words
@@ -76,6 +77,7 @@ def show_lists(results: Results, query: Example, among: Split, k: int, lists: Li
     split, index = query
     label = int(results.examples[split].labels[index])
     cells: list[Cell] = []
+    badges = Badges(results)
     for name, (indices, values) in lists.items():
         tiles: list[Tile] = []
         pixels = paired.pixels_of(results, query, name, among)
@@ -86,6 +88,7 @@ def show_lists(results: Results, query: Example, among: Split, k: int, lists: Li
             neighbor["rank"] = position
             neighbor["pair"] = links.pair_href(example_name(*query), neighbor["example"])
             tiles.append(neighbor)
+        badges.on_neighbors(tiles, query)
         same_label = int((results.examples[among].labels[indices[:k]] == label).sum())
         head = _head(results, lists, name, k, same_label)
         cells.append({"id": len(cells), "head": head, "groups": [{"title": "", "tiles": tiles}]})

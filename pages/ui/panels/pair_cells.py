@@ -8,6 +8,7 @@ import pandas as pd
 
 from kernel_core.findings.twins import CANDIDATES
 from kernel_core.results.results import Results
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, tile
 from pages.ui.paired import TWIN, Asked, has_twins, why_no_twins
 from pages.ui.panels import twin_words
@@ -20,6 +21,7 @@ SHORT = {"kernel": "kernel", "pixels": "pixels", "features": "features", "given"
 def cells(results: Results, pairs: pd.DataFrame, by: str, *, has_ranks: bool = True) -> list[Cell]:
     """Return one cell per pair. pairs: rows of `paired.ranking`. has_ranks: whether ranks are shown."""
     made: list[Cell] = []
+    badges = Badges(results)
     for pair in pairs.itertuples():
         query, database = int(pair.query_index), int(pair.database_index)
         names = (f"{results.query} {query}", f"{results.database} {database}") if has_ranks else ("", "")
@@ -32,6 +34,7 @@ def cells(results: Results, pairs: pd.DataFrame, by: str, *, has_ranks: bool = T
         else:
             words.append(f"{pair.similarity:.3f}")
         cell["head"] = "  ·  ".join(words)
+        badges.on_pair(cell, (results.query, query), (results.database, database))
         made.append(cell)
     return made
 

@@ -13,6 +13,7 @@ from kernel_core.findings.pairs import WINDOW, border, matching_pairs
 from kernel_core.results.results import Results
 from kernel_core.similarities import PENULTIMATE
 from pages.ui import label_checks, lists, load, paired
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.panels import pair_cells, twin_words
 from pages.ui.wording import escape
@@ -70,13 +71,14 @@ def labels_to_check(results: Results) -> None:
     )
     neighbors, names = results.neighbors_by("kernel"), results.class_names
     cells: list[Cell] = []
+    badges = Badges(results)
     for row in table.head(SHOWN).itertuples():
         query = int(row.query_index)
-        own: Group = {
-            "title": f"labeled {names[row.query_label]}",
-            "tiles": [tile(results, results.query, query)],
-        }
+        shown = tile(results, results.query, query)
+        badges.on_label(shown, (results.query, query))
+        own: Group = {"title": f"labeled {names[row.query_label]}", "tiles": [shown]}
         nearest = nearest_tiles(results, neighbors, query, FEW)
+        badges.on_neighbors(nearest, (results.query, query))
         groups: list[Group] = [own, {"title": f"nearest {results.database}", "tiles": nearest}]
         head = f"{names[row.query_label]}? The ensemble says {names[row.likeliest]}"
         cells.append({"id": query, "head": head, "groups": groups})

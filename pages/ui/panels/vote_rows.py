@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from kernel_core.results.results import Results
+from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Group, Tile, gallery, nearest_tiles, tile
 
 
@@ -45,6 +46,7 @@ def _nearest(results: Results, by: str, query: int, k: int, both: set[int]) -> l
     """Return the tiles of the nearest; those that are in both lists say so."""
     neighbors = results.neighbors_by(by)
     tiles = nearest_tiles(results, neighbors, query, k)
+    Badges(results).on_neighbors(tiles, (results.query, query))
     for neighbor, index in zip(tiles, neighbors.indices[query, :k].tolist(), strict=True):
         if index in both:
             neighbor["note"] += " · both"

@@ -1,0 +1,85 @@
+"""What was judged, on the tiles and pairs of every page."""
+
+import os
+
+import pytest
+
+from kernel_core.findings.pairs import nearest_pairs
+from tests.support.app import cells, open_page, text_of, tiles
+from tests.support.verdicts import Plant
+
+
+@pytest.fixture
+def plant(digits, tmp_path, monkeypatch):
+    """Plants verdicts on the digits in the file that the pages read."""
+    monkeypatch.setenv("KERNEL_EXPLORER_VERDICTS", str(tmp_path / "verdicts.jsonl"))
+    return Plant(digits, tmp_path / "verdicts.jsonl")
+
+
+@pytest.fixture
+def pairs(digits):
+    """The nearest pairs, as two examples each."""
+    table = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
+    rows = zip(table["query_index"].tolist(), table["database_index"].tolist(), strict=True)
+    return [(("test", a), ("train", b)) for a, b in rows]
+
+
+def badges_of(shown):
+    return {cell["head"].split()[0]: cell["judged"] for cell in shown if "judged" in cell}
+
+
+def test_pair_shows_what_was_judged_and_by_whom_at_the_next_run(plant, pairs):
+    app = open_page("near_duplicates", first=1, last=48)
+    assert badges_of(cells(app, "pairs")) == {}
+    plant(*pairs[0], "exact")
+    plant(*pairs[1][::-1], "exact")
+    plant(*pairs[1], "exact", "Bob")
+    plant(*pairs[2], "exact")
+    plant(*pairs[2], "different", "Cy<b>")
+    app.run()
+    shown = cells(app, "pairs")
+    assert badges_of(shown) == {"#1": "✓ exact", "#2": "✓ exact · 2", "#3": "? disputed · 2"}
+    assert shown[0]["tip"].endswith("judged exact by Ann")
+    assert all("the pair: judged exact by Ann, Bob" in tile["tip"] for tile in tiles(shown[1]))
+    assert shown[2]["tip"].endswith("disputed: exact by Ann; different by Cy<b>")
+    plant(*pairs[2], "different", "Cem", design="gold")
+    app.run()
+    shown = cells(app, "pairs")
+    assert badges_of(shown)["#3"] == "✓ different · 3"
+    assert shown[2]["tip"].endswith("decided different: exact by Ann; different by Cem, Cy<b>")
+
+
+def test_label_shows_what_was_judged_and_what_is_proposed(plant, digits):
+    first = cells(open_page("labels"), "labels_to_check")[0]["id"]
+    plant(("test", first), verdict="guessed", proposed_label="8")
+    own = tiles(cells(open_page("labels"), "labels_to_check")[0])[0]
+    assert own["judged"] == "✓ guessed: 8"
+    assert own["alt"].endswith("; the label: judged guessed by Ann")
+    assert "Label: ✓ judged guessed by Ann." in text_of(open_page("example", example=f"test:{first}"))
+    shown = cells(open_page("overview"), "labels_to_check")
+    assert next(cell for cell in shown if cell["id"] == first)["groups"][0]["tiles"][0]["judged"]
+
+
+def test_pairs_are_marked_on_every_page_that_shows_them(plant, pairs):
+    (_, a), (_, b) = pairs[0]
+    plant(*pairs[0], "near-duplicate")
+    assert "The pair: ✓ judged near\\-duplicate by Ann." in text_of(
+        open_page("pair", a=f"train:{b}", b=f"test:{a}")
+    )
+    app = open_page("example", example=f"test:{a}")
+    marked = [tile["example"] for tile in tiles(cells(app, "lists")[0]) if "judged" in tile]
+    assert marked == [f"train:{b}"]
+    assert badges_of(cells(open_page("feature_pairs", first=1, last=9), "pairs_kernel")) == {
+        "#1": "✓ near-duplicate"
+    }
+    assert "✓ near-duplicate · 1 pair" in [
+        cell.get("judged") for cell in cells(open_page("groups"), "groups")
+    ]
+
+
+def test_page_does_without_an_unreadable_file_and_says_so_once(plant, pairs):
+    plant.path.mkdir()
+    for name in ("overview", "near_duplicates", "labels", "groups", "pair"):
+        app = open_page(name)
+        (said,) = [box.value for box in app.warning if "verdicts" in box.value]
+        assert os.path.basename(plant.path).split(".")[0] in said.replace("\\", "")
