@@ -18,6 +18,19 @@ RULES = {
 }
 """Rule → which verdict it takes. A decided verdict (design gold) stands over all others under every rule."""
 GOLD, QUEUE, SAMPLE = "gold", "queue", "sample"
+SIDES: Mapping[Kind, tuple[str, str]] = {
+    "pair": ("duplicate", "no duplicate"),
+    "label": ("label applies", "label does not apply"),
+}
+"""The two sides of the verdicts of a kind; unsure is on none of them."""
+SIDE_OF: Mapping[Kind, Mapping[str, str]] = {
+    "pair": {**dict.fromkeys(DUPLICATES, SIDES["pair"][0]), "different": SIDES["pair"][1]},
+    "label": {
+        **dict.fromkeys(("given", "both"), SIDES["label"][0]),
+        **dict.fromkeys(("guessed", "neither"), SIDES["label"][1]),
+    },
+}
+"""Verdict of a kind → its side."""
 NAMES_A_CLASS = ("guessed", "both")  # verdicts on labels that say little without the class
 ITEM_COLUMNS = ["a_split", "a_index", "b_split", "b_index"]
 CONSENSUS_COLUMNS = [
@@ -52,8 +65,8 @@ def undecided(judged: Judged, kind: Kind, rule: str = "majority") -> pd.DataFram
 
     Under `adjudicated` these are all items on which reviewers disagree and that nobody has decided yet.
     votes: reviewers who judged it. verdicts: each with its number, most named first, as in
-    "different 2, exact 1". serious: whether some say duplicate and others not; of labels, whether some say
-    that the label is right and others that it is wrong. at: of the latest verdict. Sorted by item.
+    "different 2, exact 1". serious: whether the verdicts are on both of `SIDES`. at: of the latest verdict.
+    Sorted by item.
     """
     rows = []
     for key, by in _sorted_items(judged, kind):
@@ -64,10 +77,8 @@ def undecided(judged: Judged, kind: Kind, rule: str = "majority") -> pd.DataFram
 
 
 def is_serious(by: Mapping[str, Verdict]) -> bool:
-    """Return whether verdicts on one item differ in what matters: duplicate or not, label right or wrong."""
-    sides = {v.verdict in DUPLICATES if v.kind == "pair" else v.verdict != "given"
-             for v in by.values() if v.verdict != UNSURE}  # fmt: skip
-    return len(sides) > 1
+    """Return whether verdicts on one item are on both of `SIDES`: duplicate or not, label right or not."""
+    return len({SIDE_OF[v.kind][v.verdict] for v in by.values() if v.verdict != UNSURE}) > 1
 
 
 def _winner(by: Mapping[str, Verdict], rule: str) -> Vote | None:
