@@ -109,12 +109,12 @@ def test_folder_in_its_place(tmp_path):
         VerdictFile(tmp_path).read()
 
 
-def test_hundred_thousand_verdicts_are_read_in_part(tmp_path):
+def test_only_new_lines_are_read(tmp_path):
     path = tmp_path / "data.verdicts.jsonl"
     file = VerdictFile(path)
-    file.append(verdict(i) for i in range(100_000))
+    file.append(verdict(i) for i in range(2_000))
     taken = []
     file._take_line = lambda line: taken.append(line)
-    VerdictFile(path).append([verdict(100_000)])
+    VerdictFile(path).append([verdict(2_000)])
     file.read()
     assert len(taken) == 1  # the new line alone
