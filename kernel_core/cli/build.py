@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from kernel_core.cli import serving
-from kernel_core.cli.options import query_option, similarities_option, variant_options, with_results
+from kernel_core.cli.options import (
+    open_or_build,
+    open_progress,
+    query_option,
+    similarities_option,
+    source_options,
+    variant_options,
+    with_results,
+)
 from kernel_core.cli.output import say
 from kernel_core.cli.review_options import verdicts_option
+from kernel_core.errors import NotBuilt
+from kernel_core.results.opening import open_results
 from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
 
@@ -53,7 +65,7 @@ def _claimed(context: click.Context, option: click.Parameter, value: Any) -> Any
 
 
 @click.command()
-@with_results
+@source_options
 @click.option(
     "--host",
     default=serving.LOCAL,
@@ -79,16 +91,42 @@ def _claimed(context: click.Context, option: click.Parameter, value: Any) -> Any
     is_eager=True,
     callback=_claimed,
 )
+@click.option(
+    "--read-only",
+    is_flag=True,
+    envvar=serving.READ_ONLY,
+    help="Only show what the cache has: build, train and save nothing, neither now nor from a page.",
+)
 @verdicts_option
-@click.pass_obj
-def serve(request: SourceRequest, results: Results, host: str, allowed: tuple[str, ...], port: int) -> None:
+def serve(source: str, read_only: bool, **options: Any) -> None:
     """Build whatever the cache lacks, then serve the app.
 
-    The app shows SOURCE at 127.0.0.1, or at --host, until it is stopped with Ctrl-C.
+    The app shows SOURCE at 127.0.0.1, or at --host, until it is stopped with Ctrl-C. With --read-only,
+    nothing is built, and torch need not be installed.
 
     \b
     Example:  kernel-explorer serve path/to/source.toml --port 8600
     """
-    if host not in serving.LOOPBACK:
+    amount = {name: options[name] for name in ("run_count", "files", "precision")}
+    request = SourceRequest(source, **amount)
+    results = _open_built(request) if read_only else _open_or_build(request, options)
+    if options["host"] not in serving.LOOPBACK:
         say("warning: everybody who reaches this machine can open it; there is no password", err=True)
-    sys.exit(serving.serve(request, results.name, port, host=host, allowed=allowed))
+    where = {name: options[name] for name in ("host", "allowed")}
+    sys.exit(serving.serve(request, results.name, options["port"], **where, read_only=read_only))
+
+
+def _open_or_build(request: SourceRequest, options: Mapping[str, Any]) -> Results:
+    with open_progress(options["progress_file"]) as progress:
+        return open_or_build(request, options["device"], options["memory"], progress)
+
+
+def _open_built(request: SourceRequest) -> Results:
+    """Return results from the cache. Raises `NotBuilt`, with the command that builds them."""
+    try:
+        return open_results(request)
+    except NotBuilt as missing:
+        raise NotBuilt(
+            f"{missing} A read-only server builds nothing. Build them first: kernel-explorer build "
+            f"{shlex.quote(request.name)}"
+        ) from None

@@ -18,6 +18,7 @@ import streamlit as st
 from kernel_core.held import temporary_folder
 from kernel_core.printable import printable
 from kernel_core.sources.source import SourceRequest
+from pages.ui import read_only
 
 LEAST_URGENT = 19  # of the priorities that Unix knows
 
@@ -66,7 +67,9 @@ class Jobs:
         """Start a build, unless it is running. verb: another one with the same options.
 
         in_background: nobody asked for it, so it makes way for everything else and ends with the server.
+        Raises `Unavailable` on a read-only server.
         """
+        read_only.refuse()
         with self._lock:
             if self.is_running(request, verb):
                 return
@@ -114,6 +117,10 @@ def offer(
     request: SourceRequest, why: str, *, verb: str = "build", label: str = "Build it now", key: str = "build"
 ) -> None:
     """Show why something is missing, a button that builds it, and the progress of the build."""
+    if read_only.is_read_only():
+        st.write(why)
+        _tell_owner(request, verb)
+        return
     running = jobs().is_running(request, verb)
     if not running:
         st.write(why)
@@ -121,7 +128,7 @@ def offer(
     if not running:
         st.button(label, type="primary", on_click=jobs().start, args=(request, verb), key=key)
         st.caption("Or on the command line, into the same cache:")
-        st.code(printable(f"kernel-explorer {shlex.join(arguments(request, verb))}"), language="bash")
+        st.code(_command(request, verb), language="bash")
     _watch(request, running, verb)
 
 
@@ -131,6 +138,10 @@ def offer_part(request: SourceRequest, why: str, key: str, *, label: str = "Prep
     why: what is missing, and what for. key: tells this offer from others on the page.
     Returns True once, when a build that was asked for here has ended.
     """
+    if read_only.is_read_only():
+        st.info(why, icon=":material/info:")
+        _tell_owner(request)
+        return False
     asked, running = f"_asked_{key}", jobs().is_running(request)
 
     def start() -> None:
@@ -153,6 +164,10 @@ def offer_line(request: SourceRequest, what: str, key: str, *, verb: str = "buil
 
     what: in Markdown. key: tells this offer from others on the page.
     """
+    if read_only.is_read_only():
+        st.markdown(what)
+        _tell_owner(request, verb)
+        return
     running = jobs().is_running(request, verb)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(what, width="content")
@@ -160,6 +175,16 @@ def offer_line(request: SourceRequest, what: str, key: str, *, verb: str = "buil
             st.button("Build", key=key, on_click=jobs().start, args=(request, verb), icon=":material/build:")
     _show_failure(jobs().status(request, verb))
     _watch(request, running, verb)
+
+
+def _command(request: SourceRequest, verb: str) -> str:
+    return printable(f"kernel-explorer {shlex.join(arguments(request, verb))}")
+
+
+def _tell_owner(request: SourceRequest, verb: str = "build") -> None:
+    """Say that nothing is built on this server, and which command builds it for whoever runs it."""
+    st.caption(f"{read_only.WHY} Who runs it builds this on the command line, then starts the server anew:")
+    st.code(_command(request, verb), language="bash", wrap_lines=True)
 
 
 def _show_failure(status: Status | None) -> bool:

@@ -12,7 +12,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from kernel_core.printable import CELL, printable
 from kernel_core.results.results import Results
-from pages.ui import addresses
+from pages.ui import addresses, read_only
 from pages.ui.components import keys
 from pages.ui.wording import escape
 
@@ -135,7 +135,8 @@ def heading(results: Results | None, title: str, about: str = "", tab: str = "")
         st.title(escape(printable(title)), anchor=False)
         if results:
             name = html.escape(printable(results.name, NAME_SHOWN))
-            link = f'<a class="source-name" href="./" title="To the overview of this source">{name}</a>'
+            note = f'<small title="{read_only.WHY}">read-only</small> ' if read_only.is_read_only() else ""
+            link = f'<a class="source-name" href="./" title="To the overview of this source">{note}{name}</a>'
             st.container(key="source_name").html(link)
         if about:
             st.caption(about)

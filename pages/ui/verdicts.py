@@ -18,7 +18,7 @@ from kernel_core.results.verdicts import verdicts_path
 from kernel_core.review.judged import Judged, PixelHashes
 from kernel_core.review.verdict_file import VerdictFile
 from kernel_core.review.verdicts import Verdict
-from pages.ui import load, shell
+from pages.ui import load, read_only, shell
 from pages.ui.wording import escape
 
 T = TypeVar("T")
@@ -101,7 +101,11 @@ def derived(results: Results, name: str, make: Callable[[Judged], T]) -> T:
 
 
 def save(results: Results, verdicts: Iterable[Verdict]) -> None:
-    """Add verdicts to the file; return when they are on the disk. Raises `Unavailable` if they cannot be."""
+    """Add verdicts to the file; return when they are on the disk.
+
+    Raises `Unavailable` if they cannot be, or the server is read-only.
+    """
+    read_only.refuse()
     _opened(results).file.append(verdicts)
 
 

@@ -96,3 +96,26 @@ def test_variable_of_streamlit_is_taken_for_the_host(cache):
     assert done.exit_code == 2
     assert "no address 192.0.2.77" in done.stderr
     assert not cache.exists()
+
+
+def test_read_only_server_builds_nothing_and_names_the_command(cache):
+    done = invoke("serve", "digits", "--read-only")
+    assert done.exit_code == 1
+    assert "not in the cache" in done.stderr
+    assert "kernel-explorer build digits" in done.stderr
+    assert not cache.exists()
+
+
+def test_read_only_server_is_told_so(digits_cache, monkeypatch):
+    told = {}
+
+    def tell(_program, _command, variables):
+        told.update(variables)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "chdir", lambda _folder: None)
+    monkeypatch.setattr(os, "execve", tell)
+    for options, expected in ((["--read-only"], "1"), ([], "")):
+        with reserved_port() as port:
+            invoke("serve", "digits", "--port", port, *options, env=digits_cache)
+        assert told["KERNEL_EXPLORER_READ_ONLY"] == expected
