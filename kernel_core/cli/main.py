@@ -40,6 +40,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "aligned": ("aligned:aligned", "Compare the pixels of near pairs, for the twin score."),
         "map": ("map:lay_out_map", "Lay out all examples in the plane, for the app's map."),
     },
+    "Review": {
+        "verdicts": ("verdicts:verdicts", "Say what was judged, by whom, and how far reviewers agree."),
+    },
     "Your ensemble": {
         "train": ("train:train", "Train an ensemble into a folder, which is then a source."),
         "features": ("features:features", "Compute penultimate features for a source without them."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
@@ -104,7 +105,7 @@ class Judged:
         if verdict.verdict == WITHDRAWN:
             stack[:] = [before for before in stack if before.id != verdict.supersedes]
         else:
-            stack.append(verdict)
+            stack.insert(_place(stack, verdict), verdict)
         standing = self._of_item(key)
         if stack:
             standing[verdict.reviewer] = stack[-1]
@@ -174,6 +175,15 @@ class Judged:
             items = [verdict.a, *([verdict.b] if verdict.b else [])]
             rows.append(_row(tuple((item.split, item.index) for item in items), verdict))
         return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _place(stack: list[Verdict], verdict: Verdict) -> int:
+    """Return where a verdict belongs among those of its reviewer: by time, and after the one it replaces.
+
+    Files are merged line by line: what was added last may be older.
+    """
+    after = next((at for at, before in enumerate(stack, 1) if before.id == verdict.supersedes), 0)
+    return max(after, bisect.bisect_right(stack, verdict.at, key=lambda before: before.at))
 
 
 def _row(key: Key, verdict: Verdict) -> tuple[object, ...]:

@@ -47,6 +47,14 @@ def test_last_verdict_of_each_reviewer_stands():
     ]
 
 
+def test_older_verdict_of_a_merged_file_does_not_replace_a_newer_one():
+    a, b = ("test", 0), ("train", 1)
+    newer, older = on(a, b, at="2026-02-02"), on(a, b, "exact", at="2026-02-01")
+    assert judged_of([newer, older]).of_pair(a, b) == {"ann": newer}
+    replaces = on(a, b, "unsure", at="2026-01-01", supersedes=newer.id)  # of a computer whose clock is late
+    assert judged_of([newer, older, replaces]).of_pair(a, b) == {"ann": replaces}
+
+
 def test_undo_brings_back_what_stood_before():
     example = ("test", 2)
     first = on(example, verdict="guessed", proposed_label="dog")
