@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Review": {
         "verdicts": ("verdicts:verdicts", "Say what was judged, by whom, and how far reviewers agree."),
+        "leaks": ("leaks:leaks", "Report how many test examples have a duplicate in training."),
     },
     "Your ensemble": {
         "train": ("train:train", "Train an ensemble into a folder, which is then a source."),

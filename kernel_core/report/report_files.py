@@ -1,0 +1,50 @@
+"""The files of a report, written all or none; other files of the folder are left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kernel_core.errors import RequestError, Unavailable
+from kernel_core.files import replacing
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Raise `RequestError` if the folder cannot be written, before anything is computed; create nothing."""
+    existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise RequestError(f"Cannot write to {out}: {existing} takes no files. Choose another --out.")
+
+
+def json_text(content: Any) -> str:
+    """Return plain values as JSON, indented for people to read."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def indices_text(indices: list[int]) -> str:
+    """Return a list of indices, one a line."""
+    return "".join(f"{index}\n" for index in indices)
+
+
+def write_files(out: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write files of UTF-8 text to a folder and return their paths.
+
+    All are complete beside their places before the first takes its place. Raises `Unavailable` if one cannot
+    be written; then none was.
+    """
+    paths = [out / name for name in texts]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            for path, text in zip(paths, texts.values(), strict=True):
+                temporary = stack.enter_context(replacing(path))
+                temporary.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot write the report to {out} ({error.strerror or error}). Choose another --out."
+        ) from None
+    return paths
