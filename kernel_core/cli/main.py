@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Review": {
         "verdicts": ("verdicts:verdicts", "Say what was judged, by whom, and how far reviewers agree."),
         "leaks": ("leaks:leaks", "Report how many test examples have a duplicate in training."),
+        "sample": ("sample:sample", "Draw pairs to judge, and estimate how many duplicates there are."),
     },
     "Your ensemble": {
         "train": ("train:train", "Train an ensemble into a folder, which is then a source."),

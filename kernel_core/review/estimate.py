@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.review.sampling import Stratum, default_strata, next_strata
@@ -88,15 +89,14 @@ def estimate_total(count: int, judged: pd.DataFrame, strata: Sequence[Stratum] |
     ranking, the result is about these.
     """
     strata = default_strata(count) if strata is None else strata
-    rows = [_counted(stratum, judged[judged["rank"].between(stratum.first, stratum.last)])
-            for stratum in strata]  # fmt: skip
-    table = pd.DataFrame(rows, columns=STRATA_COLUMNS[:-3])
+    table = _counted(strata, judged)
     found, unsure = (int(table[["census" + end, start]].to_numpy().sum())
                      for end, start in (("_found", "found"), ("_unsure", "unsure")))  # fmt: skip
     number = int(table[["census", "drawn"]].to_numpy().sum())
-    each = [_limits(table.iloc[[row]]) for row in range(len(table))]
-    estimate, low, high = _limits(table)
-    table[["estimate", "low", "high"]] = np.array(each).reshape(-1, 3)
+    counts = _counts(table)
+    estimate, low, high = _limits(counts)
+    each = np.array([_limits([row]) for row in counts]).reshape(-1, 3)
+    table["estimate"], table["low"], table["high"] = each.T
     size, unknown = (int(sizes.sum()) for sizes in (table["size"], table.loc[table["drawn"] == 0, "rest"]))
     low, high = max(low, found), min(high, size - (number - found - unsure))
     return Total(size, estimate, low, high, _variance(table), found, number, unsure, unknown, table)
@@ -118,21 +118,37 @@ def plan_more(total: Total, more: Sequence[int] = MORE) -> pd.DataFrame:
         for name in ("found", "unsure"):
             share = total.strata[name] / np.maximum(drawn, 1)
             table[name] = (share * then).round().astype(np.int64)
-        _, low, high = _limits(table)
+        _, low, high = _limits(_counts(table))
         rows.append((number, max(low, total.found), min(high, total.count), high - low))
     return pd.DataFrame(rows, columns=PLAN_COLUMNS)
 
 
-def _counted(stratum: Stratum, judged: pd.DataFrame) -> tuple[object, ...]:
-    """Return the counts of a stratum, in the order of `STRATA_COLUMNS`. judged: verdicts on its items."""
-    positive, sampled = judged["positive"].to_numpy(float), judged["sampled"].to_numpy(bool)
-    counts = [(int(part.size), int((part == 1).sum()), int(np.isnan(part).sum()))
-              for part in (positive[~sampled], positive[sampled])]  # fmt: skip
-    census, drawn = counts
-    return stratum.name, stratum.first, stratum.last, len(stratum), *census, len(stratum) - census[0], *drawn
+def _counted(strata: Sequence[Stratum], judged: pd.DataFrame) -> pd.DataFrame:
+    """Return the strata with the numbers of verdicts on their items, the columns up to `unsure`."""
+    table = pd.DataFrame([(s.name, s.first, s.last, len(s)) for s in strata], columns=STRATA_COLUMNS[:4])
+    rank, positive = judged["rank"].to_numpy(np.int64), judged["positive"].to_numpy(float)
+    sampled = judged["sampled"].to_numpy(bool)
+    number = np.searchsorted(table["last"].to_numpy(np.int64), rank)
+    inside = number < len(table)
+    inside[inside] = table["first"].to_numpy(np.int64)[number[inside]] <= rank[inside]
+    kinds = np.ones_like(inside), positive == 1, np.isnan(positive)  # all, found, unsure
+
+    def numbers(part: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int64]]:
+        return [np.bincount(number[inside & part & kind], minlength=len(table)) for kind in kinds]
+
+    table["census"], table["census_found"], table["census_unsure"] = numbers(~sampled)
+    table["rest"] = table["size"] - table["census"]
+    table["drawn"], table["found"], table["unsure"] = numbers(sampled)
+    return table
 
 
-def _limits(table: pd.DataFrame) -> tuple[float, float, float]:
+def _counts(table: pd.DataFrame) -> list[tuple[int, ...]]:
+    """Return what `_limits` takes of each stratum."""
+    names = "census_found", "census_unsure", "rest", "drawn", "found", "unsure"
+    return list(zip(*(table[name].tolist() for name in names), strict=True))
+
+
+def _limits(strata: Sequence[tuple[int, ...]]) -> tuple[float, float, float]:
     """Return the estimate and the interval of the sum of some strata.
 
     Each limit is that of the whole: positives of the census, and of the rest as the squares of the distances
@@ -140,15 +156,15 @@ def _limits(table: pd.DataFrame) -> tuple[float, float, float]:
     """
     known, possible = 0.0, 0.0  # positives without and with the unsure
     below, above = 0.0, 0.0  # squares
-    for row in table.itertuples():
-        known += row.census_found
-        possible += row.census_found + row.census_unsure
-        if not row.drawn:
-            possible += row.rest
+    for census_found, census_unsure, rest, drawn, found, unsure in strata:
+        known += census_found
+        possible += census_found + census_unsure
+        if not drawn:
+            possible += rest
             continue
-        low, at_low = _stratum(row.found, row.drawn, row.rest)[0], row.rest * row.found / row.drawn
-        most = row.found + row.unsure
-        high, at_high = _stratum(most, row.drawn, row.rest)[1], row.rest * most / row.drawn
+        low, at_low = _stratum(found, drawn, rest)[0], rest * found / drawn
+        most = found + unsure
+        high, at_high = _stratum(most, drawn, rest)[1], rest * most / drawn
         known, possible = known + at_low, possible + at_high
         below, above = below + (at_low - low) ** 2, above + (high - at_high) ** 2
     return known, known - below**0.5, possible + above**0.5

@@ -8,7 +8,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from kernel_core.review.along_ranking import precision_and_recall
 from kernel_core.review.estimate import estimate_total, plan_more, wilson
-from kernel_core.review.sampling import Stratum, default_strata, draw_sample
+from kernel_core.review.sampling import Stratum, default_strata
+from tests.trials.estimate_coverage import SHAPES, judge, measure
 
 TWO = (Stratum("top", 1, 20), Stratum("rest", 21, 100))
 
@@ -16,14 +17,6 @@ TWO = (Stratum("top", 1, 20), Stratum("rest", 21, 100))
 def verdicts(*rows):
     """(rank, positive, sampled) → the table of what is judged."""
     return pd.DataFrame(rows, columns=["rank", "positive", "sampled"])
-
-
-def sample_of(positive, size, seed, queue=0):
-    """Verdicts of the truth on a sample of a ranking, and on its first `queue` items."""
-    ranks = draw_sample(len(positive), size, seed)["rank"].to_numpy()
-    ranks = np.concatenate([np.arange(1, queue + 1), ranks[ranks > queue]])
-    sampled = np.arange(len(ranks)) >= queue
-    return pd.DataFrame({"rank": ranks, "positive": positive[ranks - 1].astype(float), "sampled": sampled})
 
 
 def test_wilson_is_that_of_statsmodels():
@@ -86,30 +79,30 @@ def test_unsure_is_no_in_the_lower_limit_and_yes_in_the_upper():
     assert (open_.unsure, open_.judged) == (5, 40)
 
 
-@pytest.mark.parametrize("queue", [0, 60])
-@pytest.mark.parametrize(("size", "tail"), [(60, 0), (120, 0.004)])
-def test_intervals_cover_planted_totals(queue, size, tail):
-    rank = np.arange(1, 2_001)
-    chance = np.maximum(1 / (1 + np.exp((rank - 70) / 15)), tail)
-    positive = np.random.default_rng(5).random(2_000) < chance
-    totals = [estimate_total(2_000, sample_of(positive, size, seed, queue)) for seed in range(100)]
-    covered = [total.low <= positive.sum() <= total.high for total in totals]
-    assert np.mean(covered) >= 0.95
-    error = np.std([total.estimate for total in totals]) / 10
-    assert abs(np.mean([total.estimate for total in totals]) - positive.sum()) < 3 * error
-    variance = np.mean([total.variance for total in totals])
-    assert variance == pytest.approx(np.var([total.estimate for total in totals]), rel=0.6)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_interval_holds_planted_totals(shape):
+    row = measure(shape, 2_000, 120, first=20, seeds=60)
+    assert float(row["interval holds it"].rstrip("%")) >= 91
+    assert float(row["mean estimate"]) == pytest.approx(row["total"], rel=0.15, abs=5)
+
+
+def test_variance_is_that_of_the_estimates():
+    positive = np.arange(1, 501) % 5 == 0
+    totals = [estimate_total(500, judge(positive, 120, seed)) for seed in range(100)]
+    estimates = [total.estimate for total in totals]
+    assert np.mean(estimates) == pytest.approx(100, abs=3 * np.std(estimates) / 100**0.5)
+    assert np.mean([total.variance for total in totals]) == pytest.approx(np.var(estimates), rel=0.4)
 
 
 def test_plan_is_what_more_verdicts_give():
     positive = np.arange(1, 2_001) <= 50
-    now = estimate_total(2_000, sample_of(positive, 60, seed=1))
+    now = estimate_total(2_000, judge(positive, 60, seed=1))
     plan = plan_more(now, (40, 140, 5_000))
     assert plan["more"].tolist() == [40, 140, 1_940]
     assert plan["width"].is_monotonic_decreasing
     assert plan["width"].iloc[0] < now.high - now.low
     for more, width in zip(plan["more"][:2], plan["width"], strict=False):
-        then = [estimate_total(2_000, sample_of(positive, 60 + more, seed)) for seed in range(20)]
+        then = [estimate_total(2_000, judge(positive, 60 + more, seed)) for seed in range(20)]
         assert width == pytest.approx(np.mean([total.high - total.low for total in then]), rel=0.2)
     assert plan["width"].iloc[-1] == 0
     assert plan_more(estimate_total(0, verdicts())).empty
@@ -118,14 +111,14 @@ def test_plan_is_what_more_verdicts_give():
 def test_precision_and_recall_along_a_ranking():
     positive = np.zeros(500, bool)
     positive[:40] = positive[100:110] = True
-    whole = sample_of(positive, 500, seed=0)
+    whole = judge(positive, 500, seed=0)
     along = precision_and_recall(500, whole, depths=[10, 40, 62, 110, 500])
     assert along["precision"].tolist() == pytest.approx([1, 1, 40 / 62, 50 / 110, 50 / 500])
     assert along["recall"].tolist() == pytest.approx([10 / 50, 40 / 50, 40 / 50, 1, 1])
     assert (along["recall_low"] == along["recall_high"]).all()
     covered = []
-    for seed in range(60):
-        some = precision_and_recall(500, sample_of(positive, 120, seed))
+    for seed in range(40):
+        some = precision_and_recall(500, judge(positive, 120, seed))
         assert some["k"].tolist() == [stratum.last for stratum in default_strata(500)]
         truth = np.cumsum(positive)[some["k"] - 1]
         for share, of in (("precision", some["k"]), ("recall", 50)):
