@@ -36,6 +36,7 @@ class Pictures:
 
 LISTED = 20  # rows of pictures that Markdown names instead
 LONG = 400  # characters of a cell
+PADDED = 60  # up to which cells of a column are made equally wide
 
 
 Block: TypeAlias = str | Table | Pictures
@@ -96,7 +97,7 @@ def section_markdown(section: Section) -> Iterator[str]:
 def table_markdown(table: Table) -> str:
     """Return a table as Markdown, its columns aligned as plain text too."""
     rows = [[escape(printable(cell, LONG)) for cell in row] for row in (table.columns, *table.rows)]
-    widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [min(PADDED, max(3, *map(len, column))) for column in zip(*rows, strict=True)]
     is_left = [n < table.left for n in range(len(table.columns))]
     ways = list(zip(widths, is_left, strict=True))
     lines = [

@@ -57,8 +57,7 @@ def judged_pairs(results: Results, judged: Judged, asked: Asked) -> pd.DataFrame
     missing for pairs that it does not list, as it lists each query example with one neighbor.
     Raises as `ordered_pairs` does.
     """
-    table = pd.concat([consensus(judged, "pair", asked.rule), _kind_open(judged, asked)])
-    table = table.sort_values(ITEM_COLUMNS, ignore_index=True)
+    table = consensus(with_kinds_joined(judged, asked), "pair", asked.rule)
     table["leaked"] = table["verdict"].isin([*asked.leaked, KIND_OPEN])
     for side in ("a", "b"):
         table[f"{side}_label"] = _labels(results, table, side)
@@ -67,18 +66,23 @@ def judged_pairs(results: Results, judged: Judged, asked: Asked) -> pd.DataFrame
     return found.astype({"rank": "Int64"})
 
 
-def _kind_open(judged: Judged, asked: Asked) -> pd.DataFrame:
-    """Return the rows, as of `consensus`, of open pairs that count as a leak by the rule."""
-    again = Judged(judged.hashes)
-    for row in undecided(judged, "pair", asked.rule).itertuples():
-        key = (row.a_split, row.a_index), (row.b_split, row.b_index)
+def with_kinds_joined(judged: Judged, asked: Asked) -> Judged:
+    """Return the verdicts on pairs; where the rule leaves one open, leaks of all kinds are `KIND_OPEN`."""
+    left = undecided(judged, "pair", asked.rule)
+    places = zip(*(left[name] for name in ITEM_COLUMNS), strict=True)
+    is_open = {((a_split, a), (b_split, b)) for a_split, a, b_split, b in places}
+    if not is_open:
+        return judged
+    joined = Judged(judged.hashes)
+    for key in judged.items("pair"):
         for stack in judged.history(key).values():
-            again.take(
-                replace(verdict, verdict=KIND_OPEN) if verdict.verdict in asked.leaked else verdict
+            joined.take(
+                replace(verdict, verdict=KIND_OPEN)
+                if key in is_open and verdict.verdict in asked.leaked
+                else verdict
                 for verdict in stack
             )
-    found = consensus(again, "pair", asked.rule)
-    return found[found["verdict"] == KIND_OPEN]
+    return joined
 
 
 def open_pairs(judged: Judged, asked: Asked, pairs: pd.DataFrame) -> pd.DataFrame:

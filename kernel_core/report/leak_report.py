@@ -10,6 +10,7 @@ import pandas as pd
 from kernel_core.report import leak_counts
 from kernel_core.report.leak_accuracy import accuracies_of
 from kernel_core.report.leak_causal import caused
+from kernel_core.report.leak_estimate import estimated
 from kernel_core.report.leak_machine import machine_found
 from kernel_core.report.leak_pairs import Asked, Leaked, by_item, judged_pairs, leaked_of, open_pairs
 from kernel_core.report.leak_review import agreement_of, provenance, stopping
@@ -67,6 +68,7 @@ def leak_report(
         "groups": len(set(leaked.groups[leaked.mask].tolist())),
         "caused": caused(results, leaked),
         "machine": machine_found(results, pairs, asked),
+        "estimate": estimated(ranking, judged, asked),
         "coverage": leak_counts.coverage(pairs, open_ranks, len(ranking)),
         "stopping": stopping(pairs, open_ranks),
         "agreement": agreement_of(judged, "pair"),

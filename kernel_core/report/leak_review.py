@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from kernel_core import __version__
 from kernel_core.files import read_json
+from kernel_core.report.shares import rows_of
 from kernel_core.results.results import Results
 from kernel_core.review.agreement import agreement
 from kernel_core.review.judged import Judged
@@ -77,14 +77,7 @@ def agreement_of(judged: Judged, kind: Kind) -> dict[str, Any] | None:
     votes = votes_of(judged, kind)
     if not votes.shared.any():
         return None
-    rows = agreement(votes).to_dict("records")
-    measures = [
-        {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
+    measures = rows_of(agreement(votes))
     return {"items": int(votes.shared.sum()), "reviewers": len(votes.reviewers), "measures": measures}
 
 

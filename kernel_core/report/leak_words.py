@@ -10,13 +10,13 @@ import pandas as pd
 from kernel_core.printable import CELL, printable
 from kernel_core.report.document import Block, Document, Pictures, Section, Table
 from kernel_core.report.leak_accuracy_words import accuracy_section, caused_section
+from kernel_core.report.leak_along_words import along_section, estimate_section
 from kernel_core.report.leak_pairs import KIND_OPEN
 from kernel_core.report.leak_report import LeakReport
 from kernel_core.report.review_words import agreement_section, provenance_section
 from kernel_core.report.shares import interval, percent
 from kernel_core.results.pair_orders import ORDERS
 from kernel_core.review.consensus import RULES
-from kernel_core.review.stopping import ASSUMPTIONS
 from kernel_core.spec import ADJECTIVES, example_name
 
 SHOWN = 120  # leaked pairs that are shown as pictures
@@ -30,9 +30,16 @@ def leak_document(report: LeakReport) -> Document:
     sections = [_machine(content), provenance_section(content["provenance"], _asked(content))]
     if content["judged"]["pairs"]:
         sections = [
-            _rates(content), _splits(content), _along(content), accuracy_section(content),
-            caused_section(content), agreement_section(content["agreement"]), *sections, _pictures(report),
-        ]  # fmt: skip
+            _rates(content),
+            _splits(content),
+            estimate_section(content),
+            along_section(content),
+            accuracy_section(content),
+            caused_section(content),
+            agreement_section(content["agreement"]),
+            *sections,
+            _pictures(report),
+        ]
     return Document(own, _lead(content), tuple(section for section in sections if section.blocks))
 
 
@@ -116,31 +123,6 @@ def _splits(content: Content) -> Section:
         "Examples: of the first split, those in such a pair; within one split, both examples of a pair."
     )
     return Section("Between which splits", (Table(columns, tuple(rows)), note))
-
-
-def _along(content: Content) -> Section:
-    asked, stop = content["asked"], content["stopping"]
-    rows = [
-        (f"{row['first']:,}–{row['last']:,}", f"{row['judged']:,} of {row['pairs']:,}",
-         f"{row['undecided']:,}", f"{row['found']:,}", percent(row["value"], 0),
-         interval(row["low"], row["high"], 0))
-        for row in content["coverage"]
-    ]  # fmt: skip
-    columns = "ranks", "judged", "unsure or open", "duplicates", "share of judged", "95% interval"
-    note = (
-        f"The ranking: {ORDERS[asked['order']]}; similarity: {asked['similarity_title']}. Each "
-        f"{ADJECTIVES[asked['query']]} example is in it with one neighbor; judged pairs that it does not "
-        "list are not counted here. A share of pairs that were chosen, not drawn at random, holds for them."
-    )
-    met = (
-        f"The stopping rule is {'met' if stop['met'] else 'not met'}: ranks 1 to {stop['judged_to']:,} are "
-        f"judged without a gap, and the last {stop['run']:,} of these are different pictures; "
-        f"{stop['needed']:,} are needed for fewer than 5% duplicates among what follows, with 95% "
-        "confidence. " + ASSUMPTIONS
-    )
-    if not stop["judged_to"]:
-        met = "The stopping rule is not met: rank 1 is not judged."
-    return Section("Along the ranking", (Table(columns, tuple(rows)), note, met))
 
 
 def _machine(content: Content) -> Section:

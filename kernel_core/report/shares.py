@@ -1,9 +1,11 @@
-"""A share with its 95% interval, as reports keep it."""
+"""Shares with their 95% intervals, and tables, as reports keep and write them."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
+
+import pandas as pd
 
 from kernel_core.findings.votes import wilson_interval
 
@@ -58,3 +60,12 @@ def points(value: float | None, digits: int = 2) -> str:
 def between_points(low: float | None, high: float | None, digits: int = 2) -> str:
     """Return both ends of an interval of differences, in percentage points, or a dash."""
     return "–" if low is None or high is None else f"{points(low, digits)} to {points(high, digits)}"
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as plain values; None for nan."""
+
+    def plain(value: Any) -> Any:
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    return [{name: plain(value) for name, value in row.items()} for row in table.to_dict("records")]

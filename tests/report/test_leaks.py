@@ -11,6 +11,8 @@ from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.report.gap_bootstrap import gaps
 from kernel_core.report.leak_causal import effect
 from kernel_core.results.opening import open_results
+from kernel_core.review.sampling import default_strata, draw_sample
+from kernel_core.review.verdicts import Shown
 from kernel_core.sources.source import SourceRequest
 from tests.support.command import invoke
 from tests.support.verdicts import Plant
@@ -205,3 +207,39 @@ def test_effect_of_planted_twins_is_found():
     assert found["low"] < 0.3 < found["high"]
     assert found["high"] - found["low"] < 0.1
     assert effect(values, np.ones_like(with_), np.arange(40)) is None
+
+
+def test_estimate_comes_from_the_sample_and_not_from_the_queue(plant, ranking, tmp_path):
+    truth = [rank <= 70 or rank % 9 == 0 for rank in range(1, len(ranking) + 1)]
+    pairs = [(("test", p.query_index), ("train", p.database_index)) for p in ranking.itertuples()]
+
+    def judge(rank, **fields):
+        plant(*pairs[rank - 1], "exact" if truth[rank - 1] else "different", **fields)
+
+    for rank in range(1, 31):
+        judge(rank)
+    assert "Not estimated" in markdown_of(tmp_path / "queue")
+    shown = Shown("kernel", filter="sample:kernel:kernel:150:5")
+    for row in draw_sample(len(ranking), 150, seed=5).itertuples():
+        if row.rank > 30:
+            drawn = {"stratum": row.stratum, "inclusion_probability": row.inclusion_probability}
+            judge(row.rank, design="sample", shown=shown, **drawn)
+    found = report(tmp_path / "out")["estimate"]
+    total = found["total"]
+    assert total["low"] <= sum(truth) <= total["high"]
+    slow = 0.0
+    for stratum in default_strata(len(ranking)):
+        inside = range(stratum.first, stratum.last + 1)
+        queue = [truth[rank - 1] for rank in inside if rank <= 30]
+        drawn = [
+            truth[r - 1] for r in draw_sample(len(ranking), 150, seed=5)["rank"] if r in inside and r > 30
+        ]
+        slow += sum(queue) + (len(inside) - len(queue)) * np.mean(drawn)
+    assert total["estimate"] == pytest.approx(slow)
+    assert found["along"][-1]["recall"] == pytest.approx(1)
+    assert "An estimated" in markdown_of(tmp_path / "out")
+
+
+def markdown_of(folder):
+    report(folder)
+    return (folder / "leak.md").read_text()

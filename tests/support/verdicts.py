@@ -15,7 +15,7 @@ class Plant:
 
     def verdict(self, a, b=None, verdict="different", reviewer="Ann", **fields):
         kind, other = ("label", None) if b is None else ("pair", self.hashes.item(b))
-        return Verdict(kind, self.hashes.item(a), other, verdict, reviewer, shown=self.shown, **fields)
+        return Verdict(kind, self.hashes.item(a), other, verdict, reviewer, **{"shown": self.shown, **fields})
 
     def __call__(self, a, b=None, verdict="different", reviewer="Ann", **fields):
         """Add one verdict to the file; return it."""
