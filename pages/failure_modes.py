@@ -5,10 +5,12 @@ import streamlit as st
 
 from kernel_core.findings.label_orders import MOST_SIMILAR, ORDERS, TO_CHECK, count_conflicts, with_labels
 from kernel_core.findings.pairs import expand_neighbors, with_class_names
-from pages.ui import load, shell
+from kernel_core.results.judged_rows import select_judged
+from pages.ui import load, shell, verdicts
 from pages.ui.charts import Labels
 from pages.ui.controls import choose_direction, choose_similarity, control_row, stop_unless_built
-from pages.ui.panels.conflict_rows import conflict_rows, count_sentence
+from pages.ui.panels import verdict_filter
+from pages.ui.panels.conflict_rows import conflict_rows, count_sentence, list_name
 from pages.ui.panels.confusion import confusion_matrix, pair_names
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import DIFFERENT_LABEL, escape
@@ -18,6 +20,13 @@ opened = load.results()
 
 ROWS = 8
 EVERY_PAIR = "every pair of labels"
+
+
+def start_over() -> None:
+    """Show as many rows as at first, or all if there are fewer, of what is chosen now."""
+    st.session_state["rows"] = ROWS
+
+
 with control_row():
     results = choose_direction(opened)
     by = choose_similarity(results, "Similarity", "by")
@@ -33,6 +42,7 @@ with control_row():
         "Support is the ensemble's mean probability of the label plus the label's share of the 20 nearest, "
         "weighted by value⁴ (by distances, all alike).",
     )
+    wanted = verdict_filter.choose_judged(results, "label", start_over)
 neighbor = results.spec.database_example
 about = {
     MOST_SIMILAR: f"The nearest {neighbor} has a different label.",
@@ -46,26 +56,22 @@ if not len(everything):
     st.success(f"By {by_title}, every {own} has the same label as its nearest {neighbor}.")
     st.stop()
 
+passing = select_judged(everything, verdicts.standing(results), "label", wanted)
 pair_of: dict[str, Labels | None] = {EVERY_PAIR: None}
 pair_of |= pair_names(count_conflicts(everything), results.class_names)
 name_of = {pair: name for name, pair in pair_of.items()}
 
 
 def conflicts_of(name: str) -> pd.DataFrame:
-    """Return the conflicts of a pair of labels, by its name in the control."""
+    """Return the conflicts of a pair of labels, by its name in the control, that pass the filter."""
     pair = pair_of[name]
-    return with_labels(everything, *pair) if pair else everything
+    return with_labels(passing, *pair) if pair else passing
 
 
 def choose(pair: Labels | None) -> None:
     """Choose a pair of labels; None, or one without conflicts, shows every pair."""
     st.session_state["labels_differ"] = name_of.get(pair, EVERY_PAIR)
     start_over()
-
-
-def start_over() -> None:
-    """Show as many rows as at first, of the conflicts chosen now."""
-    st.session_state["rows"] = min(ROWS, len(conflicts_of(st.session_state["labels_differ"])))
 
 
 def show_more() -> None:
@@ -89,6 +95,7 @@ if len(pair_of) > 1:
     with matrix:
         confusion_matrix(results, (by, order), pair, choose)
 conflicts = conflicts_of(chosen)
+verdict_filter.stop_if_none(len(conflicts), wanted)
 start = min(ROWS, len(conflicts))
 if st.session_state.get("rows", start) > len(conflicts):
     st.session_state["rows"] = len(conflicts)
@@ -102,9 +109,12 @@ names = (results.class_names[pair[0]], results.class_names[pair[1]]) if pair els
 shown = "All are shown" if all_shown else f"The first {row_count:,} are shown"
 ends = "most similar first" if order == MOST_SIMILAR else "least support first"
 with beside:
-    shell.say(f"{count_sentence(results, order, conflicts, names)}. {shown}, {ends}.")
+    counted = count_sentence(results, order, conflicts, names)
+    shell.say(f"{counted}{verdict_filter.only(wanted)}. {shown}, {ends}.")
+    of_pair = "" if chosen == EVERY_PAIR else chosen
+    verdict_filter.review_link(results, "label", list_name(order), by, of_pair, wanted=wanted)
 
-conflict_rows(results, by, order, conflicts.head(row_count), "" if chosen == EVERY_PAIR else chosen)
+conflict_rows(results, by, order, conflicts.head(row_count), of_pair, wanted=wanted)
 rank = {
     MOST_SIMILAR: f"#: the rank among all pairs, by the similarity to the nearest {neighbor}.",
     TO_CHECK: "#: the rank by support: the label's mean probability over the runs, plus its share of the 20 "
@@ -125,8 +135,7 @@ def table() -> pd.DataFrame:
 
 label, against = names or ("", "")
 asked = "" if order == MOST_SIMILAR else order
-words = [*option("--order", asked), *option("--label", label), *option("--against", against)]
-words += ["--top", len(conflicts), "--neighbors", 1]
+words = *option("--order", asked), *option("--label", label), *option("--against", against)
 list_tools(
     results,
     "label_conflicts",
@@ -134,7 +143,8 @@ list_tools(
         len(conflicts),
         "example",
         table,
-        command(results, "failures", by, *words),
-        python(results, "failures", by=by, order=asked, label=label, against=against),
+        command(results, "failures", by, *words, "--top", len(conflicts), "--neighbors", 1, wanted=wanted),
+        python(results, "failures", by=by, order=asked, label=label, against=against, wanted=wanted),
+        kind="label",
     ),
 )

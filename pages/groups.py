@@ -17,7 +17,7 @@ from pages.ui.controls import (
     stop_unless_built,
 )
 from pages.ui.paired import SIMILARITY, TWIN
-from pages.ui.panels import group_cells, parts, ranks, twin_filters
+from pages.ui.panels import group_cells, parts, ranks, twin_filters, verdict_filter
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import ANY_CLASS, escape, minus_distance
 
@@ -62,9 +62,10 @@ with controls:
         "In both splits", key="crossing", bind="query-params", on_change=start_over, width=150,
         help="Only groups with members in both splits.",
     )  # fmt: skip
+    wanted = verdict_filter.choose_judged(results, "pair", start_over, about=verdict_filter.OF_GROUPS)
 labels = "" if kind == "all" else kind
 of_class = "" if class_name == ANY_CLASS else class_name
-asked = grouped.Asked(by, threshold, aligned, kind, of_class, crossing, order)
+asked = grouped.Asked(by, threshold, aligned, kind, of_class, crossing, order, wanted)
 
 built, missing = grouped.directions(results, by, order)
 for part in missing:
@@ -90,6 +91,7 @@ shell.say(text)
 if wary := warn_of_chains(found):
     st.caption(f":material/link: {wary}")
 
+verdict_filter.review_link(results, "pair", *asked.to_list(), wanted=wanted)
 page = ranks.choose_page(len(rows), SHOWN, has_steps=True)
 shown = rows.iloc[(page - 1) * SHOWN : page * SHOWN]
 chains = set(found.table.loc[is_chain(found), "group"])
@@ -99,7 +101,7 @@ gallery(
     layout="flow",
     key="groups",
     label="groups of near-duplicates",
-    carried=lists.carried(results, *asked.to_list()),
+    carried=lists.carried(results, *asked.to_list(), wanted=wanted),
 )
 st.caption(
     f"{group_cells.rule(len(counts))} {minus_distance(results, by)} Pairs: "
@@ -118,8 +120,8 @@ list_tools(
         command(
             opened, "groups", by, *option("--within", results.within), *option("--order", named_order),
             "--threshold", threshold, *option("--aligned-pixels", aligned), *option("--labels", labels),
-            *option("--class", of_class), *(["--crossing"] if crossing else []), "--csv", "-",
+            *option("--class", of_class), *(["--crossing"] if crossing else []), "--csv", "-", wanted=wanted,
         ),
-        python(results, "groups", by=by, **chosen, crossing=crossing or None),
+        python(results, "groups", by=by, **chosen, crossing=crossing or None, wanted=wanted),
     ),
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """Which training examples change the probability of another example's label most?"""
 
+from typing import Any
+
 import streamlit as st
 
 from kernel_core.errors import RequestError
@@ -102,7 +104,7 @@ st.caption(
 )
 filters = [*option("--order", "" if order == ORDERS[0] else order), *option("--labels", labels)]
 filters += [*option("--class", of_class), "--top", len(table)]
-call = {"by": by, "order": "" if order == ORDERS[0] else order, "top": len(table), "labels": labels}
+call: dict[str, Any] = {"by": by, "order": "" if order == ORDERS[0] else order, "top": len(table)}
 list_tools(
     results,
     "influence",
@@ -114,6 +116,6 @@ list_tools(
             results.class_names,
         ),
         command(results, "influence", by, *filters),
-        python(results, "influence", **call, of_class=of_class),
+        python(results, "influence", **call, labels=labels, of_class=of_class),
     ),
 )

@@ -11,7 +11,7 @@ from kernel_core.results.label_check import said_of_left_out
 from pages.ui import label_checks, load, shell
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.label_checks import Asked
-from pages.ui.panels import label_rows, ranks, twin_filters
+from pages.ui.panels import label_rows, ranks, twin_filters, verdict_filter
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import ANY_CLASS, DIFFERENT_LABEL, plural
 
@@ -63,6 +63,7 @@ with controls, st.container(horizontal=True, vertical_alignment="bottom", gap="s
         help="Only examples for which ensemble and neighbors name the same class, and it is not the label.",
         **shared,
     )
+    wanted = verdict_filter.choose_judged(results, "label", start_over)
 
 own = results.spec.query_example
 shell.heading(results, "Labels to check", f"Each {own}'s label against what ensemble and neighbors propose.")
@@ -78,17 +79,18 @@ except RequestError as error:
     st.stop()
 
 label, proposed = ("" if name == ANY_CLASS else name for name in (label, proposed))
-asked = Asked(by, order, label, proposed, both)
+asked = Asked(by, order, label, proposed, both, wanted)
 rows = label_checks.rows_of(results, asked)
 against, flagged = int(everything["both_against"].sum()), int(everything["flagged"].sum())
 sentence = f"**{len(rows):,} of {plural(len(everything), own)}**" if len(rows) < len(everything) else ""
 sentence = sentence or f"**{plural(len(rows), own)}**, the first to check first"
 shell.say(
-    f"{sentence}. Ensemble and neighbors agree on another class for {against:,}; confident learning flags "
-    f"{flagged:,}. {said_of_left_out(results)}"
+    f"{sentence}{verdict_filter.only(wanted)}. Ensemble and neighbors agree on another class for "
+    f"{against:,}; confident learning flags {flagged:,}. {said_of_left_out(results)}"
 )
 if not len(rows):
     st.stop()
+verdict_filter.review_link(results, "label", "labels", *asked.arguments, wanted=wanted)
 page = ranks.choose_page(len(rows), SHOWN, has_steps=True)
 label_rows.label_rows(opened, results, asked, rows.iloc[(page - 1) * SHOWN : page * SHOWN])
 st.caption(
@@ -115,7 +117,8 @@ list_tools(
         len(rows),
         "example",
         lambda: with_class_names(rows, results.class_names),
-        command(results, "labels", "", *words),
-        python(opened, "labels", **call),
+        command(results, "labels", "", *words, wanted=wanted),
+        python(opened, "labels", wanted=wanted, **call),
+        kind="label",
     ),
 )

@@ -15,7 +15,7 @@ from pages.ui.controls import (
     stop_unless_built,
 )
 from pages.ui.paired import SIMILARITY, Asked
-from pages.ui.panels import pair_cells, parts, ranks, twin_filters
+from pages.ui.panels import pair_cells, parts, ranks, twin_filters, verdict_filter
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import ANY_CLASS
 
@@ -41,13 +41,14 @@ with controls:
         on_change=ranks.narrow, width=180,
     )  # fmt: skip
     pixels, band = twin_filters.choose_filters(results, by, ranks.narrow)
+    wanted = verdict_filter.choose_judged(results, "pair", ranks.narrow)
 if not paired.has_twins(results, by):
     until = "Until then, pairs are ranked by similarity."
     twin_filters.offer(results, by, until if order != SIMILARITY else "")
     order = SIMILARITY
 labels = "" if kind == "all" else kind
 of_class = "" if class_name == ANY_CLASS else class_name
-asked = Asked(by, order, labels, of_class, pixels, band)
+asked = Asked(by, order, labels, of_class, pixels, band, wanted)
 found = paired.find(results, asked)
 noun = parts.noun(asked)
 if not len(found.matches):
@@ -60,6 +61,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
     if len(part.rows) < len(found.matches) and part.threshold is None:
         whole = (1, len(found.matches))
         st.button(f"Show all {whole[1]:,}", on_click=ranks.go_to, args=(whole,), key="all", type="tertiary")
+    verdict_filter.review_link(results, "pair", *asked.to_list(), wanted=wanted)
 page = ranks.choose_page(len(part.rows), SHOWN, has_steps=part.window is None)
 
 gallery(
@@ -68,7 +70,7 @@ gallery(
     layout="pairs",
     key="pairs",
     label="near-duplicate pairs",
-    carried=lists.carried(results, *asked.to_list()),
+    carried=lists.carried(results, *asked.to_list(), wanted=wanted),
 )
 st.caption(pair_cells.caption(results, asked))
 
@@ -87,12 +89,13 @@ def listed(window: ranks.Window | None, threshold: float | None) -> Listed:
         len(rows),
         "pair",
         lambda: pixels_last(with_class_names(rows, results.class_names)),
-        command(results, "pairs", by, *filters),
-        python(results, "pairs", *(window or ()), **call),
+        command(results, "pairs", by, *filters, wanted=wanted),
+        python(results, "pairs", *(window or ()), wanted=wanted, **call),
+        kind="pair",
     )
 
 
-wanted = [listed(part.window, part.threshold)]
+shown = [listed(part.window, part.threshold)]
 if len(part.rows) < len(found.matches):
-    wanted.append(listed((1, len(found.matches)), None))
-list_tools(results, "near_duplicates", *wanted)
+    shown.append(listed((1, len(found.matches)), None))
+list_tools(results, "near_duplicates", *shown)

@@ -12,7 +12,7 @@ import kernel_core
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs
 from kernel_core.notebook import explorer as explorer_module
-from kernel_core.notebook import groups, labels, neighbors
+from kernel_core.notebook import groups, labels, neighbors, verdicts
 from tests.support import oracle
 from tests.support.command import ROOT, invoke
 
@@ -29,7 +29,7 @@ def explorer(source_folder, cache):
 
 
 def test_docstring_examples_are_true(digits):
-    results = [doctest.testmod(module) for module in (explorer_module, neighbors, labels, groups)]
+    results = [doctest.testmod(module) for module in (explorer_module, neighbors, labels, groups, verdicts)]
     assert sum(result.attempted for result in results) > 10
     assert not any(result.failed for result in results)
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from kernel_core.cli.by_verdict import by_verdict, judged_options
 from kernel_core.cli.options import (
     query_option,
     similarity_option,
@@ -68,6 +69,7 @@ from kernel_core.spec import example_name, parse_class, parse_example
     metavar="NAME",
     help="List only examples whose nearest is of this class; for label to check, whose neighbors vote so.",
 )
+@judged_options("label", "examples whose labels")
 @table_options
 def failures(
     results: Results,
@@ -88,11 +90,12 @@ def failures(
     Example:  kernel-explorer failures digits --order "label to check"
     """
     by_similarity = results.neighbors_by(similarity)
-    listed = _in_doubt(results, by_similarity, **choice)
+    verdicts = by_verdict(results, click.get_current_context().obj, "label", choice)
+    listed = verdicts.select(_in_doubt(results, by_similarity, **choice))
     if len(listed) < top:
         say(f"{len(listed)} label mismatch(es) in all", err=True)
     table = expand_neighbors(listed.head(top), by_similarity, results.labels[1], neighbor_count)
-    table = with_class_names(table, results.class_names)
+    table = verdicts.with_columns(with_class_names(table, results.class_names))
     about = {**about_results(results, similarity), "count": len(listed)}
     if not give_table(table, "failures", about, csv_file=csv_file, as_json=as_json):
         print_pairs(table, results.class_names)

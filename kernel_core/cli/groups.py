@@ -10,6 +10,7 @@ import click
 import pandas as pd
 
 from kernel_core.cli.building import build_pixels
+from kernel_core.cli.by_verdict import ByVerdict, by_verdict, judged_options
 from kernel_core.cli.options import (
     open_or_build,
     open_progress,
@@ -25,6 +26,7 @@ from kernel_core.findings.group_words import describe_groups, warn_of_chains
 from kernel_core.findings.groups import Groups, members_of, select_groups
 from kernel_core.progress import Progress
 from kernel_core.results.grouping import SURE, counts_of, default_threshold, find_groups, parts_of
+from kernel_core.results.judged_rows import GROUP_COLUMNS
 from kernel_core.results.pair_orders import ORDERS, lacks_pixels
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
@@ -74,6 +76,7 @@ NAMED = 5  # members that a line of the list names, beside the one to keep
 @click.option(
     "--top", type=click.IntRange(1), default=20, show_default=True, help="Number of groups to list."
 )
+@judged_options("pair", "groups with pairs")
 @table_options
 @parquet_option
 def groups(
@@ -103,7 +106,8 @@ def groups(
                 wanted = replace(request, query=part.query, database=part.database)
                 build_pixels(wanted, similarity, device, memory, progress)
         found = _find(parts, similarity, options.pop("threshold"), progress, options)
-    _show(found, parts[0], similarity, **options)
+    verdicts = by_verdict(parts[0], request, "pair", options)
+    _show(found, parts[0], (similarity, verdicts), **options)
 
 
 def _find(
@@ -143,7 +147,7 @@ def _open_directions(
 def _show(
     found: Groups,
     results: Results,
-    similarity: str,
+    asked: tuple[str, ByVerdict],
     *,
     order: str,
     aligned: float | None,
@@ -155,17 +159,18 @@ def _show(
     parquet_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what was found, and give the members in the forms that were asked for."""
+    """Say what was found, and give the members as asked for: by a similarity, and by verdicts."""
+    similarity, verdicts = asked
     files = [file for file in (csv_file, parquet_file) if file is not None]
     is_on_stdout = as_json or any(map(is_stdout, files))
     say(_sentence(found, results, similarity, order, aligned), err=is_on_stdout)
     if warning := warn_of_chains(found):
         say(f"warning: {warning}", err=True)
     of_class = None if class_name is None else parse_class(class_name, results.class_names)
-    rows = select_groups(found, labels, of_class, crossing=crossing)
+    rows = verdicts.select_groups(select_groups(found, labels, of_class, crossing=crossing), found.members)
     if len(rows) < len(found):
         say(f"{len(rows):,} of these groups pass the filter.", err=True)
-    table = members_of(found, rows, results.class_names)
+    table = verdicts.with_pairs(members_of(found, rows, results.class_names))
     if csv_file is not None:
         write_csv(table, csv_file)
     if parquet_file is not None:
@@ -197,6 +202,8 @@ def _lines(rows: pd.DataFrame, table: pd.DataFrame, class_names: tuple[str, ...]
         ", ".join(label_text(label, class_names) for label in sorted(set(of_group["label"])))
         for of_group in members
     ]
+    if GROUP_COLUMNS[-1] in table:
+        lines["judged"] = [of_group[GROUP_COLUMNS[-1]].iloc[0] for of_group in members]
     names = [_names(of_group) for of_group in members]
     lines["keep"] = [of_group[0] for of_group in names]
     lines["others"] = [
@@ -218,7 +225,8 @@ def _as_json(found: Groups, rows: pd.DataFrame, table: pd.DataFrame, about: dict
     about: what the object begins with; the keys are in docs/command_line.md.
     """
     columns = ["split", "index", "label", "class_name", "similarity", "is_medoid"]
-    by_group = {number: of_group[columns] for number, of_group in table.groupby("group")}
+    by_group = dict(iter(table.groupby("group")))
+    judged = [name for name in GROUP_COLUMNS if name in table]
     return {
         **about,
         "threshold": round(found.pairs.threshold, 6),
@@ -226,5 +234,12 @@ def _as_json(found: Groups, rows: pd.DataFrame, table: pd.DataFrame, about: dict
         "pairs": len(found.pairs),
         "full_lists": found.pairs.full_lists,
         "count": len(found),
-        "groups": [{**row, "members": rows_of(by_group[row["group"]])} for row in rows_of(rows)],
+        "groups": [
+            {
+                **row,
+                **{name: by_group[row["group"]][name].iloc[0] for name in judged},
+                "members": rows_of(by_group[row["group"]][columns]),
+            }
+            for row in rows_of(rows)
+        ],
     }

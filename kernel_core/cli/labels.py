@@ -8,6 +8,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from kernel_core.cli.by_verdict import ByVerdict, by_verdict, judged_options
 from kernel_core.cli.options import (
     open_or_build,
     open_progress,
@@ -21,6 +22,7 @@ from kernel_core.cli.output import is_stdout, say
 from kernel_core.cli.tables import about_results, give_table, label_text, table_text, write_parquet
 from kernel_core.findings.labels_to_check import DEFAULT, ORDERS, select_labels
 from kernel_core.findings.pairs import with_class_names
+from kernel_core.results.judged_rows import COLUMNS as VERDICT_COLUMNS
 from kernel_core.results.label_check import BASES, check_labels, judging, said_of_left_out
 from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
@@ -58,6 +60,7 @@ LISTED = 20  # examples that are printed by default
     metavar="N",
     help=f"Number of examples to list.  [default: {LISTED}; all in a file or as JSON]",
 )
+@judged_options("label", "examples whose labels")
 @table_options
 @parquet_option
 def labels(
@@ -88,12 +91,13 @@ def labels(
             from kernel_core import pipeline  # torch takes seconds to load
 
             pipeline.build_aligned(request, similarity, device=device, budget=memory, progress=progress)
-    _show(results, similarity, **options)
+    verdicts = by_verdict(results, request, "label", options)
+    _show(results, (similarity, verdicts), **options)
 
 
 def _show(
     results: Results,
-    similarity: str,
+    asked: tuple[str, ByVerdict],
     *,
     order: str,
     class_name: str | None,
@@ -104,11 +108,15 @@ def _show(
     parquet_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what was found, and give the rows in the forms that were asked for."""
+    """Say what was found, and give the rows in the forms that were asked for.
+
+    asked: the similarity, and the verdicts that choose rows.
+    """
+    similarity, verdicts = asked
     names = results.class_names
     chosen = [None if name is None else parse_class(name, names) for name in (class_name, proposed)]
     table = check_labels(results, similarity, order)
-    rows = select_labels(table, *chosen, both=both)
+    rows = verdicts.select(select_labels(table, *chosen, both=both))
     basis = judging(results)[0]
     files = [file for file in (csv_file, parquet_file) if file is not None]
     say(_sentence(results, similarity, order, table), err=as_json or any(map(is_stdout, files)))
@@ -118,13 +126,14 @@ def _show(
         say(left_out, err=True)
     if len(rows) < len(table):
         say(f"{len(rows):,} of these examples pass the filter.", err=True)
-    named = with_class_names(rows.head(top or len(rows)), names)
+    named = verdicts.with_columns(with_class_names(rows.head(top or len(rows)), names))
     if parquet_file is not None:
         write_parquet(named, parquet_file)
     about = {**about_results(results, similarity), "order": order, "predictions": basis, "count": len(table)}
     is_given = give_table(named, "labels", about, csv_file=csv_file, as_json=as_json)
     if not is_given and not files and len(rows):
-        say(*table_text(_lines(rows.head(top or LISTED), names)).splitlines())
+        shown = verdicts.with_columns(rows.head(top or LISTED))
+        say(*table_text(_lines(shown, names)).splitlines())
 
 
 def _sentence(results: Results, similarity: str, order: str, table: pd.DataFrame) -> str:
@@ -155,5 +164,6 @@ def _lines(rows: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
             "proposed": [label_text(label, names) for label in rows["proposed"]],
             "flagged": ["yes" if flagged else "" for flagged in rows["flagged"]],
             "score": rows["score"],
+            **{name: rows[name] for name in VERDICT_COLUMNS if name in rows},
         }
     )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from kernel_core.cli.by_verdict import ByVerdict, by_verdict, judged_options
 from kernel_core.cli.options import (
     F,
     Ranks,
@@ -85,9 +86,10 @@ def _lacks_pixels(results: Results, options: dict[str, Any]) -> bool:
     type=Ranks(),
     help="First and last rank. With a filter, they count among the pairs that pass it.  "
     "[default: 601-648, scaled to a small test set; 1-48 with --order twin, --labels or --class; all with "
-    "--threshold, --aligned or --band]",
+    "--threshold, --aligned, --band, --judged or --reviewer]",
 )
 @_filter_options
+@judged_options("pair", "pairs")
 @table_options
 @parquet_option
 def pairs(
@@ -111,34 +113,41 @@ def pairs(
     """
     refuse_two_on_stdout(csv_file, parquet_file, as_json=as_json)
     ranking = ordered_pairs(results, similarity, order)
-    table = _listed(ranking, order, ranks, results.class_names, **filters)
+    verdicts = by_verdict(results, click.get_current_context().obj, "pair", filters)
+    table = _listed(ranking, (order, ranks), results.class_names, verdicts, **filters)
     if not len(table):
         say("No pair passes the filter.", err=True)
-    named = pixels_last(with_class_names(table, results.class_names))
+    named = verdicts.with_columns(pixels_last(with_class_names(table, results.class_names)))
     about = {**about_results(results, similarity), "order": order, "count": len(ranking)}
     if parquet_file is not None:
         write_parquet(named, parquet_file)
     is_given = give_table(named, "pairs", about, csv_file=csv_file, as_json=as_json)
     if len(table) and not is_given and parquet_file is None:
-        print_pairs(table.drop(columns=UNPRINTED, errors="ignore"), results.class_names)
+        table = verdicts.with_columns(table.drop(columns=UNPRINTED, errors="ignore"))
+        print_pairs(table, results.class_names)
 
 
 def _listed(
     ranking: pd.DataFrame,
-    order: str,
-    ranks: tuple[int, int] | None,
+    part: tuple[str, tuple[int, int] | None],
     class_names: tuple[str, ...],
+    verdicts: ByVerdict,
     *,
     labels: str,
     class_name: str | None,
     **others: Any,
 ) -> pd.DataFrame:
-    """Return the pairs of a ranking that the options of `pairs` choose. others: threshold, aligned, band."""
+    """Return the pairs of a ranking that the options of `pairs` choose.
+
+    part: the order, and the first and the last rank. others: threshold, aligned, band.
+    """
+    order, ranks = part
     of_class = None if class_name is None else parse_class(class_name, class_names)
-    matches = matching_pairs(ranking, labels, of_class, **others)
+    matches = verdicts.select(matching_pairs(ranking, labels, of_class, **others))
     if ranks:
         return rank_window(matches, *ranks)
-    if any(value is not None for value in others.values()) or not len(matches):
+    chosen = verdicts.wanted or any(value is not None for value in others.values())
+    if chosen or not len(matches):
         return matches
     if order == "twin":
         return matches.head(WINDOW)

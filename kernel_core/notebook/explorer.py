@@ -14,6 +14,7 @@ from kernel_core.notebook.groups import GroupTables
 from kernel_core.notebook.labels import LabelTables
 from kernel_core.notebook.neighbors import NeighborTables
 from kernel_core.notebook.unseen import UnseenTables
+from kernel_core.notebook.verdicts import VerdictTables
 from kernel_core.progress import progress_bar
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.directions import in_direction
@@ -34,13 +35,14 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     build: bool = False,
     device: str = "auto",
     memory: int | None = None,
+    verdicts: str | Path | None = None,
 ) -> Explorer:
     """Open what has been built of a source, named as on the command line: `digits`, a path, …
 
     runs: use only the first N runs; of labeled images alone, how many are trained. files: number of files of
     `cifar10-multirun`. variants: of the kernel, such as kernel.raw, that must be there too; others are there
     if they happen to be built. build: compute what the cache lacks, with a progress bar; device (auto, cpu,
-    cuda) and memory (bytes) are as for `kernel-explorer build`.
+    cuda) and memory (bytes) are as for `kernel-explorer build`. verdicts: their file, if elsewhere.
     Raises `NotBuilt` if something is missing and `build` is false, and any other `KernelExplorerError`.
 
     >>> import kernel_core as ke
@@ -54,9 +56,8 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
         opened = [open_results(part, store) for part in wanted]
     except NotBuilt as missing:
         if not build:
-            raise NotBuilt(
-                f"{missing} Build them with kernel_core.open({str(source)!r}, build=True)."
-            ) from None
+            call = f"kernel_core.open({str(source)!r}, build=True)"
+            raise NotBuilt(f"{missing} Build them with {call}.") from None
         from kernel_core import pipeline  # torch takes seconds to load
 
         with progress_bar() as progress:
@@ -64,10 +65,10 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
                 pipeline.build(part, device=device, budget=memory, progress=progress, store=store)
                 for part in wanted
             ]
-    return Explorer(request, with_variants(opened[0], request, store), store)
+    return Explorer(request, with_variants(opened[0], request, store), store, verdicts)
 
 
-class Explorer(NeighborTables, LabelTables, GroupTables, UnseenTables):
+class Explorer(NeighborTables, LabelTables, GroupTables, UnseenTables, VerdictTables):
     """The neighbors, findings and images of one source.
 
     results: the arrays behind the tables (`kernel_core.results.results.Results`).
@@ -90,7 +91,7 @@ class Explorer(NeighborTables, LabelTables, GroupTables, UnseenTables):
         if not found.names:
             why = f"No neighbors within {split} of {self.results.name} are built yet."
             raise NotBuilt(f"{why} Build them with explorer.within({split!r}, build=True).")
-        return Explorer(self.request, found, self.store)
+        return Explorer(self.request, found, self.store, self._verdict_file)
 
     def evaluate(self) -> pd.Series[float]:
         """Return accuracies on the query split, fractions from 0 to 1; NaN where the source offers none.

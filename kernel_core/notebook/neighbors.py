@@ -11,8 +11,8 @@ from kernel_core.findings.disagreement import ORDERS, RULES, compare_votes, sele
 from kernel_core.findings.pairs import matching_pairs, rank_window
 from kernel_core.findings.twins import pixels_last
 from kernel_core.notebook.door import Door
+from kernel_core.results.judged_rows import select_judged, wanted_of
 from kernel_core.results.pair_orders import lacks_pixels, ordered_pairs
-from kernel_core.results.shown import readable
 from kernel_core.spec import Split, example_name, parse_class
 
 
@@ -61,7 +61,8 @@ class NeighborTables(Door):
     def pairs(
         self, first: int = 1, last: int | None = None, by: str = "kernel", *, labels: str = "all",
         of_class: str = "", threshold: float | None = None, order: str = "kernel",
-        aligned: float | None = None, band: str | None = None, build: bool = False,
+        aligned: float | None = None, band: str | None = None, judged: str = "",
+        reviewer: str = "", build: bool = False,
     ) -> pd.DataFrame:  # fmt: skip
         """Return each query example's nearest pair, most similar first: ranks first … last.
 
@@ -70,10 +71,11 @@ class NeighborTables(Door):
         `NotBuilt` is raised where they are needed.
         Filters come first, and ranks then count among the pairs that pass: labels (same, different), of_class
         (name of either's class), threshold (least similarity), aligned (least correlation of the pixels),
-        band (of the twin score: same picture, likely, look-alike).
+        band (of the twin score: same picture, likely, look-alike), judged (unjudged, judged, disputed, or a
+        verdict such as exact) and reviewer (whose verdicts count).
         Columns: rank, query and database (the two examples), similarity, query_label, database_label (class
         numbers), query_class, database_class (their names); where pixels are compared, also those of
-        `kernel_core.findings.twins`.
+        `kernel_core.findings.twins`; where pairs were judged, those of `kernel_core.results.judged_rows`.
 
         >>> import kernel_core as ke
         >>> explorer = ke.open("digits")
@@ -88,9 +90,11 @@ class NeighborTables(Door):
         label = parse_class(of_class, self.results.class_names) if of_class else None
         pairs = ordered_pairs(self.results, by, order)
         pairs = matching_pairs(pairs, labels, label, threshold, aligned, band)
+        wanted = wanted_of("pair", judged, reviewer)
+        pairs = select_judged(pairs, self._standing_for(wanted), "pair", wanted)
         if (first, last) != (1, None):
             pairs = rank_window(pairs, first, len(pairs) if last is None else last)
-        return pixels_last(readable(pairs, self.results.class_names))
+        return pixels_last(self._with_names(pairs, "pair", wanted))
 
     def disagreement(
         self, first: str, second: str, k: int = 10, vote: str = "majority of 3", order: str = ORDERS[0]

@@ -1,7 +1,7 @@
 """Tables of pairs and of labels with what was judged of their rows, and which rows to keep by that.
 
-An item's verdict is the one that all its reviewers gave, `DISPUTED` where they differ, and empty where nobody
-judged it. A verdict of the design gold stands over all others.
+An item's verdict is what its reviewers agree on by the rule `adjudicated` of `kernel_core.review.consensus`,
+`DISPUTED` where they differ, and empty where nobody judged it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 
 from kernel_core.errors import RequestError
 from kernel_core.printable import CELL, printable
+from kernel_core.review.consensus import agreed
 from kernel_core.review.judged import Judged, Key, pair_of
 from kernel_core.review.verdicts import VERDICTS, Kind, Verdict
 
@@ -24,6 +25,8 @@ JUDGED, UNJUDGED, DISPUTED = "judged", "unjudged", "disputed"
 STATES = (JUDGED, UNJUDGED, DISPUTED)
 COLUMNS = ["verdict", "reviewers", "votes"]
 """What `with_verdicts` adds: the verdict, the names of who judged, and how many they are."""
+GROUP_COLUMNS = ["judged_pairs", "verdicts"]
+"""What `with_judged_pairs` adds."""
 By = Mapping[str, Verdict]
 
 
@@ -34,9 +37,10 @@ def choices(kind: Kind) -> tuple[str, ...]:
 
 def verdict_of(by: By) -> str:
     """Return what an item was judged: a verdict, `DISPUTED`, or an empty text. by: reviewer → verdict."""
-    gold = {verdict.verdict for verdict in by.values() if verdict.design == "gold"}
-    said = gold or {verdict.verdict for verdict in by.values()}
-    return next(iter(said), "") if len(said) < 2 else DISPUTED
+    if not by:
+        return ""
+    vote = agreed(by)
+    return vote[0] if vote else DISPUTED
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,12 @@ class Wanted:
         if not self:
             return ""
         state = self.judged or JUDGED
-        words = state if state in STATES else f"judged {state}"
-        by = "of" if state == DISPUTED else "by"
+        words = state if state in STATES else f"judged “{state}”"
+        by = "with a verdict of" if state == DISPUTED else "by"
         return f"{words} {by} {printable(self.reviewer, CELL)}" if self.reviewer else words
+
+
+EVERYTHING = Wanted()
 
 
 def wanted_of(kind: Kind, judged: str | None, reviewer: str | None) -> Wanted:
@@ -166,6 +173,38 @@ def keeps_groups(members: pd.DataFrame, judged: Judged, wanted: Wanted) -> set[i
     met = Wanted(JUDGED, wanted.reviewer) if is_unjudged else wanted
     passing = {group for group, pairs in found.items() if any(map(met.accepts, pairs.values()))}
     return set(members["group"].tolist()) - passing if is_unjudged else passing
+
+
+def select_groups_judged(
+    rows: pd.DataFrame, members: pd.DataFrame, judged: Judged, wanted: Wanted
+) -> pd.DataFrame:
+    """Return the rows of the table of groups that pass. members: of all groups."""
+    return rows[rows["group"].isin(keeps_groups(members, judged, wanted))] if wanted else rows
+
+
+def with_judged_pairs(members: pd.DataFrame, judged: Judged) -> pd.DataFrame:
+    """Return members of groups with the columns of `GROUP_COLUMNS` after all others, if pairs were judged.
+
+    judged_pairs: number of judged pairs in the group. verdicts: what they were judged, the most frequent
+    first, as in "exact 2, different 1".
+    """
+    if not judged.pairs:
+        return members
+    found = judged_pairs_of(members, judged)
+    counts = {group: Counter(map(verdict_of, pairs.values())) for group, pairs in found.items()}
+    words = {
+        group: ", ".join(f"{verdict} {count}" for verdict, count in sorted(said.items(), key=_most_first))
+        for group, said in counts.items()
+    }
+    numbers = members["group"].tolist()
+    return members.assign(
+        judged_pairs=[len(found.get(group, ())) for group in numbers],
+        verdicts=[words.get(group, "") for group in numbers],
+    )
+
+
+def _most_first(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
 
 
 def unmatched_words(judged: Judged, source: str) -> str:

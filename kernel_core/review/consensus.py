@@ -76,6 +76,14 @@ def undecided(judged: Judged, kind: Kind, rule: str = "majority") -> pd.DataFram
     return pd.DataFrame(rows, columns=UNDECIDED_COLUMNS)
 
 
+def agreed(by: Mapping[str, Verdict]) -> Vote | None:
+    """Return the verdict on one item, and its class if that belongs to it, by the rule `adjudicated`.
+
+    by: reviewer → verdict, at least one. None if they disagree.
+    """
+    return _winner(by, "adjudicated")
+
+
 def is_serious(by: Mapping[str, Verdict]) -> bool:
     """Return whether verdicts on one item are on both of `SIDES`: duplicate or not, label right or not."""
     return len({SIDE_OF[v.kind][v.verdict] for v in by.values() if v.verdict != UNSURE}) > 1

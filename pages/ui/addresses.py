@@ -10,12 +10,14 @@ from collections.abc import Mapping
 KNOWN: dict[str, tuple[str, ...]] = {
     "overview": (),
     "near_duplicates": (
-        "by", "within", "order", "first", "last", "threshold", "class", "labels", "pixels_at", "band", "page",
+        "by", "within", "order", "first", "last", "threshold", "class", "labels", "pixels_at", "band",
+        "judged", "reviewer", "page",
     ),
-    "labels": ("split", "by", "order", "label", "proposed", "both", "page"),
-    "failure_modes": ("by", "within", "order", "labels_differ", "rows"),
+    "labels": ("split", "by", "order", "label", "proposed", "both", "judged", "reviewer", "page"),
+    "failure_modes": ("by", "within", "order", "labels_differ", "judged", "reviewer", "rows"),
     "groups": (
-        "by", "within", "order", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "page",
+        "by", "within", "order", "threshold", "aligned", "pixels_at", "labels", "class", "crossing", "judged",
+        "reviewer", "page",
     ),
     "memorization": ("label", "page"),
     "influence": ("by", "within", "order", "labels", "class", "page"),

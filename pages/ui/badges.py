@@ -12,6 +12,7 @@ import pandas as pd
 from kernel_core.printable import printable
 from kernel_core.results.judged_rows import DISPUTED, By, judged_pairs_of, standing_on, verdict_of
 from kernel_core.results.results import Results
+from kernel_core.review.consensus import agreed
 from kernel_core.review.judged import Judged, pair_of
 from kernel_core.spec import example_name, parse_example
 from pages.ui import verdicts
@@ -81,11 +82,8 @@ def _mark_of(said: str) -> str:
 
 def short(by: By) -> str:
     """Return the verdicts on an item in as few words as possible: what, and by how many if several."""
-    said = verdict_of(by)
-    proposed = {verdict.proposed_label for verdict in by.values() if verdict.verdict == said}
-    words = f"{_mark_of(said)} {said}"
-    if said in ("guessed", "neither") and len(proposed) == 1 and "" not in proposed:
-        words += f": {printable(proposed.pop(), NAME)}"
+    said, proposed = agreed(by) or (DISPUTED, "")
+    words = f"{_mark_of(said)} {said}" + (f": {printable(proposed, NAME)}" if proposed else "")
     return f"{words} · {len(by)}" if len(by) > 1 else words
 
 

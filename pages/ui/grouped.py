@@ -13,8 +13,9 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.findings.groups import Groups, NearPairs, group_pairs, near_pairs, select_groups
 from kernel_core.results import grouping
+from kernel_core.results.judged_rows import EVERYTHING, Wanted, select_groups_judged
 from kernel_core.results.results import Results
-from pages.ui import load, paired
+from pages.ui import load, paired, verdicts
 from pages.ui.paired import SIMILARITY
 from pages.ui.wording import escape
 
@@ -27,7 +28,8 @@ class Asked:
 
     aligned: the least correlation of aligned pixels; None if pixels do not count. labels: as of
     `select_groups`. of_class: the name of a class; empty for any. crossing: only groups of both splits.
-    order: kernel or twin, by which pairs are linked by their similarity or by their twin score.
+    order: kernel or twin, by which pairs are linked by their similarity or by their twin score. wanted: by
+    what was judged of pairs in the group; in addresses of lists it is beside the name (`pages.ui.lists`).
     """
 
     by: str
@@ -37,6 +39,7 @@ class Asked:
     of_class: str = ""
     crossing: bool = False
     order: str = SIMILARITY
+    wanted: Wanted = EVERYTHING
 
     def to_list(self) -> tuple[str, ...]:
         """Return the name and the arguments of the list of these groups; `from_list` reads the latter.
@@ -134,7 +137,8 @@ def _correlations(results_id: str, links: Links) -> npt.NDArray[np.float32]:
 def select(results: Results, found: Groups, asked: Asked) -> pd.DataFrame:
     """Return the rows of the table of groups that pass. Raises `ValueError` or `RequestError`."""
     label = results.class_names.index(asked.of_class) if asked.of_class else None
-    return select_groups(found, asked.labels, label, crossing=asked.crossing)
+    rows = select_groups(found, asked.labels, label, crossing=asked.crossing)
+    return select_groups_judged(rows, found.members, verdicts.standing(results), asked.wanted)
 
 
 def head(row: pd.Series, labels: pd.Series, class_names: tuple[str, ...], *, is_chain: bool) -> str:

@@ -11,9 +11,10 @@ import streamlit as st
 from kernel_core.errors import DataError, NotBuilt, RequestError
 from kernel_core.findings.labels_to_check import DEFAULT, select_labels
 from kernel_core.results import label_check
+from kernel_core.results.judged_rows import EVERYTHING, Wanted, select_judged
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import load
+from pages.ui import load, verdicts
 from pages.ui.wording import escape
 
 EVIDENCE = 3  # nearest examples of a class, per row
@@ -22,13 +23,17 @@ Found = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a list of labels holds. label, proposed: names of classes; empty for any."""
+    """What a list of labels holds. label, proposed: names of classes; empty for any.
+
+    wanted: by what was judged of the label; in addresses of lists it is beside the name (`pages.ui.lists`).
+    """
 
     by: str
     order: str = DEFAULT
     label: str = ""
     proposed: str = ""
     both: bool = False
+    wanted: Wanted = EVERYTHING
 
     @classmethod
     def from_list(cls, by: str, order: str, label: str, proposed: str, both: str) -> Asked:
@@ -76,7 +81,8 @@ def rows_of(results: Results, asked: Asked) -> pd.DataFrame:
     except NotBuilt as error:
         raise RequestError(str(error)) from None
     chosen = [names.index(name) if name else None for name in (asked.label, asked.proposed)]
-    return select_labels(everything, *chosen, both=asked.both)
+    rows = select_labels(everything, *chosen, both=asked.both)
+    return select_judged(rows, verdicts.standing(results), "label", asked.wanted)
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)

@@ -29,7 +29,8 @@ class Ranked:
 
     split: of all of them, or (n,) of each. order: (n,), their indices. title: the list's name, in Markdown.
     by: the similarity that makes a pair of each of them with a neighbor; empty where there are no pairs.
-    others: (n,), indices of these neighbors; by default they are the nearest.
+    others: (n,), indices of these neighbors; by default they are the nearest. groups: (n,), the number of the
+    group that each is in; None where the list is not of groups.
     """
 
     split: Split | npt.NDArray[np.str_]
@@ -37,6 +38,7 @@ class Ranked:
     title: str
     by: str
     others: npt.NDArray[np.int64] | None = None
+    groups: npt.NDArray[np.int64] | None = None
 
 
 def _near_duplicates(results: Results, by: str, labels: str, of_class: str) -> Ranked:
@@ -127,9 +129,9 @@ def _members(results: Results, asked: grouped.Asked) -> Ranked:
     members = members_of(found, grouped.select(results, found, asked), results.class_names)
     score = ", twin score" if asked.order == paired.TWIN else ""
     title = f"groups by {escape(results.title_of(asked.by))}{score} of at least {asked.threshold:g}"
-    return Ranked(
-        members["split"].to_numpy(str), members["index"].to_numpy(), title + _filters(*asked.words), ""
-    )
+    title += _filters(*asked.words)
+    order, numbers = members["index"].to_numpy(), members["group"].to_numpy()
+    return Ranked(members["split"].to_numpy(str), order, title, "", groups=numbers)
 
 
 def _memorization(results: Results, of_class: str) -> Ranked:

@@ -1,49 +1,69 @@
 """The lists that people come from: which example is next and which is previous, by the address's `list`.
 
 An address says `list=near_duplicates:kernel`: a name of `LISTS`, then what the list is made with. Where its
-pairs are within one split, `list=near_duplicates@train:kernel` says which. Where there is no list, or it
-lacks the example, next and previous go by the index in the split.
+pairs are within one split, `list=near_duplicates@train:kernel` says which. Of any list,
+`list=near_duplicates~unjudged:kernel` holds only what nobody judged (`judged_rows.Wanted`). Where there is no
+list, or it lacks the example, next and previous go by the index in the split.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import streamlit as st
 
 from kernel_core.errors import RequestError
+from kernel_core.results.judged_rows import EVERYTHING, Wanted, keeps, keeps_groups, keys_of
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
-from pages.ui import links, load
+from pages.ui import links, load, verdicts
+from pages.ui.links import Example
 from pages.ui.list_makers import LISTS, Ranked
+from pages.ui.wording import escape
 
 
-def carried(results: Results, name: str, *arguments: str | int) -> str:
+def carried(results: Results, name: str, *arguments: str | int, wanted: Wanted = EVERYTHING) -> str:
     """Return the parameter of an address that names the list of an example.
 
-    results: those that the list is of, in its direction. arguments: of the list's function.
+    results: those that the list is of, in its direction. arguments: of the list's function. wanted: which of
+    its items, by what was judged of them.
     """
-    return named(name, results.within, *arguments)
+    return links.query(list=text(results, name, *arguments, wanted=wanted))
 
 
-def named(name: str, within: str, *arguments: str | int) -> str:
-    """Return the same from the split that the pairs are within; empty for test→train.
+def text(results: Results, name: str, *arguments: str | int, wanted: Wanted = EVERYTHING) -> str:
+    """Return the value of that parameter."""
+    return _text(name, results.within, arguments, wanted)
 
-    >>> named("near_duplicates", "", "kernel", ""), named("near_duplicates", "train", "kernel", "", "cat")
-    ('list=near_duplicates:kernel', 'list=near_duplicates@train:kernel::cat')
+
+def _text(name: str, within: str, arguments: tuple[str | int, ...], wanted: Wanted) -> str:
+    """Return the text that names a list. within: the split that its pairs are in; empty for test→train.
+
+    >>> _text("near_duplicates", "", ("kernel", ""), Wanted())
+    'near_duplicates:kernel'
+    >>> _text("near_duplicates", "train", ("kernel", "", "cat"), Wanted("exact", "Ann"))
+    'near_duplicates@train~exact~Ann:kernel::cat'
     """
-    parts = [f"{name}@{within}" if within else name, *map(str, arguments)]
+    name = f"{name}@{within}" if within else name
+    parts = [f"{name}~{wanted.to_text()}" if wanted else name, *map(str, arguments)]
     while not parts[-1]:
         parts.pop()
-    return links.query(list=":".join(parts))
+    return ":".join(parts)
 
 
-def ranked(results_id: str, list_text: str) -> Ranked | None:
-    """Return the list that the address names, or None where its text is not a list."""
+def ranked(results_id: str, list_text: str, kept: Example | None = None) -> Ranked | None:
+    """Return the list that the address names, or None where its text is not a list.
+
+    kept: an example that stays in the list although it was judged meanwhile, so that it has a next one.
+    """
     try:
-        return _made(results_id, list_text)
+        name, colon, rest = list_text.partition(":")
+        name, _, by_verdict = name.partition("~")
+        found, wanted = _made(results_id, name + colon + rest), Wanted.from_text(by_verdict)
+        return _judged(results_id, name, found, wanted, kept) if wanted else found
     except (LookupError, RequestError, ValueError):  # not kept: what is missing may be built next
         return None
 
@@ -56,6 +76,28 @@ def _made(results_id: str, list_text: str) -> Ranked:
     arguments = rest.split(":", most - 1)
     arguments += [""] * (most - len(arguments))
     return make(load.in_direction(load.by_id[results_id], within), *arguments)
+
+
+def _judged(results_id: str, name: str, found: Ranked, wanted: Wanted, kept: Example | None) -> Ranked:
+    """Return the part of a list that a filter by verdicts leaves: of pairs, of groups, or of labels."""
+    listed = load.in_direction(load.by_id[results_id], name.partition("@")[2])
+    stands, splits = verdicts.standing(listed), np.broadcast_to(found.split, found.order.shape)
+    examples = pd.DataFrame({"query_split": splits, "query_index": found.order})
+    if found.groups is not None:
+        members = pd.DataFrame({"split": splits, "index": found.order, "group": found.groups})
+        mask = np.isin(found.groups, list(keeps_groups(members, stands, wanted)))
+    elif found.others is not None:
+        pairs = examples.assign(database_split=listed.database, database_index=found.others)
+        mask = keeps(stands, keys_of(pairs, "pair"), wanted)
+    else:
+        mask = keeps(stands, keys_of(examples, "label"), wanted)
+    if kept:
+        mask[_positions(found, *kept)] = True
+    parts = {name: values[mask] for name in ("order", "others", "groups")
+             if (values := getattr(found, name)) is not None}  # fmt: skip
+    title = f"{found.title}, {escape(wanted.words)}"
+    split = found.split if isinstance(found.split, str) else found.split[mask]
+    return replace(found, split=split, title=title, **parts)
 
 
 @dataclass(frozen=True)
@@ -79,7 +121,7 @@ class Place:
 
 def place(results: Results, split: Split, index: int, list_text: str) -> Place:
     """Return the example's place in the list that the address names, or else in its split."""
-    found = ranked(results.id, list_text)
+    found = ranked(results.id, list_text, (split, index))
     if not found or not _positions(found, split, index).size:
         found = Ranked(split, np.arange(len(results.examples[split])), f"the {split} split", "")
     order, splits = found.order, np.broadcast_to(found.split, found.order.shape)

@@ -14,10 +14,11 @@ import streamlit as st
 from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import matching_pairs
 from kernel_core.findings.twins import BANDS, allows_twin_score
+from kernel_core.results.judged_rows import EVERYTHING, Wanted, select_judged
 from kernel_core.results.pair_orders import ORDERS, ordered_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
-from pages.ui import load
+from pages.ui import load, verdicts
 from pages.ui.links import Example
 from pages.ui.wording import escape
 
@@ -30,7 +31,8 @@ class Asked:
     """Which near-duplicates: the similarity that finds them, their order, and filters.
 
     order: of `ORDERS`. labels: same or different; empty for all. of_class: the name of a class; empty for
-    any. pixels: least value of pixels aligned; None for any. band: of `BANDS`; empty for any.
+    any. pixels: least value of pixels aligned; None for any. band: of `BANDS`; empty for any. wanted: by what
+    was judged of the pair; in addresses of lists it is beside the name (`pages.ui.lists`).
     """
 
     by: str
@@ -39,6 +41,7 @@ class Asked:
     of_class: str = ""
     pixels: float | None = None
     band: str = ""
+    wanted: Wanted = EVERYTHING
 
     def to_list(self) -> tuple[str, ...]:
         """Return the name and the arguments of the list of these pairs.
@@ -133,6 +136,7 @@ def find(results: Results, asked: Asked) -> Found:
     matches = matching_pairs(
         pairs, asked.labels or "all", label, aligned=asked.pixels, band=asked.band or None
     )
+    matches = select_judged(matches, verdicts.standing(results), "pair", asked.wanted)
     return Found(asked, pairs, matches)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from kernel_core.findings.label_orders import TO_CHECK
+from kernel_core.results.judged_rows import Wanted
 from kernel_core.results.results import Results
 from pages.ui import lists
 from pages.ui.badges import Badges
@@ -16,8 +17,18 @@ from pages.ui.wording import escape, plural
 NEAREST = 9  # neighbors per row
 
 
-def conflict_rows(results: Results, by: str, order: str, rows: pd.DataFrame, pair: str) -> None:
-    """Draw rows of `label_orders.labels_in_doubt`. pair: the name of the pair of labels chosen, or empty."""
+def list_name(order: str) -> str:
+    """Return the name, in addresses, of the list of labels in doubt in an order."""
+    return "labels_to_check" if order == TO_CHECK else "failure_modes"
+
+
+def conflict_rows(
+    results: Results, by: str, order: str, rows: pd.DataFrame, pair: str, *, wanted: Wanted
+) -> None:
+    """Draw rows of `label_orders.labels_in_doubt`.
+
+    pair: the name of the pair of labels chosen, or empty. wanted: by what was judged of the labels.
+    """
     neighbors = results.neighbors_by(by)
     cells: list[Cell] = []
     badges = Badges(results)
@@ -37,8 +48,7 @@ def conflict_rows(results: Results, by: str, order: str, rows: pd.DataFrame, pai
                 ],
             }
         )
-    name = "labels_to_check" if order == TO_CHECK else "failure_modes"
-    carried = lists.carried(results, name, by, pair)
+    carried = lists.carried(results, list_name(order), by, pair, wanted=wanted)
     gallery(results, cells, layout="rows", key="failures", label="labels in doubt", carried=carried)
 
 

@@ -40,7 +40,7 @@ def label_rows(opened: Results, results: Results, asked: Asked, rows: pd.DataFra
             more += "" if tiles else f": none among the {NEIGHBORS_KEPT} nearest"
             groups.append({"title": f"nearest {names[label]} ({what}){more}", "tiles": tiles})
         cells.append({"id": query, "head": f"#{row.rank}  ·  {_said(results, row)}", "groups": groups})
-    carried = lists.carried(results, "labels", *asked.arguments)
+    carried = lists.carried(results, "labels", *asked.arguments, wanted=asked.wanted)
     gallery(results, cells, layout="rows", key="labels_to_check", label="labels to check", carried=carried)
 
 

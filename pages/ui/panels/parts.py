@@ -16,6 +16,7 @@ from pages.ui import paired
 from pages.ui.paired import SIMILARITY, TWIN, Asked, Found
 from pages.ui.panels import ranks, twin_words
 from pages.ui.panels.ranks import Window
+from pages.ui.panels.verdict_filter import of
 from pages.ui.wording import escape
 
 NEAREST, BORDER, ABOVE = "nearest", "border", "above"
@@ -147,7 +148,8 @@ def noun(asked: Asked) -> str:
     labels = {"same": "the same label", "different": "different labels"}.get(asked.labels, "")
     of_class = f"class {escape(asked.of_class)}" if asked.of_class else ""
     pixels = "" if asked.pixels is None else f"pixels aligned of at least {asked.pixels:g}"
-    pairs = f"pairs in the band “{asked.band}”" if asked.band else "pairs"
+    pairs = of(asked.wanted, "pairs")
+    pairs = f"{pairs} in the band “{asked.band}”" if asked.band else pairs
     which = " and ".join(filter(None, [labels, of_class, pixels]))
     return f"{pairs} with {which}" if which else pairs
 
