@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 DENO    = DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
-FRONT_END = pages/ui/components
+FRONT_END = pages/ui/components kernel_core/static_copy/browser
 
 .PHONY: run test test-all trials lint fix lock clean
 

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -61,9 +61,35 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
     """
     place = Path(tempfile.gettempdir())
     remove_abandoned(place.glob(f"kernel-explorer-{purpose}-{'[0-9a-f]' * MARK}-*"))
+    prefix = f"kernel-explorer-{purpose}-{_mark()}-"
+    with _held_folder(lambda: Path(tempfile.mkdtemp(prefix=prefix))) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`, held until the end; then it is removed if it is still there.
+
+    It has the rights of any new folder, so that it can take the place of `path`. Folders that dead processes
+    left of the same `path` are removed first. Raises `OSError` if it cannot be made.
+    """
+    remove_abandoned(path.parent.glob(f"{_literal(path.name)}.*{UNFINISHED}"))
+
+    def make() -> Path:
+        folder = path.with_name(f"{path.name}.{_mark()}{uuid.uuid4().hex[MARK:]}{UNFINISHED}")
+        folder.mkdir()
+        return folder
+
+    with _held_folder(make) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _held_folder(make: Callable[[], Path]) -> Iterator[Path]:
+    """Yield a folder that `make` makes, held until the end and removed then."""
     holder, held = -1, False
     while not held:
-        folder = Path(tempfile.mkdtemp(prefix=f"kernel-explorer-{purpose}-{_mark()}-"))
+        folder = make()
         if sys.platform == "win32":  # a folder cannot be opened there
             break
         holder = os.open(folder, os.O_RDONLY)

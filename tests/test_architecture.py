@@ -46,7 +46,12 @@ TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline",
 
 CORE = sorted((ROOT / "kernel_core").rglob("*.py"))
 WEB = [ROOT / "app.py", ROOT / "server.py", *sorted((ROOT / "pages").rglob("*.py"))]
-FRONT_END = [path for path in sorted((ROOT / "pages").rglob("*.*")) if path.suffix in {".js", ".css"}]
+FRONT_END = [
+    path
+    for folder in ("pages", "kernel_core/static_copy/browser")
+    for path in sorted((ROOT / folder).rglob("*.*"))
+    if path.suffix in {".js", ".css"}
+]
 
 
 def room(path):
