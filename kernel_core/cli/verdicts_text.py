@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from kernel_core.cli.tables import table_text
-from kernel_core.review.consensus import SIDES
+from kernel_core.review.agreement_words import interval_text, measures_table, side_title
 from kernel_core.review.verdicts import Kind
 from kernel_core.review.votes import WHICH
 
@@ -39,8 +38,8 @@ def _kind_lines(kind: Kind, of: dict[str, Any], which: str) -> Iterator[str]:
     if counts["shared"]:
         yield (
             f"{counts['shared']:,} {PLURAL[kind]} have verdicts of two reviewers or more; "
-            f"{counts['disputed']:,} are disputed and open ({counts['serious']:,} on {SIDES[kind][0]} or "
-            "not). --disputed lists them."
+            f"{counts['disputed']:,} are disputed and open ({counts['serious']:,} on {side_title(kind)}). "
+            "--disputed lists them."
         )
     yield from _agreement_lines(kind, of, which)
     for row in of["self_consistency"]:
@@ -54,12 +53,8 @@ def _agreement_lines(kind: Kind, of: dict[str, Any], which: str) -> Iterator[str
     yield f"Agreement, by verdicts that are {which} ({WHICH[which]}):"
     if of["left_out"]:
         yield f"{of['left_out']:,} verdicts are left out; --which all has them in."
-    rows = [
-        (row["title"], _value(row), _value(side), f"{row['items']:,}", row["why"])
-        for row, side in zip(of["agreement"], of["agreement_by_side"], strict=True)
-    ]
-    table = pd.DataFrame(rows, columns=["", "by verdict", f"{SIDES[kind][0]} or not", "items", "note"])
-    yield from _table(table if table["note"].any() else table.drop(columns="note"))
+    by_verdict, by_side = (pd.DataFrame(of[name]) for name in ("agreement", "agreement_by_side"))
+    yield from _table(measures_table(by_verdict, by_side, kind))
     if len(of["by_two"]) > 1:
         twos = [
             (f"{row['first']}, {row['second']}", f"{row['items']:,}", f"{row['agree']:,}", _kappa(row))
@@ -70,20 +65,8 @@ def _agreement_lines(kind: Kind, of: dict[str, Any], which: str) -> Iterator[str
             yield f"{len(of['by_two']) - MOST_TWOS:,} more; --json has them all."
 
 
-def _value(row: Mapping[str, Any]) -> str:
-    return interval_text(row["value"], row["low"], row["high"], is_share=row["measure"] == "percent")
-
-
 def _kappa(row: Mapping[str, Any]) -> str:
     return interval_text(row["kappa"], row["kappa_low"], row["kappa_high"])
-
-
-def interval_text(value: float, low: float, high: float, *, is_share: bool = False) -> str:
-    """Return a value with its interval, such as "0.71 (0.60 to 0.80)"; a dash where there is none."""
-    form = "{:.1%}".format if is_share else "{:.2f}".format
-    if math.isnan(value):
-        return "–"
-    return form(value) if math.isnan(low) else f"{form(value)} ({form(low)} to {form(high)})"
 
 
 def _table(table: pd.DataFrame) -> list[str]:

@@ -29,20 +29,18 @@ MEASURES = {
 }
 """Measure → its name."""
 ABOUT = {
-    "percent": "How often two reviewers of an item give the same verdict. Chance alone makes it high where "
-    "one verdict is frequent.",
-    "cohen_kappa": "Agreement of two reviewers beyond chance, from how often each gives each verdict.",
-    "fleiss_kappa": "The same for any number of reviewers, who share one set of frequencies.",
+    "percent": "How often two give the same verdict. Chance makes it high if one is frequent.",
+    "cohen_kappa": "Beyond chance, for two: chance is how often each gives each verdict.",
+    "fleiss_kappa": "Beyond chance, for any number: chance is how often all give each verdict.",
     "krippendorff_alpha": "Like Fleiss' κ, corrected for few items; made for missing votes.",
-    "krippendorff_alpha_ordinal": "α where a wider gap between two verdicts counts more. Unsure is no vote.",
-    "gwet_ac1": "Agreement beyond chance, where chance is what reviewers guess on hard items. It stays near "
-    "the percent agreement where one verdict is rare; κ and α fall there.",
+    "krippendorff_alpha_ordinal": "A wider gap between verdicts counts more; unsure is no vote.",
+    "gwet_ac1": "Beyond guesses on hard items. Does not fall where one verdict is rare.",
 }
 """Measure → what it says, in a line."""
 COLUMNS = ["measure", "title", "value", "low", "high", "items", "why"]
 NO_OVERLAP = "no item has votes of two reviewers"
 ONE_VERDICT = "all votes are the same verdict, which leaves nothing to compare with chance"
-TOO_RARE = "too few items with a second verdict for an interval"
+NO_SPREAD = "too few items for an interval"
 Measure = Callable[[Floats], Floats]
 FORMULAS: dict[str, Callable[[Floats, Ints], Floats]] = {
     "fleiss_kappa": coefficients.fleiss_kappa,
@@ -231,6 +229,8 @@ def _estimate(measure: Measure, patterns: _Patterns, draws: tuple[int, int]) -> 
                         f"up to {most:.1%} may be in general")  # fmt: skip
     found = measure(patterns.resampled(*draws))
     if np.isnan(found).mean() > MOST_UNDEFINED:
-        return Estimate(value, why=TOO_RARE)
+        return Estimate(value, why=NO_SPREAD)
     low, high = np.nanpercentile(found, [2.5, 97.5])
+    if low == high:  # never shared, for instance
+        return Estimate(value, why=NO_SPREAD)
     return Estimate(value, float(low), float(high))

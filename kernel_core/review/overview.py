@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.review.consensus import undecided
-from kernel_core.review.judged import Judged
+from kernel_core.review.judged import Judged, Key
 from kernel_core.review.verdicts import DESIGNS, VERDICTS, Kind
 from kernel_core.spec import example_name
 
@@ -84,3 +86,36 @@ def standing_table(judged: Judged, kinds: tuple[Kind, ...]) -> pd.DataFrame:
     tables = [judged.table(kind).assign(kind=kind) for kind in kinds]
     table = pd.concat([part for part in tables if len(part)] or tables[:1], ignore_index=True)
     return table[["kind", *(column for column in table if column != "kind")]]
+
+
+def reviewers_along(judged: Judged, ranked: Sequence[Key]) -> npt.NDArray[np.int64]:
+    """Return how many reviewers judged each pair of a ranking, int64 (n,). ranked: pairs in their order."""
+    return np.array([len(judged.pairs.get((key[0], key[1]), ())) for key in ranked], np.int64)
+
+
+def coverage(counts: npt.NDArray[np.int64], size: int = 100) -> pd.DataFrame:
+    """Return one row per `size` ranks, up to the last one that somebody judged.
+
+    counts: of `reviewers_along`. Columns: first, last (ranks, from 1), items, once (judged by one reviewer),
+    more (by two or more). Empty if nothing was judged.
+
+    >>> coverage(np.array([2, 1, 0, 1, 0]), 2).to_numpy().tolist()
+    [[1, 2, 2, 1, 1], [3, 4, 2, 1, 0]]
+    """
+    found = np.flatnonzero(counts)
+    starts = range(0, int(found[-1]) + 1 if len(found) else 0, size)
+    rows = []
+    for start in starts:
+        part = counts[start : start + size]
+        rows.append((start + 1, start + len(part), len(part), int((part == 1).sum()), int((part > 1).sum())))
+    return pd.DataFrame(rows, columns=["first", "last", "items", "once", "more"])
+
+
+def judged_without_gap(counts: npt.NDArray[np.int64]) -> int:
+    """Return how many first ranks were all judged. counts: of `reviewers_along`.
+
+    >>> judged_without_gap(np.array([1, 3, 0, 1])), judged_without_gap(np.array([2, 1]))
+    (2, 2)
+    """
+    gaps = np.flatnonzero(counts == 0)
+    return int(gaps[0]) if len(gaps) else len(counts)

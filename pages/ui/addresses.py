@@ -24,6 +24,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "similarities": ("by", "within", "threshold"),
     "disagreement": ("by", "within", "other", "vote", "class", "order", "k", "page"),
     "run_counts": (),
+    "verdicts": ("kind", "rule", "which", "reviewers", "two", "cell", "by", "page"),
     "feature_pairs": ("first", "last", "by", "other"),
     "example": ("example", "trail", "list", "among", "k", "by", "sure"),
     "pair": ("a", "b", "list", "class", "whole"),

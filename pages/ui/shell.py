@@ -37,6 +37,9 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "feature_pairs": ("Kernel or features?", ":material/balance:"),
         "run_counts": ("How many runs?", ":material/stacked_line_chart:"),
     },
+    "Review": {
+        "verdicts": ("Verdicts", ":material/how_to_vote:"),
+    },
     "Explore": {
         "examples": ("All examples", ":material/grid_view:"),
         "example": ("Example", ":material/image_search:"),

@@ -1,0 +1,86 @@
+"""The page of verdicts: counts, agreement, disputes with images, a cell of two reviewers, nothing yet."""
+
+import json
+
+import pytest
+
+from kernel_core.findings.pairs import nearest_pairs
+from tests.support.app import cells, open_page, text_of
+from tests.support.verdicts import Plant
+
+
+@pytest.fixture
+def plant(digits, tmp_path, monkeypatch):
+    """Plants verdicts on the digits in the file that the pages read."""
+    monkeypatch.setenv("KERNEL_EXPLORER_VERDICTS", str(tmp_path / "verdicts.jsonl"))
+    return Plant(digits, tmp_path / "verdicts.jsonl")
+
+
+@pytest.fixture
+def pairs(digits):
+    """The nearest pairs, as two examples each."""
+    table = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
+    rows = zip(table["query_index"].tolist(), table["database_index"].tolist(), strict=True)
+    return [(("test", a), ("train", b)) for a, b in rows]
+
+
+def names(pair):
+    return [f"{split}:{index}" for split, index in pair]
+
+
+def shown(app):
+    return [[tile["example"] for tile in cell["groups"][0]["tiles"]] for cell in cells(app, "items")]
+
+
+def tables(app):
+    return [table.value for table in app.dataframe]
+
+
+def test_nothing_judged_says_how_to_begin(plant):
+    text = text_of(open_page("verdicts"))
+    assert "Nobody has judged pairs yet" in text
+    assert "--merge FILE" in text
+
+
+def test_disputes_agreement_and_the_cell_of_two_reviewers(plant, pairs):
+    said = {"Ann": ["exact", "exact", "different"], "Bob": ["exact", "near-duplicate", "exact"]}
+    for name, verdicts in said.items():
+        for pair, verdict in zip(pairs, verdicts, strict=False):
+            plant(*pair, verdict, name, blind=True)
+    app = open_page("verdicts")
+    text = text_of(app)
+    assert "**3 pairs** judged by 2 reviewers, 3 by two or more. They disagree on **2**" in text
+    assert shown(app) == [names(pairs[2]), names(pairs[1])], "duplicate or not comes first"
+    measures = next(table for table in tables(app) if "Measure" in table).set_index("Measure")
+    assert measures.loc["Percent agreement", "By verdict"].startswith("33.3% (")
+    assert measures.loc["Percent agreement", "By duplicate or not"].startswith("66.7% (")
+    decided = next(table for table in tables(app) if "Verdict" in table).set_index("Verdict")["Items"]
+    assert (decided["exact"], decided["left open"]) == ("1", "2")
+    app.selectbox(key="cell").set_value("exact / near-duplicate").run()
+    assert shown(app) == [names(pairs[1])]
+    assert shown(open_page("verdicts", cell="different / exact")) == [names(pairs[2])]
+    assert "were judged, the first 3 of them without a gap; the last has rank 3" in text
+
+
+def test_verdicts_in_sight_of_others_count_only_where_asked(plant, pairs):
+    plant(*pairs[0], "exact", at="2026-01-01")
+    plant(*pairs[0], "exact", "Bob", at="2026-01-02")
+    assert "That leaves out 1 verdict" in text_of(open_page("verdicts"))
+    app = open_page("verdicts", which="all")
+    measures = next(table for table in tables(app) if "Measure" in table).set_index("Measure")
+    assert measures.loc["Percent agreement", "By verdict"] == "100.0%"
+    assert "All votes are the same verdict" in measures.loc["Fleiss' κ", "What it says"]
+
+
+def test_labels_lost_examples_and_names_of_strangers(plant, digits):
+    plant(("test", 3), None, "guessed", "<b>Eve</b>", blind=True, proposed_label="3")
+    plant(("test", 3), None, "given", "Bob", blind=True)
+    lost = plant.verdict(("test", 5), None, "given", "Bob").to_json()
+    lost["a"]["sha256"] = "0" * 64
+
+    with plant.path.open("a") as file:
+        file.write(json.dumps(lost) + "\n")
+    app = open_page("verdicts", kind="label")
+    assert not app.exception
+    assert shown(app) == [["test:3"]]
+    assert any("1 of 3 verdicts are on examples" in expander.label for expander in app.expander)
