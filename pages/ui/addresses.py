@@ -26,6 +26,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "run_counts": (),
     "verdicts": ("kind", "rule", "which", "reviewers", "two", "cell", "by", "page"),
     "feature_pairs": ("first", "last", "by", "other"),
+    "review": ("list", "kind", "reviewer", "blind", "all"),
     "example": ("example", "trail", "list", "among", "k", "by", "sure"),
     "pair": ("a", "b", "list", "class", "whole"),
     "random_examples": ("seed", "k", "by", "other"),

@@ -38,6 +38,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "run_counts": ("How many runs?", ":material/stacked_line_chart:"),
     },
     "Review": {
+        "review": ("Review", ":material/gavel:"),
         "verdicts": ("Verdicts", ":material/how_to_vote:"),
     },
     "Explore": {

@@ -9,6 +9,8 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
 FOLDER = Path(__file__).parent
+USED = {"compare": ("pixels.js",), "review": ("pixels.js",)}
+"""Component → scripts that it shares with others."""
 
 
 @functools.cache
@@ -28,8 +30,9 @@ def component(name: str) -> ComponentRenderer:
 
 
 def script(name: str) -> str:
-    """Return a component's whole script: the shared prelude, its parts `name`.*.js, then `name`.js itself."""
-    return "".join(map(read, ["shared.js", *_parts(name, "js"), f"{name}.js"]))
+    """Return a component's whole script: the shared prelude, what it shares, its parts, then `name`.js."""
+    used = USED.get(name, ())
+    return "".join(map(read, ["shared.js", *used, *_parts(name, "js"), f"{name}.js"]))
 
 
 def _parts(name: str, ending: str) -> list[str]:

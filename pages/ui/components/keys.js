@@ -28,7 +28,10 @@ const CLICKED = {
   p: [".st-key-previous button", "[data-hotkey=p]"],
   f: ["[data-hotkey=f]"],
   o: ['.gallery a.tile[tabindex="0"]'],
+  u: ["[data-hotkey=u]"],
+  ...Object.fromEntries([1, 2, 3, 4, 5].map((digit) => [digit, [`[data-hotkey="${digit}"]`]])),
 };
+const ONCE = /^[1-5u]$/; // a key that is held down judges one item
 const SAME_AS = { ArrowRight: "n", ArrowLeft: "p" };
 
 // Where letters are text, or choose an entry that begins with them.
@@ -92,7 +95,7 @@ function press(event, dialog) {
   if (arrow && isIn(event, TAKES_ARROWS)) return;
   const clicked = CLICKED[arrow || event.key];
   const target = clicked && findUsable(clicked);
-  if (!target) return;
+  if (!target || (event.repeat && ONCE.test(event.key))) return;
   event.preventDefault();
   target.click();
 }

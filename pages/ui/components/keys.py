@@ -22,6 +22,8 @@ KEYS = (
     ("Escape in a grid", "clear the selection, then end selecting", CHOICE),
     ("Space in a grid", "select the focused example; Escape ends selecting", ".gallery .check"),
     ("f", "flip between the two images of a pair", "[data-hotkey=f]"),
+    ("1 … 5", "judge the item, and go to the next", "[data-hotkey='1']"),
+    ("u", "take the last verdict back", "[data-hotkey=u]"),
     ("arrows on the map", "move it; Enter opens the example in its middle", MAP),
     ("+ − 0 on the map", "zoom in, zoom out, show all of it", MAP),
     ("arrows on the threshold", "move it by 1% of the range; with Shift by 0.1%", THRESHOLD),

@@ -124,3 +124,6 @@ function withCommas(number) {
 /** Shared by the map and its answers: two components, so that an answer does not send the points again. */
 const bus = globalThis.__kernelExplorerMap = globalThis.__kernelExplorerMap ||
   new EventTarget();
+
+/** Tells the review page which verdicts are saved: a component of its own, so that the items stay. */
+const savedBus = globalThis.__kernelExplorerSaved = globalThis.__kernelExplorerSaved || new EventTarget();

@@ -1,0 +1,28 @@
+"""Judge pairs and labels, one after the other, with one key each."""
+
+import streamlit as st
+
+from pages.ui import load, read_only, review, shell
+from pages.ui.panels import review_start, review_stop
+from pages.ui.review_queue import queue_of
+
+shell.guard()
+results = load.results()
+
+text = st.query_params.get("list", "")
+with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="controls"):
+    reviewer = review.choose_reviewer()
+    shows_all = review.choose_items() if text else False
+queue = queue_of(results, text, reviewer.name, st.query_params.get("kind", "")) if text else None
+about = "Is it the same picture? Is the label right? One key each." if queue is None else queue.title
+shell.heading(results, "Review", about)
+if read_only.is_read_only():
+    shell.say(read_only.WHY)
+    st.stop()
+if queue is None:
+    if text:
+        st.warning(f"There is no list {text[:80]!r} here to judge.", icon=":material/warning:")
+    review_start.offer(results, reviewer.name)
+    st.stop()
+review.show_queue(results, queue, reviewer, shows_all=shows_all)
+review_stop.show(results, queue, reviewer.name)
