@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kernel_core.report.leak_pairs import KIND_OPEN, Leaked, between
+from kernel_core.report.leak_pairs import Leaked, between
 from kernel_core.report.shares import Share, share, unknown
 from kernel_core.results.results import Results
+from kernel_core.review.leaked import KIND_OPEN
 from kernel_core.review.sampling import default_strata
 from kernel_core.review.verdicts import DUPLICATES, PAIR_VERDICTS
 from kernel_core.spec import Split

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from kernel_core.report.leak_pairs import KIND_OPEN, Asked, with_kinds_joined
+from kernel_core.report.leak_pairs import Asked
 from kernel_core.report.shares import rows_of
 from kernel_core.review.along_ranking import judged_along, precision_and_recall
 from kernel_core.review.estimate import estimate_total, plan_more
@@ -23,13 +23,9 @@ def estimated(ranking: pd.DataFrame, judged: Judged, asked: Asked) -> dict[str, 
     `review.estimate` and `review.along_ranking`. Unless something was drawn at random there is no plan, and
     the interval goes from what was found to all that nobody judged.
     """
+
     along = judged_along(
-        ranking,
-        with_kinds_joined(judged, asked),
-        by=asked.similarity,
-        order=asked.order,
-        leaked=(*asked.leaked, KIND_OPEN),
-        rule=asked.rule,
+        ranking, judged, by=asked.similarity, order=asked.order, leaked=asked.leaked, rule=asked.rule
     )
     total = estimate_total(len(ranking), along)
     return {

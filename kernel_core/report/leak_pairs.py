@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,11 @@ import pandas as pd
 from kernel_core.errors import RequestError
 from kernel_core.results.pair_orders import ordered_pairs
 from kernel_core.results.results import Results
-from kernel_core.review.consensus import ITEM_COLUMNS, RULES, consensus, undecided
+from kernel_core.review.consensus import ITEM_COLUMNS, RULES, undecided
 from kernel_core.review.judged import Judged
+from kernel_core.review.leaked import KIND_OPEN, decided_pairs
 from kernel_core.review.verdicts import DUPLICATES
 
-KIND_OPEN = "duplicate, kind open"
-"""The verdict on a pair that counts as a leak by the rule, though the rule takes no one verdict."""
 RANKED = ("rank", "similarity", "aligned", "twin", "band")  # of a ranking, where it has them
 
 
@@ -49,40 +48,17 @@ class Asked:
 def judged_pairs(results: Results, judged: Judged, asked: Asked) -> pd.DataFrame:
     """Return one row per pair that the rule decides, sorted by item.
 
-    A pair that it leaves open only because reviewers differ in the kind of duplicate has the verdict
-    `KIND_OPEN`: there the rule is applied again, with all verdicts that count as a leak as one.
-
-    Columns: those of `review.consensus`; leaked, whether the verdict counts as a leak; a_label, b_label
-    (class numbers); rank, similarity, and where they are built aligned, twin and band, of the ranking:
-    missing for pairs that it does not list, as it lists each query example with one neighbor.
+    Columns: those of `review.leaked.decided_pairs`; a_label, b_label (class numbers); rank, similarity, and
+    where they are built aligned, twin and band, of the ranking: missing for pairs that it does not list, as
+    it lists each query example with one neighbor.
     Raises as `ordered_pairs` does.
     """
-    table = consensus(with_kinds_joined(judged, asked), "pair", asked.rule)
-    table["leaked"] = table["verdict"].isin([*asked.leaked, KIND_OPEN])
+    table = decided_pairs(judged, asked.rule, asked.leaked)
     for side in ("a", "b"):
         table[f"{side}_label"] = _labels(results, table, side)
     ranking = by_item(ordered_pairs(results, asked.similarity, asked.order))
     found = table.merge(ranking, on=ITEM_COLUMNS, how="left", validate="one_to_one")
     return found.astype({"rank": "Int64"})
-
-
-def with_kinds_joined(judged: Judged, asked: Asked) -> Judged:
-    """Return the verdicts on pairs; where the rule leaves one open, leaks of all kinds are `KIND_OPEN`."""
-    left = undecided(judged, "pair", asked.rule)
-    places = zip(*(left[name] for name in ITEM_COLUMNS), strict=True)
-    is_open = {((a_split, a), (b_split, b)) for a_split, a, b_split, b in places}
-    if not is_open:
-        return judged
-    joined = Judged(judged.hashes)
-    for key in judged.items("pair"):
-        for stack in judged.history(key).values():
-            joined.take(
-                replace(verdict, verdict=KIND_OPEN)
-                if key in is_open and verdict.verdict in asked.leaked
-                else verdict
-                for verdict in stack
-            )
-    return joined
 
 
 def open_pairs(judged: Judged, asked: Asked, pairs: pd.DataFrame) -> pd.DataFrame:

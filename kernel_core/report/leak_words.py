@@ -11,12 +11,12 @@ from kernel_core.printable import CELL, printable
 from kernel_core.report.document import Block, Document, Pictures, Section, Table
 from kernel_core.report.leak_accuracy_words import accuracy_section, caused_section
 from kernel_core.report.leak_along_words import along_section, estimate_section
-from kernel_core.report.leak_pairs import KIND_OPEN
 from kernel_core.report.leak_report import LeakReport
 from kernel_core.report.review_words import agreement_section, provenance_section
 from kernel_core.report.shares import interval, percent
 from kernel_core.results.pair_orders import ORDERS
 from kernel_core.review.consensus import RULES
+from kernel_core.review.leaked import KIND_OPEN
 from kernel_core.spec import ADJECTIVES, example_name
 
 SHOWN = 120  # leaked pairs that are shown as pictures

@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from kernel_core.review.consensus import GOLD, SAMPLE, consensus
+from kernel_core.review.consensus import GOLD, SAMPLE
 from kernel_core.review.estimate import estimate_total
 from kernel_core.review.judged import Judged, Pair, pair_of
+from kernel_core.review.leaked import decided_pairs
 from kernel_core.review.sampling import Stratum, default_strata
 from kernel_core.review.verdicts import DUPLICATES, UNSURE
 
@@ -42,12 +43,11 @@ def judged_along(
     unsure. sampled: whether chance alone chose it, from the stratum of this ranking that it is in. What was
     drawn along another ranking, or judged in a list as well, was not: it belongs to the census.
     """
-    decided = consensus(judged, "pair", rule)
     rank_of = dict(zip(pairs_of(ranking), range(1, len(ranking) + 1), strict=True))
     strata = default_strata(len(ranking))
     lasts = [stratum.last for stratum in strata]
     rows = []
-    for row in decided.itertuples():
+    for row in decided_pairs(judged, rule, leaked).itertuples():
         pair = (row.a_split, row.a_index), (row.b_split, row.b_index)
         rank = rank_of.get(pair)
         if rank is None:
@@ -58,7 +58,7 @@ def judged_along(
             and row.stratum == stratum
             and _was_drawn_along(judged, pair, by, order)
         )
-        positive = np.nan if row.verdict == UNSURE else float(row.verdict in leaked)
+        positive = np.nan if row.verdict == UNSURE else float(row.leaked)
         rows.append((rank, row.verdict, positive, sampled, stratum))
     return pd.DataFrame(rows, columns=JUDGED_COLUMNS).sort_values("rank", ignore_index=True)
 
