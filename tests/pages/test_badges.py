@@ -1,10 +1,13 @@
 """What was judged, on the tiles and pairs of every page."""
 
+import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from kernel_core.findings.pairs import nearest_pairs
+from kernel_core.review.verdicts import Item, Shown
 from tests.support.app import cells, open_page, text_of, tiles
 from tests.support.verdicts import Plant
 
@@ -83,3 +86,19 @@ def test_page_does_without_an_unreadable_file_and_says_so_once(plant, pairs):
         app = open_page(name)
         (said,) = [box.value for box in app.warning if "verdicts" in box.value]
         assert os.path.basename(plant.path).split(".")[0] in said.replace("\\", "")
+
+
+def test_front_page_counts_verdicts_and_says_which_are_on_other_examples(plant, pairs):
+    assert "**No verdicts yet.**" in text_of(open_page("overview"))
+    plant(*pairs[0], "exact")
+    plant(*pairs[0], "exact", "Bob")
+    plant(("test", 3), verdict="given")
+    text = text_of(open_page("overview"))
+    assert "**3 verdicts** on 1 pair and 1 label, by 2 reviewers." in text
+    assert "verdicts are on" not in text
+    lost = plant.verdict(("test", 4), verdict="given")
+    foreign = replace(lost, a=Item("test", 4, "0" * 64), shown=Shown(source="other <b>"))
+    plant.path.write_text(json.dumps(foreign.to_json()) + "\nnonsense\n")
+    said = text_of(open_page("overview")).replace("\\", "")
+    assert "0 of 1 verdicts are on examples of digits; the file names the source other <b>." in said
+    assert "line 2 is no verdict" in said

@@ -49,7 +49,6 @@ function headOf(cell) {
   if (cell.pair) line.append(element("u", "", "compare"));
   head.append(line);
   if (cell.values) head.append(valuesOf(cell.values));
-  if (cell.judged) head.append(element("span", "judged", cell.judged));
   if (cell.tip) head.title = cell.tip;
   return head;
 }
@@ -74,7 +73,10 @@ function fill(node, cell) {
   const groups = element("div", "groups");
   groups.append(...cell.groups.map(groupOf));
   if (cell.more) groups.append(moreOf(cell));
-  node.replaceChildren(...(cell.head || cell.badge || cell.judged ? [headOf(cell)] : []), groups);
+  node.replaceChildren(...(cell.head || cell.badge ? [headOf(cell)] : []), groups);
+  if (!cell.judged) return;
+  const judged = node.appendChild(element("span", "judged", cell.judged)); // below, so that images align
+  judged.title = cell.tip;
 }
 
 /** The link that an arrow key leads to: the next of its kind, or the nearest one above or below. */

@@ -54,7 +54,7 @@ class Cell(TypedDict):
     tone: NotRequired[str]  # of the badge: strong, middle or weak
     values: NotRequired[list[tuple[str, str, str]]]  # below it: name, more of that if it fits, number
     tip: NotRequired[str]  # what the tooltip of the head says
-    judged: NotRequired[str]  # below the head: what was judged of the pair, or of pairs in the group
+    judged: NotRequired[str]  # below the tiles: what was judged of the pair, or of pairs in the group
     more: NotRequired[str]  # after the tiles, text of a link
     more_href: NotRequired[str]  # where it leads
 

@@ -16,6 +16,8 @@ from pages.ui import label_checks, lists, load, paired
 from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Group, gallery, nearest_tiles, tile
 from pages.ui.panels import pair_cells, twin_words
+from pages.ui.panels.verdict_counts import count_verdicts
+from pages.ui.panels.verdict_filter import Query, review_query
 from pages.ui.wording import escape
 
 SHOWN = 12  # cells per strip
@@ -29,6 +31,7 @@ def show_strips(results: Results) -> None:
     nearest_pairs(results)
     labels_to_check(results)
     largest_disagreements(results)
+    count_verdicts(results)
 
 
 def nearest_pairs(results: Results) -> None:
@@ -36,16 +39,17 @@ def nearest_pairs(results: Results) -> None:
     if paired.has_twins(results, "kernel"):
         asked = paired.Asked("kernel", paired.TWIN)
         pairs = paired.find(results, asked).pairs
-        _head(twin_words.count_twins(results, pairs), "near_duplicates", {"order": paired.TWIN})
+        review = review_query(results, "pair", *asked.to_list())
+        _head(twin_words.count_twins(results, pairs), "near_duplicates", {"order": paired.TWIN}, review)
     else:
         asked = paired.Asked("kernel")
         pairs = paired.find(results, asked).pairs
-        _count_near(results, pairs)
+        _count_near(results, pairs, review_query(results, "pair", *asked.to_list()))
     cells = pair_cells.cells(results, pairs.head(SHOWN), "kernel", has_ranks=False)
     _draw(results, cells, "the nearest pairs", lists.carried(results, *asked.to_list()))
 
 
-def _count_near(results: Results, pairs: pd.DataFrame) -> None:
+def _count_near(results: Results, pairs: pd.DataFrame, review: Query | None) -> None:
     """Show how many pairs lie at or above the border of look-alikes, and the way to them."""
     threshold = math.floor(border(pairs) * 10**DECIMALS) / 10**DECIMALS
     count = len(matching_pairs(pairs, threshold=threshold))
@@ -55,6 +59,7 @@ def _count_near(results: Results, pairs: pd.DataFrame) -> None:
         f"{threshold:.{DECIMALS}f} or more.",
         "near_duplicates",
         {"first": "1", "last": str(min(WINDOW, len(pairs)))},
+        review,
     )
 
 
@@ -68,6 +73,7 @@ def labels_to_check(results: Results) -> None:
         "them:** the ensemble and the kernel's neighbors agree on another class.",
         "labels",
         {},
+        review_query(results, "label", "labels", "kernel"),
     )
     neighbors, names = results.neighbors_by("kernel"), results.class_names
     cells: list[Cell] = []
@@ -116,11 +122,13 @@ def largest_disagreements(results: Results) -> None:
     _draw(results, cells, "the largest disagreements", carried)
 
 
-def _head(sentence: str, page: str, query: dict[str, str]) -> None:
-    """Show a strip's sentence, and beside it the link to the whole list."""
+def _head(sentence: str, page: str, query: Query, review: Query | None = None) -> None:
+    """Show a strip's sentence, and beside it the links to the whole list and to judging it, if it can be."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(sentence, width="content")
         st.page_link(f"pages/{page}.py", label="See all →", query_params=query)
+        if review:
+            st.page_link("pages/review.py", label="Review →", query_params=review)
 
 
 def _draw(results: Results, cells: list[Cell], label: str, carried: str) -> None:

@@ -11,9 +11,11 @@ from kernel_core.results.judged_rows import EVERYTHING, STATES, Wanted, choices
 from kernel_core.results.results import Results
 from kernel_core.review.judged import Judged
 from kernel_core.review.verdicts import Kind
-from pages.ui import lists, shell, verdicts
+from pages.ui import lists, read_only, shell, verdicts
 from pages.ui.wording import escape
 
+Query = dict[str, str]
+"""Parameters of an address."""
 ALL = "all"
 NAME = 40  # characters of a reviewer's name
 HELP = {
@@ -75,10 +77,21 @@ def stop_if_none(count: int, wanted: Wanted) -> None:
         st.stop()
 
 
+def review_query(
+    results: Results, kind: Kind, name: str, *arguments: str | int, wanted: Wanted = EVERYTHING
+) -> Query | None:
+    """Return the parameters of the page where a list's items are judged; None where nothing can be.
+
+    The list: as for `lists.text`.
+    """
+    if read_only.is_read_only() or not (shell.FOLDER / "review.py").exists():
+        return None
+    return {"list": lists.text(results, name, *arguments, wanted=wanted), "kind": kind}
+
+
 def review_link(
     results: Results, kind: Kind, name: str, *arguments: str | int, wanted: Wanted = EVERYTHING
 ) -> None:
-    """Show the link to the page where the items of a list are judged. The list: as for `lists.text`."""
-    if (shell.FOLDER / "review.py").exists():
-        asked = {"list": lists.text(results, name, *arguments, wanted=wanted), "kind": kind}
+    """Show the link to the page of `review_query`."""
+    if asked := review_query(results, kind, name, *arguments, wanted=wanted):
         st.page_link("pages/review.py", label="Review these →", query_params=asked)
