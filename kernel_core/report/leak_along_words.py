@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kernel_core.report.document import Block, Section, Table
+from kernel_core.report.review_words import coverage_section
 from kernel_core.report.shares import interval, percent
 from kernel_core.results.pair_orders import ORDERS
-from kernel_core.review.stopping import ASSUMPTIONS
 from kernel_core.spec import ADJECTIVES
 
 Content = Mapping[str, Any]
@@ -77,26 +77,12 @@ def _depths(content: Content) -> list[Block]:
 
 def along_section(content: Content) -> Section:
     """Return how far the ranking was judged, precision and recall along it, and the stopping rule."""
-    asked, stop = content["asked"], content["stopping"]
-    rows = [
-        (f"{row['first']:,}–{row['last']:,}", f"{row['judged']:,} of {row['pairs']:,}",
-         f"{row['undecided']:,}", f"{row['found']:,}", percent(row["value"], 0),
-         interval(row["low"], row["high"], 0))
-        for row in content["coverage"]
-    ]  # fmt: skip
-    columns = "ranks", "judged", "unsure or open", "duplicates", "share of judged", "95% interval"
-    note = (
-        f"The ranking: {ORDERS[asked['order']]}; similarity: {asked['similarity_title']}. Each "
-        f"{ADJECTIVES[asked['query']]} example is in it with one neighbor; judged pairs that it does not "
-        "list are not counted here. A share of pairs that were chosen, not drawn at random, holds for them."
+    asked = content["asked"]
+    ranking = f"{ORDERS[asked['order']]}; similarity: {asked['similarity_title']}"
+    covered = coverage_section(content, "pairs", "duplicates", ranking)
+    table, note, *rest = covered.blocks
+    listed = (
+        f"Each {ADJECTIVES[asked['query']]} example is in it with one neighbor; judged pairs that it does "
+        "not list are not counted here."
     )
-    met = (
-        f"The stopping rule is {'met' if stop['met'] else 'not met'}: ranks 1 to {stop['judged_to']:,} are "
-        f"judged without a gap, and the last {stop['run']:,} of these are different pictures; "
-        f"{stop['needed']:,} are needed for fewer than 5% duplicates among what follows, with 95% "
-        "confidence. " + ASSUMPTIONS
-    )
-    if not stop["judged_to"]:
-        met = "The stopping rule is not met: rank 1 is not judged."
-    blocks: list[Block] = [Table(columns, tuple(rows)), note, *_depths(content), met]
-    return Section("Along the ranking", tuple(blocks))
+    return Section(covered.title, (table, f"{note} {listed}", *_depths(content), *rest))

@@ -85,13 +85,16 @@ def by_splits(results: Results, pairs: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def coverage(pairs: pd.DataFrame, undecided_ranks: pd.Series, count: int) -> list[dict[str, Any]]:
-    """Return, by range of ranks, how many pairs were judged and how many are duplicates.
+def coverage(
+    judged: pd.DataFrame, undecided_ranks: pd.Series, count: int, positive: str = "leaked"
+) -> list[dict[str, Any]]:
+    """Return, by range of ranks, how many items were judged and how many are positive.
 
-    pairs: of `judged_pairs`. undecided_ranks: of judged pairs that the rule leaves open. count: pairs in the
-    ranking. share: of the decided pairs.
+    judged: of `judged_pairs`, or of judged labels. undecided_ranks: of judged items that the rule leaves
+    open. count: items in the ranking. positive: the column that says which are; the share is of those judged
+    and not unsure.
     """
-    ranked = pairs[pairs["rank"].notna()]
+    ranked = judged[judged["rank"].notna()]
     rows = []
     for stratum in default_strata(count):
         inside = ranked[ranked["rank"].between(stratum.first, stratum.last)]
@@ -101,10 +104,10 @@ def coverage(pairs: pd.DataFrame, undecided_ranks: pd.Series, count: int) -> lis
             {
                 "first": stratum.first,
                 "last": stratum.last,
-                "pairs": len(stratum),
+                "size": len(stratum),
                 "judged": len(inside) + undecided,
                 "undecided": undecided + len(inside) - len(known),
-                **share(int(known["leaked"].sum()), len(known)),
+                **share(int(known[positive].sum()), len(known)),
             }
         )
     return rows

@@ -7,7 +7,37 @@ from typing import Any
 
 from kernel_core.printable import CELL, printable
 from kernel_core.report.document import Block, Section, Table
+from kernel_core.report.shares import interval, percent
+from kernel_core.review.stopping import ASSUMPTIONS
 from kernel_core.spec import ADJECTIVES
+
+
+def coverage_section(content: Mapping[str, Any], items: str, positive: str, ranking: str) -> Section:
+    """Return how far a ranking was judged, and whether the stopping rule was met.
+
+    content: of a report. items: noun for what it ranks. positive: word for what is looked for. ranking: what
+    it is, in words.
+    """
+    rows = [
+        (f"{row['first']:,}–{row['last']:,}", f"{row['judged']:,} of {row['size']:,}",
+         f"{row['undecided']:,}", f"{row['found']:,}", percent(row["value"], 0),
+         interval(row["low"], row["high"], 0))
+        for row in content["coverage"]
+    ]  # fmt: skip
+    columns = "ranks", "judged", "unsure or open", positive, "share of judged", "95% interval"
+    note = (
+        f"The ranking: {ranking}. The share of {items} that were chosen, not drawn at random, holds for "
+        "these alone."
+    )
+    stop = content["stopping"]
+    met = (
+        f"The stopping rule is {'met' if stop['met'] else 'not met'}: ranks 1 to {stop['judged_to']:,} are "
+        f"judged without a gap and end with {stop['run']:,} negatives in a row. {stop['needed']:,} are "
+        f"needed to say with 95% confidence that fewer than 5% of what follows are {positive}. {ASSUMPTIONS}"
+    )
+    if not stop["judged_to"]:
+        met = "The stopping rule is not met: rank 1 is not judged."
+    return Section("Along the ranking", (Table(columns, tuple(rows)), note, met))
 
 
 def agreement_section(found: Mapping[str, Any] | None) -> Section:
