@@ -19,6 +19,7 @@ TRIALS = {
     "load": 360,
     "surroundings": 900,
     "races": 900,
+    "verdicts": 900,
 }
 """Name of a trial, which is the module with its function `run` → the seconds that it may begin cases in."""
 LOADED = ("kernel_core.cli.main", "kernel_core.pipeline", "tests.trials.hostile")

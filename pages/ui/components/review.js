@@ -156,6 +156,7 @@ function show(state) {
   root.querySelector("[data-tool=undo]").disabled = !state.done.length;
   root.querySelector("[data-tool=previous]").disabled = state.at === 0;
   root.querySelector("[data-tool=skip]").disabled = isDone;
+  root.dataset.item = item ? item.name : "";
   if (!item) return;
   const flipped = state.flipped;
   for (const figure of root.querySelectorAll(".side")) {
@@ -167,7 +168,6 @@ function show(state) {
   showWords(state, item);
   if (state.drawn !== item.name) state.since = performance.now();
   state.drawn = item.name;
-  root.dataset.item = item.name;
 }
 
 function flip(state) {
