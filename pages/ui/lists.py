@@ -60,10 +60,9 @@ def ranked(results_id: str, list_text: str, kept: Example | None = None) -> Rank
     kept: an example that stays in the list although it was judged meanwhile, so that it has a next one.
     """
     try:
-        name, colon, rest = list_text.partition(":")
-        name, _, by_verdict = name.partition("~")
-        found, wanted = _made(results_id, name + colon + rest), Wanted.from_text(by_verdict)
-        return _judged(results_id, name, found, wanted, kept) if wanted else found
+        whole, wanted = split_wanted(list_text)
+        found = _made(results_id, whole)
+        return _judged(results_id, whole, found, wanted, kept) if wanted else found
     except (LookupError, RequestError, ValueError):  # not kept: what is missing may be built next
         return None
 
@@ -78,9 +77,21 @@ def _made(results_id: str, list_text: str) -> Ranked:
     return make(load.in_direction(load.by_id[results_id], within), *arguments)
 
 
-def _judged(results_id: str, name: str, found: Ranked, wanted: Wanted, kept: Example | None) -> Ranked:
+def split_wanted(list_text: str) -> tuple[str, Wanted]:
+    """Return the text of the whole list, and which of its items are wanted. Raises `ValueError`.
+
+    >>> split_wanted("labels@train~given~Ann:kernel")
+    ('labels@train:kernel', Wanted(judged='given', reviewer='Ann'))
+    """
+    name, colon, rest = list_text.partition(":")
+    name, _, by_verdict = name.partition("~")
+    return name + colon + rest, Wanted.from_text(by_verdict)
+
+
+def _judged(results_id: str, whole: str, found: Ranked, wanted: Wanted, kept: Example | None) -> Ranked:
     """Return the part of a list that a filter by verdicts leaves: of pairs, of groups, or of labels."""
-    listed = load.in_direction(load.by_id[results_id], name.partition("@")[2])
+    within = whole.partition(":")[0].partition("@")[2]
+    listed = load.in_direction(load.by_id[results_id], within)
     stands, splits = verdicts.standing(listed), np.broadcast_to(found.split, found.order.shape)
     examples = pd.DataFrame({"query_split": splits, "query_index": found.order})
     if found.groups is not None:

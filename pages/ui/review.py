@@ -88,13 +88,14 @@ def _review(
 
 def _frozen(queue: Queue, reviewer: Reviewer, judged: Judged, *, shows_all: bool) -> tuple[Candidate, ...]:
     """Return the items to judge as they were when the queue was opened: none leaves it meanwhile."""
-    asked = (queue.results.id, queue.text, reviewer.name, shows_all)
+    asked = (queue.results.id, queue.text, queue.kind, queue.wanted, reviewer.name, shows_all)
     known = st.session_state.get(FROZEN)
     if known is None or known[0] != asked:
         own = [
             candidate
             for candidate in queue.items
-            if shows_all or candidate.repeats or reviewer.name not in standing(judged, candidate, queue.kind)
+            if queue.wanted.accepts(by := dict(standing(judged, candidate, queue.kind)))
+            and (shows_all or candidate.repeats or reviewer.name not in by)
         ]
         known = st.session_state[FROZEN] = (asked, tuple(own))
     items: tuple[Candidate, ...] = known[1]

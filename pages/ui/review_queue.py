@@ -7,7 +7,7 @@ An address says `list=near_duplicates:kernel`, as on other pages (`pages.ui.list
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TypeAlias, cast
@@ -17,6 +17,7 @@ import streamlit as st
 
 from kernel_core.errors import KernelExplorerError
 from kernel_core.findings.labels_to_check import DEFAULT
+from kernel_core.results.judged_rows import EVERYTHING, Wanted
 from kernel_core.results.results import Results
 from kernel_core.review.consensus import undecided
 from kernel_core.review.judged import Example, Key, pair_of
@@ -66,7 +67,8 @@ class Queue:
 
     text: of the address. title: in Markdown. by: the similarity that made it; empty if none did. results: in
     the direction of its pairs. ranked: whether the items are in the order of a ranking, as the stopping rule
-    needs it. ranking: items of the ranking that a sample is of.
+    needs it. ranking: items of the ranking that a sample is of. wanted: which of the items are to be judged
+    at first; all others are of the queue too, so that nothing said of an item is lost when it is judged.
     """
 
     text: str
@@ -77,6 +79,7 @@ class Queue:
     items: tuple[Candidate, ...]
     ranked: bool = False
     ranking: int = 0
+    wanted: Wanted = EVERYTHING
 
     @cached_property
     def by_name(self) -> dict[str, Candidate]:
@@ -92,6 +95,17 @@ def queue_of(results: Results, text: str, reviewer: str, kind: str = "") -> Queu
 
     reviewer: whose earlier verdicts. kind: label to judge the labels of a list of pairs.
     """
+    try:
+        whole, wanted = lists.split_wanted(text)
+    except ValueError:
+        return None
+    queue = _whole_queue(results, whole, reviewer, kind)
+    if queue is None or not wanted:
+        return queue
+    return replace(queue, wanted=wanted, title=f"{queue.title}, {escape(wanted.words)}")
+
+
+def _whole_queue(results: Results, text: str, reviewer: str, kind: str) -> Queue | None:
     name, _, arguments = text.partition(":")
     name, _, within = name.partition("@")
     try:
@@ -109,6 +123,8 @@ def queue_of(results: Results, text: str, reviewer: str, kind: str = "") -> Queu
 def _of_list(results: Results, text: str, found: Ranked, *, is_label: bool) -> Queue:
     splits = np.broadcast_to(found.split, found.order.shape).tolist()
     examples = [(cast(Split, split), int(index)) for split, index in zip(splits, found.order, strict=True)]
+    if found.groups is not None and not is_label:
+        return _of_groups(results, text, found, examples)
     if is_label or not found.by or found.by not in results.names:
         items = tuple(Candidate((example,), rank) for rank, example in enumerate(examples, 1))
         return Queue(text, "label", found.title, found.by or "kernel", results, items)
@@ -120,6 +136,18 @@ def _of_list(results: Results, text: str, found: Ranked, *, is_label: bool) -> Q
         for rank, (a, b) in enumerate(pairs, 1)
     )
     return Queue(text, "pair", found.title, found.by, results, items, ranked=True, ranking=len(items))
+
+
+def _of_groups(results: Results, text: str, found: Ranked, examples: list[Example]) -> Queue:
+    """Return the pairs of the example to keep of each group, its first, with each of the others."""
+    firsts: dict[int, Example] = {}
+    pairs = [
+        (firsts[group], example)
+        for group, example in zip((found.groups if found.groups is not None else []), examples, strict=True)
+        if firsts.setdefault(group, example) != example
+    ]
+    items = tuple(Candidate(pair, rank) for rank, pair in enumerate(pairs, 1))
+    return Queue(text, "pair", found.title, text.split(":")[1], results, items)
 
 
 def _value(results: Results, by: str, query: int, database: int) -> float | None:

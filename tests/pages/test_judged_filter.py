@@ -2,8 +2,11 @@
 
 import pytest
 
+from kernel_core.findings.pairs import nearest_pairs
+from kernel_core.results.judged_rows import Wanted
 from pages.ui import lists
-from tests.support.app import cells, open_page, text_of
+from pages.ui.review_queue import queue_of
+from tests.support.app import cells, data_of, open_page, text_of
 from tests.support.verdicts import Plant
 
 
@@ -96,3 +99,20 @@ def test_list_with_a_wrong_filter_is_no_list(plant, digits):
 def named(name):
     split, index = name.split(":")
     return split, int(index)
+
+
+def test_queue_of_a_filtered_list_keeps_every_item_and_asks_for_those_wanted(plant, digits):
+    first = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels).iloc[0]
+    a, b = ("test", int(first["query_index"])), ("train", int(first["database_index"]))
+    plant(a, b, "exact", "Bob")
+    asked = {"list": "near_duplicates~unjudged:kernel", "kind": "pair", "reviewer": "Ann"}
+    queue = queue_of(digits, asked["list"], "Ann", "pair")
+    assert (len(queue.items), queue.text, queue.wanted) == (500, "near_duplicates:kernel", Wanted("unjudged"))
+    assert queue_of(digits, "labels~given:kernel", "Ann").kind == "label"
+    assert queue_of(digits, "near_duplicates~good:kernel", "Ann") is None
+    assert data_of(open_page("review", **asked), "review")["total"] == 499
+    asked |= {"list": "near_duplicates~exact:kernel", "all": "true"}
+    assert data_of(open_page("review", **asked), "review")["total"] == 1
+    groups = queue_of(digits, "groups:kernel:0.5", "Ann", "pair")
+    (kept, other), found = groups.items[0].shown, cells(open_page("groups", threshold=0.5), "groups")[0]
+    assert [named(tile["example"]) for tile in found["groups"][0]["tiles"][:2]] == [kept, other]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from kernel_core.printable import printable
-from kernel_core.results.judged_rows import EVERYTHING, STATES, Wanted, choices
+from kernel_core.results.judged_rows import EVERYTHING, STATES, UNJUDGED, Wanted, choices
 from kernel_core.results.results import Results
 from kernel_core.review.judged import Judged
 from kernel_core.review.verdicts import Kind
@@ -86,7 +86,8 @@ def review_query(
     """
     if read_only.is_read_only() or not (shell.FOLDER / "review.py").exists():
         return None
-    return {"list": lists.text(results, name, *arguments, wanted=wanted), "kind": kind}
+    asked = {"list": lists.text(results, name, *arguments, wanted=wanted), "kind": kind}
+    return asked if wanted.judged in ("", UNJUDGED) else {**asked, "all": "true"}
 
 
 def review_link(
