@@ -5,7 +5,7 @@ import streamlit as st
 from kernel_core.printable import CELL, printable
 from kernel_core.results.judged_rows import unmatched_words
 from kernel_core.review.agreement_words import side_title
-from kernel_core.review.consensus import RULES, consensus
+from kernel_core.review.consensus import CONSENSUS_COLUMNS, RULES
 from kernel_core.review.overview import unmatched_table
 from kernel_core.review.verdicts import Kind
 from kernel_core.review.votes import WHICH
@@ -13,7 +13,7 @@ from pages.ui import load, read_only, shell, verdicts
 from pages.ui.controls import choose_similarity, control_row
 from pages.ui.panels import agreement_tables, coverage, disputed, ranks
 from pages.ui.panels.agreement_tables import Asked
-from pages.ui.panels.list_tools import Listed, command, list_tools, option
+from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import DIFFERENT_LABEL, escape, plural
 
 shell.guard()
@@ -24,7 +24,6 @@ SHOWN = 48  # items per page of the gallery
 
 shell.heading(results, "Verdicts", "What was judged, by whom, and how far reviewers agree.")
 judged = verdicts.standing(results)
-has_review = any("review" in group for group in shell.PAGES.values())
 
 
 def start_over() -> None:
@@ -56,11 +55,10 @@ if words := unmatched_words(judged, results.name):
         st.dataframe(unmatched_table(judged), hide_index=True)
         st.caption("They stay in the file, and match again where the images do.")
 if not found.counts["items"]:
-    begin = "review" if has_review else "near_duplicates"
     shell.say(
         f"Nobody has judged {KINDS[kind]} yet. A verdict takes one key: open a list and say what you see."
     )
-    st.page_link(f"pages/{begin}.py", label="Begin to judge →", query_params={"kind": kind})
+    st.page_link("pages/review.py", label="Begin to judge →", query_params={"kind": kind})
     st.caption("Have a file of verdicts? `kernel-explorer verdicts SOURCE --merge FILE` adds it to this one.")
     st.stop()
 
@@ -101,7 +99,7 @@ if two and cell:
     keys, title, about = disputed.keys_of_cell(found.votes, two, cell), f"Judged {cell}", DIFFERENT_LABEL
 if keys:
     st.header(f"{title}: {plural(len(keys), one)}")
-    if has_review and title == "Disputed" and not read_only.is_read_only():
+    if title == "Disputed" and not read_only.is_read_only():
         st.page_link("pages/review.py", label="Decide them →", query_params={"list": f"disputed:{kind}"})
     page = ranks.choose_page(len(keys), SHOWN, has_steps=True)
     shown = keys[(page - 1) * SHOWN : page * SHOWN]
@@ -118,9 +116,9 @@ list_tools(
     "verdicts",
     Listed(
         len(found.decided), one,
-        lambda: consensus(judged, kind, rule),
+        lambda: found.decided.assign(kind=kind)[["kind", *CONSENSUS_COLUMNS]],
         command(results, "verdicts", "", *option("--kind", kind), "--rule", rule, "--csv", "-"),
-        "",
+        python(results, "consensus", kind, rule),
         f"decided by the rule {rule}",
     ),
 )  # fmt: skip

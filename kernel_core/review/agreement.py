@@ -149,10 +149,11 @@ def second_looks(judged: Judged, kind: Kind) -> list[tuple[Verdict, Verdict]]:
     One for each second look that was not taken back, whatever verdict stands now.
     """
     found = []
-    for key in sorted(judged.items(kind)):
-        for stack in judged.history(key).values():
-            looks = [(judged.by_id.get(verdict.repeats), verdict) for verdict in stack if verdict.repeats]
-            found += [(first, again) for first, again in looks if first is not None]
+    for again in list(judged.by_id.values()):
+        first = judged.by_id.get(again.repeats) if again.repeats and again.kind == kind else None
+        key = judged.key_of(again) if first is not None else None
+        if first is not None and key and again in judged.history(key).get(again.reviewer, []):
+            found.append((first, again))
     return found
 
 

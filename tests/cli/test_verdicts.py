@@ -7,6 +7,8 @@ import shutil
 import pandas as pd
 import pytest
 
+import kernel_core
+from kernel_core.errors import RequestError
 from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.results.opening import open_results
 from kernel_core.sources.source import SourceRequest
@@ -86,6 +88,18 @@ def test_tables_of_standing_verdicts_consensus_and_disputes(plant, pairs, tmp_pa
     assert run("--rule", "majority", "--parquet", tmp_path / "c.parquet").exit_code == 0
     assert len(pd.read_parquet(tmp_path / "c.parquet")) == 4
     assert "give one of them" in run("--disputed", "--unmatched").stderr
+
+
+def test_notebook_gives_consensus_and_agreement(plant, pairs):
+    explorer = kernel_core.open("digits", verdicts=plant.path)
+    rows = explorer.consensus(rule="unanimous")[["a", "b", "verdict", "votes"]].to_numpy().tolist()
+    names = [[f"{split}:{index}" for split, index in pair] for pair in pairs]
+    assert sorted(rows) == sorted([[*names[1], "near-duplicate", 3], [*names[3], "very similar", 2]])
+    assert explorer.consensus("label")["proposed_label"].tolist() == ["3"]
+    percent = explorer.agreement(by_side=True).set_index("measure").loc["percent"]
+    assert (percent["value"], percent["items"]) == (pytest.approx((1 / 3 + 1 + 0 + 1) / 4), 4)
+    with pytest.raises(RequestError, match="expected one of majority, unanimous, adjudicated"):
+        explorer.consensus(rule="most")
 
 
 def test_what_no_longer_matches_is_listed(plant, pairs):
