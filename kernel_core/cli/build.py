@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -64,6 +65,14 @@ def _claimed(context: click.Context, option: click.Parameter, value: Any) -> Any
     return value
 
 
+def _site(_context: click.Context, _option: click.Parameter, sites: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values of --framed-by. Raises `BadParameter` for what is no site: it becomes a header."""
+    for site in sites:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]+)?", site):
+            raise click.BadParameter(f"{site!r} is no site; expected one such as https://huggingface.co.")
+    return sites
+
+
 @click.command()
 @source_options
 @click.option(
@@ -97,8 +106,17 @@ def _claimed(context: click.Context, option: click.Parameter, value: Any) -> Any
     envvar=serving.READ_ONLY,
     help="Only show what the cache has: build, train and save nothing, neither now nor from a page.",
 )
+@click.option(
+    "--framed-by",
+    "framing",
+    multiple=True,
+    callback=_site,
+    metavar="URL",
+    help="Let pages of this site show the app in a frame, as https://huggingface.co does with Spaces; repeat "
+    "the option for several. For --read-only alone.",
+)
 @verdicts_option
-def serve(source: str, read_only: bool, **options: Any) -> None:
+def serve(source: str, read_only: bool, framing: tuple[str, ...], **options: Any) -> None:
     """Build whatever the cache lacks, then serve the app.
 
     The app shows SOURCE at 127.0.0.1, or at --host, until it is stopped with Ctrl-C. With --read-only,
@@ -107,13 +125,16 @@ def serve(source: str, read_only: bool, **options: Any) -> None:
     \b
     Example:  kernel-explorer serve path/to/source.toml --port 8600
     """
+    if framing and not read_only:
+        raise click.UsageError("--framed-by is for --read-only: a page in another's could trick who judges.")
     amount = {name: options[name] for name in ("run_count", "files", "precision")}
     request = SourceRequest(source, **amount)
     results = _open_built(request) if read_only else _open_or_build(request, options)
     if options["host"] not in serving.LOOPBACK:
         say("warning: everybody who reaches this machine can open it; there is no password", err=True)
     where = {name: options[name] for name in ("host", "allowed")}
-    sys.exit(serving.serve(request, results.name, options["port"], **where, read_only=read_only))
+    variables = {serving.READ_ONLY: "1" if read_only else "", serving.FRAMED_BY: " ".join(framing)}
+    sys.exit(serving.serve(request, results.name, options["port"], **where, variables=variables))
 
 
 def _open_or_build(request: SourceRequest, options: Mapping[str, Any]) -> Results:

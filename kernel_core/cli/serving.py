@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from kernel_core.errors import RequestError, Unavailable
@@ -20,6 +21,7 @@ LOOPBACK = ("localhost", LOCAL, "::1")
 EVERYWHERE = ("", "0.0.0.0", "::")  # addresses that stand for all that the machine has
 ANNOUNCED = "KERNEL_EXPLORER_ANNOUNCED"  # the variable with the line that the server prints once it listens
 READ_ONLY = "KERNEL_EXPLORER_READ_ONLY"  # the variable that pages/ui/read_only.py reads
+FRAMED_BY = "KERNEL_EXPLORER_FRAMED_BY"  # the one that pages/ui/edge.py reads
 # glibc's: the threads of visitors share two pools of memory. After 40 of them, 15 MB are kept instead of 20.
 ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 
@@ -89,13 +91,13 @@ def serve(
     *,
     host: str = LOCAL,
     allowed: tuple[str, ...] = (),
-    read_only: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> int:
     """Serve a built source until stopped. Returns the server's exit status, on Windows only.
 
     name: the source's, which the server prints with its address once it listens. host: the address to listen
-    on. allowed: names that the server answers to, beside `names_of` the host. read_only: whether pages can
-    neither build nor save.
+    on. allowed: names that the server answers to, beside `names_of` the host. variables: of the environment
+    that say more of how to serve: `READ_ONLY`, `FRAMED_BY`.
     """
     where = f"{printable(name, NAME)} is at {address_of(host, port)}   (stop with Ctrl-C)"
     command = [sys.executable, "-m", "streamlit", "run", "server.py", "--server.port", str(port)]
@@ -103,7 +105,7 @@ def serve(
     for allowed_name in dict.fromkeys((*names_of(host), *allowed)):
         command += ["--server.allowedHosts", allowed_name]
     environment = {**ALLOCATOR, **os.environ, **_environment(request), ANNOUNCED: where}
-    environment[READ_ONLY] = "1" if read_only else ""
+    environment |= {READ_ONLY: "", FRAMED_BY: "", **(variables or {})}
     folder = app_folder()
     if os.name == "posix":
         # Replace this process with the server: this one may have loaded torch, the server must not.

@@ -19,6 +19,7 @@ from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 from kernel_core import crash
 from kernel_core.errors import KernelExplorerError
 from kernel_core.printable import NAME, printable
+from pages.ui.read_only import is_read_only
 
 # What Streamlit's front end needs, and no more: inline styles, the scripts of components from blobs, and
 # the one line of script in its index.html, by its hash. No page may be shown inside another site's page.
@@ -35,16 +36,26 @@ HEADERS = {
 }
 
 
+def headers() -> dict[str, str]:
+    """Return `HEADERS` or, where a site may show a read-only app in a frame, the same but for that."""
+    framed_by = os.environ.get("KERNEL_EXPLORER_FRAMED_BY", "")
+    if not framed_by or not is_read_only():
+        return HEADERS
+    policy = POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {framed_by}")
+    kept = {name: value for name, value in HEADERS.items() if name != "X-Frame-Options"}
+    return {**kept, "Content-Security-Policy": policy}
+
+
 class _Headers:
-    """Add `HEADERS` to every answer over HTTP."""
+    """Add `headers` to every answer over HTTP."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+        self.app, self.headers = app, headers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(self.headers)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

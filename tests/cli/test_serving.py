@@ -11,6 +11,7 @@ import pytest
 
 from kernel_core.cli import serving
 from kernel_core.errors import RequestError
+from pages.ui import edge
 from tests.support.command import ROOT, invoke, process_of, reserved_port, wait_until_healthy
 
 UPGRADE = {
@@ -115,7 +116,19 @@ def test_read_only_server_is_told_so(digits_cache, monkeypatch):
 
     monkeypatch.setattr(os, "chdir", lambda _folder: None)
     monkeypatch.setattr(os, "execve", tell)
-    for options, expected in ((["--read-only"], "1"), ([], "")):
+    site = "https://huggingface.co"
+    for options, expected in ((["--read-only", "--framed-by", site], ("1", site)), ([], ("", ""))):
         with reserved_port() as port:
             invoke("serve", "digits", "--port", port, *options, env=digits_cache)
-        assert told["KERNEL_EXPLORER_READ_ONLY"] == expected
+        assert (told["KERNEL_EXPLORER_READ_ONLY"], told["KERNEL_EXPLORER_FRAMED_BY"]) == expected
+
+
+def test_only_a_read_only_app_is_shown_in_frames_of_a_site(monkeypatch):
+    assert "--read-only" in invoke("serve", "digits", "--framed-by", "https://a.example").stderr
+    refused = invoke("serve", "digits", "--read-only", "--framed-by", "https://a.example; script-src *")
+    assert (refused.exit_code, "is no site" in refused.stderr) == (2, True)
+    monkeypatch.setenv("KERNEL_EXPLORER_FRAMED_BY", "https://a.example")
+    assert edge.headers() == edge.HEADERS
+    monkeypatch.setenv("KERNEL_EXPLORER_READ_ONLY", "1")
+    assert "frame-ancestors https://a.example" in edge.headers()["Content-Security-Policy"]
+    assert "X-Frame-Options" not in edge.headers()
