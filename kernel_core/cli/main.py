@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "verdicts": ("verdicts:verdicts", "Say what was judged, by whom, and how far reviewers agree."),
         "leaks": ("leaks:leaks", "Report how many test examples have a duplicate in training."),
         "corrections": ("corrections:corrections", "Report which labels people judged to be wrong."),
+        "clean": ("clean:clean", "Write a cleaned set: what to keep, what to drop, and why."),
         "sample": ("sample:sample", "Draw pairs to judge, and estimate how many duplicates there are."),
     },
     "Your ensemble": {

@@ -30,21 +30,22 @@ def indices_text(indices: list[int]) -> str:
     return "".join(f"{index}\n" for index in indices)
 
 
-def write_files(out: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Write files of UTF-8 text to a folder and return their paths.
+def write_files(out: Path, contents: Mapping[str, str | bytes]) -> list[Path]:
+    """Write files to a folder, text as UTF-8, and return their paths.
 
     All are complete beside their places before the first takes its place. Raises `Unavailable` if one cannot
     be written; then none was.
     """
-    paths = [out / name for name in texts]
+    paths = [out / name for name in contents]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            for path, text in zip(paths, texts.values(), strict=True):
+            for path, content in zip(paths, contents.values(), strict=True):
                 temporary = stack.enter_context(replacing(path))
-                temporary.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+                raw = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+                temporary.write_bytes(raw)
     except OSError as error:
         raise Unavailable(
-            f"Cannot write the report to {out} ({error.strerror or error}). Choose another --out."
+            f"Cannot write to {out} ({error.strerror or error}). Choose another --out."
         ) from None
     return paths
