@@ -6,6 +6,7 @@ from kernel_core.printable import CELL, printable
 from kernel_core.results.judged_rows import unmatched_words
 from kernel_core.review.agreement_words import side_title
 from kernel_core.review.consensus import CONSENSUS_COLUMNS, RULES
+from kernel_core.review.merging import shared_names_words
 from kernel_core.review.overview import unmatched_table
 from kernel_core.review.verdicts import Kind
 from kernel_core.review.votes import WHICH
@@ -50,6 +51,10 @@ with control_row():
     )  # fmt: skip
 asked = Asked(kind, rule, which, tuple(reviewers))
 found = agreement_tables.find(results, asked)
+if judged is not verdicts.NOTHING:
+    names = verdicts.derived(results, "shared names", shared_names_words)
+    for warning in filter(None, [*verdicts.file(results).warnings, names]):
+        st.warning(escape(printable(warning)), icon=":material/warning:")
 if words := unmatched_words(judged, results.name):
     with st.expander(escape(words), icon=":material/link_off:"):
         st.dataframe(unmatched_table(judged), hide_index=True)

@@ -21,7 +21,7 @@ from kernel_core.results.verdicts import read_judged, verdicts_path
 from kernel_core.review.agreement import agreement, by_two, by_verdict, self_consistency
 from kernel_core.review.consensus import RULES, consensus, undecided
 from kernel_core.review.judged import Judged
-from kernel_core.review.merging import merge
+from kernel_core.review.merging import merge, shared_names_words
 from kernel_core.review.overview import by_reviewer, counts_of, standing_table, unmatched_table
 from kernel_core.review.verdict_file import VerdictFile
 from kernel_core.review.verdicts import VERDICTS, Kind
@@ -113,7 +113,7 @@ def _warn(file: VerdictFile, judged: Judged, results: Results, reviewers: tuple[
     if unknown:
         known = ", ".join(judged.reviewers) or "nobody yet"
         raise RequestError(f"No verdict of {unknown[0]} stands; expected a reviewer of {known}.")
-    for warning in file.warnings:
+    for warning in filter(None, [*file.warnings, shared_names_words(judged)]):
         say(f"warning: {warning}", err=True)
     if words := unmatched_words(judged, results.name):
         say(f"warning: {words} --unmatched lists them.", err=True)

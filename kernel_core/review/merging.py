@@ -105,3 +105,15 @@ def _browsers(verdicts: Iterable[Verdict]) -> dict[str, set[str]]:
         if verdict.browser:
             found.setdefault(verdict.reviewer, set()).add(verdict.browser)
     return found
+
+
+def shared_names_words(judged: Judged) -> str:
+    """Return a sentence on reviewers who judged in several browsers, as may several people; else nothing."""
+    found = {name: len(browsers) for name, browsers in sorted(_browsers(judged.by_id.values()).items())}
+    several = [f"{printable(name, CELL)} ({count})" for name, count in found.items() if count > 1]
+    if not several:
+        return ""
+    return (
+        f"Judged in several browsers under one name: {', '.join(several)}. If these are several people, "
+        "their verdicts count as those of one; have each use a name of their own."
+    )

@@ -182,6 +182,7 @@ def _kind(text: str) -> Kind:
 def _disputed(results: Results, arguments: str, _reviewer: str) -> Queue:
     kind = _kind(arguments)
     rows = undecided(verdicts.judged(results), kind, "adjudicated")
+    rows = rows.sort_values("serious", ascending=False, kind="stable")
     items = tuple(
         Candidate(_examples(row.a_split, row.a_index, row.b_split, row.b_index), place, design="gold")
         for place, row in enumerate(rows.itertuples(), 1)

@@ -122,6 +122,7 @@ def test_merge_adds_a_colleagues_file_once(plant, pairs, tmp_path, digits):
     assert f"{colleague.path}: 2 of 2 lines were added." in first.stderr
     assert "Ann judged in both files, in different browsers" in first.stderr
     assert "12 verdicts" in first.stdout
+    assert "several browsers under one name: Ann (2)" in first.stderr
     content = plant.path.read_bytes()
     again = run("--merge", colleague.path)
     assert "0 of 2 lines were added; the others were there already" in again.stderr

@@ -79,8 +79,9 @@ def test_labels_lost_examples_and_names_of_strangers(plant, digits):
     lost["a"]["sha256"] = "0" * 64
 
     with plant.path.open("a") as file:
-        file.write(json.dumps(lost) + "\n")
+        file.write(json.dumps(lost) + "\nnonsense\n")
     app = open_page("verdicts", kind="label")
     assert not app.exception
     assert shown(app) == [["test:3"]]
+    assert "line 4 is no verdict" in app.warning[0].value
     assert any("1 of 3 verdicts are on examples" in expander.label for expander in app.expander)
