@@ -47,6 +47,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "corrections": ("corrections:corrections", "Report which labels people judged to be wrong."),
         "clean": ("clean:clean", "Write a cleaned set: what to keep, what to drop, and why."),
         "sample": ("sample:sample", "Draw pairs to judge, and estimate how many duplicates there are."),
+        "score": ("score:score", "Compare similarities by how well they find known pairs."),
     },
     "Your ensemble": {
         "train": ("train:train", "Train an ensemble into a folder, which is then a source."),

@@ -162,6 +162,6 @@ def _whole_numbers(table: pd.DataFrame) -> list[str]:
 
 def _address(results: Results, by: str, order: str, size: int, seed: int) -> str:
     """Return the address of the review page of a sample, after that of the server."""
-    within = {"within": results.within} if results.within else {}
-    content = {"kind": "pair", "list": f"sample:{by}:{order}:{size}:{seed}", **within}
-    return f"/review?{urlencode(content, safe=':')}"
+    name = f"sample@{results.within}" if results.within else "sample"
+    content = {"kind": "pair", "list": f"{name}:{by}:{order}:{size}:{seed}"}
+    return f"/review?{urlencode(content, safe=':@')}"

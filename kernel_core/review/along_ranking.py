@@ -64,9 +64,13 @@ def judged_along(
 
 
 def _was_drawn_along(judged: Judged, pair: Pair, by: str, order: str) -> bool:
-    """Return whether a pair was shown in a sample along this ranking: the list sample:by:order:size:seed."""
-    drawn = [v for stack in judged.history(pair).values() for v in stack if v.design == SAMPLE]
-    return any(v.shown.filter.startswith(f"sample:{by}:{order}:") for v in drawn)
+    """Return whether a pair was shown in a sample along this ranking.
+
+    Such a list is sample:by:order:size:seed, or, within a split, sample@split:by:order:size:seed.
+    """
+    shown = [v.shown.filter for of in judged.history(pair).values() for v in of if v.design == SAMPLE]
+    lists = [text.split(":") for text in shown if text.startswith(("sample:", "sample@"))]
+    return any(of[1] == by and (of[2:3] or [""])[0] in (order, "") for of in lists)
 
 
 def precision_and_recall(

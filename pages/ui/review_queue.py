@@ -21,12 +21,13 @@ from kernel_core.results.judged_rows import EVERYTHING, Wanted
 from kernel_core.results.results import Results
 from kernel_core.review.consensus import undecided
 from kernel_core.review.judged import Example, Key, pair_of
+from kernel_core.review.pooling import pool
 from kernel_core.review.sampling import draw_sample
 from kernel_core.review.verdicts import VERDICTS, Kind, Verdict
 from kernel_core.spec import Split, example_name
 from pages.ui import label_checks, lists, load, paired, verdicts
 from pages.ui.list_makers import Ranked
-from pages.ui.wording import escape
+from pages.ui.wording import escape, plural
 
 LABEL_LISTS = {"labels", "failure_modes", "labels_to_check", "memorization", "all_examples", "examples"}
 """Lists whose examples are judged by their label; those of other lists by the pair that they make."""
@@ -173,6 +174,17 @@ def _sample(results: Results, arguments: str, _reviewer: str) -> Queue:
     return Queue(text, "pair", title, by, results, items, ranking=len(pairs))
 
 
+def _pool(results: Results, arguments: str, _reviewer: str) -> Queue:
+    listed, depth, seed = (arguments.split(":") + [""] * 2)[:3]
+    names = [name.partition("~") for name in listed.split("+")]
+    rankings = [paired.Asked(by, order or paired.SIMILARITY) for by, _, order in names]
+    pairs = pool([paired.find(results, asked).pairs for asked in rankings], int(depth), int(seed or 0))
+    items = tuple(Candidate(pair, place) for place, pair in enumerate(pairs, 1))
+    title = f"first {int(depth):,} ranks of {plural(len(rankings), 'ranking')}, shuffled"
+    name = f"pool@{results.within}" if results.within else "pool"
+    return Queue(f"{name}:{arguments}", "pair", title, rankings[0].by, results, items)
+
+
 def _kind(text: str) -> Kind:
     if text not in VERDICTS:
         raise ValueError(text)
@@ -217,7 +229,7 @@ def _once_more(place: int, key: Key, before: Verdict) -> Candidate:
     )
 
 
-QUEUES: dict[str, Maker] = {"sample": _sample, "disputed": _disputed, "again": _again}
+QUEUES: dict[str, Maker] = {"sample": _sample, "pool": _pool, "disputed": _disputed, "again": _again}
 """Name in the address → the queue that is no list of examples, from its arguments and the reviewer's name."""
 
 
