@@ -66,7 +66,6 @@ def export(
     """
     from kernel_core.static_copy.writing import Options, write_copy  # jinja2
 
-    results.neighbors_by(similarity)
     parts = [results, *_others(results, request)]
     file = VerdictFile(verdicts_path(request))
     judged = read_judged(results, file)

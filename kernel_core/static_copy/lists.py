@@ -15,7 +15,7 @@ from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.group_words import describe_groups
 from kernel_core.findings.label_orders import MOST_SIMILAR, labels_in_doubt
 from kernel_core.findings.labels_to_check import DEFAULT
-from kernel_core.findings.twins import BANDS
+from kernel_core.findings.twins import BANDS, allows_twin_score
 from kernel_core.results.counterfactuals import memorization_of
 from kernel_core.results.grouping import counts_of, default_threshold, find_groups
 from kernel_core.results.label_check import BASES, check_labels, direction_of, judging
@@ -60,8 +60,13 @@ def lists_of(
     parts: the results in each direction; the first is the one that they were opened in. by: the similarity.
     most: rows per list, at most.
     """
+    parts[0].neighbors_by(by)  # else there is nothing to list
     lists: list[Listed] = []
-    lacking: list[str] = []
+    lacking = [f"Neighbors {_how(part, 'build', by)}" for part in parts if by not in part.names]
+    parts = [part for part in parts if by in part.names]
+    if parts[0].has_images and allows_twin_score(parts[0].similarity(by)):
+        without = [part for part in parts if by not in part.aligned]
+        lacking += [f"Twin scores {_how(part, 'aligned', by)}" for part in without]
     for make in _makers(parts, by):
         try:
             lists.append(make(numbered, most))
@@ -70,15 +75,24 @@ def lists_of(
     return lists, list(dict.fromkeys(lacking))
 
 
+def _how(results: Results, verb: str, by: str) -> str:
+    """Return that something is not built in a direction, and the command that builds it."""
+    spec = results.spec
+    words = f"kernel-explorer {verb} SOURCE --query {spec.query} --database {spec.database} --similarity {by}"
+    return f"{spec.direction} are not built: {words}"
+
+
 def _makers(parts: Sequence[Results], by: str) -> list[Maker]:
     """Return what makes each list, in the order of the copy's menu."""
     own = [part for part in parts if direction_of(part, part.query) == part.spec.splits]
     masked = [parts[0]] if parts[0].unseen is not None else []
+    orders = [order for order in ORDERS if order != "twin" or by in parts[0].aligned]
     return [
-        *(partial(_pairs, part, by, order) for part in parts for order in ORDERS),
+        *(partial(_pairs, part, by, "kernel") for part in parts),
+        *(partial(_pairs, part, by, "twin") for part in parts if by in part.aligned),
         *(partial(_labels, part, by) for part in own),
         *(partial(_conflicts, part, by) for part in parts),
-        *(partial(_groups, parts, by, order) for order in ORDERS),
+        *(partial(_groups, parts, by, order) for order in orders),
         *(partial(_memorized, part) for part in masked),
     ]
 
@@ -148,9 +162,7 @@ def _conflicts(results: Results, by: str, numbered: Numbered, most: int) -> List
 
 
 def _groups(parts: Sequence[Results], by: str, order: str, numbered: Numbered, most: int) -> Listed:
-    known = [part for part in parts if by in part.names and (order == "kernel" or by in part.aligned)]
-    if not known or known[0] is not parts[0]:
-        ordered_pairs(parts[0], by, order)  # says what is missing
+    known = [part for part in parts if order == "kernel" or by in part.aligned]
     threshold = default_threshold(parts[0], by, order)
     found = find_groups(known, by, threshold, order=order)
     _refuse_empty(found.table, "groups")

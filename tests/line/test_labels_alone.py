@@ -293,3 +293,17 @@ def test_the_writer_takes_the_labels_of_such_a_source(tmp_path):
     (tmp_path / "source.toml").write_text('[labels]\nfile = "a.safetensors"\n')
     writer = EnsembleWriter(tmp_path / "out", images=tmp_path / "source.toml")
     np.testing.assert_array_equal(writer.labels["train"], planted.train_labels)
+
+
+def test_static_copy_has_no_images_and_keeps_names_as_text(alone, cache, tmp_path):
+    name = "</script><img src=x>"
+    (alone / "source.toml").write_text(TOML.replace('"ant"', f'"{name}"'))
+    done = invoke("export", alone, "--out", tmp_path / "copy")
+    assert done.exit_code == 0, done.output
+    assert "not copied: Neighbors test→test are not built: kernel-explorer build SOURCE" in done.stderr
+    assert "Twin scores" not in done.stderr
+    assert not (tmp_path / "copy" / "images").exists()
+    about = (tmp_path / "copy" / "data" / "about.js").read_text()
+    assert json.loads(about[about.index("{") : about.rindex(")")])["classes"][0] == name
+    for path in (tmp_path / "copy").rglob("*.*"):
+        assert "<img" not in path.read_text()
