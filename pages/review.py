@@ -25,4 +25,5 @@ if queue is None:
     review_start.offer(results, reviewer.name)
     st.stop()
 review.show_queue(results, queue, reviewer, shows_all=shows_all)
-review_stop.show(results, queue, reviewer.name)
+review_stop.show_estimate(results, queue)
+review_stop.say_warnings(results)

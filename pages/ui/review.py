@@ -15,9 +15,10 @@ from kernel_core.review.verdicts import LONGEST
 from pages.ui import load, shell, verdicts
 from pages.ui.components import review as drawn
 from pages.ui.components.component import component
+from pages.ui.panels.review_stop import so_far
 from pages.ui.review_intake import ANONYMOUS, Reviewer, reviewer_of, standing, take
 from pages.ui.review_queue import Candidate, Queue
-from pages.ui.wording import escape, plural
+from pages.ui.wording import escape
 
 FROZEN = "_review"
 """Key of the session: the items of the queue as they were when it was opened, and what it was."""
@@ -65,9 +66,6 @@ def show_queue(results: Results, queue: Queue, reviewer: Reviewer, *, shows_all:
     judged = verdicts.judged(results)
     say_other_browsers(judged, reviewer.name)
     items = _frozen(queue, reviewer, judged, shows_all=shows_all)
-    if not items:
-        shell.say(f"You have judged all {plural(len(queue.items), 'item')} of this queue.")
-        return
     path = verdicts_path(load.request())
     store = hashlib.sha256(f"{load.request().name}\n{path}".encode("utf-8", "replace")).hexdigest()[:16]
     _review(results, queue, items, reviewer, f"kernel-explorer-verdicts-{store}")
@@ -81,9 +79,8 @@ def _review(
     """Save what the browser sent, and draw what comes next: one short run per verdict."""
     answer = take(results, queue, drawn.sent().get("entries"))
     judged = verdicts.judged(results)
-    count = sum(reviewer.name in standing(judged, candidate, queue.kind) for candidate in queue.items)
     drawn.show_review(queue, items, reviewer, judged, store=store)
-    drawn.tell_saved(answer, count)
+    drawn.tell_saved(answer, so_far(queue, judged, reviewer.name))
 
 
 def _frozen(queue: Queue, reviewer: Reviewer, judged: Judged, *, shows_all: bool) -> tuple[Candidate, ...]:

@@ -31,6 +31,8 @@ from pages.ui.wording import escape, plural
 
 LABEL_LISTS = {"labels", "failure_modes", "labels_to_check", "memorization", "all_examples", "examples"}
 """Lists whose examples are judged by their label; those of other lists by the pair that they make."""
+RANKED_LABELS = {"labels", "failure_modes", "labels_to_check"}
+"""Of these lists, those that begin with what is most in doubt."""
 SAMPLE_SIZE = 300  # verdicts: the interval is then a fifth to a tenth of the total, on CIFAR-10
 PAUSE = 600  # seconds after which an own verdict may be asked for again
 
@@ -68,8 +70,9 @@ class Queue:
 
     text: of the address. title: in Markdown. by: the similarity that made it; empty if none did. results: in
     the direction of its pairs. ranked: whether the items are in the order of a ranking, as the stopping rule
-    needs it. ranking: items of the ranking that a sample is of. wanted: which of the items are to be judged
-    at first; all others are of the queue too, so that nothing said of an item is lost when it is judged.
+    needs it. ranking: items of the ranking that a sample is of; order: that of the ranking. wanted: which of
+    the items are to be judged at first; all others are of the queue too, so that nothing said of an item is
+    lost when it is judged.
     """
 
     text: str
@@ -81,6 +84,7 @@ class Queue:
     ranked: bool = False
     ranking: int = 0
     wanted: Wanted = EVERYTHING
+    order: str = ""
 
     @cached_property
     def by_name(self) -> dict[str, Candidate]:
@@ -128,7 +132,8 @@ def _of_list(results: Results, text: str, found: Ranked, *, is_label: bool) -> Q
         return _of_groups(results, text, found, examples)
     if is_label or not found.by or found.by not in results.names:
         items = tuple(Candidate((example,), rank) for rank, example in enumerate(examples, 1))
-        return Queue(text, "label", found.title, found.by or "kernel", results, items)
+        ranked = text.partition(":")[0].partition("@")[0] in RANKED_LABELS
+        return Queue(text, "label", found.title, found.by or "kernel", results, items, ranked=ranked)
     neighbors = results.neighbors_by(found.by)
     others = neighbors.indices[found.order, 0] if found.others is None else found.others
     pairs = zip(examples, others.tolist(), strict=True)
@@ -159,8 +164,12 @@ def _value(results: Results, by: str, query: int, database: int) -> float | None
 
 def _sample(results: Results, arguments: str, _reviewer: str) -> Queue:
     by, order, size, seed = (arguments.split(":") + [""] * 4)[:4]
-    pairs = paired.find(results, paired.Asked(by, order or paired.SIMILARITY)).pairs
-    drawn = draw_sample(len(pairs), int(size or SAMPLE_SIZE), int(seed or 0))
+    by, order = by or "kernel", order or paired.SIMILARITY
+    if order not in (paired.SIMILARITY, paired.TWIN):
+        raise ValueError(order)
+    size, seed = size or str(SAMPLE_SIZE), seed or "0"
+    pairs = paired.find(results, paired.Asked(by, order)).pairs
+    drawn = draw_sample(len(pairs), int(size), int(seed))
     rows = pairs.iloc[drawn["rank"].to_numpy() - 1]
     items = tuple(
         Candidate(
@@ -170,8 +179,9 @@ def _sample(results: Results, arguments: str, _reviewer: str) -> Queue:
         for pair, draw in zip(rows.itertuples(), drawn.itertuples(), strict=True)
     )  # fmt: skip
     title = f"random sample of {len(items):,} of {len(pairs):,} pairs by {escape(results.title_of(by))}"
-    text = f"sample:{arguments}" if not results.within else f"sample@{results.within}:{arguments}"
-    return Queue(text, "pair", title, by, results, items, ranking=len(pairs))
+    name = f"sample@{results.within}" if results.within else "sample"
+    text = f"{name}:{by}:{order}:{size}:{seed}"
+    return Queue(text, "pair", title, by, results, items, ranking=len(pairs), order=order)
 
 
 def _pool(results: Results, arguments: str, _reviewer: str) -> Queue:

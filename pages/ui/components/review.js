@@ -231,14 +231,17 @@ function begin(root, data) {
 
 /** Say which verdicts are saved, and why others are not. */
 function followSaved(state) {
-  const { saved, problem, judged } = savedBus.last || { saved: [], problem: "", judged: 0 };
+  const { saved, problem, judged, counts, stop } = savedBus.last ||
+    { saved: [], problem: "", judged: 0, counts: "", stop: "" };
   state.outbox.forget(saved);
   const line = state.root.querySelector(".problem");
   line.hidden = !problem;
   line.textContent = problem;
   const waiting = state.outbox.entries.length;
   const words = waiting ? `${withCommas(waiting)} on the way` : "all saved";
-  state.root.querySelector(".saved").textContent = `${withCommas(judged)} of them judged by you · ${words}`;
+  const said = counts ? `: ${counts}` : "";
+  state.root.querySelector(".saved").textContent = `${withCommas(judged)} judged by you${said} · ${words}`;
+  state.root.querySelector(".stop").textContent = stop;
   state.root.dataset.waiting = waiting;
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -15,6 +16,7 @@ from pages.ui import label_checks, links, load, look
 from pages.ui.components.component import component
 from pages.ui.components.gallery import tile, tile_size
 from pages.ui.paired import has_twins, ranking
+from pages.ui.panels.review_stop import SoFar
 from pages.ui.review_intake import Answer, Reviewer, standing
 from pages.ui.review_queue import Candidate, Queue, proposed_classes
 
@@ -67,9 +69,9 @@ def show_review(
     component("review")(key=KEY, data=data, on_sent_change=lambda: None)
 
 
-def tell_saved(answer: Answer, judged: int) -> None:
-    """Tell the browser what is saved. judged: items of the queue that the reviewer has judged."""
-    data = {"saved": answer.saved, "problem": answer.problem, "judged": judged}
+def tell_saved(answer: Answer, found: SoFar) -> None:
+    """Tell the browser what is saved, and what the verdicts on the queue come to so far."""
+    data = {"saved": answer.saved, "problem": answer.problem, **asdict(found)}
     component("review_saved")(key="review_saved", data=data)
 
 
