@@ -14,6 +14,7 @@ from pages.ui import load, read_only, shell, verdicts
 from pages.ui.controls import choose_similarity, control_row
 from pages.ui.panels import agreement_tables, coverage, disputed, ranks
 from pages.ui.panels.agreement_tables import Asked
+from pages.ui.panels.cleaned_set import show_cleaned_set
 from pages.ui.panels.list_tools import Listed, command, list_tools, option, python
 from pages.ui.wording import DIFFERENT_LABEL, escape, plural
 
@@ -116,6 +117,7 @@ if kind == "pair":
 if len(found.consistency):
     st.header("Second looks")
     agreement_tables.show_consistency(found)
+show_cleaned_set(results, rule)
 list_tools(
     results,
     "verdicts",

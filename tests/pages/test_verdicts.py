@@ -1,10 +1,15 @@
 """The page of verdicts: counts, agreement, disputes with images, a cell of two reviewers, nothing yet."""
 
+import io
 import json
+import zipfile
 
 import pytest
 
 from kernel_core.findings.pairs import nearest_pairs
+from kernel_core.results.verdicts import read_judged
+from kernel_core.review.verdict_file import VerdictFile
+from pages.ui.panels import cleaned_set
 from tests.support.app import cells, open_page, text_of
 from tests.support.verdicts import Plant
 
@@ -85,3 +90,14 @@ def test_labels_lost_examples_and_names_of_strangers(plant, digits):
     assert shown(app) == [["test:3"]]
     assert "line 4 is no verdict" in app.warning[0].value
     assert any("1 of 3 verdicts are on examples" in expander.label for expander in app.expander)
+
+
+def test_cleaned_set_is_offered_with_its_command(digits, plant, pairs, monkeypatch):
+    plant(*pairs[0], "exact")
+    app = open_page("verdicts")
+    assert any("clean digits --rule majority --out cleaned" in code.value for code in app.code)
+    stands = read_judged(digits, VerdictFile(plant.path))
+    monkeypatch.setattr(cleaned_set.verdicts, "judged", lambda _: stands)
+    with zipfile.ZipFile(io.BytesIO(cleaned_set._archive(digits, "majority"))) as archive:
+        assert archive.read("cleaned/drop_test.txt").decode() == f"{pairs[0][0][1]}\n"
+        assert "cleaned/corrections.csv" not in archive.namelist()
