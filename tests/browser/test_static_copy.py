@@ -196,6 +196,32 @@ def test_addresses_restore_and_keys_walk_the_filtered_list(opened):
     opened.locator("nav.pager", has_text="2 of 3").wait_for()
 
 
+def test_address_that_makes_no_sense_is_said_or_shows_the_overview(opened):
+    for address, heading in (
+        ("#constructor", "digits"),
+        ("#near_duplicates?page=-3&ranks=abc&threshold=x&within=nowhere", "Near-duplicates"),
+        ("#pair?a=test:1&b=%E0%A4%A", "Not in this copy"),
+        ("#example?e=<b>", "Not in this copy"),
+    ):
+        opened.evaluate("address => { location.hash = address }", address)
+        opened.locator("h1", has_text=heading).wait_for()
+    go(opened, "#near_duplicates?class=nothing")
+    assert ranks(opened) == []
+    assert opened.get_by_label("Class").input_value() == "nothing"
+
+
+def test_back_returns_to_the_place_on_the_page(opened):
+    opened.set_viewport_size({"width": 900, "height": 500})
+    go(opened, "#near_duplicates")
+    opened.evaluate("scrollTo(0, 700)")
+    opened.locator(".cells a.rank").nth(20).click()
+    opened.locator(".stage").wait_for()
+    assert opened.evaluate("scrollY") == 0
+    opened.go_back()
+    opened.locator(".cells").wait_for()
+    assert opened.evaluate("scrollY") >= 700
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_a_phone(browser, hosted, scheme):
     for page in tabs(browser, hosted, color_scheme=scheme, viewport={"width": 420, "height": 3_000}):

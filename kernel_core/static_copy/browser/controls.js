@@ -15,7 +15,8 @@
       id: `choose-${name}`,
       onchange: (event) => Copy.choose({ [name]: event.target.value }),
     });
-    for (const [value, text] of options) {
+    const known = options.some(([value]) => value === chosen);
+    for (const [value, text] of known ? options : [[chosen, chosen], ...options]) {
       control.append(element("option", { value, selected: value === chosen }, text));
     }
     return labelled(title, control);

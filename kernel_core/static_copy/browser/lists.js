@@ -34,7 +34,7 @@
     const words = [value(columns.value[row])];
     if (columns.twin) words.push(`twin ${value(columns.twin[row])}`);
     if (columns.aligned) words.push(`pixels ${value(columns.aligned[row])}`);
-    const tiles = [a, b].map((number) => Copy.tile(number, href, { differs }));
+    const tiles = [a, b].map((number) => Copy.tile(number, href, { differs, tab: false }));
     const head = element("div", { class: "head" }, rank, ...marks);
     const numbers = element("div", { class: "numbers" }, words.join(" · "));
     return element("li", { class: "cell" }, head, numbers, element("div", { class: "tiles" }, ...tiles));
@@ -61,7 +61,7 @@
       line("neighbors", columns.voted[row], percent(columns.voted_share[row]), own),
       line("proposed", columns.proposed[row], "", own),
     );
-    const tiles = element("div", { class: "tiles" }, Copy.tile(a, href), near, words);
+    const tiles = element("div", { class: "tiles" }, Copy.tile(a, href, { tab: false }), near, words);
     return element("li", { class: "cell wide" }, head, tiles);
   }
 
@@ -83,7 +83,7 @@
       "li",
       { class: "cell wide" },
       head,
-      element("div", { class: "tiles" }, Copy.tile(number, href), words),
+      element("div", { class: "tiles" }, Copy.tile(number, href, { tab: false }), words),
     );
   }
 

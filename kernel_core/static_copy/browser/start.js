@@ -60,17 +60,17 @@
     document.getElementById("menu").replaceChildren(...links);
   }
 
-  const PAGES = { overview, pair: Copy.pairPage, example: Copy.examplePage };
+  const PAGES = new Map(Object.entries({ overview, pair: Copy.pairPage, example: Copy.examplePage }));
   let drawing = 0;
 
   /** Draw what the address asks for. */
   Copy.draw = async () => {
     const own = ++drawing;
     const { page, params } = Copy.read();
-    const name = has(page) || PAGES[page] ? page : "overview";
+    const name = has(page) || PAGES.has(page) ? page : "overview";
     let content;
     try {
-      content = await (PAGES[name] ? PAGES[name](params) : Copy.listPage(name, params));
+      content = await (PAGES.get(name)?.(params) ?? Copy.listPage(name, params));
     } catch (error) {
       content = [element("p", { role: "alert" }, error.message)];
     }
@@ -87,11 +87,17 @@
     main.dataset.drawn = location.hash;
   };
 
+  // Browsers refuse to note a place more than some hundred times in half a minute, as scrolling would.
   let later;
+  const note = () => history.replaceState({ y: scrollY }, "");
   addEventListener("scroll", () => {
     clearTimeout(later);
-    later = setTimeout(() => history.replaceState({ y: scrollY }, ""), 100);
+    later = setTimeout(note, 100);
   });
+  addEventListener("click", () => {
+    clearTimeout(later);
+    note();
+  }, { capture: true });
   history.scrollRestoration = "manual";
   addEventListener("hashchange", Copy.draw);
   document.getElementById("skip").addEventListener("click", (event) => {

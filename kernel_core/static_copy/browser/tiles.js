@@ -45,13 +45,18 @@
     return drawn;
   }
 
-  /** Return an example as a link: its picture, label and name. */
-  function tile(number, href, { side = 96, differs = false } = {}) {
+  /** Return an example as a link: its picture, label and name. tab: whether the Tab key stops there too. */
+  function tile(number, href, { side = 96, differs = false, tab = true } = {}) {
     const said = Copy.example(number);
     const label = element("b", {}, Copy.className(said.label));
     const caption = element("span", { class: "caption" }, label, element("small", {}, said.name));
     const classes = `tile${differs ? " differs" : ""}`;
-    return element("a", { class: classes, href }, picture(number, side), caption);
+    return element(
+      "a",
+      { class: classes, href, tabindex: tab ? undefined : "-1" },
+      picture(number, side),
+      caption,
+    );
   }
 
   /** Return a badge for the verdicts on something; undefined where there are none. */
