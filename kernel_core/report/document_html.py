@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kernel_core.report.document import Document, Pictures
+from kernel_core.report.document import Document, Pictures, Section
 from kernel_core.report.thumbnails import data_uri
 from kernel_core.results.results import Results
 
-TEMPLATE = Path(__file__).parent / "templates" / "document.html"
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def html(document: Document, results: Results, *, images: bool = True) -> str:
@@ -16,8 +21,6 @@ def html(document: Document, results: Results, *, images: bool = True) -> str:
 
     All texts are escaped. Light and dark follow the browser's setting.
     """
-    from jinja2 import Environment, StrictUndefined  # takes a while to load
-
     names = {
         name
         for section in document.sections
@@ -27,6 +30,17 @@ def html(document: Document, results: Results, *, images: bool = True) -> str:
         for name in pair
     }
     shown = {name: data_uri(results, name) for name in sorted(names)} if images and results.has_images else {}
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(document=document, images=shown) + "\n"
+    return _template("document.html").render(document=document, images=shown) + "\n"
+
+
+def section_html(section: Section) -> str:
+    """Return a section as HTML without pictures; each table is in a box that can be scrolled sideways."""
+    return _template("section.html").render(section=section, images={})
+
+
+@functools.cache
+def _template(name: str) -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # takes a while to load
+
+    loader = FileSystemLoader(TEMPLATES)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)

@@ -16,6 +16,7 @@ from kernel_core.review.consensus import RULES
 from kernel_core.spec import ADJECTIVES, example_name
 
 SHOWN = 120  # corrections that are shown as pictures
+LABEL_FILES = "corrections.md", "corrections.html", "corrections.json", "corrections.csv"
 FAVORS = (
     "Labels are listed to be judged because ensemble and neighbors speak against them. Wrong labels that "
     "they agree with are hardly ever looked at, so these differences favor them; a random sample does not."
@@ -26,12 +27,13 @@ Content = Mapping[str, Any]
 def label_texts(report: LabelReport, *, images: bool = True) -> dict[str, str]:
     """Return the report's files: name → text."""
     document = label_document(report)
-    return {
-        "corrections.json": json_text(report.content),
-        "corrections.md": markdown(document),
-        "corrections.html": html(document, report.results, images=images),
-        "corrections.csv": report.corrections.to_csv(index=False, lineterminator="\n"),
-    }
+    texts = (
+        markdown(document),
+        html(document, report.results, images=images),
+        json_text(report.content),
+        report.corrections.to_csv(index=False, lineterminator="\n"),
+    )
+    return dict(zip(LABEL_FILES, texts, strict=True))
 
 
 def label_document(report: LabelReport) -> Document:

@@ -26,14 +26,19 @@ def pairs_table(report: LeakReport) -> pd.DataFrame:
     return ordered[[column for column in PAIR_COLUMNS if column in ordered]]
 
 
+def leak_names(report: LeakReport) -> tuple[str, ...]:
+    """Return the names of the report's files."""
+    return "leak.md", "leak.html", "leak.json", "pairs.csv", *(f"drop_{split}.txt" for split in report.drop)
+
+
 def leak_texts(report: LeakReport, *, images: bool = True) -> dict[str, str]:
     """Return the report's files: name → text."""
     document = leak_document(report)
-    lists = {f"drop_{split}.txt": indices_text(indices) for split, indices in report.drop.items()}
-    return {
-        "leak.json": json_text(report.content),
-        "leak.md": markdown(document),
-        "leak.html": html(document, report.results, images=images),
-        "pairs.csv": pairs_table(report).to_csv(index=False, lineterminator="\n"),
-        **lists,
-    }
+    texts = (
+        markdown(document),
+        html(document, report.results, images=images),
+        json_text(report.content),
+        pairs_table(report).to_csv(index=False, lineterminator="\n"),
+        *map(indices_text, report.drop.values()),
+    )
+    return dict(zip(leak_names(report), texts, strict=True))

@@ -40,6 +40,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
     "Review": {
         "review": ("Review", ":material/gavel:"),
         "verdicts": ("Verdicts", ":material/how_to_vote:"),
+        "leaks": ("Leak report", ":material/water_drop:"),
     },
     "Explore": {
         "examples": ("All examples", ":material/grid_view:"),
