@@ -51,7 +51,7 @@ with control_row():
         format_func=lambda name: printable(name, CELL),
     )  # fmt: skip
 asked = Asked(kind, rule, which, tuple(reviewers))
-found = agreement_tables.find(results, asked)
+found = agreement_tables.judgements(results, kind)
 if judged is not verdicts.NOTHING:
     names = verdicts.derived(results, "shared names", shared_names_words)
     for warning in filter(None, [*verdicts.file(results).warnings, names]):
@@ -68,6 +68,7 @@ if not found.counts["items"]:
     st.caption("Have a file of verdicts? `kernel-explorer verdicts SOURCE --merge FILE` adds it to this one.")
     st.stop()
 
+decided, agreed = agreement_tables.decided(results, asked), agreement_tables.agreed(results, asked)
 counts, one = found.counts, KINDS[kind].removesuffix("s")
 shell.say(
     f"**{plural(counts['items'], one)}** judged by {plural(len(found.by_reviewer), 'reviewer')}, "
@@ -85,31 +86,31 @@ with left:
     )
 with right:
     st.header("Together")
-    agreement_tables.show_decided(found, asked)
+    agreement_tables.show_decided(decided, counts["items"], asked)
 
 two, cell = None, ""
 if counts["shared"]:
     st.header("Agreement")
-    agreement_tables.show_measures(found, asked)
-    two = agreement_tables.choose_two(found)
+    agreement_tables.show_measures(agreed, asked)
+    two = agreement_tables.choose_two(agreed)
 if two:
     left, right = st.columns(2, gap="large")
     with left:
-        cell = agreement_tables.show_matrix(found, two)
+        cell = agreement_tables.show_matrix(agreed, two)
     with right:
-        agreement_tables.show_by_verdict(found)
+        agreement_tables.show_by_verdict(agreed)
 
-keys = disputed.keys_of_rows(found.open)
+keys = found.keys
 title, about = "Disputed", f"Those that differ on {side_title(kind)} come first. {DIFFERENT_LABEL}"
 if two and cell:
-    keys, title, about = disputed.keys_of_cell(found.votes, two, cell), f"Judged {cell}", DIFFERENT_LABEL
+    keys, title, about = disputed.keys_of_cell(agreed.votes, two, cell), f"Judged {cell}", DIFFERENT_LABEL
 if keys:
     st.header(f"{title}: {plural(len(keys), one)}")
     if title == "Disputed" and not read_only.is_read_only():
         st.page_link("pages/review.py", label="Decide them →", query_params={"list": f"disputed:{kind}"})
     page = ranks.choose_page(len(keys), SHOWN, has_steps=True)
     shown = keys[(page - 1) * SHOWN : page * SHOWN]
-    disputed.show_items(results, shown, disputed.summaries(found.open), f"{title} {KINDS[kind]}")
+    disputed.show_items(results, shown, found.said, f"{title} {KINDS[kind]}")
     st.caption(about)
 if kind == "pair":
     st.header("How far along the ranking?")
@@ -122,8 +123,8 @@ list_tools(
     results,
     "verdicts",
     Listed(
-        len(found.decided), one,
-        lambda: found.decided.assign(kind=kind)[["kind", *CONSENSUS_COLUMNS]],
+        len(decided), one,
+        lambda: decided.assign(kind=kind)[["kind", *CONSENSUS_COLUMNS]],
         command(results, "verdicts", "", *option("--kind", kind), "--rule", rule, "--csv", "-"),
         python(results, "consensus", kind, rule),
         f"decided by the rule {rule}",

@@ -84,6 +84,15 @@ def agreed(by: Mapping[str, Verdict]) -> Vote | None:
     return _winner(by, "adjudicated")
 
 
+def keys_of(table: pd.DataFrame) -> list[Key]:
+    """Return the items of a table of `consensus` or `undecided`, in its order."""
+    places = (table[column].tolist() for column in ITEM_COLUMNS)
+    return [
+        ((a_split, a_index), (b_split, b_index)) if b_split else ((a_split, a_index),)
+        for a_split, a_index, b_split, b_index in zip(*places, strict=True)
+    ]
+
+
 def is_serious(by: Mapping[str, Verdict]) -> bool:
     """Return whether verdicts on one item are on both of `SIDES`: duplicate or not, label right or not."""
     return len({SIDE_OF[v.kind][v.verdict] for v in by.values() if v.verdict != UNSURE}) > 1

@@ -72,7 +72,9 @@ def test_sample_keeps_its_stratum_unless_the_item_was_in_a_queue_too():
     assert (row["design"], row["stratum"], row["inclusion_probability"]) == ("sample", "1-100", 0.25)
     (row,) = of([on(A, B, "exact", "ann", **drawn), on(A, B, "exact", "bob")])
     assert (row["design"], row["stratum"]) == ("queue", "")
-    decided = on(A, B, "different", "ann", design="gold")  # the reviewer's own verdict of the sample before
+    decided = on(
+        A, B, "different", "ann", design="gold", at="2999-01-01"
+    )  # the reviewer's own verdict of the sample before
     (row,) = of([on(A, B, "exact", "ann", **drawn), decided])
     assert (row["design"], row["stratum"], row["inclusion_probability"]) == ("gold", "1-100", 0.25)
 

@@ -11,8 +11,8 @@ from kernel_core.printable import CELL, printable
 from kernel_core.results.results import Results
 from kernel_core.review import agreement, consensus, overview
 from kernel_core.review.agreement_words import interval_text, measures_table
-from kernel_core.review.judged import Judged
-from kernel_core.review.verdicts import Kind
+from kernel_core.review.judged import Judged, Key
+from kernel_core.review.verdicts import VERDICTS, Kind
 from kernel_core.review.votes import WHICH, Votes, votes_of
 from pages.ui import verdicts
 from pages.ui.charts import table_height
@@ -28,50 +28,68 @@ class Asked:
     which: str
     reviewers: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """The name that what follows from it is kept under."""
-        return repr(self)
-
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What the verdicts come to. counts, by_reviewer, open: of `overview` and `undecided`."""
+class Judgements:
+    """What was judged of a kind. The fields are named after the functions that make them.
+
+    keys: the disputed items, those first that differ in what matters. said: how many said what of them.
+    """
 
     counts: dict[str, int]
     by_reviewer: pd.DataFrame
-    decided: pd.DataFrame
-    open: pd.DataFrame
+    keys: list[Key]
+    said: dict[Key, str]
+    consistency: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How far reviewers agree. The fields are named after the functions that make them."""
+
     votes: Votes
     measures: pd.DataFrame
     by_verdict: pd.DataFrame
     by_two: pd.DataFrame
-    consistency: pd.DataFrame
 
 
-def find(results: Results, asked: Asked) -> Found:
-    """Return what the verdicts come to now; kept until they change."""
-    return verdicts.derived(results, f"agreement {asked.name}", lambda judged: _make(judged, asked))
+def judgements(results: Results, kind: Kind) -> Judgements:
+    """Return what was judged of a kind; kept until a verdict comes, as are the next two."""
+
+    def make(judged: Judged) -> Judgements:
+        disputed = consensus.undecided(judged, kind, "adjudicated")
+        disputed = disputed.sort_values("serious", ascending=False, kind="stable")
+        keys = consensus.keys_of(disputed)
+        return Judgements(
+            overview.counts_of(judged, kind),
+            overview.by_reviewer(judged, kind),
+            keys,
+            dict(zip(keys, disputed["verdicts"].tolist(), strict=True)),
+            agreement.self_consistency(judged, kind),
+        )
+
+    return verdicts.derived(results, f"judged {kind}", make)
 
 
-def _make(judged: Judged, asked: Asked) -> Found:
-    kind = asked.kind
-    votes = votes_of(judged, kind, asked.which, asked.reviewers or None)
-    both = agreement.agreement(votes), agreement.agreement(votes.by_side())
-    return Found(
-        overview.counts_of(judged, kind),
-        overview.by_reviewer(judged, kind),
-        consensus.consensus(judged, kind, asked.rule),
-        consensus.undecided(judged, kind, "adjudicated"),
-        votes,
-        measures_table(*both, kind),
-        agreement.by_verdict(votes),
-        agreement.by_two(votes),
-        agreement.self_consistency(judged, kind),
-    )
+def decided(results: Results, asked: Asked) -> pd.DataFrame:
+    """Return one verdict per item that the rule decides."""
+    name = f"decided {asked.kind} {asked.rule}"
+    return verdicts.derived(results, name, lambda judged: consensus.consensus(judged, asked.kind, asked.rule))
 
 
-def show_reviewers(found: Found) -> None:
+def agreed(results: Results, asked: Asked) -> Agreement:
+    """Return how far the reviewers agree by the verdicts that count."""
+
+    def make(judged: Judged) -> Agreement:
+        votes = votes_of(judged, asked.kind, asked.which, asked.reviewers or None)
+        both = agreement.agreement(votes), agreement.agreement(votes.by_side())
+        measures = measures_table(*both, asked.kind)
+        return Agreement(votes, measures, agreement.by_verdict(votes), agreement.by_two(votes))
+
+    return verdicts.derived(results, f"agreement {asked.kind} {asked.which} {asked.reviewers}", make)
+
+
+def show_reviewers(found: Judgements) -> None:
     """Show how many of each verdict each reviewer gave."""
     table = found.by_reviewer.copy()
     table["reviewer"] = [printable(name, CELL) for name in table["reviewer"]]
@@ -80,16 +98,16 @@ def show_reviewers(found: Found) -> None:
     _table(table.rename(columns=names))
 
 
-def show_decided(found: Found, asked: Asked) -> None:
-    """Show what the verdicts of all reviewers come to under the rule."""
-    counts = found.decided["verdict"].value_counts()
-    rows = [(verdict, f"{counts.get(verdict, 0):,}") for verdict in found.votes.verdicts]
-    open_ones = found.counts["items"] - len(found.decided)
+def show_decided(table: pd.DataFrame, count: int, asked: Asked) -> None:
+    """Show what the verdicts of all reviewers come to under the rule. count: of judged items."""
+    counts = table["verdict"].value_counts()
+    rows = [(verdict, f"{counts.get(verdict, 0):,}") for verdict in VERDICTS[asked.kind]]
+    open_ones = count - len(table)
     _table(pd.DataFrame([*rows, ("left open", f"{open_ones:,}")], columns=["Verdict", "Items"]))
     st.caption(f"{asked.rule.capitalize()}: {consensus.RULES[asked.rule]}.")
 
 
-def show_measures(found: Found, asked: Asked) -> None:
+def show_measures(found: Agreement, asked: Asked) -> None:
     """Show all measures with their intervals, what each says, and how often a verdict is shared."""
     measures = found.measures.copy()
     about = dict(zip(agreement.MEASURES.values(), agreement.ABOUT.values(), strict=True))
@@ -110,7 +128,7 @@ def show_measures(found: Found, asked: Asked) -> None:
     )
 
 
-def show_by_verdict(found: Found) -> None:
+def show_by_verdict(found: Agreement) -> None:
     """Show, for each verdict, how often another reviewer of the item gave it too."""
     rows = [
         (row.verdict, interval_text(row.value, row.low, row.high, is_share=True), f"{row.votes:,}", row.why)
@@ -120,7 +138,7 @@ def show_by_verdict(found: Found) -> None:
     _table(table if table["Note"].any() else table.drop(columns="Note"))
 
 
-def show_consistency(found: Found) -> None:
+def show_consistency(found: Judgements) -> None:
     """Show how often each reviewer's second look came to the verdict of the first."""
     rows = [
         (printable(row.reviewer, CELL), f"{row.items:,}", f"{row.agree:,}",
@@ -131,7 +149,7 @@ def show_consistency(found: Found) -> None:
     _table(pd.DataFrame(rows, columns=["Reviewer", "Second looks", "Same verdict", "Share", "Cohen's κ"]))
 
 
-def choose_two(found: Found) -> tuple[str, str] | None:
+def choose_two(found: Agreement) -> tuple[str, str] | None:
     """Show how far any two reviewers agree, and return the two that are chosen; None if no two have items."""
     two = {f"{row.first} · {row.second}": row for row in found.by_two.itertuples() if row.items}
     if not two:
@@ -148,7 +166,7 @@ def choose_two(found: Found) -> tuple[str, str] | None:
     return two[chosen].first, two[chosen].second
 
 
-def show_matrix(found: Found, two: tuple[str, str]) -> str:
+def show_matrix(found: Agreement, two: tuple[str, str]) -> str:
     """Show how often the verdicts of two reviewers meet; return the cell that is chosen, empty for none.
 
     A click on a cell chooses it, like the list below.

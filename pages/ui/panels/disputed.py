@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from kernel_core.results.judged_rows import standing_on
 from kernel_core.results.results import Results
@@ -15,28 +14,11 @@ from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.wording import plural
 
 
-def keys_of_rows(table: pd.DataFrame) -> list[Key]:
-    """Return the items of a table of `undecided`, serious disputes first."""
-    return [
-        ((row.a_split, row.a_index), *([(row.b_split, row.b_index)] if row.b_split else []))
-        for row in _in_order(table).itertuples()
-    ]
-
-
-def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    return table.sort_values("serious", ascending=False, kind="stable")
-
-
 def keys_of_cell(votes: Votes, two: tuple[str, str], cell: str) -> list[Key]:
     """Return the items on which two reviewers gave the two verdicts of a cell, as in "exact / different"."""
     first, _, second = cell.partition(" / ")
     said = [votes.verdicts.index(first), votes.verdicts.index(second)]
     return [votes.items[at] for at in np.flatnonzero((votes.of(two).codes == said).all(1))]
-
-
-def summaries(table: pd.DataFrame) -> dict[Key, str]:
-    """Return how many said what of the items of a table of `undecided`, by item."""
-    return dict(zip(keys_of_rows(table), _in_order(table)["verdicts"].tolist(), strict=True))
 
 
 def show_items(results: Results, keys: list[Key], said: dict[Key, str], label: str) -> None:
