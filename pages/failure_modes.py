@@ -31,18 +31,12 @@ with control_row():
     results = choose_direction(opened)
     by = choose_similarity(results, "Similarity", "by")
     order = st.segmented_control(
-        "Order",
-        list(ORDERS),
-        default=MOST_SIMILAR,
-        required=True,
-        key="order",
-        bind="query-params",
+        "Order", list(ORDERS), default=MOST_SIMILAR, required=True, key="order", bind="query-params",
         help="**most similar**: examples whose nearest has a different label, the most similar first, as "
         "on the dataset card.  \n**label to check**: all examples, the label with the least support first. "
         "Support is the ensemble's mean probability of the label plus the label's share of the 20 nearest, "
         "weighted by value⁴ (by distances, all alike).",
-    )
-    wanted = verdict_filter.choose_judged(results, "label", start_over)
+    )  # fmt: skip
 neighbor = results.spec.database_example
 about = {
     MOST_SIMILAR: f"The nearest {neighbor} has a different label.",
@@ -56,7 +50,6 @@ if not len(everything):
     st.success(f"By {by_title}, every {own} has the same label as its nearest {neighbor}.")
     st.stop()
 
-passing = select_judged(everything, verdicts.standing(results), "label", wanted)
 pair_of: dict[str, Labels | None] = {EVERY_PAIR: None}
 pair_of |= pair_names(count_conflicts(everything), results.class_names)
 name_of = {pair: name for name, pair in pair_of.items()}
@@ -81,6 +74,9 @@ def show_more() -> None:
 with st.container(horizontal=True, gap="large"):
     matrix = st.container(width="content", key="matrix")
     beside = st.container(width=420, vertical_alignment="bottom")
+with beside:
+    wanted = verdict_filter.choose_judged(results, "label", start_over)
+passing = select_judged(everything, verdicts.standing(results), "label", wanted)
 chosen = beside.selectbox(
     "Label pair (label ≠ its neighbors')",
     list(pair_of),

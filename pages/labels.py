@@ -63,6 +63,7 @@ with controls, st.container(horizontal=True, vertical_alignment="bottom", gap="s
         help="Only examples for which ensemble and neighbors name the same class, and it is not the label.",
         **shared,
     )
+with controls:
     wanted = verdict_filter.choose_judged(results, "label", start_over)
 
 own = results.spec.query_example

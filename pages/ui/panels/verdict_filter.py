@@ -17,6 +17,7 @@ from pages.ui.wording import escape
 Query = dict[str, str]
 """Parameters of an address."""
 ALL = "all"
+WIDTH = 316  # pixels of both controls: they stay beside each other, whatever is around them
 NAME = 40  # characters of a reviewer's name
 HELP = {
     "pair": "What reviewers said of the pair. Disputed: they disagree, and nobody decided.",
@@ -35,14 +36,15 @@ def choose_judged(results: Results, kind: Kind, on_change: Callable[[], None], *
     has_some = bool(stands.pairs if kind == "pair" else stands.labels)
     if not has_some and not st.query_params.keys() & {"judged", "reviewer"}:
         return EVERYTHING
-    judged = st.selectbox(
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small", width=WIDTH)
+    judged = row.selectbox(
         "Judged", [ALL, *choices(kind)], key="judged", bind="query-params", on_change=on_change, width=150,
         help=about or HELP[kind],
     )  # fmt: skip
     names = {printable(name, NAME): name for name in verdicts.derived(results, "reviewers", _reviewers)}
     reviewer = None
     if len(names) > 1 or "reviewer" in st.query_params:
-        reviewer = st.selectbox(
+        reviewer = row.selectbox(
             "Reviewer", list(names), index=None, key="reviewer", bind="query-params", on_change=on_change,
             placeholder="anyone", width=150, help="Only this reviewer's verdicts count.",
         )  # fmt: skip
