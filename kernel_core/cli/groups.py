@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
 
-from kernel_core.cli.building import build_pixels
 from kernel_core.cli.by_verdict import ByVerdict, by_verdict, judged_options
+from kernel_core.cli.directions import open_directions
 from kernel_core.cli.options import (
-    open_or_build,
     open_progress,
     parquet_option,
     refuse_two_on_stdout,
@@ -25,11 +23,10 @@ from kernel_core.cli.tables import label_text, rows_of, table_text, write_csv, w
 from kernel_core.findings.group_words import describe_groups, warn_of_chains
 from kernel_core.findings.groups import Groups, members_of, select_groups
 from kernel_core.progress import Progress
-from kernel_core.results.grouping import SURE, counts_of, default_threshold, find_groups, parts_of
+from kernel_core.results.grouping import SURE, counts_of, default_threshold, find_groups
 from kernel_core.results.judged_rows import GROUP_COLUMNS
-from kernel_core.results.pair_orders import ORDERS, lacks_pixels
+from kernel_core.results.pair_orders import ORDERS
 from kernel_core.results.results import Results
-from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import SPLITS, Split, example_name, parse_class
 
@@ -100,11 +97,10 @@ def groups(
     amount = {name: options.pop(name) for name in ("run_count", "files", "precision")}
     request = SourceRequest(source, **amount, similarities=(similarity,))
     with open_progress(progress_file) as progress:
-        parts = _open_directions(request, similarity, within, device, memory, progress)
-        for part in parts:
-            if lacks_pixels(part, similarity, options["order"]):
-                wanted = replace(request, query=part.query, database=part.database)
-                build_pixels(wanted, similarity, device, memory, progress)
+        parts = open_directions(
+            request, similarity, options["order"],
+            within=within, device=device, memory=memory, progress=progress,
+        )  # fmt: skip
         found = _find(parts, similarity, options.pop("threshold"), progress, options)
     verdicts = by_verdict(parts[0], request, "pair", options)
     _show(found, parts[0], (similarity, verdicts), **options)
@@ -122,26 +118,6 @@ def _find(
     if threshold is None:
         threshold = default_threshold(parts[0], similarity, order)
     return find_groups(parts, similarity, threshold, order=order, aligned=aligned, progress=progress)
-
-
-def _open_directions(
-    request: SourceRequest,
-    similarity: str,
-    within: Split | None,
-    device: str,
-    memory: int | None,
-    progress: Progress,
-) -> list[Results]:
-    """Return the results in each direction that groups are made of; what is missing is built."""
-    first = replace(request, query=within, database=within) if within else request
-    own = open_or_build(first, device, memory, progress)
-    parts = []
-    for part in parts_of(own, first, Store(), similarity):
-        if similarity not in part.names:
-            wanted = replace(request, query=part.query, database=part.database)
-            part = open_or_build(wanted, device, memory, progress)
-        parts.append(part)
-    return parts
 
 
 def _show(

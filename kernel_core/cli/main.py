@@ -48,6 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "clean": ("clean:clean", "Write a cleaned set: what to keep, what to drop, and why."),
         "sample": ("sample:sample", "Draw pairs to judge, and estimate how many duplicates there are."),
         "score": ("score:score", "Compare similarities by how well they find known pairs."),
+        "resplit": ("resplit:resplit_command", "Propose a new split in which duplicates are never across."),
     },
     "Your ensemble": {
         "train": ("train:train", "Train an ensemble into a folder, which is then a source."),
