@@ -9,6 +9,7 @@ from pages.ui import load, paired, read_only, reports, shell
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.paired import SIMILARITY
 from pages.ui.panels import parts, report_parts, twin_filters
+from pages.ui.review_queue import SAMPLE_SIZE
 from pages.ui.wording import escape
 
 shell.guard()
@@ -64,6 +65,9 @@ for text in made.document.lead[1:]:
 with st.container(horizontal=True, vertical_alignment="center", gap="small", key="report_links"):
     if not read_only.is_read_only():
         st.page_link("pages/review.py", label="Judge more →", query_params={"kind": kind}, width=120)
+        if kind == "pair":
+            sample = {"list": f"sample:{by}:{order}:{SAMPLE_SIZE}:0"}
+            st.page_link("pages/review.py", label="Judge a random sample →", query_params=sample, width=200)
     st.page_link("pages/verdicts.py", label="Verdicts →", query_params={"kind": kind}, width=100)
 report_parts.show_files(made)
 report_parts.show_sections(results, made.document.sections)
