@@ -2,9 +2,12 @@
 
 import streamlit as st
 
-from pages.ui import load, read_only, review, shell
+from kernel_core.errors import DataError
+from kernel_core.printable import printable
+from pages.ui import load, read_only, review, shell, verdicts
 from pages.ui.panels import review_start, review_stop
 from pages.ui.review_queue import queue_of
+from pages.ui.wording import escape
 
 shell.guard()
 results = load.results()
@@ -18,6 +21,11 @@ about = "Is it the same picture? Is the label right? One key each." if queue is 
 shell.heading(results, "Review", about)
 if read_only.is_read_only():
     shell.say(read_only.WHY)
+    st.stop()
+try:
+    verdicts.judged(results)
+except DataError as error:
+    st.error(escape(printable(error)), icon=":material/error:")
     st.stop()
 if queue is None:
     if text:

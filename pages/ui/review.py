@@ -63,6 +63,7 @@ def choose_items() -> bool:
 
 def show_queue(results: Results, queue: Queue, reviewer: Reviewer, *, shows_all: bool) -> None:
     """Show the queue from the first item that the reviewer has not judged."""
+    take(results, queue, drawn.sent().get("entries"))  # before the queue leaves out what is judged
     judged = verdicts.judged(results)
     say_other_browsers(judged, reviewer.name)
     items = _frozen(queue, reviewer, judged, shows_all=shows_all)
@@ -84,10 +85,13 @@ def _review(
 
 
 def _frozen(queue: Queue, reviewer: Reviewer, judged: Judged, *, shows_all: bool) -> tuple[Candidate, ...]:
-    """Return the items to judge as they were when the queue was opened: none leaves it meanwhile."""
+    """Return the items to judge as they were when the queue was opened: none leaves it meanwhile.
+
+    Whoever comes back from another page, where the browser has sent nothing yet, opens it anew.
+    """
     asked = (queue.results.id, queue.text, queue.kind, queue.wanted, reviewer.name, shows_all)
     known = st.session_state.get(FROZEN)
-    if known is None or known[0] != asked:
+    if known is None or known[0] != asked or not drawn.sent():
         own = [
             candidate
             for candidate in queue.items

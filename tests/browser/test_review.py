@@ -57,7 +57,14 @@ def test_ten_keys_undo_and_a_reload_are_what_the_file_says(browser, url, tmp_pat
         assert (again["verdict"], again["note"]) == ("exact", "the same 4, I think")
         ann.open()
         assert ann.item == items[10]
-        assert page.locator(".saved").inner_text().startswith("10 ")
+        assert ann.judge(4)
+        items.append(ann.item)
+        ann.wait_until_saved()
+        page.evaluate("history.pushState({}, '', '/overview'); dispatchEvent(new PopStateEvent('popstate'))")
+        page.get_by_role("heading", name="Review").wait_for(state="detached")
+        page.go_back()
+        expect(page.locator(".review")).to_have_attribute("data-item", items[11])
+        assert page.locator(".saved").inner_text().startswith("11 ")
 
 
 def test_two_browsers_judge_at_once_and_a_name_is_kept(browser, url, tmp_path):
@@ -80,10 +87,14 @@ def test_what_is_judged_without_a_server_is_saved_later_once(browser, environmen
             ann = Reviewing(context.new_page(), "Ann")
             ann.open()
             ann.judge(4)
+            ann.judge(4)
         assert ann.judge(1)
+        following = ann.item
         with served_at(environment, port, tmp_path / "log"):
+            ann.page.locator(".review[data-waiting='0']").wait_for()
+            assert ann.item == following
             ann.open()
-            ann.wait_until_saved()
-            assert len(lines(tmp_path)) == 2
+            assert ann.item == following
+            assert len(lines(tmp_path)) == 3
             assert faults_of(tmp_path / "verdicts.jsonl", {"Ann": ann}) == []
         context.close()

@@ -138,6 +138,8 @@ def test_broken_line_is_named_and_a_file_without_rights_refuses(path, digits, mo
     answer = take(results, queue, [entry(queue, 0)])
     assert answer.saved == []
     assert str(path) in answer.problem
+    for text in ("", LIST):
+        assert "verdicts.jsonl" in open_page("review", list=text).error[0].value.replace("\\", "")
 
 
 def test_read_only_server_takes_nothing(path, monkeypatch):

@@ -7,7 +7,8 @@ from playwright.sync_api import sync_playwright
 from tests.support.browser import FLAGS
 from tests.support.command import reserved_port
 from tests.support.reviewing import faults_of, reviewer, served_at
-from tests.trials.sources import built
+from tests.trials.processes import command, environment, forked_work
+from tests.trials.processes import faults_of as faults_of_process
 from tests.trials.walks import chromium
 
 KILLS = 20
@@ -26,12 +27,15 @@ def _press(rng, reviews, least, most):
 def run(trial):
     """Kill the server at random moments, just after keys were pressed; each kill is a case."""
     path, log, rng = trial.folder / "verdicts.jsonl", trial.folder / "log", trial.rng
-    environment = {**built(trial.folder), "KERNEL_EXPLORER_VERDICTS": str(path)}
+    more = {"KERNEL_EXPLORER_SOURCE": "digits", "KERNEL_EXPLORER_VERDICTS": str(path)}
+    served = environment(trial.folder / "cache", **more)
+    outcome = forked_work(command, "build", "digits", env=served)
+    assert not faults_of_process(outcome, (0,)), outcome
     with reserved_port() as port, sync_playwright() as playwright, ExitStack() as open_tabs:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         url, reviews = f"http://127.0.0.1:{port}", {}
         for number in trial.each(range(KILLS)):
-            with served_at(environment, port, log):
+            with served_at(served, port, log):
                 for name in () if reviews else REVIEWERS:
                     reviews[name] = open_tabs.enter_context(reviewer(browser, url, name, QUEUE))
                 for review in reviews.values():
@@ -41,7 +45,7 @@ def run(trial):
                 trial.fail(f"kill {number}", faults_of(path, reviews))
                 _press(rng, reviews, *BETWEEN)
             _press(rng, reviews, *AFTER)
-        with served_at(environment, port, log):
+        with served_at(served, port, log):
             for review in reviews.values():
                 review.open()
                 review.wait_until_saved()

@@ -1,7 +1,7 @@
 // One item after the other, each judged with one key (review.py). The next items are here already, so that a
 // key shows the next one at once; the server learns of the verdict meanwhile (review.outbox.js).
 
-const AMPLIFIED = 4;
+const WAITING = "The next item is on its way. What you judged is kept here until the server has saved it.";
 const RATE_OF = 20; // verdicts that the time left is reckoned from
 
 /** The item at the place where the reviewer is; nothing while it is on its way, or after the last one. */
@@ -93,45 +93,6 @@ function progressOf(state) {
   return `${withCommas(at)} of ${withCommas(data.total)}${pace}`;
 }
 
-function showSide(figure, side) {
-  figure.hidden = !side;
-  if (!side) return;
-  const link = figure.querySelector("a");
-  figure.querySelector("img, .blank").replaceWith(
-    side.src
-      ? Object.assign(element("img"), { src: side.src, alt: side.alt, decoding: "sync" })
-      : pictureOf({ ...side, example: side.name }),
-  );
-  link.href = side.href;
-  link.textContent = side.words;
-}
-
-function showDifference(state, item) {
-  const figure = state.root.querySelector(".difference");
-  figure.hidden = !item.b || !item.a.src;
-  const canvas = figure.querySelector("canvas");
-  if (figure.hidden || !figure.querySelector("input").checked) {
-    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
-    return;
-  }
-  const images = [...state.root.querySelectorAll(".side img")];
-  Promise.all(images.map((image) => image.decode())).then(() => {
-    if (current(state) !== item) return;
-    const [width, height] = state.data.size;
-    Object.assign(canvas, { width, height });
-    const [a, b] = images.map((image) => pixelsOf(image, width, height));
-    paint(canvas, a, b, { mode: "absolute", amplify: AMPLIFIED });
-  }).catch(() => {}); // an image that was replaced meanwhile
-}
-
-function showEvidence(state, item) {
-  state.root.querySelector(".evidence").replaceChildren(...(item.groups || []).map((group) => {
-    const box = element("div");
-    box.append(element("span", "", group.title), ...group.tiles.map((tile) => pictureOf(tile)));
-    return box;
-  }));
-}
-
 function showWords(state, item) {
   const head = state.root.querySelector(".head");
   head.replaceChildren(element("b", "", item.head), element("br"), element("small", "", item.about));
@@ -150,7 +111,9 @@ function show(state) {
   const item = current(state);
   const isDone = state.at >= state.data.total;
   root.querySelector(".item").style.visibility = item ? "" : "hidden";
-  root.querySelector(".done").hidden = !isDone;
+  const done = root.querySelector(".done");
+  done.hidden = !!item;
+  done.textContent = isDone ? state.data.done : WAITING;
   root.querySelector(".progress").textContent = progressOf(state);
   for (const button of root.querySelectorAll(".verdicts button")) button.disabled = !item;
   root.querySelector("[data-tool=undo]").disabled = !state.done.length;
@@ -229,6 +192,22 @@ function begin(root, data) {
   return state;
 }
 
+/** Pass over what was judged here before the queue was opened anew, and is not saved yet. */
+function passOver(state) {
+  for (const { item, verdict, id } of state.outbox.entries) {
+    if (verdict === state.data.withdrawn) state.latest.delete(item);
+    else {
+      state.given.set(item, verdict);
+      state.latest.set(item, id);
+    }
+  }
+  const isJudged = (item) => item && state.latest.has(item.name);
+  if (isJudged(current(state))) {
+    while (isJudged(current(state))) state.at += 1;
+    show(state);
+  }
+}
+
 /** Say which verdicts are saved, and why others are not. */
 function followSaved(state) {
   const { saved, problem, judged, counts, stop } = savedBus.last ||
@@ -260,7 +239,6 @@ function prepare(root, data) {
   root.querySelector(".proposed").hidden = data.kind !== "label";
   root.querySelector("select").replaceChildren(...data.classes.map((name) => new Option(name)));
   root.querySelector("[data-tool=flip]").hidden = data.kind === "label";
-  root.querySelector(".done").textContent = data.done;
   listen(root._state);
 }
 
@@ -278,7 +256,7 @@ export default function ({ data, parentElement, setStateValue }) {
     if (root._state) root._state.outbox.close();
     const state = root._state = begin(root, data);
     state.outbox = openOutbox(data.store, (entries) => {
-      state.tell({ queue: data.queue, at: state.at, entries });
+      state.tell({ id: data.id, queue: data.queue, at: state.at, entries });
       followSaved(state);
     });
     prepare(root, data);
@@ -286,6 +264,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const state = root._state;
   state.tell = (sent) => setStateValue("sent", sent);
   take(state, data);
+  if (isNew) passOver(state);
   const onSaved = () => followSaved(state);
   onSaved();
   savedBus.addEventListener("saved", onSaved);

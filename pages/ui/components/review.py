@@ -36,9 +36,9 @@ def sent() -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def place_of(queue: Queue, items: Sequence[Candidate]) -> int:
-    """Return the place in the queue at which the reviewer is, from 0."""
-    at = sent().get("at") if sent().get("queue") == queue.text else 0
+def place_of(run: str, items: Sequence[Candidate]) -> int:
+    """Return the place among the items at which the reviewer is, from 0. run: its `_identity`."""
+    at = sent().get("at") if sent().get("id") == run else 0
     return min(max(at, 0), len(items)) if isinstance(at, int) else 0
 
 
@@ -53,12 +53,14 @@ def show_review(
     results = queue.results
     image = results.examples[results.query].images.shape[1:3]
     width, _, rendering = tile_size(image, LARGE)
-    first = max(0, place_of(queue, items) // BLOCK * BLOCK - AHEAD)
+    run = _identity(queue, items, reviewer)
+    at = place_of(run, items)
+    first = max(0, at // BLOCK * BLOCK - AHEAD)
     window = items[first : first + 2 * BLOCK + AHEAD]
     data: dict[str, Any] = {
-        "id": _identity(queue, items, reviewer), "queue": queue.text, "kind": queue.kind,
+        "id": run, "queue": queue.text, "kind": queue.kind,
         "reviewer": reviewer.name, "blind": reviewer.blind, "store": store,
-        "total": len(items), "first": first, "at": place_of(queue, items), "ahead": AHEAD,
+        "total": len(items), "first": first, "at": at, "ahead": AHEAD,
         "items": [_item(queue, candidate, reviewer, judged) for candidate in window],
         "verdicts": buttons(queue.kind), "withdrawn": WITHDRAWN,
         "classes": list(results.class_names) if queue.kind == "label" else [],
