@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "pipeline": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
     },
-    "notebook": {"sources", "findings", "explain", "review", "results", "pipeline"},
+    "notebook": {"sources", "findings", "explain", "review", "results", "exports", "pipeline"},
     "bench": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
         "pipeline",

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.notebook.cleaned import CleanedSet
 from kernel_core.notebook.groups import GroupTables
 from kernel_core.notebook.labels import LabelTables
 from kernel_core.notebook.neighbors import NeighborTables
@@ -68,7 +69,7 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     return Explorer(request, with_variants(opened[0], request, store), store, verdicts)
 
 
-class Explorer(NeighborTables, LabelTables, GroupTables, UnseenTables, VerdictTables):
+class Explorer(NeighborTables, LabelTables, GroupTables, UnseenTables, VerdictTables, CleanedSet):
     """The neighbors, findings and images of one source.
 
     results: the arrays behind the tables (`kernel_core.results.results.Results`).

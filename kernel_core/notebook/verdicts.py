@@ -32,7 +32,7 @@ class VerdictTables(Door):
         >>> list(ke.open("digits").verdicts("label").columns)[:4]
         ['example', 'reviewer', 'verdict', 'proposed_label']
         """
-        _one_of("kind", kind, VERDICTS)
+        one_of("kind", kind, VERDICTS)
         judged = self._standing()
         if unmatched:
             table = unmatched_table(judged)
@@ -50,8 +50,8 @@ class VerdictTables(Door):
         >>> list(ke.open("digits").consensus().columns)[:5]
         ['a', 'b', 'verdict', 'proposed_label', 'votes']
         """
-        _one_of("kind", kind, VERDICTS)
-        _one_of("rule", rule, RULES)
+        one_of("kind", kind, VERDICTS)
+        one_of("rule", rule, RULES)
         return _named(consensus(self._standing(), kind, rule), kind)
 
     def agreement(
@@ -68,13 +68,14 @@ class VerdictTables(Door):
         >>> ke.open("digits").agreement()["measure"].tolist()[:2]
         ['percent', 'cohen_kappa']
         """
-        _one_of("kind", kind, VERDICTS)
-        _one_of("which", which, WHICH)
+        one_of("kind", kind, VERDICTS)
+        one_of("which", which, WHICH)
         votes = votes_of(self._standing(), kind, which)
         return agreement(votes.by_side() if by_side else votes)
 
 
-def _one_of(name: str, value: str, known: Collection[str]) -> None:
+def one_of(name: str, value: str, known: Collection[str]) -> None:
+    """Raise `RequestError` if the value of a parameter is none of those known."""
     if value not in known:
         raise RequestError(f"Found {name} = {value!r}; expected one of {', '.join(known)}.")
 

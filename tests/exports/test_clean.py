@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import kernel_core
+from kernel_core.errors import RequestError
 from kernel_core.exports.decisions import Rules, clean
 from kernel_core.exports.graphs import atlas_parquet
 from kernel_core.results.opening import open_results
@@ -66,6 +68,17 @@ def test_what_is_dropped(digits, planted_verdicts, rules, test, train):
     assert found.drop == {"train": train, "test": test}
     for split, examples in digits.examples.items():
         assert sorted(found.keep[split] + found.drop[split]) == list(range(len(examples)))
+
+
+def test_notebook_gives_what_the_verb_writes(folder):
+    explorer = kernel_core.open("digits")
+    found = explorer.clean()
+    for split, kept in found.keep.items():
+        assert kept == use(folder).kept(split)
+    assert found.dropped.to_csv(index=False) == (folder / "dropped.csv").read_text()
+    assert explorer.clean(drop="both", labels="keep").drop == {"train": [10, 21, 22], "test": [3, 31]}
+    with pytest.raises(RequestError, match="expected one of test, train, both"):
+        explorer.clean(drop="all")
 
 
 def test_a_member_that_is_gone_takes_no_other_with_it(digits, tmp_path):
