@@ -56,21 +56,25 @@ def judged_along(
         sampled = (
             row.design in (SAMPLE, GOLD)
             and row.stratum == stratum
-            and _was_drawn_along(judged, pair, by, order)
+            and _was_drawn_along(judged, pair, rank, by, order)
         )
         positive = np.nan if row.verdict == UNSURE else float(row.leaked)
         rows.append((rank, row.verdict, positive, sampled, stratum))
     return pd.DataFrame(rows, columns=JUDGED_COLUMNS).sort_values("rank", ignore_index=True)
 
 
-def _was_drawn_along(judged: Judged, pair: Pair, by: str, order: str) -> bool:
-    """Return whether a pair was shown in a sample along this ranking.
+def _was_drawn_along(judged: Judged, pair: Pair, rank: int, by: str, order: str) -> bool:
+    """Return whether a pair was shown at this rank in a sample along this ranking.
 
-    Such a list is sample:by:order:size:seed, or, within a split, sample@split:by:order:size:seed.
+    Such a list is sample:by:order:size:seed, or, within a split, sample@split:by:order:size:seed. At another
+    rank, it was drawn along a ranking by other runs, where its chance was another.
     """
-    shown = [v.shown.filter for of in judged.history(pair).values() for v in of if v.design == SAMPLE]
-    lists = [text.split(":") for text in shown if text.startswith(("sample:", "sample@"))]
-    return any(of[1] == by and (of[2:3] or [""])[0] in (order, "") for of in lists)
+    drawn = [v.shown for of in judged.history(pair).values() for v in of if v.design == SAMPLE]
+    lists = [shown.filter.split(":") for shown in drawn if shown.rank in (None, rank)]
+    return any(
+        of[0].partition("@")[0] == "sample" and of[1:2] == [by] and (of[2:3] or [""])[0] in (order, "")
+        for of in lists
+    )
 
 
 def precision_and_recall(

@@ -13,8 +13,8 @@ RANKING = pd.DataFrame(
 PAIRS = [(("test", q), ("train", d)) for q, d in ((2, 0), (0, 1), (1, 2))]
 
 
-def drawn(pair, verdict="exact", name="ann", along="kernel:kernel", stratum="ranks 1-3"):
-    shown = Shown(filter=f"sample:{along}:20:0")
+def drawn(pair, verdict="exact", name="ann", along="kernel:kernel", stratum="ranks 1-3", rank=None):
+    shown = Shown(filter=f"sample:{along}:20:0", rank=rank)
     return on(*pair, verdict, name, design="sample", stratum=stratum, shown=shown)
 
 
@@ -41,4 +41,6 @@ def test_sample_is_what_chance_alone_chose_from_this_stratum_of_this_ranking():
     assert rows(drawn(first), drawn(first, name="bob", along="pixels:twin")) == [(1, 1, True)]
     assert rows(drawn(first, along="kernel:twin")) == [(1, 1, False)]
     assert rows(drawn(first, along="kernel.raw:kernel")) == [(1, 1, False)]
+    assert rows(drawn(first, rank=1)) == [(1, 1, True)]
+    assert rows(drawn(first, rank=2)) == [(1, 1, False)], "of a ranking by other runs"
     assert rows(drawn(first, stratum="ranks 1-39")) == [(1, 1, False)], "of a ranking of another length"
