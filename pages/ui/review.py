@@ -11,7 +11,7 @@ from kernel_core.printable import printable
 from kernel_core.results.results import Results
 from kernel_core.results.verdicts import verdicts_path
 from kernel_core.review.judged import Judged
-from kernel_core.review.verdicts import LONGEST
+from kernel_core.review.verdicts import LONGEST, VERDICTS
 from pages.ui import load, shell, verdicts
 from pages.ui.components import review as drawn
 from pages.ui.components.component import component
@@ -70,7 +70,8 @@ def show_queue(results: Results, queue: Queue, reviewer: Reviewer, *, shows_all:
     path = verdicts_path(load.request())
     store = hashlib.sha256(f"{load.request().name}\n{path}".encode("utf-8", "replace")).hexdigest()[:16]
     _review(results, queue, items, reviewer, f"kernel-explorer-verdicts-{store}")
-    st.caption(f"Verdicts go to {escape(printable(path))}.")
+    meanings = ".  \n".join(f"**{word}**: {about}" for word, about in VERDICTS[queue.kind].items())
+    st.caption(f"{meanings}.  \nVerdicts go to {escape(printable(path))}.")
 
 
 @st.fragment

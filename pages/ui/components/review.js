@@ -103,6 +103,17 @@ function showWords(state, item) {
   for (const button of state.root.querySelectorAll(".verdicts button")) {
     button.setAttribute("aria-pressed", String(button.dataset.verdict === mine));
   }
+  nameClasses(state, item);
+}
+
+/** Say on the buttons of a label which class each of them stands for. */
+function nameClasses(state, item) {
+  if (state.data.kind !== "label") return;
+  const classes = { given: item.a.label, guessed: state.root.querySelector("select").value };
+  for (const button of state.root.querySelectorAll(".verdicts button")) {
+    const { verdict } = button.dataset;
+    button.lastChild.textContent = verdict in classes ? `${verdict}: ${classes[verdict]}` : verdict;
+  }
 }
 
 /** Draw the present item, or that there is none. */
@@ -169,6 +180,7 @@ function listen(state) {
     };
   }
   state.root.querySelector(".difference input").onchange = () => show(state);
+  state.root.querySelector("select").onchange = () => nameClasses(state, current(state));
   state.root.onclick = follow;
 }
 

@@ -21,10 +21,10 @@ from pages.ui.review_intake import Answer, Reviewer, standing
 from pages.ui.review_queue import Candidate, Queue, proposed_classes
 
 KEY = "review"
-BLOCK, AHEAD = (
-    16,
-    8,
-)  # items that are sent at a time, and those that must be there before the next are asked for
+BLOCK = 16  # items after which the next ones are sent
+AHEAD = 8  # items that are here before the next are asked for
+SENT_BLOCK = "_review_block"
+"""Key of the session: what was sent of the queue last, and for which place."""
 LARGE, SMALL = 256, 72  # pixels of an image that is judged, and of one beside it
 EVIDENCE = 2  # nearest examples of a class
 
@@ -50,16 +50,28 @@ def show_review(
     items: of the queue, those that are to be judged. judged: the verdicts that stand now. store: the name
     under which the browser keeps verdicts that are not saved yet.
     """
+    run = _identity(queue, items, reviewer)
+    at = place_of(run, items)
+    place = run, at // BLOCK, store
+    kept = st.session_state.get(SENT_BLOCK)
+    if kept is None or kept[0] != place or not sent():
+        # The same until the next block is due, so that a verdict does not send the items again.
+        data = _block(queue, items, reviewer, judged, at=at)
+        kept = st.session_state[SENT_BLOCK] = place, {**data, "id": run, "store": store}
+    component("review")(key=KEY, data=kept[1], on_sent_change=lambda: None)
+
+
+def _block(
+    queue: Queue, items: Sequence[Candidate], reviewer: Reviewer, judged: Judged, *, at: int
+) -> dict[str, Any]:
+    """Return what the browser needs to go on from a place of the queue."""
     results = queue.results
     image = results.examples[results.query].images.shape[1:3]
     width, _, rendering = tile_size(image, LARGE)
-    run = _identity(queue, items, reviewer)
-    at = place_of(run, items)
     first = max(0, at // BLOCK * BLOCK - AHEAD)
     window = items[first : first + 2 * BLOCK + AHEAD]
-    data: dict[str, Any] = {
-        "id": run, "queue": queue.text, "kind": queue.kind,
-        "reviewer": reviewer.name, "blind": reviewer.blind, "store": store,
+    return {
+        "queue": queue.text, "kind": queue.kind, "reviewer": reviewer.name, "blind": reviewer.blind,
         "total": len(items), "first": first, "at": at, "ahead": AHEAD,
         "items": [_item(queue, candidate, reviewer, judged) for candidate in window],
         "verdicts": buttons(queue.kind), "withdrawn": WITHDRAWN,
@@ -68,7 +80,6 @@ def show_review(
         "small": tile_size(image, SMALL)[0],
         "done": "This queue is done. Choose another above, or see what has come out on the page Verdicts.",
     }  # fmt: skip
-    component("review")(key=KEY, data=data, on_sent_change=lambda: None)
 
 
 def tell_saved(answer: Answer, found: SoFar) -> None:
