@@ -110,6 +110,12 @@ def has_twins(results: Results, by: str) -> bool:
     return not why_no_twins(results, by) and by in results.names and by in results.aligned
 
 
+@st.cache_data(ttl="5s", max_entries=32, show_spinner=False)
+def _has_twins(results_id: str, by: str) -> bool:
+    """Return the same, looked up on the disk every few seconds and not for each tile of a page."""
+    return has_twins(load.by_id[results_id], by)
+
+
 def pixels_of(results: Results, example: Example, by: str, among: Split) -> dict[int, float]:
     """Return pixels aligned of an example with its nearest by a similarity, by their index in a split.
 
@@ -117,7 +123,7 @@ def pixels_of(results: Results, example: Example, by: str, among: Split) -> dict
     """
     split, index = example
     listed = load.in_direction(results, split if split == among else "")
-    if listed.spec.splits != (split, among) or not has_twins(listed, by):
+    if listed.spec.splits != (split, among) or not _has_twins(listed.id, by):
         return {}
     values = listed.aligned[by].values[index].tolist()
     return dict(zip(listed.neighbors_by(by).indices[index].tolist(), values, strict=False))
