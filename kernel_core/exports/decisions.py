@@ -74,8 +74,9 @@ class Cleaned:
 def clean(results: Results, judged: Judged, rules: Rules) -> Cleaned:
     """Return the cleaned set that the rules make of verdicts.
 
-    Of duplicates within a split one stays, that of lowest index. Raises `RequestError` where nobody has
-    judged anything and the machine's findings do not count, and `NotBuilt` where they do and are not there.
+    Of duplicates within a split one stays, that of lowest index. Where the machine's findings count, those of
+    the twin score do only if aligned pixels are built. Raises `RequestError` where nobody has judged anything
+    and the machine's findings do not count.
     """
     if not rules.machine and not judged.pairs and not judged.labels:
         raise RequestError(

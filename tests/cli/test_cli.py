@@ -66,7 +66,7 @@ def test_verbs_are_grouped_in_the_help():
     shown = invoke("--help").stdout
     sections = dict(re.findall(r"^(\w[\w ]+):\n((?:  .+\n)+)", shown, re.MULTILINE))
     verbs = {title: [line.split()[0] for line in body.splitlines()] for title, body in sections.items()}
-    assert list(verbs) == ["Options", "Start", "Findings", "Your ensemble", "Upkeep"]
+    assert list(verbs) == ["Options", "Start", "Findings", "Review", "Your ensemble", "Upkeep"]
     assert verbs["Start"][0] == "serve"
     assert sorted(itertools.chain(*list(verbs.values())[1:])) == sorted(main.commands)
 

@@ -97,4 +97,5 @@ def review_link(
 ) -> None:
     """Show the link to the page of `review_query`."""
     if asked := review_query(results, kind, name, *arguments, wanted=wanted):
-        st.page_link("pages/review.py", label="Review these →", query_params=asked)
+        with st.container(key="review_these", width="content"):  # page.css keeps its height
+            st.page_link("pages/review.py", label="Review these →", query_params=asked)
