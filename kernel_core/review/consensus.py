@@ -13,10 +13,11 @@ from kernel_core.review.verdicts import DUPLICATES, UNSURE, Kind, Verdict
 
 RULES = {
     "majority": "the verdict that more reviewers gave than any other; ties are undecided",
-    "unanimous": "the verdict that all reviewers of the item gave",
+    "unanimous": "the verdict that all reviewers of the item gave, who decided it among them",
     "adjudicated": "the decided verdict where there is one, else the one that all gave",
 }
-"""Rule → which verdict it takes. A decided verdict (design gold) stands over all others under every rule."""
+"""Rule → which verdict it takes. A decided one (design gold) stands over all others unless all must agree."""
+UNANIMOUS = "unanimous"
 GOLD, QUEUE, SAMPLE = "gold", "queue", "sample"
 SIDES: Mapping[Kind, tuple[str, str]] = {
     "pair": ("duplicate", "no duplicate"),
@@ -103,7 +104,7 @@ def _winner(by: Mapping[str, Verdict], rule: str) -> Vote | None:
     if rule not in RULES:
         raise ValueError(f"rule is {rule!r}; expected one of {', '.join(RULES)}")
     decided = [verdict for verdict in by.values() if verdict.design == GOLD]
-    if decided:
+    if decided and rule != UNANIMOUS:
         return _vote(max(decided, key=lambda verdict: verdict.at))
     votes = Counter(_vote(verdict) for verdict in by.values())
     if len(votes) == 1:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel_core.review.consensus import RULES, consensus, undecided
+from kernel_core.review.consensus import consensus, undecided
 from kernel_core.review.stopping import enough_negatives, run_of_negatives
 from kernel_core.review.verdicts import WITHDRAWN
 from tests.review.test_judged import judged_of, on
@@ -41,10 +41,13 @@ def test_rules_on_votes(verdicts, majority, unanimous):
         assert len(undecided(judged, "pair", rule)) == (expected is None)
 
 
-def test_decided_verdict_stands_under_every_rule():
+def test_decided_verdict_stands_unless_all_must_agree():
     decided = on(A, B, "near-duplicate", "judge", design="gold", at="2026-02-01")
     votes = say("different", "different", "exact")
-    for rule in RULES:
+    assert of([*votes, decided], "unanimous") == []
+    (row,) = of([*say("near-duplicate"), decided], "unanimous")
+    assert (row["verdict"], row["votes"]) == ("near-duplicate", 2)
+    for rule in ("majority", "adjudicated"):
         (row,) = of([*votes, decided], rule)
         assert (row["verdict"], row["votes"], row["agree"], row["design"]) == ("near-duplicate", 4, 1, "gold")
         assert row["at"] == "2026-02-01"
