@@ -10,10 +10,9 @@ import click
 
 from kernel_core import __version__
 from kernel_core.cli.building import build_pixels
-from kernel_core.cli.leaks import read_verdicts, rule_option
 from kernel_core.cli.options import open_or_build, open_progress, similarity_option, source_options
 from kernel_core.cli.output import say
-from kernel_core.cli.review_options import verdicts_option
+from kernel_core.cli.review_options import leaked_option, read_verdicts, rule_option, verdicts_option
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.exports.decisions import LABELS, SIDES, Rules
 from kernel_core.exports.folder import FORMATS, Asked, files_of
@@ -22,7 +21,6 @@ from kernel_core.report.report_files import refuse_unwritable, write_files
 from kernel_core.results.opening import open_results
 from kernel_core.results.pair_orders import lacks_pixels
 from kernel_core.results.results import Results
-from kernel_core.review.verdicts import DUPLICATES
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split
 
@@ -51,6 +49,7 @@ def _described(choices: dict[str, str]) -> str:
     help="Count what nobody judged, too: copies equal in every byte, and the first band of the twin score.",
 )  # fmt: skip
 @rule_option
+@leaked_option
 @click.option(
     "--format", "formats", type=click.Choice(list(FORMATS)), multiple=True,
     help="Write only this; repeat the option for several.  [default: all]  " + _described(FORMATS),
@@ -83,7 +82,7 @@ def clean(
             build_pixels(request, "kernel", device, memory, progress)
             kernel = open_or_build(SourceRequest(source, **amount), device, memory, progress)
     judged = read_verdicts(kernel, request)
-    rules = Rules(options["rule"], DUPLICATES, options["side"], options["labels"], options["machine"])
+    rules = Rules(options["rule"], options["leaked"], options["side"], options["labels"], options["machine"])
     tables = _tables(request, results, similarity)
     asked = Asked(rules, similarity, options["formats"] or tuple(FORMATS), tables, __version__)
     whole = replace(kernel, neighbors={**results.neighbors, **kernel.neighbors})

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from kernel_core.cli.leaks import read_verdicts, report_options, with_all_similarities
+from kernel_core.cli.leaks import report_options, with_all_similarities
 from kernel_core.cli.options import open_progress, similarity_option, source_options
 from kernel_core.cli.output import say
+from kernel_core.cli.review_options import read_verdicts
 from kernel_core.report.label_report import label_report
 from kernel_core.report.label_words import label_document, label_texts
 from kernel_core.report.leak_review import architecture

@@ -10,9 +10,15 @@ from typing import Any
 import click
 
 from kernel_core.cli.building import build_pixels
-from kernel_core.cli.options import open_or_build, open_progress, similarity_option, source_options
+from kernel_core.cli.options import (
+    add_options,
+    open_or_build,
+    open_progress,
+    similarity_option,
+    source_options,
+)
 from kernel_core.cli.output import say
-from kernel_core.cli.review_options import F, verdicts_option
+from kernel_core.cli.review_options import F, leaked_option, read_verdicts, rule_option, verdicts_option
 from kernel_core.progress import Progress
 from kernel_core.report.leak_files import leak_texts
 from kernel_core.report.leak_pairs import Asked
@@ -20,21 +26,9 @@ from kernel_core.report.leak_report import leak_report
 from kernel_core.report.leak_review import architecture
 from kernel_core.report.leak_words import leak_document
 from kernel_core.report.report_files import refuse_unwritable, write_files
-from kernel_core.results.judged_rows import unmatched_words
 from kernel_core.results.pair_orders import ORDERS, lacks_pixels
 from kernel_core.results.results import Results
-from kernel_core.results.verdicts import read_judged, verdicts_path
-from kernel_core.review.consensus import RULES
-from kernel_core.review.judged import Judged
-from kernel_core.review.verdict_file import VerdictFile
-from kernel_core.review.verdicts import DUPLICATES
 from kernel_core.sources.source import SourceRequest
-
-rule_option = click.option(
-    "--rule", type=click.Choice(list(RULES)), default=next(iter(RULES)), show_default=True,
-    help="Which verdict counts where several people judged. "
-    + "  ".join(f"{name}: {about}." for name, about in RULES.items()),
-)  # fmt: skip
 
 
 def report_options(name: str) -> Callable[[F], F]:
@@ -50,21 +44,7 @@ def report_options(name: str) -> Callable[[F], F]:
         verdicts_option,
     )  # fmt: skip
 
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-def read_verdicts(results: Results, request: SourceRequest) -> Judged:
-    """Return the verdicts on a source; say what is wrong with their file. Raises `DataError`."""
-    file = VerdictFile(verdicts_path(request))
-    judged = read_judged(results, file)
-    for warning in [*file.warnings, *filter(None, [unmatched_words(judged, results.name)])]:
-        say(f"warning: {warning}", err=True)
-    return judged
+    return lambda command: add_options(options, command)
 
 
 def with_all_similarities(
@@ -86,10 +66,7 @@ def with_all_similarities(
     help="Ranking that the report goes along. "
     + "  ".join(f"{name}: {about}." for name, about in ORDERS.items()),
 )  # fmt: skip
-@click.option(
-    "--leaked", default=",".join(DUPLICATES), show_default=True, metavar="NAMES",
-    help="Verdicts that count as a duplicate, with commas.",
-)  # fmt: skip
+@leaked_option
 @click.option(
     "--threshold", type=float,
     help="Least similarity, or twin score with --order twin, of a candidate.  [default: as in groups]",
@@ -113,8 +90,7 @@ def leaks(
     Example:  kernel-explorer leaks digits --out leak
     """
     refuse_unwritable(out)
-    leaked = tuple(name.strip() for name in options["leaked"].split(",") if name.strip())
-    asked = Asked(similarity, options["order"], options["rule"], leaked, options["threshold"])
+    asked = Asked(similarity, options["order"], options["rule"], options["leaked"], options["threshold"])
     amount = {name: options[name] for name in ("run_count", "files", "precision")}
     request = SourceRequest(source, **amount)
     with open_progress(progress_file) as progress:

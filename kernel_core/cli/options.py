@@ -156,7 +156,7 @@ json_option = click.option(
 
 def table_options(command: F) -> F:
     """Add `--csv` and `--json`, as `csv_file` and `as_json`; `give_table` does what they say."""
-    return _add((csv_option, json_option), command)
+    return add_options((csv_option, json_option), command)
 
 
 def refuse_two_on_stdout(*files: Path | None, as_json: bool) -> None:
@@ -190,7 +190,7 @@ def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
         ),
         click.option("--progress-file", type=click.Path(path_type=Path), hidden=True),
     )  # fmt: skip
-    return _add(options, command)
+    return add_options(options, command)
 
 
 def variant_options(*, each: bool) -> Callable[[F], F]:
@@ -219,10 +219,10 @@ def variant_options(*, each: bool) -> Callable[[F], F]:
             + (" each: over all, and separately for each class." if each else ""),
         ),
     )  # fmt: skip
-    return lambda command: _add(options, command)
+    return lambda command: add_options(options, command)
 
 
-def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
+def add_options(options: tuple[Callable[[F], F], ...], command: F) -> F:
     """Decorate a command with options that its help shows in this order."""
     for option in reversed(options):
         command = option(command)

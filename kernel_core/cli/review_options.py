@@ -67,7 +67,9 @@ def _leaked(_context: click.Context, _option: click.Parameter, text: str) -> tup
     unknown = [name for name in names if name not in DUPLICATES]
     if unknown or not names:
         found = shown(unknown[0]) if unknown else "no verdict"
-        raise RequestError(f"Found {found} in --leaked; expected some of {', '.join(DUPLICATES)}.")
+        raise RequestError(
+            f"Found {found} in --leaked; expected one or more of {', '.join(DUPLICATES)}, with commas."
+        )
     return names
 
 
