@@ -24,7 +24,7 @@ def path(digits, tmp_path, monkeypatch):
 def opened(text=LIST, reviewer="Ann", **more):
     """Open the page; return its driver, the results, and the queue."""
     app = open_page("review", list=text, reviewer=reviewer, **more)
-    results = load.base(load.by_id[next(reversed(load.by_id))])
+    results = load.base(next(found for found in load.by_id.values() if found.name == "digits"))
     return app, results, queue_of(results, text, reviewer)
 
 
