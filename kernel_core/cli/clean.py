@@ -80,7 +80,6 @@ def clean(
         kernel = open_or_build(SourceRequest(source, **amount), device, memory, progress)
         if options["machine"] and kernel.has_images and lacks_pixels(kernel, "kernel", "twin"):
             build_pixels(request, "kernel", device, memory, progress)
-            kernel = open_or_build(SourceRequest(source, **amount), device, memory, progress)
     judged = read_verdicts(kernel, request)
     rules = Rules(options["rule"], options["leaked"], options["side"], options["labels"], options["machine"])
     tables = _tables(request, results, similarity)

@@ -4,27 +4,8 @@ import json
 import os
 from dataclasses import replace
 
-import pytest
-
-from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.review.verdicts import Item, Shown
 from tests.support.app import cells, open_page, text_of, tiles
-from tests.support.verdicts import Plant
-
-
-@pytest.fixture
-def plant(digits, tmp_path, monkeypatch):
-    """Plants verdicts on the digits in the file that the pages read."""
-    monkeypatch.setenv("KERNEL_EXPLORER_VERDICTS", str(tmp_path / "verdicts.jsonl"))
-    return Plant(digits, tmp_path / "verdicts.jsonl")
-
-
-@pytest.fixture
-def pairs(digits):
-    """The nearest pairs, as two examples each."""
-    table = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
-    rows = zip(table["query_index"].tolist(), table["database_index"].tolist(), strict=True)
-    return [(("test", a), ("train", b)) for a, b in rows]
 
 
 def badges_of(shown):

@@ -4,29 +4,10 @@ import io
 import json
 import zipfile
 
-import pytest
-
-from kernel_core.findings.pairs import nearest_pairs
 from kernel_core.results.verdicts import read_judged
 from kernel_core.review.verdict_file import VerdictFile
 from pages.ui.panels import cleaned_set
 from tests.support.app import cells, open_page, text_of
-from tests.support.verdicts import Plant
-
-
-@pytest.fixture
-def plant(digits, tmp_path, monkeypatch):
-    """Plants verdicts on the digits in the file that the pages read."""
-    monkeypatch.setenv("KERNEL_EXPLORER_VERDICTS", str(tmp_path / "verdicts.jsonl"))
-    return Plant(digits, tmp_path / "verdicts.jsonl")
-
-
-@pytest.fixture
-def pairs(digits):
-    """The nearest pairs, as two examples each."""
-    table = nearest_pairs(digits.neighbors_by("kernel"), *digits.labels)
-    rows = zip(table["query_index"].tolist(), table["database_index"].tolist(), strict=True)
-    return [(("test", a), ("train", b)) for a, b in rows]
 
 
 def names(pair):
