@@ -40,6 +40,20 @@ def test_focus_goes_to_the_heading_of_a_new_page_and_a_list_is_read_aloud(browse
         expect(heading).to_have_text("Label conflicts")
 
 
+BUSY_AFTER_A_CLICK = """() => {
+  document.querySelector(".st-key-next button").click();
+  setTimeout(() => { const end = performance.now() + 3000; while (performance.now() < end); }, 5);
+}"""
+
+
+def test_list_is_read_aloud_by_a_browser_that_draws_a_run_all_at_once(browser, digits_url):
+    with tab(browser, digits_url) as page:
+        visit(page, "/near_duplicates")
+        listen(page)
+        page.evaluate(BUSY_AFTER_A_CLICK)
+        expect(page.locator("body > [role=status]")).to_contain_text("ranks 79–126")
+
+
 def test_list_of_keys_has_those_of_the_page(browser, digits_url):
     with tab(browser, digits_url) as page:
         dialog = page.get_by_role("dialog", name="Keys")

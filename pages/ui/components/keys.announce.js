@@ -33,13 +33,13 @@ function closeMenu() {
   if (close) close.click();
 }
 
-/** After a run: move the focus, or say in one sentence what it changed. Nothing after the first. */
+/** Move the focus, or say in one sentence what changed. Nothing before the page is first used. */
 function tell(watch) {
   const before = watch.shown;
   const now = shownNow();
   if (!now.heading) return;
   watch.shown = now;
-  if (!before) return;
+  if (!before || !watch.used) return;
   if (now.address !== before.address) closeMenu();
   const focused = document.activeElement;
   const inUse = focused && focused.matches(CONTROL) && focused.closest("[data-testid=stMain]");
@@ -55,10 +55,10 @@ function tell(watch) {
   }
 }
 
-/** Tell what changed, whenever a run has ended and all of it is drawn. Once per document. */
+/** Tell what changed, whenever no run goes on and all is drawn. Once per document. */
 function announceChanges() {
   if (globalThis.__kernelExplorerWatch) return;
-  const watch = globalThis.__kernelExplorerWatch = { shown: null, region: liveRegion() };
+  const watch = globalThis.__kernelExplorerWatch = { shown: null, used: false, region: liveRegion() };
   let asked = 0;
   let later = 0;
   const look = () => {
@@ -72,11 +72,13 @@ function announceChanges() {
     cancelAnimationFrame(asked);
     asked = requestAnimationFrame(look);
   };
+  const use = () => { // the first use may come before the first look
+    watch.used = true;
+    if (!watch.shown) tell(watch);
+  };
+  for (const action of ["click", "keydown", "popstate"]) addEventListener(action, use, { capture: true });
   wait();
-  const options = { attributeFilter: ["data-test-script-state"], attributeOldValue: true };
-  new MutationObserver((records) => {
-    // A click right after the first run, before that was looked at: what it changes is told all the same.
-    if (!watch.shown && records.some((record) => record.oldValue === "notRunning")) tell(watch);
-    wait();
-  }).observe(document.body, { subtree: true, attributes: true, ...options });
+  // The texts too: a busy browser draws a run's beginning and its end at once, and its state never changes.
+  const options = { attributeFilter: ["data-test-script-state"], characterData: true, childList: true };
+  new MutationObserver(wait).observe(document.body, { subtree: true, ...options });
 }
