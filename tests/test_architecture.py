@@ -10,7 +10,8 @@ import pytest
 from tests.support.command import ROOT
 
 GROUND = (
-    "errors", "printable", "did_you_mean", "held", "files", "looks_like", "library_caches", "crash",
+    "errors", "printable", "did_you_mean", "held", "files", "looks_like", "library_caches", "memory",
+    "crash",
     "progress", "spec", "similarities", "machine", "tensor_files", "array_files", "block_array",
     "training_masks", "records", "oddities", "recipes", "checks",
 )  # fmt: skip

@@ -23,7 +23,7 @@ from kernel_core.errors import RequestError, Unavailable
 from kernel_core.held import temporary_folder
 from kernel_core.machine import choose_device, cpu_info
 from kernel_core.networks.training import train_in_memory
-from kernel_core.pipeline.build import BUDGET
+from kernel_core.pipeline.build import budget_on
 from kernel_core.progress import Progress
 from kernel_core.recipes import Training
 from kernel_core.search.certified import choose_precision
@@ -162,7 +162,7 @@ def _plan_job(request: BenchRequest, device: str, files: tuple[Path, ...]) -> tu
         k=request.k,
         device=device,
         precision=choose_precision(request.precision, torch.device(device)),
-        budget=request.memory or BUDGET[device],
+        budget=request.memory or budget_on(torch.device(device)),
     )
     return job, ensemble.class_count
 

@@ -29,7 +29,9 @@ from kernel_core.spec import PRECISIONS
 @click.option("--methods", default=",".join(METHOD_NAMES), show_default=True, help="Methods to compare.")
 @device_option
 @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True)
-@click.option("--memory", type=Bytes(), help="Memory budget of our search.  [default: 1GB; 3GB on CUDA]")
+@click.option(
+    "--memory", type=Bytes(), help="Memory budget of our search.  [default: 40% of what is free; 3GB on CUDA]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every timing.")
 def bench(methods: str, as_json: bool, **options: Any) -> None:
     """Compare our search with other methods on this machine.

@@ -180,7 +180,7 @@ def source_options(command: F, *, runs: Callable[[F], F] = runs_option) -> F:
         device_option,
         click.option(
             "--memory", type=Bytes(),
-            help="Memory budget of the neighbor search.  [default: 1GB; 3GB on CUDA]",
+            help="Memory budget of the neighbor search.  [default: 40% of what is free; 3GB on CUDA]",
         ),
         click.option(
             "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from kernel_core.checks import refuse_single_example
 from kernel_core.ensembles.logit_findings import logit_findings
@@ -15,6 +16,7 @@ from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import kept_run_count
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
+from kernel_core.memory import default_budget
 from kernel_core.pipeline.aligned import keep_aligned
 from kernel_core.pipeline.inputs import Inputs
 from kernel_core.pipeline.unseen import keep_unseen
@@ -41,8 +43,7 @@ from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec, Split
 
-# Bytes for top-k where the caller names none. A tenth of it is as fast on CIFAR-10; long rows want more.
-BUDGET = {"cpu": 1_000_000_000, "cuda": 3_000_000_000}
+CUDA_BUDGET = 3_000_000_000  # bytes of a GPU's memory for top-k where the caller names none
 log = logging.getLogger("kernel_core")
 
 
@@ -56,7 +57,7 @@ def build(
 ) -> Results:
     """Compute what the cache lacks of a source, and return all its results.
 
-    device: auto, cpu or cuda. budget: bytes that top-k may take.
+    device: auto, cpu or cuda. budget: bytes that top-k may take; None for a share of those that are free.
 
     Raises any `KernelExplorerError`; the cache then holds what was finished, and nothing half done.
     """
@@ -73,7 +74,7 @@ def build(
         if is_whole and not lacks_aligned(request, results):
             remember_files(request, source, store)
             return results
-    machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
+    machine = Machine(torch_device, budget or budget_on(torch_device), store.root / "products")
     precision = certified.choose_precision(request.precision, torch_device)
     with store.lock(keys.id, progress):
         use_allowed_cores()
@@ -99,7 +100,7 @@ def build_run_counts(
     or more and fewer than there are. The other parameters and the errors are those of `build`.
     """
     store, torch_device = store or Store(), choose_device(device)
-    machine = Machine(torch_device, budget or BUDGET[torch_device.type], store.root / "products")
+    machine = Machine(torch_device, budget or budget_on(torch_device), store.root / "products")
     precision = certified.choose_precision(request.precision, torch_device)
     source = open_source(request, progress=progress)
     wanted = list(counts)
@@ -109,6 +110,11 @@ def build_run_counts(
         with store.lock(keys.id, progress):
             use_allowed_cores()
             _Build(keys, store, machine, precision, step).compute()
+
+
+def budget_on(device: torch.device) -> int:
+    """Return the bytes that top-k may take where the caller names none: on a CPU, a share of what is free."""
+    return default_budget() if device.type == "cpu" else CUDA_BUDGET
 
 
 class _Build:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from kernel_core.findings.twins import Aligned, refuse_no_images
 from kernel_core.machine import Machine, choose_device
 from kernel_core.pipeline.aligned import write_aligned
-from kernel_core.pipeline.build import BUDGET, build
+from kernel_core.pipeline.build import budget_on, build
 from kernel_core.progress import Progress, no_progress
 from kernel_core.results.opening import emptied
 from kernel_core.results.store import Store
@@ -36,7 +36,7 @@ def build_aligned(
     refuse_no_images(results.name, has_images=results.has_images)
     if by not in results.aligned:
         torch_device = choose_device(device)
-        machine = Machine(torch_device, budget or BUDGET[torch_device.type])
+        machine = Machine(torch_device, budget or budget_on(torch_device))
         with store.lock(f"{results.id}-aligned", progress):
             if by not in results.aligned:
                 write_aligned(results, by, machine, progress)

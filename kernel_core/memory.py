@@ -1,0 +1,88 @@
+"""How much memory is free for this process, and how much of that a search takes by default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+SHARE = 0.4  # of the free memory; the rest is for what a build reads and writes, and for other programs
+ROOT = Path("/")
+NO_LIMIT = 1 << 60  # bytes; groups of the first version write a number like this for "no limit"
+
+
+def default_budget() -> int:
+    """Return the bytes that a search takes where nobody names any: `SHARE` of what is free, or less.
+
+    It is a power of two, so that two builds on one machine most often cut their work alike, even though the
+    memory that is free differs a little.
+    """
+    return 1 << max(0, int(SHARE * free_bytes()).bit_length() - 1)
+
+
+def free_bytes(root: Path = ROOT) -> int:
+    """Return the bytes that this process may still take: the least that a machine or a limit leaves.
+
+    Counted are the memory that Linux calls available, the limits of the control groups that the process is in
+    (both versions; containers and batch systems set them), and the limits of address space and data
+    (`ulimit -v`, `ulimit -d`). Elsewhere it is half of the machine's memory. root: where /proc and /sys are.
+    """
+    left = [*_available(root), *_left_in_groups(root), *_left_of_limits(root)]
+    return max(0, min(left)) if left else _half_of_machine()
+
+
+def _available(root: Path) -> Iterator[int]:
+    with suppress(OSError, ValueError):
+        for line in (root / "proc/meminfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                yield 1024 * int(value.split()[0])
+
+
+def _left_in_groups(root: Path) -> Iterator[int]:
+    """Yield what each control group that this process is in leaves, those above it included.
+
+    In a container, the path is that of the host, and the files are at the top.
+    """
+    with suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+            names = (
+                ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+                if controllers
+                else ("memory.max", "memory.current", "inactive_file")
+            )
+            parts = [part for part in path.split("/") if part not in ("", "..")]
+            for depth in range(len(parts) + 1):
+                yield from _left_in_group(top.joinpath(*parts[:depth]), *names)
+
+
+def _left_in_group(folder: Path, limit: str, used: str, cached: str) -> Iterator[int]:
+    with suppress(OSError, ValueError):  # no such group, or "max": no limit
+        most = int((folder / limit).read_text())
+        if most < NO_LIMIT:
+            fields = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            # Files that were read count as used, but the system gives up those that nobody uses.
+            idle = sum(int(value) for name, value in fields if name == cached)
+            yield most - int((folder / used).read_text()) + idle
+
+
+def _left_of_limits(root: Path) -> Iterator[int]:
+    with suppress(ImportError, OSError, ValueError, IndexError):  # Windows has no such limits
+        import resource
+
+        pages = [int(number) for number in (root / "proc/self/statm").read_text().split()]
+        for limit, taken in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
+            most = resource.getrlimit(limit)[0]
+            if most != resource.RLIM_INFINITY:
+                yield most - taken * os.sysconf("SC_PAGE_SIZE")
+
+
+def _half_of_machine() -> int:
+    with suppress(AttributeError, ValueError, OSError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4_000_000_000
