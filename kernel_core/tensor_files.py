@@ -18,6 +18,13 @@ from kernel_core.errors import DataError
 from kernel_core.files import writing
 
 ALIGNMENT = 64  # bytes; an array that is to be mapped begins at a multiple of these
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F16": np.dtype(np.float16),
+    "F32": np.dtype(np.float32),
+    "U8": np.dtype(np.uint8),
+}
+"""What the header calls a type → the type, of arrays that are written in blocks and mapped."""
+TYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def read_names(path: Path) -> set[str]:
@@ -64,19 +71,21 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], metadata: M
         file.write(memoryview(data)[8 + size :])
 
 
-def float16_header(name: str, shape: tuple[int, ...], metadata: Mapping[str, str]) -> bytes:
-    """Return the beginning of a file that holds one float16 array, up to where the array begins.
+def block_header(name: str, shape: tuple[int, ...], dtype: Any, metadata: Mapping[str, str]) -> bytes:
+    """Return the beginning of a file that holds one array, up to where the array begins.
 
-    It is padded to a multiple of `ALIGNMENT`. Metadata of equal length gives a header of equal length.
+    dtype: a NumPy dtype, one of `DTYPES`. The header is padded to a multiple of `ALIGNMENT`. Metadata of
+    equal length gives a header of equal length.
     """
-    tensor = {"dtype": "F16", "shape": list(shape), "data_offsets": [0, 2 * math.prod(shape)]}
+    size = dtype.itemsize * math.prod(shape)
+    tensor = {"dtype": TYPE_NAMES[dtype], "shape": list(shape), "data_offsets": [0, size]}
     text = json.dumps({"__metadata__": dict(metadata), name: tensor}).encode()
     text += b" " * (-(len(text) + 8) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
 
 
 def map_array(path: Path, name: str) -> tuple[npt.NDArray[Any], dict[str, str]]:
-    """Return one float16 or float32 array of a file as a read-only map, and the file's metadata.
+    """Return one array of a file, of `DTYPES`, as a read-only map, and the file's metadata.
 
     The array's content is not read, which may be gigabytes: a file that is cut short is noticed, a flipped
     bit is not. Raises `OSError` if the file cannot be read, `ValueError`, `KeyError` or `TypeError` if it is
@@ -87,8 +96,8 @@ def map_array(path: Path, name: str) -> tuple[npt.NDArray[Any], dict[str, str]]:
     start, stop = tensor["data_offsets"]
     if path.stat().st_size < first + stop:
         raise ValueError("it is cut short")
-    dtype = {"F16": np.float16, "F32": np.float32}[tensor["dtype"]]
-    mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", first + start, tuple(tensor["shape"]))
+    dtype, shape = DTYPES[tensor["dtype"]], tuple(tensor["shape"])
+    mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", first + start, shape)
     return mapped, header["__metadata__"]
 
 

@@ -33,7 +33,7 @@ from kernel_core.errors import StoreError
 from kernel_core.files import FileState, cache_root, replacing
 from kernel_core.held import UNFINISHED, remove, remove_abandoned
 from kernel_core.progress import Progress, no_progress
-from kernel_core.tensor_files import float16_header, map_array
+from kernel_core.tensor_files import block_header, map_array
 
 FORMAT = 2
 SUFFIX = ".safetensors"
@@ -132,20 +132,21 @@ class Store:
         key: str,
         name: str,
         shape: tuple[int, ...],
-        blocks: Iterable[npt.NDArray[np.float16]],
+        blocks: Iterable[npt.NDArray[Any]],
         *,
         about: str,
+        dtype: npt.DTypeLike = np.float16,
     ) -> None:
-        """Write an entry of one float16 array from an iterator of blocks, holding one block in memory.
+        """Write an entry of one array from an iterator of blocks, holding one block in memory.
 
-        shape: of the whole array, which the blocks follow along the first axis. Raises what computing a block
-        raises, and `StoreError` as `write` does.
+        shape: of the whole array, which the blocks follow along the first axis. dtype: one of
+        `tensor_files.DTYPES`. Raises what computing a block raises, and `StoreError` as `write` does.
         """
-        digest, rows = hashlib.sha256(name.encode()), 0
+        digest, rows, kept = hashlib.sha256(name.encode()), 0, np.dtype(dtype)
         with self._writing(kind, key) as file:
-            file.write(float16_header(name, shape, _metadata(key, about, "0" * 64, {})))
+            file.write(block_header(name, shape, kept, _metadata(key, about, "0" * 64, {})))
             for block in blocks:
-                assert block.dtype == np.float16
+                assert block.dtype == kept
                 assert block.shape[1:] == shape[1:]
                 content = np.ascontiguousarray(block).data
                 digest.update(content)
@@ -154,7 +155,7 @@ class Store:
             assert rows == shape[0], f"{rows} rows came, {shape[0]} were promised"
             # Only now the checksum is known. The header keeps its length, as every checksum has 64 digits.
             file.seek(0)
-            file.write(float16_header(name, shape, _metadata(key, about, digest.hexdigest(), {})))
+            file.write(block_header(name, shape, kept, _metadata(key, about, digest.hexdigest(), {})))
         with contextlib.suppress(OSError):  # it was removed already
             self._remember_checked(FileState.of(self.path(kind, key)))
 

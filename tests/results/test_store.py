@@ -308,6 +308,18 @@ def test_map_of_a_file_cut_short_counts_as_none_with_one_warning(tmp_path, caplo
     assert not path.exists()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_blocks_of_other_types_come_back_as_they_were(tmp_path, dtype):
+    store, values = Store(tmp_path), np.arange(60, dtype=dtype).reshape(5, 3, 4)
+    store.write_blocks(
+        "images", "k" * 32, "of", values.shape, (values[:2], values[2:]), about="", dtype=dtype
+    )
+    mapped = store.map("images", "k" * 32, "of")
+    assert mapped.dtype == dtype
+    np.testing.assert_array_equal(mapped, values)
+    np.testing.assert_array_equal(store.read("images", "k" * 32)[0]["of"], values)
+
+
 def flip(path, byte=-3):
     content = bytearray(path.read_bytes())
     content[byte] ^= 1
