@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from kernel_core.errors import DataError, RequestError, Unavailable
 from kernel_core.machine import choose_device, cores_allowed, one_thread
 from kernel_core.networks.fixed_features import FixedFeatures
 from kernel_core.networks.groups import PARTS, Examples, Material, groups_of, share_of, train_group
+from kernel_core.networks.remote import Elsewhere, FeatureFiles, ImageFiles, RemoteWork
 from kernel_core.networks.workers import Runs, Work, train_groups
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, Recipe, TrainedRun, Training, as_json
@@ -107,6 +108,8 @@ class Order:
     name: of the recipe, for the folder's manifest.
     workers: number of processes on a CPU; None for one per core.
     features: those that heads are trained on; None for other recipes.
+    elsewhere: an engine that trains the runs instead of processes here; the device is then that of what else
+        is computed here.
     """
 
     name: str
@@ -116,6 +119,7 @@ class Order:
     device: str = "auto"
     workers: int | None = None
     features: FixedFeatures | None = None
+    elsewhere: Elsewhere | None = None
 
 
 def train_folder(
@@ -141,19 +145,36 @@ def train_folder(
         order.features.check(order.folder, examples, images.remarks_on(order.images))
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
         missing = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)
-        work = Work(training.recipe, training.seed, _material(order, examples, device, progress))
+        material = _material(order, examples, device, progress)
         del examples  # heads need the images no more
-        runs = train_groups(
-            work,
-            groups_of(training.recipe, missing),
-            device=device,
-            workers=order.workers or cores_allowed(),
-            progress=progress,
-        )
+        groups = groups_of(training.recipe, missing)
+        runs = _trained(order, material, writer.identity, groups, device=device, progress=progress)
         with contextlib.closing(runs):  # after an error, the processes end now and not some time later
             for of_group in runs:
                 finished(_keep(writer, of_group))
     return Trained(order.folder / "source.toml", writer.runs, writer.dropped)
+
+
+def _trained(
+    order: Order,
+    material: Material,
+    identity: Identity,
+    groups: list[list[int]],
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> Generator[Runs]:
+    """Train groups of runs, here or elsewhere, yielding each group's once they are trained."""
+    recipe, seed = order.training.recipe, order.training.seed
+    if order.elsewhere is None or not groups:
+        work, workers = Work(recipe, seed, material), order.workers or cores_allowed()
+        return train_groups(work, groups, device=device, workers=workers, progress=progress)
+    files: ImageFiles | FeatureFiles
+    if material.features is not None:
+        files = FeatureFiles.of(material.features, order.folder, identity.class_names)
+    else:
+        files = ImageFiles.of(images.with_size(order.images, progress), identity.examples)
+    return order.elsewhere.run(RemoteWork(recipe, seed, files, order.elsewhere.device), groups, progress)
 
 
 def _refuse_counts(run_count: int, workers: int | None) -> None:
