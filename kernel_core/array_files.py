@@ -22,14 +22,9 @@ from safetensors import SafetensorError, safe_open
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
 from kernel_core.looks_like import foreign, looks_like
-from kernel_core.tensor_files import read_header
+from kernel_core.tensor_layout import DTYPES, read_header
 
 UNPACKED, RATIO = 64_000_000, 100  # bytes of an array, and how many times its size in the file are too many
-DTYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BOOL": np.bool_,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
-    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
-}  # fmt: skip
 FORMS = ("npy", "npz", "safetensors", "torch")
 DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, SyntaxError, MemoryError,
           OverflowError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError)  # fmt: skip
@@ -246,7 +241,7 @@ def _tensor_finder(path: Path, tensor: Mapping[str, Any], start: int) -> _Find:
     def find() -> Stored:
         kind, shape, first = tensor["dtype"], tuple(tensor["shape"]), start + tensor["data_offsets"][0]
         if kind != "BF16" and kind not in DTYPES:
-            raise ValueError(f"it holds {kind}; expected one of {', '.join(DTYPES)} and BF16")
-        return Stored(path, np.dtype(DTYPES.get(kind, np.uint16)), first, shape, bfloat16=kind == "BF16")
+            raise ValueError(f"it holds {kind}; expected one of {', '.join(sorted(DTYPES))} and BF16")
+        return Stored(path, DTYPES.get(kind, np.dtype(np.uint16)), first, shape, bfloat16=kind == "BF16")
 
     return find

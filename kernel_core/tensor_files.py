@@ -1,113 +1,166 @@
-"""Safetensors files, read and written with NumPy alone, so that no reader needs torch."""
+"""Safetensors files, read and written with NumPy alone, so that no reader needs torch.
+
+They are written as a stream: no second copy of an array is made, and an array may come in blocks.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
+import hashlib
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from kernel_core.errors import DataError
 from kernel_core.files import writing
+from kernel_core.tensor_layout import Form, Layout, digest_of_file, header_of, read_layout, starts_of
 
-ALIGNMENT = 64  # bytes; an array that is to be mapped begins at a multiple of these
-DTYPES: dict[str, np.dtype[Any]] = {
-    "F16": np.dtype(np.float16),
-    "F32": np.dtype(np.float32),
-    "U8": np.dtype(np.uint8),
-}
-"""What the header calls a type → the type, of arrays that are written in blocks and mapped."""
-TYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+PIECE_BYTES = 8_000_000  # bytes made contiguous at a time
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged file raises
+
+Array = npt.NDArray[Any]
 
 
-def read_names(path: Path) -> set[str]:
-    """Return the names of the arrays in a file. Raises `DataError` if it is damaged."""
-    with _opened(path) as file:
-        return set(file.keys())
+class ArrayWriter:
+    """Arrays that are being written to a file behind its header, in blocks of rows, in any order.
+
+    file: opened for writing and reading. forms: by name. header: that of `header_of`, written at the start.
+    hashing: whether there will be a checksum. Blocks may come from several threads.
+    """
+
+    def __init__(
+        self, file: IO[bytes], forms: Mapping[str, Form], header: bytes, *, hashing: bool = True
+    ) -> None:
+        self._file, self._forms, self._lock = file, forms, threading.Lock()
+        self._first = {name: len(header) + start for name, start in starts_of(forms).items()}
+        self._rows = dict.fromkeys(forms, 0)
+        # What comes in the order of the checksum, by name and row, is hashed on the way.
+        self._digest, self._in_order, self._next = hashlib.sha256(), hashing, iter(sorted(forms))
+        self._name = ""
+        self._hash_next_name()
+        file.write(header)
+
+    def write(self, name: str, start: int, block: Array) -> None:
+        """Write rows of an array, from row `start` on. block: of the array's type, in memory or mapped."""
+        form = self._forms[name]
+        assert block.dtype == form.dtype, f"{name} is {block.dtype}, expected {form.dtype}"
+        assert block.shape[1:] == form.shape[1:], f"rows of {block.shape[1:]}, expected {form.shape[1:]}"
+        for piece in _contiguous(block):
+            content = piece.reshape(-1).view(np.uint8).data
+            with self._lock:
+                self._hash(name, start, len(piece), content)
+                self._file.seek(self._first[name] + start * form.row_bytes)
+                self._file.write(content)
+                self._rows[name] += len(piece)
+            start += len(piece)
+
+    def _hash(self, name: str, start: int, count: int, content: memoryview) -> None:
+        if not self._in_order:
+            return
+        if name != self._name or start != self._rows[name]:
+            self._in_order = False
+            return
+        self._digest.update(content)
+        if start + count == self._forms[name].shape[0]:
+            self._hash_next_name()
+
+    def _hash_next_name(self) -> None:
+        for name in self._next:
+            self._name = name
+            self._digest.update(name.encode())
+            if self._forms[name].shape[0]:
+                return
+
+    def sha256(self) -> str:
+        """Return the checksum of all arrays, as `digest`; they must be complete."""
+        for name, form in self._forms.items():
+            rows = self._rows[name]
+            assert rows == form.shape[0], f"{name}: {rows} rows came, {form.shape[0]} were promised"
+        if self._in_order:
+            return self._digest.hexdigest()
+        self._file.flush()
+        return digest_of_file(self._file, self._forms, self._first)
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a file. Raises `DataError` if it is damaged."""
-    with _opened(path) as file:
-        return file.metadata() or {}
+def _contiguous(block: Array) -> Iterator[Array]:
+    """Yield a block's rows in contiguous pieces: the block itself if it is contiguous."""
+    if block.flags.c_contiguous:
+        yield block
+        return
+    size = max(1, PIECE_BYTES // max(1, block[:1].nbytes))
+    for start in range(0, len(block), size):
+        yield np.ascontiguousarray(block[start : start + size])
 
 
-def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """Return the arrays of a file by name, and its metadata. Raises `DataError` if it is damaged."""
-    with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="np") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged ({error}). Delete it, and add again what it held.") from None
-
-
-def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
     """Write arrays by name, and metadata, in sorted order: equal content gives equal bytes.
 
     Raises `OSError` if the disk refuses; `path` is then as it was before.
     """
-    contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
-    data = save(contiguous, metadata=None)
-    # safetensors keeps metadata in a hash map, whose order changes from process to process.
-    size = int.from_bytes(data[:8], "little")
-    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(data[8 : 8 + size])}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    rows = {name: np.atleast_1d(array) for name, array in arrays.items()}
+    forms = {name: Form.of(array.shape, array.dtype) for name, array in rows.items()}
     with writing(path) as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        file.write(memoryview(data)[8 + size :])
+        writer = ArrayWriter(file, forms, header_of(forms, metadata, alignment=8), hashing=False)
+        for name in starts_of(forms):
+            writer.write(name, 0, rows[name])
 
 
-def block_header(name: str, shape: tuple[int, ...], dtype: Any, metadata: Mapping[str, str]) -> bytes:
-    """Return the beginning of a file that holds one array, up to where the array begins.
-
-    dtype: a NumPy dtype, one of `DTYPES`. The header is padded to a multiple of `ALIGNMENT`. Metadata of
-    equal length gives a header of equal length.
-    """
-    size = dtype.itemsize * math.prod(shape)
-    tensor = {"dtype": TYPE_NAMES[dtype], "shape": list(shape), "data_offsets": [0, size]}
-    text = json.dumps({"__metadata__": dict(metadata), name: tensor}).encode()
-    text += b" " * (-(len(text) + 8) % ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text
+def read_names(path: Path) -> set[str]:
+    """Return the names of the arrays in a file. Raises `DataError` if it is damaged."""
+    return set(_layout_of(path).forms)
 
 
-def map_array(path: Path, name: str) -> tuple[npt.NDArray[Any], dict[str, str]]:
-    """Return one array of a file, of `DTYPES`, as a read-only map, and the file's metadata.
-
-    The array's content is not read, which may be gigabytes: a file that is cut short is noticed, a flipped
-    bit is not. Raises `OSError` if the file cannot be read, `ValueError`, `KeyError` or `TypeError` if it is
-    damaged.
-    """
-    header, first = read_header(path)
-    tensor = header[name]
-    start, stop = tensor["data_offsets"]
-    if path.stat().st_size < first + stop:
-        raise ValueError("it is cut short")
-    dtype, shape = DTYPES[tensor["dtype"]], tuple(tensor["shape"])
-    mapped: npt.NDArray[Any] = np.memmap(path, dtype, "r", first + start, shape)
-    return mapped, header["__metadata__"]
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a file. Raises `DataError` if it is damaged."""
+    return dict(_layout_of(path).metadata)
 
 
-def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header of a file, and the byte at which its arrays begin.
+def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays of a file by name, and its metadata. Raises `DataError` if it is damaged."""
+    layout = _layout_of(path)
+    try:
+        return arrays_in_memory(path, layout), dict(layout.metadata)
+    except DAMAGE as error:
+        raise _damaged(path, error) from None
 
-    Raises `OSError` if the file cannot be read, `ValueError` if it is damaged.
-    """
+
+def _layout_of(path: Path) -> Layout:
+    try:
+        return read_layout(path)
+    except DAMAGE as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is damaged ({error}). Delete it, and add again what it held.")
+
+
+def arrays_in_memory(path: Path, layout: Layout) -> dict[str, Array]:
+    """Return the arrays of a file, read into memory. Raises one of `DAMAGE`."""
+    arrays = {}
     with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            raise ValueError("it is cut short")
-        return json.loads(file.read(length)), 8 + length
+        for name, form in layout.forms.items():
+            array = np.empty(form.shape, form.dtype)
+            file.seek(layout.first[name])
+            if file.readinto(array.reshape(-1).view(np.uint8).data) != form.nbytes:
+                raise ValueError("it is cut short")
+            arrays[name] = array
+    return arrays
+
+
+def mapped_arrays(path: Path, layout: Layout) -> dict[str, Array]:
+    """Return the arrays of a file as read-only maps; what they hold, perhaps gigabytes, is not read.
+
+    Raises one of `DAMAGE`.
+    """
+    arrays: dict[str, Array] = {}
+    with open(str(path), "rb") as file:  # of a path, NumPy would look at every folder above
+        for name, form in layout.forms.items():
+            if form.nbytes:
+                arrays[name] = np.memmap(file, form.dtype, "r", layout.first[name], form.shape)
+            else:
+                arrays[name] = np.empty(form.shape, form.dtype)  # nothing to map
+    return arrays

@@ -15,9 +15,9 @@ from kernel_core.errors import DataError
 from kernel_core.findings.map_layout import Map
 from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors, Predictions
 from kernel_core.results.keys import Keys
-from kernel_core.results.store import DAMAGE, Arrays, Store
+from kernel_core.results.store import Arrays, Store
 from kernel_core.spec import SPLITS, KernelSpec, Split
-from kernel_core.tensor_files import read_metadata
+from kernel_core.tensor_files import DAMAGE, read_metadata
 
 
 def spec_of_entry(path: Path) -> KernelSpec | None:

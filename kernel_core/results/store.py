@@ -19,30 +19,29 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import filelock
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from kernel_core.errors import StoreError
 from kernel_core.files import FileState, cache_root, replacing
 from kernel_core.held import UNFINISHED, remove, remove_abandoned
 from kernel_core.progress import Progress, no_progress
-from kernel_core.tensor_files import block_header, map_array
+from kernel_core.tensor_files import DAMAGE, ArrayWriter, arrays_in_memory, mapped_arrays
+from kernel_core.tensor_layout import Form, Layout, digest_of_arrays, digest_of_file, header_of, read_layout
 
 FORMAT = 2
 SUFFIX = ".safetensors"
 CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Everything here can be computed again.\n"
-DAMAGE = (SafetensorError, OSError, ValueError, KeyError, TypeError)  # what reading a damaged entry raises
 LACKING = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # memory or free file numbers: no fault of an entry
 log = logging.getLogger("kernel_core")
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+Entry = tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]  # arrays by name, and metadata
 
 
 def key_of(content: Mapping[str, Any]) -> str:
@@ -69,62 +68,93 @@ class Store:
         """Return whether an entry is there, damaged or not; a folder in its place is none."""
         return os.path.isfile(self.path(kind, key))
 
-    def read(self, kind: str, key: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]] | None:
-        """Return the arrays and the metadata of an entry, or None if there is none.
+    def read(self, kind: str, key: str) -> Entry | None:
+        """Return the arrays, in memory, and the metadata of an entry, or None if there is none.
 
         A damaged entry is removed with a warning and counts as none, so that it is built again.
         """
-        path = self.path(kind, key)
-        if not _is_file(path):
-            return None
-        try:
-            with safe_open(path, framework="np") as file:
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-                entry = json.loads(file.metadata()["entry"])
-            if entry["sha256"] != _digest(arrays) or entry["key"] != key:
-                raise ValueError("its content does not match its checksum")
-        except FileNotFoundError:
-            return None
-        except DAMAGE as error:
-            _discard(path, error)
-            return None
-        _mark_used(path)
-        return arrays, entry["meta"]
+        return self._opened(kind, key, self._read)
 
     def map(self, kind: str, key: str, name: str) -> npt.NDArray[Any] | None:
-        """Return one array of an entry as a read-only map of its file, or None if there is no such entry.
+        """Return one array of an entry as `map_all` does, or None if there is no such entry."""
+        entry = self.map_all(kind, key)
+        return None if entry is None else entry[0][name]
 
-        The array may be gigabytes. It is compared with its checksum only if the file's size or time of change
-        is not that of the last comparison or of its writing. That notices a file that a program changed or a
-        copy damaged, but not a bit that the disk lost without a trace. A damaged entry is removed with a
-        warning and counts as none.
+    def map_all(self, kind: str, key: str) -> Entry | None:
+        """Return the arrays of an entry as read-only maps of its file, and its metadata; None as `read`.
+
+        The arrays may be gigabytes. They are compared with their checksum only if the file's size or time of
+        change is not that of the last comparison or of its writing. That notices a file that a program
+        changed or a copy damaged, but not a bit that the disk lost without a trace.
         """
+        return self._opened(kind, key, self._map)
+
+    def _opened(self, kind: str, key: str, open_entry: Callable[[Path, Layout, str], Arrays]) -> Entry | None:
         path = self.path(kind, key)
         if not _is_file(path):
             return None
         try:
-            state = FileState.of(path)
-            mapped, metadata = map_array(path, name)
-            entry = json.loads(metadata["entry"])
+            layout = read_layout(path)
+            entry = json.loads(layout.metadata["entry"])
             if entry["key"] != key:
                 raise ValueError("it is another entry")
-            if not self.has("hashes", _state_key(state)):
-                if entry["sha256"] != _digest({name: mapped}):
-                    raise ValueError("its content does not match its checksum")
-                self._remember_checked(state)
+            arrays = open_entry(path, layout, entry["sha256"])
         except FileNotFoundError:
             return None
         except DAMAGE as error:
             _discard(path, error)
             return None
         _mark_used(path)
-        return mapped
+        return dict(arrays), entry["meta"]
+
+    def _read(self, path: Path, layout: Layout, sha256: str) -> Arrays:
+        arrays = arrays_in_memory(path, layout)
+        _refuse_other(sha256, digest_of_arrays(arrays))
+        return arrays
+
+    def _map(self, path: Path, layout: Layout, sha256: str) -> Arrays:
+        state = FileState.of(path)
+        if not self.has("hashes", _state_key(state)):
+            with open(path, "rb") as file:
+                _refuse_other(sha256, digest_of_file(file, layout.forms, layout.first))
+            self._remember_checked(state)
+        return mapped_arrays(path, layout)
 
     def write(self, kind: str, key: str, arrays: Arrays, meta: Mapping[str, Any], *, about: str) -> None:
         """Write an entry whole or not at all. Raises `StoreError` if the disk is full or read-only."""
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        rows = {name: np.atleast_1d(arrays[name]) for name in sorted(arrays)}
+        forms = {name: Form.of(array.shape, array.dtype) for name, array in rows.items()}
+        with self._creating(kind, key, forms, meta, about) as writer:
+            for name, array in rows.items():
+                writer.write(name, 0, array)
+
+    @contextlib.contextmanager
+    def creating(
+        self, kind: str, key: str, forms: Mapping[str, Form], meta: Mapping[str, Any], *, about: str
+    ) -> Iterator[ArrayWriter]:
+        """Yield what writes an entry of arrays of these forms, block by block; it is there at the end, whole.
+
+        Blocks may come in any order and from several threads; in the order of names and rows, they are hashed
+        on the way, otherwise the file is read once more. After an error there is no entry. `map_all` opens
+        it without reading it. Raises what computing the blocks raises, and `StoreError` as `write`.
+        """
+        with self._creating(kind, key, forms, meta, about) as writer:
+            yield writer
+        with contextlib.suppress(OSError):  # it was removed already
+            self._remember_checked(FileState.of(self.path(kind, key)))
+
+    @contextlib.contextmanager
+    def _creating(
+        self, kind: str, key: str, forms: Mapping[str, Form], meta: Mapping[str, Any], about: str
+    ) -> Iterator[ArrayWriter]:
         with self._writing(kind, key) as file:
-            file.write(save(contiguous, metadata=_metadata(key, about, _digest(arrays), meta)))
+            header = header_of(forms, _metadata(key, about, "0" * 64, meta))
+            writer = ArrayWriter(file, forms, header)
+            yield writer
+            # Only now the checksum is known. The header keeps its length, as every checksum has 64 digits.
+            header = header_of(forms, _metadata(key, about, writer.sha256(), meta))
+            file.seek(0)
+            file.write(header)
 
     def write_blocks(
         self,
@@ -139,25 +169,14 @@ class Store:
     ) -> None:
         """Write an entry of one array from an iterator of blocks, holding one block in memory.
 
-        shape: of the whole array, which the blocks follow along the first axis. dtype: one of
-        `tensor_files.DTYPES`. Raises what computing a block raises, and `StoreError` as `write` does.
+        shape: of the whole array, which the blocks follow along the first axis. dtype: of the blocks. Raises
+        what computing a block raises, and `StoreError` as `write` does.
         """
-        digest, rows, kept = hashlib.sha256(name.encode()), 0, np.dtype(dtype)
-        with self._writing(kind, key) as file:
-            file.write(block_header(name, shape, kept, _metadata(key, about, "0" * 64, {})))
+        rows = 0
+        with self.creating(kind, key, {name: Form.of(shape, dtype)}, {}, about=about) as writer:
             for block in blocks:
-                assert block.dtype == kept
-                assert block.shape[1:] == shape[1:]
-                content = np.ascontiguousarray(block).data
-                digest.update(content)
-                file.write(content)
+                writer.write(name, rows, block)
                 rows += len(block)
-            assert rows == shape[0], f"{rows} rows came, {shape[0]} were promised"
-            # Only now the checksum is known. The header keeps its length, as every checksum has 64 digits.
-            file.seek(0)
-            file.write(block_header(name, shape, kept, _metadata(key, about, digest.hexdigest(), {})))
-        with contextlib.suppress(OSError):  # it was removed already
-            self._remember_checked(FileState.of(self.path(kind, key)))
 
     def _remember_checked(self, state: FileState) -> None:
         with contextlib.suppress(StoreError):  # a read-only cache only costs another comparison
@@ -171,7 +190,7 @@ class Store:
             _make_folder(path.parent)
             self._tag()
             _is_file(path)  # a folder cannot be replaced
-            with replacing(path) as temporary, open(temporary, "wb") as file:
+            with replacing(path) as temporary, open(temporary, "w+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -224,12 +243,9 @@ class Store:
         return self.root.glob(f"*/*{SUFFIX}.*{UNFINISHED}")
 
 
-def _digest(arrays: Arrays) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()
+def _refuse_other(expected: str, sha256: str) -> None:
+    if sha256 != expected:
+        raise ValueError("its content does not match its checksum")
 
 
 def _metadata(key: str, about: str, sha256: str, meta: Mapping[str, Any]) -> dict[str, str]:

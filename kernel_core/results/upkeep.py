@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
-from safetensors import safe_open
 
 from kernel_core.errors import StoreError
 from kernel_core.held import remove, remove_abandoned
-from kernel_core.results.store import DAMAGE, FORMAT, SUFFIX, Store
+from kernel_core.results.store import FORMAT, SUFFIX, Store
+from kernel_core.tensor_files import DAMAGE
+from kernel_core.tensor_layout import read_layout
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def _read_about(path: Path) -> str:
     if not os.path.isfile(path):
         return ""
     try:
-        with safe_open(path, framework="np") as file:
-            entry = json.loads(file.metadata()["entry"])
+        entry = json.loads(read_layout(path).metadata["entry"])
         return str(entry["about"]) if entry["format"] == FORMAT else ""
     except DAMAGE:
         return ""

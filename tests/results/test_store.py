@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from kernel_core.errors import StoreError
 from kernel_core.results import store as store_module
 from kernel_core.results.hashes import hash_files
 from kernel_core.results.store import Store, key_of
 from kernel_core.results.upkeep import clear, list_entries, prune
+from kernel_core.tensor_layout import Form
 
 ARRAYS = {"indices": np.arange(12, dtype=np.int32).reshape(3, 4), "values": np.ones((3, 4), np.float32)}
 
@@ -70,10 +72,15 @@ def test_an_entry_is_not_blamed_for_a_lack_of_memory(tmp_path, monkeypatch):
     def lack(*_args, **_options):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(store_module, "safe_open", lack)
-    with pytest.raises(OSError, match="Cannot allocate memory"):
-        store.read("neighbors", "k" * 32)
-    assert path.exists()
+    for where, look in (
+        ("read_layout", lambda: store.read("neighbors", "k" * 32)),
+        ("mapped_arrays", lambda: store.map_all("neighbors", "k" * 32)),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(store_module, where, lack)
+            with pytest.raises(OSError, match="Cannot allocate memory"):
+                look()
+        assert path.exists()
 
 
 def test_key_depends_on_content_and_format(monkeypatch):
@@ -330,8 +337,13 @@ def test_mapped_entry_is_compared_with_its_checksum_when_its_file_changed(tmp_pa
     store = Store(tmp_path)
     path = write_blocks(store)
     compared = []
-    digest = store_module._digest
-    monkeypatch.setattr(store_module, "_digest", lambda arrays: compared.extend(arrays) or digest(arrays))
+    digest = store_module.digest_of_file
+
+    def noted(file, forms, first):
+        compared.extend(forms)
+        return digest(file, forms, first)
+
+    monkeypatch.setattr(store_module, "digest_of_file", noted)
 
     def look():
         compared.clear()
@@ -358,3 +370,84 @@ def test_blocks_that_fail_on_the_way_leave_nothing(tmp_path):
     with pytest.raises(AssertionError):
         write_blocks(Store(tmp_path), BLOCKS[:1])
     assert list((tmp_path / "rows").iterdir()) == []
+
+
+FORMS = {
+    "b": Form.of((5, 3), np.float32),
+    "a": Form.of((4,), np.uint8),
+    "none": Form.of((0, 7), np.int64),
+    "rows": Form.of((6, 2, 2), np.float16),
+    "flags": Form.of((3, 0), np.bool_),
+}
+WHOLE = {
+    name: np.arange(np.prod(form.shape), dtype=np.int64).reshape(form.shape).astype(form.dtype)
+    for name, form in FORMS.items()
+}
+
+
+def in_order():
+    for name in sorted(WHOLE):
+        yield name, 0, WHOLE[name]
+
+
+def backwards():
+    for name in reversed(WHOLE):
+        for row in reversed(range(len(WHOLE[name]))):
+            yield name, row, WHOLE[name][row : row + 1]
+
+
+def row_by_row():
+    for row in range(6):
+        for name, array in WHOLE.items():
+            yield name, row, np.asfortranarray(array[row : row + 1])
+
+
+@pytest.mark.parametrize("blocks", [in_order, backwards, row_by_row])
+def test_entry_of_several_arrays_in_blocks_of_any_order(tmp_path, blocks):
+    """The same bytes, whatever the order, as if it had been written at once."""
+    store = Store(tmp_path)
+    with store.creating("many", "k" * 32, FORMS, {"a": "b"}, about="several") as writer:
+        for name, start, block in blocks():
+            writer.write(name, start, block)
+    store.write("many", "w" * 32, WHOLE, {"a": "b"}, about="several")
+    first, second = (store.path("many", letter * 32).read_bytes() for letter in "kw")
+    assert first.replace(b"k" * 32, b"w" * 32) == second
+    for arrays, meta in (store.map_all("many", "k" * 32), store.read("many", "k" * 32)):
+        assert meta == {"a": "b"}
+        for name, array in WHOLE.items():
+            assert arrays[name].dtype == array.dtype
+            np.testing.assert_array_equal(arrays[name], array)
+    assert load_file(store.path("many", "k" * 32))["rows"].tolist() == WHOLE["rows"].tolist()
+
+
+def write_too_little(store):
+    with store.creating("many", "k" * 32, FORMS, {}, about="too few") as writer:
+        for name, start, block in in_order():
+            writer.write(name, start, block[1:] if name == "b" else block)
+
+
+def test_entry_that_lacks_rows_is_not_kept(tmp_path):
+    with pytest.raises(AssertionError, match="b: 4 rows came, 5 were promised"):
+        write_too_little(Store(tmp_path))
+    assert list((tmp_path / "many").iterdir()) == []
+
+
+def test_writing_and_mapping_make_no_copy(tmp_path):
+    """A limit on data: the array, and not a tenth of it more."""
+    script = textwrap.dedent(
+        """
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from kernel_core.results.store import Store
+        store, array = Store(Path(sys.argv[1])), np.ones((100, 10**6), np.float32)
+        taken = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + 40_000_000, taken + 40_000_000))
+        store.write("big", "k" * 32, {"x": array, "y": array.T}, {}, about="big")
+        print(store.map("big", "k" * 32, "y")[0].sum())
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("100.0\n", "")
