@@ -24,12 +24,14 @@ MAY_IMPORT = {
     "review": set(),
     "ensembles": {"sources"},
     "results": {"sources", "findings", "explain", "review"},
-    "networks": {"ensembles", "sources"},
+    "engines": {"sources", "similarity", "search", "ensembles", "results"},
+    "networks": {"ensembles", "sources", "engines"},
     "report": {"results", "findings", "explain", "sources", "review"},
     "exports": {"results", "findings", "explain", "sources", "review"},
     "static_copy": {"results", "findings", "explain", "sources", "review", "report"},
     "pipeline": {
-        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
+        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "engines",
+        "networks",
     },
     "notebook": {"sources", "findings", "explain", "review", "results", "exports", "pipeline"},
     "bench": {
@@ -38,8 +40,8 @@ MAY_IMPORT = {
     },
     "pages": {"sources", "findings", "explain", "review", "results", "report", "exports"},
     "cli": {
-        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
-        "report", "pipeline", "bench", "review", "exports", "static_copy",
+        "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "engines",
+        "networks", "report", "pipeline", "bench", "review", "exports", "static_copy",
     },
 }  # fmt: skip
 TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline", "bench"}

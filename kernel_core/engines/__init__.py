@@ -1,0 +1,1 @@
+"""Where pieces of work are done: by the threads of this machine, or by a Ray cluster."""
