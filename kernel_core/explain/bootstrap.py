@@ -5,23 +5,24 @@ jackknife", 1979), and computes the kernel from them as if they were all; each c
 how often a run is drawn is its weight. The first n runs are weights too: 1/n each, then 0.
 
 Ranks in a resample are among the examples of a pool: the whole database if `WORK` allows it, as with 60 runs
-of CIFAR-10, otherwise those nearest by all runs. Values and lists are always from the whole database.
+of CIFAR-10, otherwise those nearest by all runs. Values and lists are from the whole database too, unless it
+is so large that everything is about a shortlist (`shortlist`): the list by all runs is then the same, but an
+example that only few runs find near can be missing from a list by few runs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from kernel_core.explain.in_parallel import in_blocks
+from kernel_core.explain.shortlist import shortlist, shortlist_length
 from kernel_core.explain.traces import Traces
 from kernel_core.explain.weighted_kernel import Floats, RunWeights, Singles, WeightedKernel, exact_kernel
 from kernel_core.spec import run_count_steps
@@ -40,7 +41,6 @@ TIE = 1e-6  # values that differ by less, by float32's rounding, are equal and o
 OPERAND_BYTES = 200_000_000  # of weights at most; more are processed in groups
 
 Indices = npt.NDArray[np.int64]
-T = TypeVar("T")
 _one_at_a_time = threading.Lock()  # an answer uses every core, and the limit on BLAS is the whole process's
 
 
@@ -80,6 +80,7 @@ class NeighborStability:
     low, high: float64 (k,), the interval of each neighbor's value.
     rank_low, rank_high: int64 (k,), the interval of its rank, from 1, among `pool_size` examples.
     stay_shares: float64 (k,), the share of resamples in which it is among the k nearest.
+    shortlisted: number of examples that all of this is about, the nearest by all runs; 0 for all there are.
     """
 
     lists: tuple[NeighborList, ...]
@@ -90,6 +91,7 @@ class NeighborStability:
     stay_shares: Floats
     pool_size: int
     resample_count: int
+    shortlisted: int = 0
 
     @property
     def nearest(self) -> NeighborList:
@@ -122,8 +124,24 @@ def stabilities(
     firsts: sizes of those pools, which cost a fraction of the whole. Lists and intervals of values do not
     depend on the pool; ranks and the shares that stay hardly do, as few examples from far away come near.
     """
+    length = shortlist_length(len(database), database.class_count, k)
+    if length == len(database):
+        yield from _stabilities(query, database, k, exclude, firsts)
+        return
+    with _alone():
+        indices = shortlist(query, database, length, exclude)
+        traces = np.array(database.values[indices])
+    for stability in _stabilities(query, Traces(database.split, traces), k, None, firsts):
+        lists = tuple(replace(listed, indices=indices[listed.indices]) for listed in stability.lists)
+        yield replace(stability, lists=lists, shortlisted=len(indices))
+
+
+def _stabilities(
+    query: Floats, database: Traces, k: int, exclude: int | None, firsts: tuple[int, ...]
+) -> Iterator[NeighborStability]:
+    """Yield what `stabilities` does of a database that is looked at as a whole."""
     weights = resamples(database.run_count)
-    groups = -(-8 * query.size * RESAMPLES // OPERAND_BYTES)
+    groups = -(-4 * query.size * RESAMPLES // OPERAND_BYTES)
     with _alone():
         lists, full = _lists(query, database, k, exclude)
     most = WORK // (3 * query.size * RESAMPLES)
@@ -188,7 +206,9 @@ def _lists(
     steps = run_count_steps(database.run_count)
     weights = first_runs(database.run_count, steps)
     weighted = WeightedKernel.of(query, weights)
-    blocks = _in_blocks(len(database), lambda start, stop: weighted.with_traces(database.values[start:stop]))
+    blocks = in_blocks(
+        len(database), BLOCK, lambda start, stop: weighted.with_traces(database.values[start:stop])
+    )
     values = np.concatenate(blocks)  # (N, steps)
     if exclude is not None:
         values[exclude] = -np.inf
@@ -239,13 +259,5 @@ def _resample(
             counts[j] += higher.view(np.uint8).sum(0, dtype=np.uint8)
         return counts
 
-    nearer: Indices = np.sum(_in_blocks(len(pool), count_nearer), axis=0)
+    nearer: Indices = np.sum(in_blocks(len(pool), BLOCK, count_nearer), axis=0)
     return values, 1 + nearer
-
-
-def _in_blocks(total: int, work: Callable[[int, int], T]) -> list[T]:
-    """Return the results of `work` for each block of `BLOCK` out of `total`, in order; a thread per core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as threads:
-        starts = range(0, total, BLOCK)
-        return list(threads.map(lambda start: work(start, min(start + BLOCK, total)), starts))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kernel_core.explain import bootstrap
+from kernel_core.explain import shortlist as shortlists
 from kernel_core.explain.bootstrap import neighbor_stability, pair_interval, resamples
 from kernel_core.explain.traces import Traces
 from kernel_core.explain.weighted_kernel import WeightedKernel, exact_kernel
@@ -195,3 +196,31 @@ def test_first_answer_has_the_final_intervals_and_lists(planted):
     np.testing.assert_array_equal(first.nearest.indices, final.nearest.indices)
     assert (first.rank_high <= final.rank_high).all(), "a larger pool only adds who may be nearer"
     assert (first.stay_shares >= final.stay_shares).all()
+
+
+def test_shortlist_gives_the_list_and_the_intervals_of_the_whole_database(monkeypatch):
+    rng = np.random.default_rng(10)
+    values = correlated(rng, 30, 2_500, 3, rho=0.4)
+    values[:, [7, 1_900, 2_400]] = values[:, [3]]  # equal neighbors are ordered by index here too
+    traces = as_traces(values)
+    whole = neighbor_stability(traces.raw(0), traces, 8, exclude=0)
+    monkeypatch.setattr(shortlists, "LIMIT", 3 * 2_499)
+    monkeypatch.setattr(shortlists, "LENGTH", 900)
+    monkeypatch.setattr(shortlists, "BLOCK", 3 * 30 * 700)
+    short = neighbor_stability(traces.raw(0), traces, 8, exclude=0)
+    assert (whole.shortlisted, short.shortlisted, short.pool_size) == (0, 900, 900)
+    np.testing.assert_array_equal(short.nearest.indices, whole.nearest.indices)
+    np.testing.assert_array_equal(short.nearest.values, whole.nearest.values)
+    np.testing.assert_allclose([short.low, short.high], [whole.low, whole.high], atol=1e-6)
+    np.testing.assert_allclose(short.stay_shares, whole.stay_shares, atol=0.02)
+    assert short.lists[0].shared_count(whole.lists[0]) >= 7
+
+
+def test_shortlist_of_an_example_like_no_other_takes_the_lowest_indices():
+    traces = Traces("train", np.zeros((50, 2, 6), np.float16))
+    found = shortlists.shortlist(np.zeros((2, 6)), traces, 5, exclude=2)
+    assert found.tolist() == [0, 1, 3, 4, 5]
+    assert shortlists.shortlist_length(50_000, 10, 20) == 50_000, "CIFAR-10 is looked at as a whole"
+    assert shortlists.shortlist_length(1_000_000, 10, 20) == 10_000
+    assert shortlists.shortlist_length(200_000, 1_000, 50) == 1_000
+    assert shortlists.shortlist_length(200_000, 50_000, 50) == 200

@@ -64,10 +64,17 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
     st.markdown("**The list from fewer runs**")
     cells = [_row(results, listed, stability, example, database) for listed in stability.lists]
     gallery(results, cells, layout="rows", key="lists_by_runs", label="nearest by number of runs", px=SMALL)
+    among = ""
+    if stability.shortlisted:
+        among = (
+            f" Of {len(results.traces[database]):,} {ADJECTIVES[database]} examples, these lists and "
+            f"resamples look at the {stability.shortlisted:,} nearest by all runs; an example that only the "
+            "first runs find near can be missing from a list by fewer."
+        )
     st.caption(
         "Each row: the nearest by the first runs alone. ✓ marks neighbors that also appear in the list from "
         "all runs; where a row is all ✓, that many runs were enough. The last row shows how often each "
-        "neighbor stays."
+        f"neighbor stays.{among}"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
+from kernel_core.bench.synthetic import write_synthetic
 from kernel_core.findings.map_layout import search_directions
 from kernel_core.machine import Machine
 from kernel_core.pipeline.build import _Build, remember_files
@@ -43,6 +43,7 @@ def _labels(size, seed):
 
 def plant(folder, size, cache, *, every_direction=True):
     """Write what is missing of the source in `folder` and of its results in `cache`."""
+    torch.set_num_threads(1)  # on a busy machine, several wait for each other
     if not (folder / "source.toml").exists():
         write_source(folder, size)
     request, store = SourceRequest(str(folder)), Store(cache)
