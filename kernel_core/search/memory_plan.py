@@ -20,6 +20,9 @@ SECONDS = {
     "cpu": {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "step": 2e-4},
     "cuda": {"product": 1e-14, "embed": 1e-11, "add": 1e-12, "step": 5e-4},
 }
+# Database rows multiplied at once where rows are too long to be held, and blocks therefore larger.
+MULTIPLIED = 4_096
+SHARED_BY = 4  # threads among which blocks should divide evenly
 ENOUGH = 1.06  # times the fastest plan's time: slow enough for a plan that takes less memory
 
 
@@ -34,6 +37,7 @@ class SearchSize:
     held_bytes: bytes held to make rows, however many. work: numbers multiplied to make a number of a row.
     parts: number of equal parts per row, each with a top-k of its own.
     symmetric: query and database are the same rows.
+    threads: how many work at once, each on a block of its own.
     """
 
     n_query: int
@@ -49,6 +53,7 @@ class SearchSize:
     parts: int = 1
     symmetric: bool = False
     device: str = "cpu"
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,17 @@ def _bytes(size: SearchSize, chunk: int, block: int, tile: int, runs: int) -> in
     table_count = 1 if size.parts == 1 else 1 + size.parts
     tables = size.n_query * size.k * (size.row_itemsize + 8) * table_count
     merging = tile * 8 * size.k * 12  # a row's running top-k, the tile's, and the temporaries of the merge
-    products = tile * block * (table_count + size.symmetric + 1) * size.row_itemsize
-    total = WORKSPACE[size.device] + size.held_bytes + tables + merging + block * per_row + products
+    total = WORKSPACE[size.device] + size.held_bytes + tables
     if runs >= size.run_count:
-        return total + chunk * numbers * size.operand_itemsize
-    return total + tile * per_row + chunk * block * size.parts * size.row_itemsize
+        products = tile * block * (table_count + size.symmetric + 1) * size.row_itemsize
+        of_thread = tables * min(chunk, size.n_query) // size.n_query if size.threads > 1 else 0
+        of_thread += merging + block * per_row + products
+        return total + size.threads * of_thread + chunk * numbers * size.operand_itemsize
+    piece = min(block, MULTIPLIED)
+    products = tile * piece * (size.parts + size.symmetric + 1) * size.row_itemsize
+    of_thread = merging + tile * per_row + products + piece * per_row
+    held = block * numbers * size.operand_itemsize
+    return total + size.threads * of_thread + held + chunk * block * table_count * size.row_itemsize
 
 
 def _seconds(size: SearchSize, plan: MemoryPlan) -> float:
@@ -151,6 +162,8 @@ def _seconds(size: SearchSize, plan: MemoryPlan) -> float:
     rows_embedded = chunks * size.n_database + (size.n_query if slices == 1 else blocks * size.n_query)
     pairs = size.n_query * size.n_database
     short_blocks = 1 + 16 / plan.tile_rows + 64 / plan.block_rows
+    if slices == 1 and size.device == "cpu":
+        short_blocks *= -(-blocks // SHARED_BY) * SHARED_BY / blocks
     return (
         cost["product"] * pairs * numbers * short_blocks
         + (cost["embed"] + cost["product"] * size.work) * rows_embedded * numbers

@@ -4,16 +4,15 @@ The whole query × database matrix never exists. Query rows are held in memory, 
 it; database rows come in blocks and are embedded on the fly; each tile of products is merged into a running
 top-k. This is the shape of faiss' `knn_ground_truth` (contrib/exhaustive_search.py). Rows too long to be held
 (thousands of runs) are embedded one slice of the runs at a time, and the products of the slices are added up.
+
+On a CPU several threads of Python work at once, each with one thread of torch: a step of a tile is so short
+that threads inside it would mostly wait for each other, and spin while another program has their core. Each
+takes the next block and has a running top-k of its own; the tables are merged at the end. A product of a tile
+and a block is the same call in whichever thread, so their number changes no bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,20 +20,13 @@ from kernel_core.errors import RequestError
 from kernel_core.machine import CPU, Machine
 from kernel_core.progress import Progress, no_progress
 from kernel_core.search.memory_plan import MemoryPlan, SearchSize, plan_memory
-from kernel_core.search.products import Operand, Product, exact_product
-from kernel_core.search.row_source import Range, RowSource, ranges, read_ahead
-from kernel_core.search.running_topk import RunningTopK
+from kernel_core.search.passes import Pass
+from kernel_core.search.products import Product, exact_product
+from kernel_core.search.row_source import RowSource, ranges
+from kernel_core.search.tables import TopK
+from kernel_core.search.threads import thread_count
 
-
-@dataclass(frozen=True, eq=False)
-class TopK:
-    """The k nearest database rows of every query row: larger values first, ties by smaller index.
-
-    indices: int32 (n, k), the database rows. values: (n, k), their inner products, in the dtype of the rows.
-    """
-
-    indices: npt.NDArray[np.int32]
-    values: npt.NDArray[Any]
+__all__ = ["TopK", "TopKSearch", "top_k", "top_k_by_class"]
 
 
 def top_k(
@@ -77,7 +69,7 @@ def top_k_by_class(
 
 
 class TopKSearch:
-    """One pass of all query rows over the database.
+    """One pass of query rows over the database.
 
     exclude_self: query and database are the same rows, and no row is its own neighbor. Only tiles on and
         above the diagonal are computed; each serves both of its sides.
@@ -86,6 +78,7 @@ class TopKSearch:
     parts: number of equal parts per row. With several, the top-k of the whole rows is followed by the top-k
         of each part, whose products are multiplied by `parts`.
     product: how blocks are multiplied; by default the fastest exact product.
+    plan: how many rows at a time; by default the best for the machine.
 
     Raises `RequestError` if k exceeds what the database offers, or if the budget is too small.
     """
@@ -100,6 +93,7 @@ class TopKSearch:
         own: Tensor | None = None,
         parts: int = 1,
         product: Product | None = None,
+        plan: MemoryPlan | None = None,
         machine: Machine = CPU,
         progress: Progress = no_progress,
     ) -> None:
@@ -109,131 +103,64 @@ class TopKSearch:
             raise RequestError(
                 f"k is {k}, but only {available} neighbors are available; ask for 1 to {available}."
             )
-        self.query, self.database, self.parts = query, database, parts
-        self.device, self.progress = machine.device, progress
-        row_length = query.run_count * query.width
-        self.product = product or exact_product(
-            self.device, row_length // parts, query.dtype, machine.choices
+        device = machine.device
+        self.progress = progress
+        product = product or exact_product(
+            device, query.run_count * query.width // parts, query.dtype, machine.choices
         )
-        self.own = None if own is None else own.to(self.device)
-        self.symmetric = exclude_self
-        self.plan: MemoryPlan = plan_memory(self._size(k), machine.budget)
-        table_count = 1 if parts == 1 else 1 + parts
-        self.best = [RunningTopK(len(query), k, query.dtype, self.device) for _ in range(table_count)]
-
-    def _size(self, k: int) -> SearchSize:
-        return SearchSize(
-            n_query=len(self.query),
-            n_database=len(self.database),
-            run_count=self.query.run_count,
-            width=self.query.width,
-            k=k,
-            row_itemsize=self.query.dtype.itemsize,
-            operand_itemsize=self.product.itemsize,
-            raw_bytes=max(self.query.raw_bytes, self.database.raw_bytes),
-            held_bytes=self.database.held_bytes,
-            work=self.database.work,
-            parts=self.parts,
-            symmetric=self.symmetric,
-            device=self.device.type,
+        size = _size_of(query, database, k, product, device, parts=parts, symmetric=exclude_self)
+        self.plan: MemoryPlan = plan or plan_memory(size, machine.budget)
+        self.steps = Pass(
+            query,
+            database,
+            k,
+            self.plan,
+            product,
+            device,
+            thread_count(device),
+            parts=parts,
+            own=None if own is None else own.to(device),
+            symmetric=exclude_self,
         )
 
     def compute(self) -> list[TopK]:
         """Return the top-k of the whole rows, then of each part if there are several."""
-        chunks = ranges(0, len(self.query), self.plan.chunk_rows)
-        total = sum(
-            (stop - start) * (len(self.database) - self._first_column(start)) for start, stop in chunks
-        )
-        slice_count = len(self._run_slices)
-        search_chunk = self._search_held if slice_count == 1 else self._search_by_slices
-        step, done = "nearest neighbors", 0  # done: pairs times slices
+        steps, n, columns = self.steps, len(self.steps.query), (0, len(self.steps.database))
+        chunks = ranges(0, n, self.plan.chunk_rows)
+        best = steps.tables((0, n))
+        total = sum(steps.pair_count(chunk, columns) for chunk in chunks)
+        step, done = "nearest neighbors", 0.0
         self.progress(step, 0, total)
-        for start, stop in chunks:
-            for columns in search_chunk(start, stop):
-                done += (stop - start) * columns
-                self.progress(step, done // slice_count, total)
-        return [TopK(b.indices.to(torch.int32).cpu().numpy(), b.values.cpu().numpy()) for b in self.best]
-
-    @property
-    def _run_slices(self) -> list[slice]:
-        run_count = self.query.run_count
-        return [slice(first, last) for first, last in ranges(0, run_count, self.plan.slice_runs)]
-
-    def _first_column(self, row: int) -> int:
-        """Return the first database row that query rows from `row` on must be multiplied with."""
-        return row if self.symmetric else 0
-
-    def _tiles(self, start: int, stop: int) -> list[Range]:
-        return ranges(start, stop, self.plan.tile_rows)
-
-    def _blocks(self, start: int) -> list[Range]:
-        return ranges(self._first_column(start), len(self.database), self.plan.block_rows)
-
-    def _search_held(self, start: int, stop: int) -> Iterator[int]:
-        """Search with query rows start … stop-1, embedded once; yield each block's number of columns."""
-        (all_runs,) = self._run_slices
-        tiles = self._tiles(start, stop)
-        held = [operands for _, operands in self._operands(self.query, tiles, all_runs)]
-        for block, block_operands in self._operands(self.database, self._blocks(start), all_runs):
-            for tile, tile_operands in zip(tiles, held, strict=True):
-                if not self._covered_by_symmetry(tile, block):
-                    self._merge(tile, block, self._multiply(tile_operands, block_operands))
-            yield block[1] - block[0]
-
-    def _search_by_slices(self, start: int, stop: int) -> Iterator[int]:
-        """Search with query rows start … stop-1, too long to be held: add up the products of slices of runs.
-
-        Yields the columns that each block adds, once per slice.
-        """
-        for block in self._blocks(start):
-            tiles = [tile for tile in self._tiles(start, stop) if not self._covered_by_symmetry(tile, block)]
-            sums: dict[Range, list[Tensor]] = {}
-            for run_slice in self._run_slices:
-                ((_, block_operands),) = self._operands(self.database, [block], run_slice)
-                for tile, tile_operands in self._operands(self.query, tiles, run_slice):
-                    products = self._multiply(tile_operands, block_operands)
-                    if tile in sums:
-                        for total, addend in zip(sums[tile], products, strict=True):
-                            total += addend
-                    else:
-                        sums[tile] = products
-                yield block[1] - block[0]
-            for tile in tiles:
-                self._merge(tile, block, sums.pop(tile))
-
-    def _covered_by_symmetry(self, tile: Range, block: Range) -> bool:
-        """Return whether a tile of query rows lies below a block of the same rows: its products are known."""
-        return self.symmetric and tile[0] >= block[1]
-
-    def _operands(
-        self, source: RowSource, row_ranges: list[Range], run_slice: slice
-    ) -> Iterator[tuple[Range, list[Operand]]]:
-        """Yield each range of rows with its operands, one per part."""
-        for row_range, raw in read_ahead(source, row_ranges, run_slice, self.device):
-            rows = source.rows(raw, row_range[0], run_slice)
-            by_part = rows.view(len(rows), self.parts, -1)  # (b, parts, D / parts)
-            yield row_range, [self.product.operand(by_part[:, part]) for part in range(self.parts)]
-
-    def _multiply(self, tile_operands: list[Operand], block_operands: list[Operand]) -> list[Tensor]:
-        pairs = zip(tile_operands, block_operands, strict=True)
-        return [self.product.multiply(of_tile, of_block) for of_tile, of_block in pairs]
-
-    def _merge(self, tile: Range, block: Range, products: list[Tensor]) -> None:
-        """Merge the products of a tile of query rows with a block of database rows, one per part."""
-        if self.parts > 1:
-            whole = products[0].clone()
-            for part in products[1:]:
-                whole += part
-            products = [whole, *(part.mul_(self.parts) for part in products)]
-        for best, values in zip(self.best, products, strict=True):
-            if self.own is not None:
-                _mask_own(values, self.own[slice(*tile)] - block[0])
-            best.merge(tile[0], values, block[0])
-            if self.symmetric and tile[1] <= block[0]:
-                best.merge(block[0], values.T.contiguous(), tile[0])
+        for chunk in chunks:
+            for pairs in steps.search(chunk, columns, best, best):
+                done += pairs
+                self.progress(step, round(done), total)
+        return [table.top() for table in best]
 
 
-def _mask_own(tile: Tensor, own: Tensor) -> None:
-    """Write -inf where a query row meets itself: in row i of the tile (q, b), at column own[i] if any."""
-    inside = torch.nonzero((own >= 0) & (own < tile.shape[1])).flatten()
-    tile[inside, own[inside]] = -torch.inf
+def _size_of(
+    query: RowSource,
+    database: RowSource,
+    k: int,
+    product: Product,
+    device: torch.device,
+    *,
+    parts: int,
+    symmetric: bool,
+) -> SearchSize:
+    return SearchSize(
+        n_query=len(query),
+        n_database=len(database),
+        run_count=query.run_count,
+        width=query.width,
+        k=k,
+        row_itemsize=query.dtype.itemsize,
+        operand_itemsize=product.itemsize,
+        raw_bytes=max(query.raw_bytes, database.raw_bytes),
+        held_bytes=database.held_bytes,
+        work=database.work,
+        parts=parts,
+        symmetric=symmetric,
+        device=device.type,
+        threads=thread_count(device),
+    )

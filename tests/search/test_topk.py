@@ -54,6 +54,39 @@ def test_block_sizes_do_not_change_the_answer(monkeypatch, chunk, block, tile, r
         assert database.most_runs <= slice_runs, "more runs were asked for than planned"
 
 
+@pytest.fixture
+def with_threads():
+    """Return a function that searches with a number of threads, and gives the number back at the end."""
+    before = torch.get_num_threads()
+
+    def search(count, find, *arguments, **options):
+        torch.set_num_threads(count)
+        return find(*arguments, **options)
+
+    yield search
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("plan", [(300, 64, 32, 6), (128, 64, 64, 6), (300, 300, 32, 4), (128, 64, 32, 1)])
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_number_of_threads_changes_no_bit(monkeypatch, with_threads, plan, exclude_self):
+    use_plan(monkeypatch, *plan)
+    rng = np.random.default_rng(3)
+    q, d = (rng.normal(size=(n, 24)).astype(np.float32) for n in (300, 500))
+    d[100:200] = d[300:400]  # ties that different threads find
+    database = q if exclude_self else d
+    for find in (topk.top_k, topk.top_k_by_class):
+        found = [
+            with_threads(count, find, Matrix(q, 6), Matrix(database, 6), 40, exclude_self=exclude_self)
+            for count in (1, 2, 5)
+        ]
+        for tops in found[1:]:
+            for top, first in zip(np.atleast_1d(tops), np.atleast_1d(found[0]), strict=True):
+                np.testing.assert_array_equal(top.indices, first.indices)
+                np.testing.assert_array_equal(top.values, first.values)
+    assert torch.get_num_threads() == 5, "the limit of one is for the search alone"
+
+
 @pytest.mark.parametrize("order", ["rising", "falling"])
 def test_values_sorted_along_the_database_are_no_special_case(monkeypatch, order):
     """Rising values replace in every block all that was held; falling ones change nothing after the first."""
@@ -153,7 +186,7 @@ def test_plan_of_thousands_of_runs_takes_little_more_than_of_a_thousand():
     plans = [plan_memory(dataclasses.replace(size, run_count=runs), 10**9) for runs in (1_000, 4_000, 20_000)]
     assert plans[0].slice_runs == 1_000, "short rows are held"
     assert plans[2].slice_runs < 1_000, "long ones are not"
-    assert max(plan.bytes for plan in plans) <= 1.25 * plans[0].bytes
+    assert max(plan.bytes for plan in plans) <= 1.5 * plans[0].bytes
 
 
 def test_plan_says_how_much_is_needed():

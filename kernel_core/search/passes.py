@@ -1,0 +1,245 @@
+"""One pass of a chunk of query rows over a range of database rows, on as many threads as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from kernel_core.search.memory_plan import MULTIPLIED, MemoryPlan
+from kernel_core.search.products import Operand, Product
+from kernel_core.search.row_source import Range, RowSource, ranges, read_ahead
+from kernel_core.search.running_topk import RunningTopK
+from kernel_core.search.tables import Table
+from kernel_core.search.threads import each
+
+B = TypeVar("B")
+Products = list[Tensor]  # of a tile of query rows and some database rows (q, b), one per part of the rows
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """How query rows meet database rows.
+
+    k: neighbors per query row. parts: number of equal parts per row, each of which has neighbors of its own.
+    own: int64 (n,), which database row query row i is, negative for none; None if none is any.
+    symmetric: query and database are the same rows; only tiles on and above the diagonal are multiplied.
+    threads: how many compute at once.
+    """
+
+    query: RowSource
+    database: RowSource
+    k: int
+    plan: MemoryPlan
+    product: Product
+    device: torch.device
+    threads: int
+    parts: int = 1
+    own: Tensor | None = None
+    symmetric: bool = False
+
+    def search(
+        self, chunk: Range, columns: Range, best: list[Table], mirrored: list[Table]
+    ) -> Iterator[float]:
+        """Search with a chunk of query rows in a range of database rows; yield numbers of pairs as they end.
+
+        best: the tables that take what the rows of the chunk find, as `tables` makes them. mirrored: those
+            that take what database rows find among the query rows before them, if they are the same rows.
+        """
+        is_held = len(self._run_slices) == 1
+        search = self._search_held if is_held else self._search_by_slices
+        yield from search(chunk, columns, best, mirrored)
+
+    def tables(self, rows: Range) -> list[Table]:
+        """Return empty tables for some rows: for the whole rows, then for each part if there are several."""
+        return [Table(rows, self.k, self.query.dtype, self.device) for _ in range(self._table_count)]
+
+    def pair_count(self, chunk: Range, columns: Range) -> int:
+        """Return how many pairs a chunk of query rows and a range of database rows make."""
+        return (chunk[1] - chunk[0]) * (columns[1] - self._first_column(chunk, columns))
+
+    @property
+    def _table_count(self) -> int:
+        return 1 if self.parts == 1 else 1 + self.parts
+
+    @property
+    def _run_slices(self) -> list[slice]:
+        run_count = self.query.run_count
+        return [slice(first, last) for first, last in ranges(0, run_count, self.plan.slice_runs)]
+
+    def _first_column(self, chunk: Range, columns: Range) -> int:
+        """Return the first row of a range that a chunk of query rows must be multiplied with."""
+        return min(max(chunk[0], columns[0]), columns[1]) if self.symmetric else columns[0]
+
+    def _running(self, rows: Range) -> list[RunningTopK]:
+        n = rows[1] - rows[0]
+        return [RunningTopK(n, self.k, self.query.dtype, self.device) for _ in range(self._table_count)]
+
+    def _search_held(
+        self, chunk: Range, columns: Range, best: list[Table], mirrored: list[Table]
+    ) -> Iterator[float]:
+        """Search with query rows that are embedded once and held."""
+        tiles = ranges(*chunk, self.plan.tile_rows)
+        held = list(self._each_embedded(self.query, tiles, slice(None), lambda _tile, of_tile: of_tile))
+        idle: SimpleQueue[list[RunningTopK]] = SimpleQueue()  # the tables of threads that have no block now
+        for _ in range(self.threads):
+            idle.put(self._running(chunk))
+
+        def search_block(block: Range, of_block: list[Operand]) -> int:
+            running, reverse = idle.get(), self._running(block) if self.symmetric else []
+            for tile, of_tile in zip(tiles, held, strict=True):
+                if not self._is_below_diagonal(tile, block):
+                    values = self._finished(tile, block, self._multiply(of_tile, of_block))
+                    _merge(running, tile[0] - chunk[0], values, block[0])
+                    if self._is_above_diagonal(tile, block):
+                        _merge_mirrored(reverse, values, tile[0])
+            idle.put(running)
+            _take(mirrored, block[0], reverse)
+            return self.pair_count(chunk, block)
+
+        blocks = ranges(self._first_column(chunk, columns), columns[1], self.plan.block_rows)
+        yield from self._each_embedded(self.database, blocks, slice(None), search_block)
+        while not idle.empty():
+            _take(best, chunk[0], idle.get())
+
+    def _search_by_slices(
+        self, chunk: Range, columns: Range, best: list[Table], mirrored: list[Table]
+    ) -> Iterator[float]:
+        """Search with query rows too long to be held: add up the products of slices of the runs."""
+        tiles = ranges(*chunk, self.plan.tile_rows)
+        for block in ranges(self._first_column(chunk, columns), columns[1], self.plan.block_rows):
+            pieces = ranges(*block, MULTIPLIED)
+            sums: dict[tuple[Range, Range], Products] = {}
+            for run_slice in self._run_slices:
+                self._add_slice(tiles, pieces, run_slice, sums)
+                yield self.pair_count(chunk, block) / len(self._run_slices)
+            finished = {pair: self._finished(*pair, products) for pair, products in sums.items()}
+            self._take_sums(tiles, pieces, finished, best)
+            if self.symmetric:
+                self._take_mirrored(tiles, pieces, finished, mirrored)
+
+    def _add_slice(
+        self,
+        tiles: list[Range],
+        pieces: list[Range],
+        run_slice: slice,
+        sums: dict[tuple[Range, Range], Products],
+    ) -> None:
+        """Add the products of a slice of the runs to the sums of each tile and piece."""
+        held = list(self._each_embedded(self.database, pieces, run_slice, lambda _piece, of_piece: of_piece))
+
+        def add(tile: Range, of_tile: list[Operand]) -> None:
+            for piece, of_piece in zip(pieces, held, strict=True):
+                if self._is_below_diagonal(tile, piece):
+                    continue
+                products = self._multiply(of_tile, of_piece)
+                for total, addend in zip(sums.setdefault((tile, piece), products), products, strict=True):
+                    if total is not addend:
+                        total += addend
+
+        list(self._each_embedded(self.query, tiles, run_slice, add))
+
+    def _take_sums(
+        self,
+        tiles: list[Range],
+        pieces: list[Range],
+        sums: dict[tuple[Range, Range], Products],
+        best: list[Table],
+    ) -> None:
+        def take(tile: Range) -> None:
+            running = self._running(tile)
+            for piece in pieces:
+                if (tile, piece) in sums:
+                    _merge(running, 0, sums[tile, piece], piece[0])
+            _take(best, tile[0], running)
+
+        list(each(take, tiles, self.threads))
+
+    def _take_mirrored(
+        self,
+        tiles: list[Range],
+        pieces: list[Range],
+        sums: dict[tuple[Range, Range], Products],
+        mirrored: list[Table],
+    ) -> None:
+        def take(piece: Range) -> None:
+            reverse = self._running(piece)
+            for tile in tiles:
+                if self._is_above_diagonal(tile, piece):
+                    _merge_mirrored(reverse, sums[tile, piece], tile[0])
+            _take(mirrored, piece[0], reverse)
+
+        list(each(take, pieces, self.threads))
+
+    def _is_below_diagonal(self, tile: Range, block: Range) -> bool:
+        """Return whether a tile of query rows lies below a block of the same rows: its products are known."""
+        return self.symmetric and tile[0] >= block[1]
+
+    def _is_above_diagonal(self, tile: Range, block: Range) -> bool:
+        """Return whether a tile of query rows lies above a block of the same rows: it serves both sides."""
+        return self.symmetric and tile[1] <= block[0]
+
+    def _each_embedded(
+        self,
+        source: RowSource,
+        row_ranges: list[Range],
+        run_slice: slice,
+        work: Callable[[Range, list[Operand]], B],
+    ) -> Iterator[B]:
+        """Yield what `work` makes of each range of rows and its operands, one per part."""
+        run_slice = slice(*run_slice.indices(source.run_count))
+        if self.device.type == "cuda":
+            for row_range, raw in read_ahead(source, row_ranges, run_slice, self.device):
+                yield work(row_range, self._operands(source, row_range, raw, run_slice))
+            return
+
+        def embed(row_range: Range) -> B:
+            raw = torch.from_numpy(source.read(*row_range, run_slice))
+            return work(row_range, self._operands(source, row_range, raw, run_slice))
+
+        yield from each(embed, row_ranges, self.threads)
+
+    def _operands(self, source: RowSource, row_range: Range, raw: Tensor, run_slice: slice) -> list[Operand]:
+        rows = source.rows(raw, row_range[0], run_slice)
+        by_part = rows.view(len(rows), self.parts, -1)  # (b, parts, D / parts)
+        return [self.product.operand(by_part[:, part]) for part in range(self.parts)]
+
+    def _multiply(self, of_tile: list[Operand], of_block: list[Operand]) -> Products:
+        return [self.product.multiply(*pair) for pair in zip(of_tile, of_block, strict=True)]
+
+    def _finished(self, tile: Range, block: Range, products: Products) -> Products:
+        """Return the values of a tile and a block: of the whole rows, then of each part if there are any."""
+        if self.parts > 1:
+            whole = products[0].clone()
+            for part in products[1:]:
+                whole += part
+            products = [whole, *(part.mul_(self.parts) for part in products)]
+        if self.own is not None:
+            for values in products:
+                _mask_own(values, self.own[slice(*tile)] - block[0])
+        return products
+
+
+def _mask_own(values: Tensor, own: Tensor) -> None:
+    """Write -inf where a query row meets itself: in row i of a tile (q, b), at column own[i] if any."""
+    inside = torch.nonzero((own >= 0) & (own < values.shape[1])).flatten()
+    values[inside, own[inside]] = -torch.inf
+
+
+def _merge(running: list[RunningTopK], first_row: int, values: Products, first_column: int) -> None:
+    for of_part, of_tile in zip(running, values, strict=True):
+        of_part.merge(first_row, of_tile, first_column)
+
+
+def _merge_mirrored(running: list[RunningTopK], values: Products, first_column: int) -> None:
+    _merge(running, 0, [of_part.T.contiguous() for of_part in values], first_column)
+
+
+def _take(tables: list[Table], first_row: int, running: list[RunningTopK]) -> None:
+    """Let tables take what was found; of nothing, an empty list, nothing."""
+    for table, found in zip(tables, running, strict=False):
+        table.take(first_row, found.values, found.indices)

@@ -1,0 +1,38 @@
+"""Threads of Python that each have one thread of torch, for work that comes in many independent pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from kernel_core.machine import one_thread
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def thread_count(device: torch.device) -> int:
+    """Return how many threads compute at once: as many as torch would use, and one that feeds a GPU."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def each(work: Callable[[A], B], items: Iterable[A], count: int) -> Iterator[B]:
+    """Yield what `work` returns for each item, in their order, from `count` threads at once.
+
+    Items are begun in their order. Where it fails, or is left early, no thread outlives it, and items not yet
+    begun never are.
+    """
+    if count == 1:
+        with one_thread():
+            yield from map(work, items)
+        return
+    with one_thread(), ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            futures = [pool.submit(work, item) for item in items]
+            for future in futures:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
