@@ -6,6 +6,7 @@ import os
 import sys
 
 from kernel_core import crash
+from kernel_core.shortage import is_panic
 
 
 def main() -> None:
@@ -23,7 +24,9 @@ def main() -> None:
         command_line(prog_name="kernel-explorer")
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 (the last net)
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         sys.exit(f"Error: {crash.last_words(error)}")
 
 

@@ -17,17 +17,18 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
 from kernel_core.looks_like import foreign, looks_like
+from kernel_core.memory import free_bytes
+from kernel_core.shortage import is_shortage
 from kernel_core.tensor_layout import DTYPES, read_header
 
 UNPACKED, RATIO = 64_000_000, 100  # bytes of an array, and how many times its size in the file are too many
 FORMS = ("npy", "npz", "safetensors", "torch")
 DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, SyntaxError, MemoryError,
-          OverflowError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, SafetensorError)  # fmt: skip
+          OverflowError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -157,8 +158,8 @@ def form_of(path: Path) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "it does not fit into the memory"
+    if is_shortage(error):
+        return f"it does not fit into the {free_bytes() / 1e9:,.1f} GB of memory that are free here now"
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
@@ -230,8 +231,6 @@ def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:
 
 
 def _safetensors_finders(path: Path) -> tuple[dict[str, _Find], dict[str, str]]:
-    with safe_open(path, framework="np"):
-        pass  # it checks the header, and that the arrays fill the file
     header, start = read_header(path)
     metadata = header.pop("__metadata__", None) or {}
     return {name: _tensor_finder(path, tensor, start) for name, tensor in header.items()}, metadata

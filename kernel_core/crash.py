@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import platform
 import sys
 import tempfile
@@ -15,10 +14,10 @@ from pathlib import Path
 from kernel_core import __version__
 from kernel_core.files import cache_root
 from kernel_core.printable import printable
+from kernel_core.shortage import is_shortage, words_of_shortage
 
 KEPT = 20  # files of details; older ones are removed
 LONGEST = 200_000  # characters of details; messages may quote a whole file
-NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc")  # in messages of torch
 NAME, SUFFIX = "kernel-explorer-crash-", ".txt"
 _PATH = "_kernel_explorer_details"  # attribute of an error whose details have been written
 
@@ -30,9 +29,8 @@ def last_words(error: BaseException) -> str:
     """
     path = write_details(error)
     details = f" Details for a report: {path}." if path else ""
-    if _is_memory(error):
-        advice = "Ask for less with --memory 500MB or fewer --runs, or close other programs."
-        return printable(f"Memory ran out ({_first_line(error)}). {advice}{details}")
+    if is_shortage(error):
+        return printable(f"{words_of_shortage(error)}{details}")
     return printable(f"Unexpected error: {_first_line(error)}.{details}")
 
 
@@ -99,14 +97,3 @@ def _first_line(error: BaseException) -> str:
         lines = []
     words = printable(lines[0], 400).rstrip(".") if lines else ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Return whether memory ran out, as Python, NumPy, torch and the system say it."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"  # torch's, which may not be loaded here
-        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
-        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-        or (isinstance(error, ImportError) and "failed to map segment" in str(error))
-    )

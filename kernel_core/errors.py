@@ -39,6 +39,10 @@ class Unavailable(RequestError):
     """A request makes sense, but cannot be met here now: a taken port, a full disk, a missing library."""
 
 
+class OutOfMemory(Unavailable):
+    """There is not enough memory here now."""
+
+
 class NotBuilt(KernelExplorerError):
     """Results were opened that have not been computed yet."""
 

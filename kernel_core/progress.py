@@ -14,6 +14,7 @@ from typing import Any, Self
 from kernel_core.crash import last_words
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import replacing
+from kernel_core.shortage import is_panic
 
 Progress = Callable[[str, int, int], None]
 """`progress(step, done, total)`: the step's name in plain words, and how much of the step is done."""
@@ -83,7 +84,7 @@ class ProgressFile:
             self._write({"state": "done"})
         elif isinstance(error, KernelExplorerError):
             self._write({"state": "failed", "error": str(error)})
-        elif isinstance(error, Exception):
+        elif isinstance(error, Exception) or is_panic(error):
             self._write({"state": "failed", "error": last_words(error)})
         else:
             self._write({"state": "failed", "error": "The build was stopped."})

@@ -25,6 +25,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }  # fmt: skip
 """What the header calls a type → the type; in the order in which a file holds arrays of several types."""
 TYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+ITEM_SIZES = {**{name: dtype.itemsize for name, dtype in DTYPES.items()}, "BF16": 2}  # bytes
 RANKS = {dtype: rank for rank, dtype in enumerate(DTYPES.values())}
 
 
@@ -95,31 +96,46 @@ def read_layout(path: Path) -> Layout:
     """
     header, first_byte = read_header(path)
     metadata = header.pop("__metadata__", None) or {}
-    forms, first, end = {}, {}, 0
-    for name, tensor in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+    forms, first = {}, {}
+    for name, tensor in header.items():
         forms[name] = Form.of(tuple(tensor["shape"]), DTYPES[tensor["dtype"]])
-        start, stop = tensor["data_offsets"]
-        if start != end or stop - start != forms[name].nbytes or min(tensor["shape"], default=0) < 0:
-            raise ValueError(f"its header describes {shown(name)} wrongly")
-        first[name], end = first_byte + start, stop
-    if path.stat().st_size != first_byte + end:
-        raise ValueError("it is cut short, or too long")
+        first[name] = first_byte + tensor["data_offsets"][0]
     return Layout(forms, first, metadata)
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header of a file, and the byte at which its arrays begin.
+    """Return the header of a file, and the byte at which its arrays begin; they fill the rest of the file.
 
-    Raises `OSError` if the file cannot be read, `ValueError` if it is damaged.
+    Raises `OSError` if the file cannot be read, `ValueError`, `KeyError`, `TypeError` or `AttributeError` if
+    it is damaged.
     """
+    size = path.stat().st_size
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
+        if length > size:
             raise ValueError("it is cut short")
         try:
-            return json.loads(file.read(length)), 8 + length
+            header = json.loads(file.read(length))
         except RecursionError:
             raise ValueError("its header is nested too deeply") from None
+    _refuse_gaps(header, size - 8 - length)
+    return header, 8 + length
+
+
+def _refuse_gaps(header: Mapping[str, Any], size: int) -> None:
+    """Raise `ValueError` unless the arrays that a header describes fill `size` bytes, one after another."""
+    end = 0
+    tensors = [(name, tensor) for name, tensor in header.items() if name != "__metadata__"]
+    for name, tensor in sorted(tensors, key=lambda item: item[1]["data_offsets"]):
+        start, stop = tensor["data_offsets"]
+        numbers = [*tensor["shape"], start, stop]
+        itemsize = ITEM_SIZES.get(tensor["dtype"])  # other types are refused where they are read
+        right = itemsize is None or stop - start == math.prod(tensor["shape"]) * itemsize
+        if start != end or not right or any(type(n) is not int or n < 0 for n in numbers):
+            raise ValueError(f"its header describes {shown(name)} wrongly")
+        end = stop
+    if end != size:
+        raise ValueError("it is cut short, or too long")
 
 
 def digest_of_file(file: IO[bytes], forms: Mapping[str, Form], first: Mapping[str, int]) -> str:

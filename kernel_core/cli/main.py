@@ -17,6 +17,7 @@ from kernel_core.cli import output
 from kernel_core.cli.output import say
 from kernel_core.errors import KernelExplorerError, RequestError, Unavailable, UnknownSource
 from kernel_core.printable import printable
+from kernel_core.shortage import is_panic
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Start": {
@@ -95,7 +96,9 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             say("Stopped. Run the same command again to continue; what was finished is kept.", err=True)
             ctx.exit(130)
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # who reads the output has seen enough; click ends without a word
             raise click.ClickException(crash.last_words(error)) from None

@@ -33,6 +33,7 @@ from kernel_core.results.run_counts import keys_of_first_runs
 from kernel_core.results.store import Store
 from kernel_core.results.unseen import UnseenEntries
 from kernel_core.search import certified, topk
+from kernel_core.shortage import shortage_said
 from kernel_core.similarities import KERNEL
 from kernel_core.similarity.embed import embed
 from kernel_core.similarity.kernel_rows import trace_blocks
@@ -47,6 +48,7 @@ CUDA_BUDGET = 3_000_000_000  # bytes of a GPU's memory for top-k where the calle
 log = logging.getLogger("kernel_core")
 
 
+@shortage_said()
 def build(
     request: SourceRequest,
     *,
@@ -85,6 +87,7 @@ def build(
         return results
 
 
+@shortage_said()
 def build_run_counts(
     request: SourceRequest,
     counts: Iterable[int],

@@ -14,10 +14,12 @@ from kernel_core.results.keys import plan_keys
 from kernel_core.results.opening import read_back, read_map
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
+from kernel_core.shortage import shortage_said
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 
 
+@shortage_said()
 def build_map(
     request: SourceRequest,
     *,

@@ -11,9 +11,11 @@ from kernel_core.pipeline.build import budget_on, build
 from kernel_core.progress import Progress, no_progress
 from kernel_core.results.opening import emptied
 from kernel_core.results.store import Store
+from kernel_core.shortage import shortage_said
 from kernel_core.sources.source import SourceRequest
 
 
+@shortage_said()
 def build_aligned(
     request: SourceRequest,
     by: str = "kernel",

@@ -13,8 +13,9 @@ from kernel_core import __main__ as start
 from kernel_core import crash
 from kernel_core.cli import options
 from kernel_core.cli.tables import print_pairs
-from kernel_core.errors import DataError
+from kernel_core.errors import DataError, OutOfMemory
 from kernel_core.printable import printable
+from kernel_core.shortage import shortage_said
 from tests.support.command import ROOT, invoke
 
 LOUD = "\x1b[31mred\x00\u202e" + "x" * 1_000_000
@@ -58,22 +59,38 @@ def test_unexpected_error_is_one_line_that_names_the_file_of_details(failing, ca
         assert part in text
 
 
+class PanicException(BaseException):
+    """What code in Rust raises; no `except Exception` catches it."""
+
+
 @pytest.mark.parametrize(
     "error",
     [
-        MemoryError("Unable to allocate 9 GiB"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GiB"),
+        MemoryError("Unable to allocate 9.00 GiB for an array"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9663676416 bytes."),
         RuntimeError("std::bad_alloc"),
+        RuntimeError("can't start new thread"),
         OSError(12, "Cannot allocate memory"),
+        PanicException("memory allocation of 9 bytes failed"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_ran_out_says_how_to_use_less(failing, error):
+def test_memory_that_ran_out_says_what_is_free_and_how_to_use_less(failing, error):
     failing(error)
     line = only_line(invoke("build", "digits"))
-    assert "Error: Memory ran out" in line
-    assert "--memory 500MB or fewer --runs" in line
+    if "9.00 GiB" in str(error) or "9663676416" in str(error):
+        assert "Error: Memory ran out: 9.7 GB more were needed at once; " in line
+    assert re.search(r"; [\d.]+ [GM]B are free here now\. .* --memory \d+MB for the search", line)
+    with pytest.raises(OutOfMemory, match=r"are free here now"), shortage_said():
+        raise error
+
+
+def test_other_panics_are_one_line_too(failing, tmp_path):
+    failing(PanicException("index out of bounds"))
+    line = only_line(invoke("build", "digits", "--progress-file", tmp_path / "p.json"))
+    assert "Error: Unexpected error: PanicException: index out of bounds." in line
+    assert json.loads((tmp_path / "p.json").read_text())["state"] == "failed"
 
 
 def test_ctrl_c_is_one_line_and_130(failing):
