@@ -236,7 +236,7 @@ def _merge(running: list[RunningTopK], first_row: int, values: Products, first_c
 
 
 def _merge_mirrored(running: list[RunningTopK], values: Products, first_column: int) -> None:
-    _merge(running, 0, [of_part.T.contiguous() for of_part in values], first_column)
+    _merge(running, 0, [of_part.T for of_part in values], first_column)
 
 
 def _take(tables: list[Table], first_row: int, running: list[RunningTopK]) -> None:

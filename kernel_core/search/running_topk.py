@@ -1,12 +1,14 @@
-"""The running top-k of many rows, fed with tiles of values in the order of their columns.
+"""The running top-k of many rows, fed with tiles of values.
 
-The order is defined: larger values first, ties by smaller index.
+The order is defined: larger values first, ties by smaller index. The order of the tiles does not matter.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from kernel_core.search.packed_topk import PackedTopK
 
 GROUP = 64  # columns whose maximum is compared first: most groups hold nothing new
 SORT_ROWS = 64  # rows sorted whole at a time, where values tie for the k-th place
@@ -15,9 +17,34 @@ SORT_ROWS = 64  # rows sorted whole at a time, where values tie for the k-th pla
 class RunningTopK:
     """The k largest values seen so far of each of n rows, and their columns.
 
-    values: (n, k), descending; -inf in a place not yet taken. indices: int64 (n, k), ascending where values
-    tie.
+    Candidates may wait to be merged; `values` and `indices` merge them first.
     """
+
+    def __init__(self, n: int, k: int, dtype: torch.dtype, device: torch.device) -> None:
+        packed = dtype == torch.float32 and device.type == "cpu"
+        self.kept = PackedTopK(n, k) if packed else _SortedTopK(n, k, dtype, device)
+
+    def merge(self, first_row: int, tile: Tensor, first_column: int) -> None:
+        """Take in a tile of values (q, b): rows first_row …, columns first_column ….
+
+        The tile may be the transpose of a contiguous one; then it is best not copied. A row is fed in ranges
+        that begin at the same row each time, or nearly so. -inf stands for no value.
+        """
+        self.kept.merge(first_row, tile, first_column)
+
+    @property
+    def values(self) -> Tensor:
+        """The values (n, k), descending; -inf in a place not taken."""
+        return self.kept.values
+
+    @property
+    def indices(self) -> Tensor:
+        """The columns, int64 (n, k), ascending where values tie."""
+        return self.kept.indices
+
+
+class _SortedTopK:
+    """The same by torch alone: for GPUs, and for float64."""
 
     def __init__(self, n: int, k: int, dtype: torch.dtype, device: torch.device) -> None:
         self.k = k
@@ -25,23 +52,22 @@ class RunningTopK:
         self.indices = torch.zeros(n, k, dtype=torch.int64, device=device)
 
     def merge(self, first_row: int, tile: Tensor, first_column: int) -> None:
-        """Take in a tile of values (q, b): rows first_row …, columns first_column ….
-
-        Tiles must come in ascending order of their columns, so that what a row holds has smaller indices than
-        what is new.
-        """
+        tile = tile.contiguous()
         rows = torch.arange(first_row, first_row + len(tile), device=tile.device)
-        if torch.isinf(self.values[first_row, -1]):  # all rows of a tile fill up together
+        last = self.values[rows, -1]
+        if torch.isinf(last[0]):  # all rows of a tile fill up together
             columns, values = top_k_of_tile(tile, self.k)
         else:
-            improved, columns, values = _above(tile, self.values[rows, -1])
+            # One that ties with the last value held takes its place only if its column is smaller.
+            is_later = self.indices[rows, -1] < first_column
+            bound = torch.where(is_later, last, torch.nextafter(last, torch.full_like(last, -torch.inf)))
+            improved, columns, values = _above(tile, bound)
             rows = rows[improved]
         merged_values = torch.cat([self.values[rows], values], dim=1)
         merged_indices = torch.cat([self.indices[rows], columns + first_column], dim=1)
-        # A stable sort keeps equal values in the order of their indices.
-        order = torch.sort(merged_values, dim=1, descending=True, stable=True).indices[:, : self.k]
-        self.values[rows] = merged_values.gather(1, order)
-        self.indices[rows] = merged_indices.gather(1, order)
+        merged_values, merged_indices = in_order(merged_values, merged_indices)
+        self.values[rows] = merged_values[:, : self.k]
+        self.indices[rows] = merged_indices[:, : self.k]
 
 
 def _above(tile: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
