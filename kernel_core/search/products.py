@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from kernel_core.files import write_new_json
-from kernel_core.machine import cpu_info
+from kernel_core.machine import cpu_info, one_thread
 
 Operand = Tensor  # rows in the form that a product multiplies: another dtype or memory layout
 
@@ -58,7 +58,7 @@ DOUBLE = Product("float64", lambda rows: rows.contiguous(), _plain, 8)
 ONEDNN = Product("float32 by oneDNN", _onednn_operand, _onednn, 4)
 
 
-BY_NAME = {product.name: product for product in (PLAIN, ONEDNN)}
+BY_NAME = {product.name: product for product in (PLAIN, ONEDNN, DOUBLE)}
 
 
 def exact_product(
@@ -78,14 +78,13 @@ def exact_product(
 
 
 def _recorded_on_cpu(dim: int, choices: Path) -> Product:
-    """Return the product recorded for this processor, torch and number of threads; find it if there is none.
+    """Return the product recorded for this processor and torch; find it if there is none.
 
     Of several processes that find one at once, all take that of the first.
     """
     here = {
         "cpu": cpu_info().get("model name", platform.machine()),
         "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
         "dtype": "float32",
         "dim": dim,
     }
@@ -111,18 +110,19 @@ def _read_choice(path: Path) -> Product | None:
 
 @functools.cache
 def _fastest_on_cpu(dim: int) -> Product:
-    """Return the faster of torch.mm and oneDNN on this processor.
+    """Return the faster of torch.mm and oneDNN on one thread of this processor, by the time it works itself.
 
-    torch.mm calls MKL, which leaves AVX-512 unused on AMD: there oneDNN is 2.4 times faster. On Intel they
-    are equal.
+    A busy machine hardly changes that time. torch.mm calls MKL, which leaves AVX-512 unused on some AMD
+    processors: there oneDNN is 2.4 times faster. On Intel they are equal.
     """
     _keep_freed_memory()
     q, d = torch.ones(512, dim), torch.ones(1_024, dim)
     operands = {product: (product.operand(q), product.operand(d)) for product in (PLAIN, ONEDNN)}
     seconds = dict.fromkeys(operands, math.inf)
-    for _ in range(8):  # in turn, as a build keeps the choice: a busy moment must not decide it
-        for product, of_both in operands.items():
-            seconds[product] = min(seconds[product], _timed(product, *of_both))
+    with one_thread():
+        for _ in range(8):  # in turn, as a build keeps the choice: a busy moment must not decide it
+            for product, of_both in operands.items():
+                seconds[product] = min(seconds[product], _timed(product, *of_both))
     return min(seconds, key=seconds.__getitem__)
 
 
@@ -136,9 +136,9 @@ def _keep_freed_memory() -> None:
 
 
 def _timed(product: Product, q: Operand, d: Operand) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     product.multiply(q, d)
-    return time.perf_counter() - started
+    return time.thread_time() - started
 
 
 # Numbers of a row that are summed at once: the bound on the rounding error of the sum grows with them.
