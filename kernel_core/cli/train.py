@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kernel_core.cli.engine_options import address_option, engine_option
 from kernel_core.cli.options import device_option
 from kernel_core.cli.output import say
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.cli.train_heads import heads_options, heads_recipe, images_and_features
+from kernel_core.engines.engine import Engine
 from kernel_core.errors import RequestError
 from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, DEFAULT_IMAGES, HEADS_RUNS, RECIPES, Recipe, Training
 from kernel_core.sources.catalog import find_images
@@ -53,9 +55,17 @@ SIZES = (32, 64)  # that the CNNs take
 @click.option(
     "--workers", type=int, help="Number of processes on a CPU, one thread each.  [default: one per core]"
 )
+@engine_option
+@address_option
+@click.option(
+    "--num-gpus-per-run", type=click.FloatRange(0), default=0.0, metavar="F",
+    help="On Ray: GPUs that a run is given, or a group of runs that are trained together; 0.5 lets two share "
+    "one. The networks are then trained on CUDA.  [default: 0, a CPU core]",
+)  # fmt: skip
 def train(
     recipe: str, path: str | None, run_count: int | None, out: Path, images: str | None, size: int | None,
-    epochs: int | None, seed: int, device: str, workers: int | None, **of_heads: Any,
+    epochs: int | None, seed: int, device: str, workers: int | None, engine: str, address: str | None,
+    num_gpus_per_run: float, **of_heads: Any,
 ) -> None:  # fmt: skip
     """Train an ensemble into a folder, which is then a source.
 
@@ -69,13 +79,15 @@ def train(
     Example:  kernel-explorer train heads my-images --out my-ensemble
     """
     _refuse_misfits(recipe, path, images, size, of_heads)
+    trained_by = _engine(engine, address, workers, num_gpus_per_run)
     if run_count is None and recipe != "heads":
         raise click.UsageError("Missing option '--runs'.")
     from kernel_core.machine import choose_device  # torch takes seconds to load
     from kernel_core.networks.training import Order
 
     device_type = choose_device(device).type
-    network: Recipe = RECIPES.get(recipe, CIFAR10 if device_type == "cuda" else CIFAR10_SMALL)
+    on_gpu = num_gpus_per_run > 0 if trained_by.is_ray else device_type == "cuda"
+    network: Recipe = RECIPES.get(recipe, CIFAR10 if on_gpu else CIFAR10_SMALL)
     features = None
     with ProgressBars() as bars:
         if recipe == "heads":
@@ -88,7 +100,14 @@ def train(
     if size or recipe == "imagefolder":
         source = replace(source, size=size or SIZES[0])
     training = Training(network, HEADS_RUNS if run_count is None else run_count, seed)
-    _train(Order(recipe, training, source, out, device_type, workers, features))
+    _train(Order(recipe, training, source, out, device_type, workers, features, trained_by, num_gpus_per_run))
+
+
+def _engine(name: str, address: str | None, workers: int | None, gpus: float) -> Engine:
+    """Return the engine that the options stand for. Raises `RequestError` if they do not fit together."""
+    if gpus and name != "ray":
+        raise RequestError("--num-gpus-per-run is for --engine ray; here, --device cuda trains on the GPU.")
+    return Engine(name, address, workers)
 
 
 def _refuse_misfits(

@@ -43,8 +43,9 @@ def run_tasks(
         engine is local.
     step: what the progress is called. gpus: of a worker, for one item; parts of 1 share one.
 
-    Raises what a task raises, with the name of its node on Ray, and `Unavailable` as `connected` does, or if
-    an item loses its worker again and again. Work that is not yet begun is then given up.
+    Raises what a task raises, with the name of its node on Ray, and `Unavailable` as `connected` does, if no
+    node has the GPUs, or if an item loses its worker again and again. Work that is not yet begun is then
+    given up.
     """
     progress(step, 0, len(items))
     if not items:
@@ -99,6 +100,7 @@ def _on_ray(
     with connected(engine.address, engine.workers) as ray:
         attempt = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_attempt)
         held, nodes = ray.put(task), _Nodes(ray)
+        nodes.refuse_lack_of(gpus)
         waiting, pending = iter(enumerate(items)), dict[Any, int]()
         try:
             while True:
@@ -148,6 +150,16 @@ class _Nodes:
     def __init__(self, ray: Any) -> None:
         self.ray, self.names, self.core_count = ray, dict[str, str](), 1
         self.look()
+
+    def refuse_lack_of(self, gpus: float) -> None:
+        """Raise `Unavailable` if no node has so many GPUs: Ray would wait for one in silence."""
+        alive = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        most = max((resources.get("GPU", 0.0) for resources in alive), default=0.0)
+        if gpus > most:
+            raise Unavailable(
+                f"{gpus:g} GPUs per piece of work were asked for, but no node of the Ray cluster has more "
+                f"than {most:g}. Ask for fewer, or start a node with more."
+            )
 
     def look(self) -> None:
         """Count the cores, and warn of each node that was lost since the last look."""

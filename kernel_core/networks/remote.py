@@ -6,12 +6,14 @@ What is read is compared with its SHA-256, so that a machine with other files tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kernel_core.checks import with_common_classes
+from kernel_core.engines.engine import Engine
+from kernel_core.engines.tasks import run_tasks
 from kernel_core.ensembles.manifest import LABELS, fingerprints
 from kernel_core.errors import DataError
 from kernel_core.files import sha256_of
@@ -116,16 +118,16 @@ class RemoteWork:
             return Work(self.recipe, self.seed, material).train(group, device, no_progress)
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """What trains groups of runs in other processes or on other machines.
+def train_on_engine(
+    work: RemoteWork, groups: list[list[int]], engine: Engine, gpus: float, progress: Progress
+) -> Generator[Runs]:
+    """Train groups of runs on an engine, yielding each group's once they are trained; the order is not fixed.
 
-    run: calls the work for each group, and yields each group's runs once they are there. device: cpu or cuda,
-    that of each task.
+    gpus: how many GPUs a group is given; parts of 1 share one. Raises as `run_tasks` does.
     """
-
-    run: Callable[[RemoteWork, list[list[int]], Progress], Generator[Runs]]
-    device: str = "cpu"
+    step = f"training {sum(map(len, groups))} runs"
+    for _number, runs in run_tasks(work, groups, engine, progress, step=step, gpus=gpus):
+        yield runs
 
 
 _read: tuple[ImageFiles | FeatureFiles, Material] | None = None  # what this process trained on last

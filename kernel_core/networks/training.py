@@ -15,13 +15,14 @@ import torch
 
 from kernel_core import checks
 from kernel_core.checks import with_common_classes
+from kernel_core.engines.engine import LOCAL, Engine
 from kernel_core.ensembles.manifest import Identity, fingerprints, refuse_other_ensemble
 from kernel_core.ensembles.writer import EnsembleWriter
 from kernel_core.errors import DataError, RequestError, Unavailable
 from kernel_core.machine import choose_device, cores_allowed, one_thread
 from kernel_core.networks.fixed_features import FixedFeatures
 from kernel_core.networks.groups import PARTS, Examples, Material, groups_of, share_of, train_group
-from kernel_core.networks.remote import Elsewhere, FeatureFiles, ImageFiles, RemoteWork
+from kernel_core.networks.remote import FeatureFiles, ImageFiles, RemoteWork, train_on_engine
 from kernel_core.networks.workers import Runs, Work, train_groups
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, Recipe, TrainedRun, Training, as_json
@@ -108,8 +109,8 @@ class Order:
     name: of the recipe, for the folder's manifest.
     workers: number of processes on a CPU; None for one per core.
     features: those that heads are trained on; None for other recipes.
-    elsewhere: an engine that trains the runs instead of processes here; the device is then that of what else
-        is computed here.
+    engine: what trains the runs. On Ray, the device is that of what else is computed here.
+    gpus: on Ray, how many GPUs a group of runs is given; 0 to train on a CPU core.
     """
 
     name: str
@@ -119,7 +120,8 @@ class Order:
     device: str = "auto"
     workers: int | None = None
     features: FixedFeatures | None = None
-    elsewhere: Elsewhere | None = None
+    engine: Engine = LOCAL
+    gpus: float = 0.0
 
 
 def train_folder(
@@ -164,9 +166,9 @@ def _trained(
     device: torch.device,
     progress: Progress,
 ) -> Generator[Runs]:
-    """Train groups of runs, here or elsewhere, yielding each group's once they are trained."""
+    """Train groups of runs, here or on Ray, yielding each group's once they are trained."""
     recipe, seed = order.training.recipe, order.training.seed
-    if order.elsewhere is None or not groups:
+    if not order.engine.is_ray or not groups:
         work, workers = Work(recipe, seed, material), order.workers or cores_allowed()
         return train_groups(work, groups, device=device, workers=workers, progress=progress)
     files: ImageFiles | FeatureFiles
@@ -174,7 +176,8 @@ def _trained(
         files = FeatureFiles.of(material.features, order.folder, identity.class_names)
     else:
         files = ImageFiles.of(images.with_size(order.images, progress), identity.examples)
-    return order.elsewhere.run(RemoteWork(recipe, seed, files, order.elsewhere.device), groups, progress)
+    remote = RemoteWork(recipe, seed, files, "cuda" if order.gpus else "cpu")
+    return train_on_engine(remote, groups, order.engine, order.gpus, progress)
 
 
 def _refuse_counts(run_count: int, workers: int | None) -> None:

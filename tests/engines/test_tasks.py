@@ -63,6 +63,12 @@ def test_an_item_that_kills_every_worker_is_given_up(ray, monkeypatch):
 
 
 @needs_ray
+def test_gpus_that_no_node_has_are_refused_instead_of_waited_for(ray):
+    with pytest.raises(Unavailable, match=r"0\.5 GPUs .* no node of the Ray cluster has more than 0"):
+        list(run_tasks(squared, range(1), RAY, step="squares", gpus=0.5))
+
+
+@needs_ray
 def test_a_cluster_of_our_own_listens_on_this_machine_alone(ray):
     (node,) = ray.nodes()
     assert node["NodeManagerAddress"] == "127.0.0.1"
