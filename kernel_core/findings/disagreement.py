@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.errors import RequestError
-from kernel_core.findings.votes import Labels, neighbor_weights, weighted_vote, wilson_interval
+from kernel_core.findings.votes import (
+    Labels,
+    blocks,
+    class_weights,
+    fourth_power,
+    neighbor_weights,
+    weighted_vote,
+    wilson_interval,
+)
 from kernel_core.records import Neighbors, Predictions
 
 KS = (1, 3, 5, 10, 20, 50)  # numbers of neighbors on the scoreboard
+Bools = npt.NDArray[np.bool_]
 CHANCE = 0.05  # a difference whose p-value is smaller is called unlikely to be chance
 
 
@@ -174,11 +183,22 @@ def scoreboard(
     of examples), accuracy, low, high (fractions; low and high are Wilson's interval at `CONFIDENCE`, which
     covers the choice of examples but not that of runs).
     """
+    rights = {by: list(right_votes(of_similarity, labels, ks)) for by, of_similarity in neighbors.items()}
+    return scoreboard_of(rights, predictions, labels, of_class)
+
+
+def scoreboard_of(
+    rights: Mapping[str, Sequence[tuple[Rule, Bools]]],
+    predictions: Predictions,
+    labels: tuple[Labels, Labels],
+    of_class: int | None = None,
+) -> pd.DataFrame:
+    """Return the table of `scoreboard` from the `right_votes` of each similarity."""
     counted = labels[0] == (labels[0] if of_class is None else of_class)
     rows = [
         (by, "weighted" if rule.weighted else "majority", rule.k, int(right[counted].sum()))
-        for by, of_similarity in neighbors.items()
-        for rule, right in _scores(of_similarity, labels, ks)
+        for by, of_similarity in rights.items()
+        for rule, right in of_similarity
     ]
     rows.append(("ensemble", "", 0, int((predictions.predicted == labels[0])[counted].sum())))
     table = pd.DataFrame(rows, columns=["by", "vote", "k", "right"])
@@ -190,16 +210,27 @@ def scoreboard(
     return table
 
 
-def _scores(
-    neighbors: Neighbors, labels: tuple[Labels, Labels], ks: tuple[int, ...]
-) -> Iterator[tuple[Rule, npt.NDArray[np.bool_]]]:
-    """Yield each rule that applies to these neighbors, and on which query examples its vote is right."""
+def right_votes(
+    neighbors: Neighbors, labels: tuple[Labels, Labels], ks: tuple[int, ...] = KS
+) -> Iterator[tuple[Rule, Bools]]:
+    """Yield each rule that applies to these neighbors, and on which query examples its vote is right, (n,).
+
+    Parameters: as of `scoreboard`; ks: rising. The sums for one k go on from those for the k before.
+    """
+    class_count = _class_count(labels)
+    kept = [k for k in ks if k <= neighbors.k]
     for weighted in (False, True) if allows_weighted_vote(neighbors) else (False,):
-        for k in ks:
-            if k <= neighbors.k:
-                rule = Rule(k, weighted)
-                winners, _share = vote(neighbors, labels[1], rule, _class_count(labels))
-                yield rule, winners == labels[0]
+        rights = np.empty((len(kept), len(labels[0])), bool)
+        for rows in blocks(len(labels[0]), class_count):
+            nearest = labels[1][neighbors.indices[rows]]
+            values = neighbors.values[rows]
+            weights = fourth_power(values) if weighted else np.ones(values.shape)
+            sums, before = np.zeros((len(nearest), class_count)), 0
+            for number, k in enumerate(kept):
+                sums += class_weights(nearest[:, before:k], weights[:, before:k], class_count)
+                rights[number, rows] = sums.argmax(1) == labels[0][rows]
+                before = k
+        yield from ((Rule(k, weighted), right) for k, right in zip(kept, rights, strict=True))
 
 
 def label_agreement(
@@ -233,7 +264,10 @@ def _class_count(labels: tuple[Labels, Labels]) -> int:
 
 
 def _binomial_p_value(successes: int, trials: int) -> float:
-    """Return the two-sided p-value of the exact binomial test for a probability of 1/2."""
-    from scipy.stats import binomtest  # takes half a second to import
+    """Return the two-sided p-value of the exact binomial test for a probability of 1/2.
 
-    return float(binomtest(successes, trials).pvalue)
+    Both tails are alike then, so it is twice the smaller one.
+    """
+    from scipy.special import bdtr  # scipy.stats has the test itself, and takes a second to import
+
+    return float(min(1.0, 2 * bdtr(min(successes, trials - successes), trials, 0.5)))

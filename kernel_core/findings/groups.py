@@ -108,13 +108,15 @@ def near_pairs(tables: Sequence[Neighbors], counts: Mapping[Split, int], thresho
     total = sum(counts.values())
     keys, values, full = [], [], 0
     for table in tables:
-        query, position = np.nonzero(table.values >= floor)
+        queries = np.flatnonzero(table.values[:, 0] >= floor)  # the nearest comes first: few lists of many
+        row, position = np.nonzero(table.values[queries] >= floor)
+        query = queries[row]
         a = query + start[table.spec.query]
         b = table.indices[query, position].astype(np.int64) + start[table.spec.database]
         keys.append(np.minimum(a, b) * total + np.maximum(a, b))
         values.append(table.values[query, position])
         is_whole = table.k >= counts[table.spec.database] - table.spec.excludes_self
-        full += 0 if is_whole else int((table.values[:, -1] >= floor).sum())
+        full += 0 if is_whole else int((table.values[queries, -1] >= floor).sum())
     key, similarity = _larger_of_equal(np.concatenate(keys), np.concatenate(values))
     directions = tuple(table.spec.direction for table in tables)
     return NearPairs(key // total, key % total, similarity, float(floor), directions, full)

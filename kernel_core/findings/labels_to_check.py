@@ -39,7 +39,7 @@ from kernel_core.findings import label_scores
 from kernel_core.findings.disagreement import allows_weighted_vote
 from kernel_core.findings.label_scores import Evidence, Scored
 from kernel_core.findings.twins import Aligned, twin_scores
-from kernel_core.findings.votes import Labels, class_weights, neighbor_weights
+from kernel_core.findings.votes import Labels, blocks, class_weights, fourth_power
 from kernel_core.records import Neighbors
 
 DIGITS = 12  # shares that are equal in exact arithmetic must not be told apart by their last bit
@@ -114,9 +114,15 @@ def labels_to_check(
         "flagged": label_scores.flag_issues(evidence),
         "score": scored.score,
     }
-    table = pd.DataFrame(columns).iloc[scored.order()].reset_index(drop=True)
-    table["rank"] = np.arange(1, len(table) + 1)
-    return table
+    places = scored.order()
+    columns["rank"] = np.arange(1, len(places) + 1)
+    # Put in order before they are a table, which takes longer.
+    return pd.DataFrame(
+        {
+            name: values[places] if isinstance(values, np.ndarray) and name != "rank" else values
+            for name, values in columns.items()
+        }
+    )
 
 
 def order_called(name: str) -> Order:
@@ -150,9 +156,12 @@ def _evidence(
 
     index: the examples, (n,). twin: of all query examples, as `_twins` returns it.
     """
-    own, P = labels[0][index], probabilities[index].astype(np.float64)
-    V, weight = vote_shares(neighbors, labels[1], P.shape[1])
-    V, weight, row = V[index], weight[index], np.arange(len(index))
+    own, row = labels[0][index], np.arange(len(index))
+    V, weight = vote_shares(neighbors, labels[1], probabilities.shape[1])
+    if len(index) == len(probabilities):
+        P = probabilities.astype(np.float64)
+    else:
+        P, V, weight = probabilities[index].astype(np.float64), V[index], weight[index]
     place = twin[0][index]
     nearest = neighbors.indices[index, place].astype(np.int64)
     likeliest, voted = P.argmax(1), V.argmax(1)
@@ -184,11 +193,17 @@ def vote_shares(
 
     All neighbors that are kept vote. A share is 0 where no neighbor has weight.
     """
-    weights = neighbor_weights(neighbors, neighbors.k, weighted=allows_weighted_vote(neighbors))
-    totals = weights.sum(1)
-    of_class = class_weights(database_labels[neighbors.indices], weights, class_count)
-    shares = np.divide(of_class, totals[:, None], out=np.zeros_like(of_class), where=totals[:, None] > 0)
-    return shares.round(DIGITS), totals
+    n, weighted = len(neighbors.indices), allows_weighted_vote(neighbors)
+    shares, totals = np.zeros((n, class_count)), np.empty(n)
+    for rows in blocks(n, class_count):
+        values = neighbors.values[rows]
+        weights = fourth_power(values) if weighted else np.ones(values.shape)
+        totals[rows] = weights.sum(1)
+        of_class = class_weights(database_labels[neighbors.indices[rows]], weights, class_count)
+        total = totals[rows, None]
+        np.divide(of_class, total, out=shares[rows], where=total > 0)
+        np.round(shares[rows], DIGITS, out=shares[rows])
+    return shares, totals
 
 
 def select_labels(

@@ -81,7 +81,7 @@ def read_results(keys: Keys, store: Store) -> Results:
     if not all(store.has(kind, key) for kind, key in keys.entries):
         raise missing  # noticed before the images are read, the largest entry
     examples = read_examples(keys, store)
-    predictions = {split: store.read("predictions", key) for split, key in keys.predictions.items()}
+    predictions = {split: store.map_all("predictions", key) for split, key in keys.predictions.items()}
     if examples is None or None in predictions.values():
         raise missing
     specs = keys.all_specs(len(next(iter(examples.values())).class_names))
@@ -151,11 +151,11 @@ def read_map(keys: Keys, similarity: str, store: Store) -> Map:
 def read_neighbors(
     keys: Keys, specs: Iterable[KernelSpec], store: Store
 ) -> tuple[dict[KernelSpec, Neighbors], dict[str, str]]:
-    """Return the neighbors that are in the cache, by spec, and the layer and run of the features."""
+    """Return the neighbors that are in the cache, mapped, by spec, and the layer and run of the features."""
     by_spec: dict[KernelSpec, Neighbors] = {}
     features: dict[str, str] = {}
     for spec in specs:
-        entry = store.read("neighbors", keys.key(spec))
+        entry = store.map_all("neighbors", keys.key(spec))
         if entry is not None:
             arrays, meta = entry
             written = KernelSpec.from_json(meta["spec"])

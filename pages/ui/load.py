@@ -207,8 +207,14 @@ def scoreboard(results_id: str, names: tuple[str, ...], of_class: int | None) ->
     names: of the similarities. of_class: of the examples that count; None for all.
     """
     shown = by_id[results_id]
-    neighbors = {name: shown.neighbors_by(name) for name in names}
-    return disagreement.scoreboard(neighbors, shown.predictions, shown.labels, of_class=of_class)
+    rights = {name: _right_votes(results_id, name) for name in names}
+    return disagreement.scoreboard_of(rights, shown.predictions, shown.labels, of_class)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _right_votes(results_id: str, similarity: str) -> list[tuple[disagreement.Rule, npt.NDArray[np.bool_]]]:
+    shown = by_id[results_id]
+    return list(disagreement.right_votes(shown.neighbors_by(similarity), shown.labels))
 
 
 @st.cache_resource(max_entries=8)
