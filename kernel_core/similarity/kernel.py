@@ -43,6 +43,7 @@ def kernel_rows(
     transform: str = "log_softmax",
     classes: Sequence[int] | None = None,
     moments: Moments | None = None,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Moments]:
     """Return rows whose inner product is the kernel, and the moments used.
 
@@ -50,59 +51,94 @@ def kernel_rows(
     transform: a key of `TRANSFORMS`. The shift counts as one class.
     classes: the classes averaged over, None for all.
     moments: of these examples over all runs; None if these m runs are all.
+    out: float32 (b, C or fewer, m), contiguous: where to write the rows.
 
     The rows are float32 (b, C or fewer, m). A NaN or infinite logit gives a mean that is not finite.
     """
-    Z, moments = standardized(logits, transform, moments)
-    if classes is not None:
-        Z = Z[:, list(classes)]
-    M, C = moments.run_count, Z.shape[1]
+    M = logits.shape[2] if moments is None else moments.run_count
+    C = 1 if transform == "shift" else logits.shape[1] if classes is None else len(classes)
     # From squares that sum to 1 over the runs to the kernel's factors 1/M and 1/C, half of each on either
     # side.
-    return Z.mul_(((M - 1) / (M * C)) ** 0.5), moments
+    length = ((M - 1) / (M * C)) ** 0.5
+    if classes is None:
+        return standardized(logits, transform, moments, length=length, out=out)
+    Z, moments = standardized(logits, transform, moments, length=length)
+    Z = Z[:, list(classes)]
+    return Z if out is None else out.copy_(Z), moments
 
 
-def standardized(logits: Tensor, transform: str, moments: Moments | None = None) -> tuple[Tensor, Moments]:
+def standardized(
+    logits: Tensor,
+    transform: str,
+    moments: Moments | None = None,
+    *,
+    length: float = 1.0,
+    out: Tensor | None = None,
+) -> tuple[Tensor, Moments]:
     """Return deviations from the mean over the runs, divided by their norm, and the moments used.
 
-    Parameters are those of `kernel_rows`. The deviations are float32 (b, C, m). Over all runs, the squares of
-    each class sum to 1, or to 0 if it does not vary.
+    Parameters are those of `kernel_rows`. The deviations are float32 (b, C, m). Over all runs, each class has
+    the given length, or 0 if it does not vary.
     """
-    Z = transformed(logits, transform)
+    Z = transformed(logits, transform, out=out)
     if moments is None:
         moments = _refined(center(Z), logits, transform)
     else:
         Z -= moments.mean[:, :, None].to(Z.dtype)
-    Z *= moments.scale[:, :, None].to(Z.dtype)
-    Z = Z.float()
+    scale = moments.scale * length
+    Z *= scale[:, :, None].to(Z.dtype)
+    if out is None:
+        Z = Z.float()
+    elif Z is not out:
+        Z = out.copy_(Z)
     delicate = moments.delicate
     if delicate.any():
-        few = moments[delicate]
-        exact = transformed(logits[delicate], transform, torch.float64) - few.mean[:, :, None]
-        Z[delicate] = exact.mul_(few.scale[:, :, None]).float()
+        exact = transformed(logits[delicate], transform, torch.float64)
+        exact -= moments.mean[delicate, :, None]
+        Z[delicate] = exact.mul_(scale[delicate, :, None]).float()
     return Z, moments
 
 
-def transformed(logits: Tensor, transform: str, at_least: torch.dtype = torch.float32) -> Tensor:
+def transformed(
+    logits: Tensor, transform: str, at_least: torch.dtype = torch.float32, out: Tensor | None = None
+) -> Tensor:
     """Return the values that are standardized, in a new tensor: (b, C, m), or (b, 1, m) of the shift.
 
     logits: (b, C, m), any float. at_least: the least precision; that of the logits is kept if it is higher.
+    out: (b, C, m), contiguous, used for the values if it has their precision.
     A mean over the classes is float64, as is what is subtracted from it: its terms may cancel.
     """
     if transform in ("centred", "shift"):
         shift = logits.mean(1, keepdim=True, dtype=torch.float64)
         return shift if transform == "shift" else logits - shift
     dtype = torch.promote_types(logits.dtype, at_least)
-    return log_softmax(logits.to(dtype)) if transform == "log_softmax" else logits.to(dtype, copy=True)
+    if out is None or out.dtype != dtype:
+        out = torch.empty(logits.shape, dtype=dtype, device=logits.device)
+    _copy(logits, out)
+    return log_softmax(out) if transform == "log_softmax" else out
+
+
+def _copy(logits: Tensor, out: Tensor) -> None:
+    """Copy logits (b, C, m) of any layout into a contiguous tensor.
+
+    torch transposes whole float32 matrices a block at a time: three times as fast as in one step with the
+    conversion, where the runs come first in memory.
+    """
+    b, C, m = logits.shape
+    if logits.stride(2) == 1:
+        out.copy_(logits)
+    else:
+        by_run = logits.permute(2, 0, 1).to(out.dtype).contiguous()  # (m, b, C)
+        out.view(b * C, m).copy_(by_run.view(m, b * C).T)
 
 
 def log_softmax(x: Tensor) -> Tensor:
-    """Return the log-softmax over dim 1, exact for the winning class too.
+    """Return the log-softmax over dim 1, in the place of x, exact for the winning class too.
 
     log(sum of exp) loses that class's value when the others vanish beside 1 (at 6e-8 in float32). log1p of
     the sum of the others keeps it, and with it the variation over runs that the kernel correlates.
     """
-    x = x - x.amax(1, keepdim=True)
+    x -= x.amax(1, keepdim=True)
     exponentials = x.exp()  # 1 for the winner, and for any that tie with it
     total = exponentials.sum(1, keepdim=True)
     others = exponentials.frac_().sum(1, keepdim=True)  # without those that are 1: half the time of a mask

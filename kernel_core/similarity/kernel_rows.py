@@ -95,10 +95,10 @@ class KernelRows(SimilarityRows):
         for i, logits in _pieces(raw):  # (p, C, m)
             first, last = start + i, start + i + len(logits)
             known = None if is_whole else self.moments(raw.device)[first:last].to(raw.device)
-            piece, moments = kernel_rows(logits, self.transform, self.classes, known)
+            place = rows[i : i + len(logits)]
+            _, moments = kernel_rows(logits, self.transform, self.classes, known, out=place)
             if is_whole and not torch.isfinite(moments.mean).all():
                 self._refuse_non_finite(first, last)
-            rows[i : i + len(piece)] = piece
         return rows.view(b, -1)
 
     def _refuse_non_finite(self, start: int, stop: int) -> None:
@@ -108,11 +108,11 @@ class KernelRows(SimilarityRows):
 
 
 def _pieces(raw: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield logits as stored (m, b, C) a few examples at a time: first place, and (p, C, m), contiguous."""
+    """Yield logits as stored (m, b, C) a few examples at a time: first place, and (p, C, m)."""
     m, b, C = raw.shape  # runs, examples, classes
     size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
     for first in range(0, b, size):
-        yield first, raw[:, first : first + size].permute(1, 2, 0).contiguous()
+        yield first, raw[:, first : first + size].permute(1, 2, 0)
 
 
 def read_moments(
