@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def with_common_classes(examples: Mapping[Split, ExampleSet]) -> dict[Split, Exa
             f"The training set has the classes {train.class_names}, the test set {test.class_names}; "
             "expected the same classes in the same order. Correct the class names."
         )
-    return {s: ExampleSet(s, e.images, e.labels, names) for s, e in examples.items()}
+    return {split: replace(of_split, class_names=names) for split, of_split in examples.items()}
 
 
 def refuse_untrainable(classes: Mapping[str, int], noun: str = "image") -> None:

@@ -10,20 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.block_array import Logits
+from kernel_core.class_labels import refuse_wrong_labels
 from kernel_core.errors import DataError, RequestError
 from kernel_core.files import FileState
 from kernel_core.spec import KernelSpec, Split
 from kernel_core.training_masks import TrainingMasks
-
-CLASS_LIMIT = 100_000  # more classes than any image data set has; ImageNet-21k has 21,841
 
 
 @dataclass(frozen=True, eq=False)
 class ExampleSet:
     """The labeled examples of one split; everywhere, an example is known by its split and its index.
 
-    images: uint8 (N, H, W, 3), RGB; (N, 0, 0, 3) in a source of labels alone. labels: int64 (N,), from 0 to
-    len(class_names) - 1.
+    images: uint8 (N, H, W, 3), RGB; (N, 0, 0, 3) in a source of labels alone. They may be gigabytes, mapped
+    and read-only: nobody takes all of them at once. labels: int64 (N,), from 0 to len(class_names) - 1.
+    thumbnails: uint8 (N, h, w, 3), of images that have larger ones; where None, images are small, or nobody
+    made them. sha256: uint8 (N, 32), the hash of each image's shape and pixels, where it is known.
     Raises `DataError` if these do not fit together.
     """
 
@@ -31,6 +32,8 @@ class ExampleSet:
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
+    thumbnails: npt.NDArray[np.uint8] | None = None
+    sha256: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
@@ -54,6 +57,11 @@ class ExampleSet:
         return 0 not in self.images.shape[1:3]
 
     @property
+    def small(self) -> npt.NDArray[np.uint8]:
+        """The thumbnails; where there are none, the images."""
+        return self.images if self.thumbnails is None else self.thumbnails
+
+    @property
     def noun(self) -> str:
         """What there is one of for each example, in messages."""
         return "image" if self.has_images else "label"
@@ -62,32 +70,6 @@ class ExampleSet:
 def no_images(count: int) -> npt.NDArray[np.uint8]:
     """Return the images of examples that have none, (count, 0, 0, 3)."""
     return np.zeros((count, 0, 0, 3), np.uint8)
-
-
-def refuse_wrong_labels(labels: npt.NDArray[np.int64], class_count: int, split: Split) -> None:
-    """Raise `DataError` unless the labels, int64 (N,), are in 0 … class_count - 1."""
-    wrong = np.flatnonzero((labels < 0) | (labels >= class_count))
-    if wrong.size:
-        i = int(wrong[0])
-        none = " Where -1 means that there is no label, leave these examples out." if labels[i] == -1 else ""
-        raise DataError(
-            f"{split} example {i} has label {labels[i]}, and {wrong.size:,} example(s) in all are out of "
-            f"range; expected 0 … {class_count - 1} for the {class_count} class names.{none}"
-        )
-
-
-def numbered_classes(labels: npt.NDArray[np.int64], split: Split) -> tuple[str, ...]:
-    """Return names for classes that have none: the numbers from 0 to the largest label.
-
-    labels: (N,). Raises `DataError` if a label is not below `CLASS_LIMIT`.
-    """
-    largest = int(labels.max(initial=0))
-    if largest >= CLASS_LIMIT:
-        raise DataError(
-            f"{split} example {int(labels.argmax())} has label {largest}; expected 0 … {CLASS_LIMIT - 1:,} "
-            "where the classes have no names. Number the classes from 0."
-        )
-    return tuple(str(c) for c in range(largest + 1))
 
 
 @dataclass(frozen=True)
@@ -216,7 +198,7 @@ class Ensemble:
 class Features:
     """Penultimate features of one run.
 
-    values[split]: floating (N, D), finite; D is the same in every split. layer: which activations they are.
+    values[split]: (N, D), finite; D is the same in every split. layer: which activations they are.
     run: the name of the run. Raises `DataError` if the values are not so.
     """
 
@@ -232,7 +214,7 @@ class Features:
                 "(examples, width)."
             )
         for split, values in self.values.items():
-            if not np.isfinite(values).all():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
                 row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
                 raise DataError(
                     f"The {split} features of example {row} are NaN or infinite; expected finite values. "

@@ -8,13 +8,15 @@ from typing import Any, ParamSpec, TypeVar
 
 from kernel_core.checks import misfit_of_classes, misfit_of_rows, refuse_untrainable, refuse_unusable
 from kernel_core.errors import KernelExplorerError, NotBuilt
+from kernel_core.files import cache_root
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT
 from kernel_core.oddities import odd_features, odd_labels
 from kernel_core.printable import CELL, printable
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
 from kernel_core.sources import images
-from kernel_core.sources.decode import decode_image, refuse_too_many
+from kernel_core.sources.decode import decode_image
+from kernel_core.sources.decode_blocks import refuse_beyond_disk
 from kernel_core.sources.features import load_features
 from kernel_core.sources.given import open_given
 from kernel_core.sources.inventory import Inventory
@@ -140,7 +142,8 @@ def _sizes(report: Report, source: ImagesFrom, split: Split) -> dict[str, tuple[
         if image is None:
             continue
         if not found:
-            report.attempt(refuse_too_many, report.inventories[split].total, image)
+            shape = report.inventories[split].total, *image.shape
+            report.attempt(refuse_beyond_disk, shape, cache_root())
         found[name] = image.shape[1], image.shape[0]
     if len(set(found.values())) > 1:
         some = ", ".join(f"{name} {w}×{h}" for name, (w, h) in list(found.items())[:3])

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 
 from kernel_core.checks import with_common_classes
+from kernel_core.class_labels import numbered_classes
 from kernel_core.ensembles.manifest import Identity, fingerprints
 from kernel_core.errors import DataError, RequestError
 from kernel_core.printable import NAME, printable
-from kernel_core.records import ExampleSet, no_images, numbered_classes
+from kernel_core.records import ExampleSet, no_images
 from kernel_core.sources.catalog import find_images
 from kernel_core.sources.images import load_splits
 from kernel_core.sources.images_table import images_table

@@ -200,7 +200,7 @@ def _train(
     batches = Batches(train, recipe, device, dtype, generator)
     network = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     keep_norms_in_float32(network)
-    some = torch.from_numpy(train.images[:WHITENED_IMAGES]).permute(0, 3, 1, 2).to(device)
+    some = torch.from_numpy(np.array(train.images[:WHITENED_IMAGES])).permute(0, 3, 1, 2).to(device)
     network.whiten(batches.normalize(some))
     if not descend(recipe, network, batches, progress):
         return Diverged(run, "its loss went to NaN")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,15 @@ from typing import Any
 from kernel_core.did_you_mean import did_you_mean
 from kernel_core.errors import DataError, RequestError
 from kernel_core.explain import traces
-from kernel_core.files import regular_file
 from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER, distance_of
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
-from kernel_core.results.hashes import hash_each, hash_files
+from kernel_core.results.promised import hash_each_promised, hash_promised
 from kernel_core.results.store import Store, key_of
 from kernel_core.similarities import PATCHES, Similarity
 from kernel_core.sources import images
 from kernel_core.sources.ensemble_table import rows_have_names
 from kernel_core.sources.given import fitting
-from kernel_core.sources.hub import expected_sha256
-from kernel_core.sources.hub_prefix import recorded_sha256
 from kernel_core.sources.source import Source, SourceRequest, penultimate
 from kernel_core.spec import KernelSpec, Split
 
@@ -37,7 +33,8 @@ class Keys:
     """The cache keys of everything that was asked for from a source.
 
     run_count: number of the ensemble's first runs that are used; None for all.
-    examples, predictions: keys of the images with labels, and of each split's predictions.
+    examples: says what the images and labels are; labels, and by split images: keys of their entries.
+    predictions: keys of each split's predictions.
     specs: the neighbors that were asked for, by similarity or variant of the kernel.
     each_class: whether the kernel of each class was asked for too.
     inputs: by similarity, the content that it is computed from; every similarity that the source offers.
@@ -108,16 +105,34 @@ class Keys:
         return {similarity.name: similarity for similarity in self.source.similarities}
 
     @property
+    def labels(self) -> str:
+        """The key of the labels and class names."""
+        return key_of({"kind": "examples", "images": "mapped", "of": self.examples})
+
+    @property
+    def images(self) -> dict[Split, str]:
+        """The key of each split's images, and of their thumbnails."""
+        return {
+            split: key_of({"kind": "images", "of": self.examples, "split": split})
+            for split in self.source.images.splits
+        }
+
+    @property
     def entries(self) -> list[tuple[str, str]]:
         """Kind and key of every entry that results need, except neighbors by the kernel of each class."""
+        images = self.images.values() if self.source.images.has_images else ()
+        return [("examples", self.labels), *(("images", key) for key in images), *self._computed]
+
+    @property
+    def _computed(self) -> list[tuple[str, str]]:
         neighbors = [("neighbors", key) for key in sorted(map(self.key, self.specs.values()))]
-        predictions = [("predictions", key) for key in self.predictions.values()]
-        return [("examples", self.examples), *predictions, *neighbors]
+        return [*(("predictions", key) for key in self.predictions.values()), *neighbors]
 
     @property
     def id(self) -> str:
         """Name of the results; the same for the same content."""
-        return key_of({"parts": [key for _, key in self.entries], "each_class": self.each_class})
+        parts = [self.examples, *(key for _, key in self._computed)]
+        return key_of({"parts": parts, "each_class": self.each_class})
 
 
 def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
@@ -153,7 +168,7 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
 
 
 def _image_content(source: Source, store: Store) -> Content:
-    hashes = {name: _hash(store, files) for name, files in images.image_units(source.images).items()}
+    hashes = {name: hash_promised(store, files) for name, files in images.image_units(source.images).items()}
     content: Content = {"reader": source.images.reader, "files": hashes}
     if source.images.size is not None:
         content["size"] = source.images.size
@@ -163,7 +178,7 @@ def _image_content(source: Source, store: Store) -> Content:
 def _logits_content(source: Source, image_content: Content, store: Store) -> Content:
     if isinstance(source.logits, Training):
         return {"recipe": source.logits.content(), "images": image_content}
-    of_each = _hash_each(store, source.logits)
+    of_each = hash_each_promised(store, source.logits)
     hashes = [[_relative(path, source.root), sha] for path, sha in zip(source.logits, of_each, strict=True)]
     _refuse_duplicates(hashes)
     form = source.logit_form.content()
@@ -237,54 +252,11 @@ def refuse_unoffered(name: str, similarity: str, offered: tuple[str, ...]) -> No
 
 
 def _name_and_hash(source: Source, path: Path, store: Store) -> list[str]:
-    return [_relative(path, source.root), _hash(store, [path])]
+    return [_relative(path, source.root), hash_promised(store, [path])]
 
 
 def _relative(path: Path, root: Path | None) -> str:
     return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
-
-
-def _hash(store: Store, files: list[Path]) -> str:
-    """Return the SHA-256 of files.
-
-    Raises `DataError` if they cannot be read, or are not what the Hub promised.
-    """
-    with _unreadable_refused(files):
-        sha256 = hash_files(store, files)
-    if len(files) == 1:
-        _refuse_unpromised(files[0], sha256)
-    return sha256
-
-
-def _hash_each(store: Store, files: Sequence[Path]) -> list[str]:
-    """Return the SHA-256 of each file. Raises `DataError` as `_hash`."""
-    with _unreadable_refused(files):
-        hashes = hash_each(store, files)
-    for path, sha256 in zip(files, hashes, strict=True):
-        _refuse_unpromised(path, sha256)
-    return hashes
-
-
-@contextlib.contextmanager
-def _unreadable_refused(files: Sequence[Path]) -> Iterator[None]:
-    for path in files:
-        regular_file(path)
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"{error.filename or files[0]} cannot be read ({error.strerror or error}); the source names it. "
-            "Put it there, or correct the source."
-        ) from None
-
-
-def _refuse_unpromised(path: Path, sha256: str) -> None:
-    promised = expected_sha256(path) or recorded_sha256(path)
-    if promised and promised != sha256:
-        raise DataError(
-            f"{path} is damaged: its SHA-256 is {sha256[:12]}…, the Hub promised {promised[:12]}…. "
-            "Delete it and run the command again to download it anew."
-        )
 
 
 def _refuse_duplicates(hashes: list[list[str]]) -> None:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from kernel_core.errors import DataError, shown
 from kernel_core.printable import NAME, printable
-from kernel_core.records import ExampleSet
 from kernel_core.spec import Split
 
 Labels = npt.NDArray[np.int64]
@@ -33,17 +32,16 @@ def number_texts(
     return numbers, tuple(printable(text, NAME) for text in sorted(known))
 
 
-def in_order(examples: ExampleSet, order: Order) -> ExampleSet:
-    """Return the examples with their classes in another order; their labels are numbered anew.
+def in_order(labels: Labels, names: tuple[str, ...], order: Order) -> tuple[Labels, tuple[str, ...]]:
+    """Return labels (N,) numbered anew, and the names of the classes in another order.
 
     order: as in `ImagesFrom.classes`. Raises `DataError` if it does not fit.
     """
     if not order:
-        return examples
-    names, places = class_places(examples.class_names, order)
-    inside = (examples.labels >= 0) & (examples.labels < len(places))
-    labels = np.where(inside, places[np.where(inside, examples.labels, 0)], examples.labels)
-    return ExampleSet(examples.split, examples.images, labels, names)
+        return labels, names
+    names, places = class_places(names, order)
+    inside = (labels >= 0) & (labels < len(places))
+    return np.where(inside, places[np.where(inside, labels, 0)], labels), names
 
 
 def class_places(names: tuple[str, ...], order: Order) -> tuple[tuple[str, ...], Labels]:

@@ -1,12 +1,13 @@
-"""Encoded images → pixels: one image decoded and resized, many stacked into one array."""
+"""One encoded image → pixels: decoded, turned upright, resized."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from kernel_core.errors import DataError
 from kernel_core.looks_like import foreign
-from kernel_core.progress import Progress
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that runs a program, as EPS does
 
@@ -62,15 +62,47 @@ def size_of(data: bytes | Path, name: str) -> tuple[int, int]:
         return (image.height, image.width) if turn in ON_THEIR_SIDE else image.size
 
 
-@contextlib.contextmanager
-def _said_in_a_line(data: bytes | Path, name: str) -> Iterator[None]:
-    """Turn every error of reading an image into one line."""
-    try:
-        with warnings.catch_warnings():
+class _Quiet(contextlib.AbstractContextManager[None]):
+    """Hold Pillow's warnings back, in every thread from the first that enters until the last has left.
+
+    `warnings.catch_warnings` alone would not do: two threads would restore each other's filters.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._filters = threading.Lock(), 0, warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside > 1:
+                return
+            self._filters = warnings.catch_warnings()
+            self._filters.__enter__()
             # Pillow warns of odd metadata and palettes, image by image; what matters is an error here.
             warnings.simplefilter("ignore")
             # Pillow only warns of such an image; 600 KB of PNG can take 800 MB of memory.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
+def quiet() -> _Quiet:
+    """Return the context in which Pillow does not warn: images are refused, or decoded in silence."""
+    return _QUIET
+
+
+@contextlib.contextmanager
+def _said_in_a_line(data: bytes | Path, name: str) -> Iterator[None]:
+    """Turn every error of reading an image into one line."""
+    try:
+        with quiet():
             yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(
@@ -134,47 +166,6 @@ def _in_rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     colors = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors).convert("RGB")
-
-
-def stack_images(
-    images: Iterable[tuple[str, bytes | Path]], total: int, step: str, size: int | None, progress: Progress
-) -> Pixels:
-    """Decode images into one array, uint8 (total, H, W, 3).
-
-    images: name and encoded image, `total` of them. step: what to call this in progress and errors.
-    size: as `decode_image` takes it. Raises `DataError` if an image cannot be read, if their sizes differ, or
-    if there are none.
-    """
-    stacked: Pixels | None = None
-    for i, (name, data) in enumerate(images):
-        image = decode_image(data, name, size)
-        if stacked is None:
-            refuse_too_many(total, image)
-            stacked = np.empty((total, *image.shape), np.uint8)
-        if image.shape != stacked.shape[1:]:
-            height, width = stacked.shape[1:3]
-            raise DataError(
-                f"{name} is {image.shape[1]}×{image.shape[0]} pixels, the images before it {width}×{height}; "
-                "expected one size. Set one in the source's [images], as in size = 32, or resize the images."
-            )
-        stacked[i] = image
-        if i % 500 == 499 or i + 1 == total:
-            progress(step, i + 1, total)
-    if stacked is None:
-        raise DataError(f"{step}: found no images; expected at least one.")
-    return stacked
-
-
-def refuse_too_many(count: int, image: Pixels) -> None:
-    """Raise `DataError` if that many images of this size do not fit into the memory that there is."""
-    memory = memory_here()
-    if memory and count * image.nbytes > memory:
-        height, width = image.shape[:2]
-        raise DataError(
-            f"{count:,} images of {width}×{height} pixels take {count * image.nbytes / 1e9:,.0f} GB, more "
-            f"than the {memory / 1e9:,.0f} GB of memory here. Set a smaller size in the source's [images], "
-            "as in size = 32."
-        )
 
 
 def memory_here(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:

@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.class_labels import numbered_classes, refuse_wrong_labels
 from kernel_core.errors import DataError
 from kernel_core.printable import NAME, printable
-from kernel_core.progress import Progress
-from kernel_core.records import ExampleSet, numbered_classes, refuse_wrong_labels
 from kernel_core.sources import inventory
 from kernel_core.sources.class_order import number_texts
-from kernel_core.sources.decode import stack_images
 from kernel_core.sources.folder_listing import METADATA, Listing, list_split
 from kernel_core.sources.inventory import Inventory, Reason, count_classes
 from kernel_core.sources.metadata_table import read_metadata_table
@@ -34,22 +32,11 @@ class Files:
     class_names: tuple[str, ...]
 
 
-def load_folder(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
-    """Read the images of one split.
-
-    Classes are numbered by the sorted names of the training folders, or of the test folders in a source of
-    test examples alone. Folders that hold no image of any split are passed over.
-    """
-    found = _find(source, _listings(source))[split]
-    images = stack_images(
-        _named(found.files), len(found.files), f"reading {split} images", source.size, progress
-    )
-    return ExampleSet(split, images, found.labels, found.class_names)
-
-
-def folder_files(source: ImagesFrom, split: Split) -> Iterator[tuple[str, bytes | Path]]:
-    """Yield the name and the file of each image, in order."""
-    yield from _named(_find(source, _listings(source))[split].files)
+def folder_files(
+    source: ImagesFrom, split: Split, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[str, bytes | Path]]:
+    """Yield the name and the file of images start … stop - 1, in order."""
+    yield from _named(_find(source, _listings(source))[split].files[start:stop])
 
 
 def _named(files: Sequence[Path]) -> Iterator[tuple[str, bytes | Path]]:
@@ -86,7 +73,11 @@ def folder_names(source: ImagesFrom, split: Split) -> list[str]:
 
 
 def folder_labels(source: ImagesFrom, split: Split) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Return the labels of the images, in order, and the names of all classes."""
+    """Return the labels of the images, in order, and the names of all classes.
+
+    Classes are numbered by the sorted names of the training folders, or of the test folders in a source of
+    test examples alone. Folders that hold no image of any split are passed over.
+    """
     found = _find(source, _listings(source))[split]
     return found.labels, found.class_names
 

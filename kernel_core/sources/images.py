@@ -1,4 +1,4 @@
-"""Labeled examples by any reader: torchvision, Parquet files, folders of images, digits, or labels alone."""
+"""Labeled examples by any reader: what there is, its labels and names, and the images, decoded in blocks."""
 
 from __future__ import annotations
 
@@ -7,90 +7,43 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, compress
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.class_labels import refuse_wrong_labels
 from kernel_core.errors import KernelExplorerError
 from kernel_core.files import regular_file
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import ExampleSet
 from kernel_core.sources import held_out
 from kernel_core.sources.class_order import class_places, in_order
-from kernel_core.sources.decode import stack_images
-from kernel_core.sources.digits import digits_units, load_digits
-from kernel_core.sources.image_folders import (
-    folder_files,
-    folder_inventories,
-    folder_labels,
-    folder_names,
-    folder_samples,
-    folder_units,
-    load_folder,
-)
+from kernel_core.sources.decode import Pixels
+from kernel_core.sources.decode_blocks import Blocks, decode_blocks, gathered, of_array
 from kernel_core.sources.image_sizes import choose_size
-from kernel_core.sources.inventory import Inventory, count_classes
-from kernel_core.sources.labels_alone import label_units, load_labels
-from kernel_core.sources.parquet import (
-    load_parquet,
-    parquet_cells,
-    parquet_inventories,
-    parquet_labels,
-    parquet_names,
-    parquet_samples,
-    parquet_units,
-)
+from kernel_core.sources.inventory import Inventory
+from kernel_core.sources.readers import READERS, NumberedLabels, Sample, Units
 from kernel_core.sources.source import ImagesFrom
-from kernel_core.sources.torchvision_images import dataset_files, load_torchvision
 from kernel_core.spec import Split
 
 log = logging.getLogger("kernel_core")
 
-Units = dict[str, list[Path]]
-Sample = tuple[str, bytes | Path]
 
+@dataclass(frozen=True, eq=False)
+class OpenedExamples:
+    """The labeled examples of one split, whose images are still to be decoded.
 
-def _counted(source: ImagesFrom) -> dict[Split, Inventory]:
-    """Count what a reader of whole data sets reads; it passes nothing over."""
-    return {s: _count(READERS[source.reader].load(source, s, no_progress)) for s in source.splits}
-
-
-def _count(examples: ExampleSet) -> Inventory:
-    classes = count_classes(examples.labels, examples.class_names)
-    return Inventory(examples.split, classes, noun=examples.noun)
-
-
-NumberedLabels = tuple[npt.NDArray[np.int64], tuple[str, ...]]
-
-
-def _no_names(_source: ImagesFrom, _split: Split) -> None:
-    return None
-
-
-def _no_samples(_source: ImagesFrom, _split: Split, _count: int) -> list[Sample]:
-    return []
-
-
-@dataclass(frozen=True)
-class Reader:
-    """One way to read images.
-
-    load: source, split, progress → that split. units: source → the files it reads, in groups to be hashed
-    together. inventories: source → what each split has. names: source, split → names of its images in order,
-    or None if they have none. labels: source, split → its labels (N,) and the names of the classes, before
-    `classes` gives them another order; nothing is decoded. samples: source, split, number → names and encoded
-    images of a few. encoded: source, split → names and encoded images of all, in order; with `labels`, a part
-    of them can be held out.
+    labels: int64 (N,). class_names: of all classes. images: of the N examples, in blocks, to be taken once.
     """
 
-    load: Callable[[ImagesFrom, Split, Progress], ExampleSet]
-    units: Callable[[ImagesFrom], Units]
-    inventories: Callable[[ImagesFrom], dict[Split, Inventory]] = _counted
-    names: Callable[[ImagesFrom, Split], list[str] | None] = _no_names
-    samples: Callable[[ImagesFrom, Split, int], list[Sample]] = _no_samples
-    labels: Callable[[ImagesFrom, Split], NumberedLabels] | None = None
-    encoded: Callable[[ImagesFrom, Split], Iterator[Sample]] | None = None
+    split: Split
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    images: Blocks
+
+    def with_images(self, images: Pixels) -> ExampleSet:
+        """Return the examples with their images, uint8 (N, H, W, 3). Raises `DataError` as that does."""
+        return ExampleSet(self.split, images, self.labels, self.class_names)
 
 
 def load_splits(source: ImagesFrom, progress: Progress = no_progress) -> dict[Split, ExampleSet]:
@@ -102,25 +55,69 @@ def load_splits(source: ImagesFrom, progress: Progress = no_progress) -> dict[Sp
 def load_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> ExampleSet:
     """Return the images, labels and class names of one split; a source of labels alone has no images.
 
-    What there is, and what is passed over, is logged before it is read.
-    Raises `DataError` if something is missing or unreadable, or if the sizes of the images differ.
+    Many images are a map of a file, as `gathered` says. Raises `DataError` as `open_examples` does.
+    """
+    opened = open_examples(source, split, progress)
+    return opened.with_images(gathered(opened.images))
+
+
+def open_examples(source: ImagesFrom, split: Split, progress: Progress = no_progress) -> OpenedExamples:
+    """Return the labels and class names of one split, with its images as blocks that are still to be decoded.
+
+    What there is, and what is passed over, is logged before it is read. Raises `DataError` if something is
+    missing or unreadable, or if the sizes of the images differ; the latter while blocks are taken.
     """
     reader, source = READERS[source.reader], with_size(source, progress)
-    if reader.inventories is not _counted or not source.has_images:
+    if not reader.is_counted or not source.has_images:
         log.info("%s", _inventories(source)[split].line)
     refuse_irregular(source, split)
-    load = _load_part if source.held_out else reader.load
-    return in_order(load(source, split, progress), source.classes)
+    if reader.load is not None:
+        examples = reader.load(source, split, progress)
+        labels, names, images = examples.labels, examples.class_names, of_array(examples.images)
+    else:
+        labels, names = _own_labels(source, split)
+        cells, step = _cells(source, split), f"reading {split} images"
+        images = decode_blocks(cells, len(labels), step, source.size, progress)
+    labels, names = in_order(labels, names, source.classes)
+    refuse_wrong_labels(labels, len(names), split)
+    return OpenedExamples(split, labels, names, images)
 
 
-def _load_part(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
-    """Read one split of images of which a part is held out; those of the other are not decoded."""
+def decode_range(source: ImagesFrom, split: Split, start: int, stop: int, *, threads: int = 1) -> Pixels:
+    """Return the images of examples start … stop - 1 of a split, uint8 (stop - start, H, W, 3).
+
+    Nothing else is decoded, unless `source` is a data set that is read at once. source: of a size of its own,
+    or with the one that `with_size` chose. Raises `DataError` as `open_examples` does.
+    """
+    assert 0 <= start < stop
+    reader, step = READERS[source.reader], f"reading {split} images {start:,} to {stop - 1:,}"
+    if reader.load is not None:
+        return reader.load(source, split, no_progress).images[start:stop]
+    cells = _cells(source, split, start, stop)
+    return gathered(decode_blocks(cells, stop - start, step, source.size, no_progress, threads=threads))
+
+
+def _own_labels(source: ImagesFrom, split: Split) -> NumberedLabels:
+    """Return a split's labels (N,) and the names of the classes, in the order that the data have."""
+    reader = READERS[source.reader]
+    assert reader.labels is not None
+    if not source.held_out:
+        return reader.labels(source, split)
     labels, names, rows = _part(source, split)
-    cells = _encoded(held_out.undivided(source), "train")
-    images = stack_images(
-        compress(cells, rows.tolist()), int(rows.sum()), f"reading {split} images", source.size, progress
-    )
-    return ExampleSet(split, images, labels[rows], names)
+    return labels[rows], names
+
+
+def _cells(source: ImagesFrom, split: Split, start: int = 0, stop: int | None = None) -> Iterator[Sample]:
+    """Return names and encoded images of examples start … stop - 1 of a split, in order."""
+    encoded = READERS[source.reader].encoded
+    assert encoded is not None
+    if not source.held_out:
+        return encoded(source, split, start, stop)
+    rows = _part(source, split)[2]
+    places = np.flatnonzero(rows)[start:stop]
+    first, last = int(places[0]), int(places[-1]) + 1
+    cells = encoded(held_out.undivided(source), "train", first, last)
+    return compress(cells, rows[first:last].tolist())
 
 
 def _part(
@@ -136,12 +133,6 @@ def _part(
     return labels, names, held_out.rows_of(split, labels, source.held_out, _place(source))
 
 
-def _encoded(source: ImagesFrom, split: Split) -> Iterator[Sample]:
-    encoded = READERS[source.reader].encoded
-    assert encoded is not None
-    return encoded(source, split)
-
-
 def with_size(source: ImagesFrom, progress: Progress = no_progress) -> ImagesFrom:
     """Return images that have a size of their own, or are given one that is chosen from their sizes.
 
@@ -152,7 +143,7 @@ def with_size(source: ImagesFrom, progress: Progress = no_progress) -> ImagesFro
     whole = held_out.undivided(source) if source.held_out else source
     _refuse_irregular(whole)
     total = sum(of_split.total for of_split in READERS[source.reader].inventories(whole).values())
-    cells = chain.from_iterable(_encoded(whole, split) for split in whole.splits)
+    cells = chain.from_iterable(_cells(whole, split) for split in whole.splits)
     return replace(source, size=choose_size(cells, total, progress), choose_size=False)
 
 
@@ -240,19 +231,10 @@ def example_labels(source: ImagesFrom, split: Split) -> NumberedLabels:
 
     Raises `DataError` as `load_examples` does.
     """
-    reader = READERS[source.reader]
-    if reader.labels is None:
-        examples = load_examples(source, split)
-        return examples.labels, examples.class_names
-    if source.held_out:
-        of_all, names, rows = _part(source, split)
-        labels = of_all[rows]
-    else:
-        labels, names = reader.labels(source, split)
-    if not source.classes:
-        return labels, names
-    names, places = class_places(names, source.classes)
-    return places[labels], names
+    if READERS[source.reader].labels is None:
+        opened = open_examples(source, split)
+        return opened.labels, opened.class_names
+    return in_order(*_own_labels(source, split), source.classes)
 
 
 def example_names(source: ImagesFrom, split: Split) -> list[str] | None:
@@ -265,33 +247,3 @@ def example_names(source: ImagesFrom, split: Split) -> list[str] | None:
         return READERS[source.reader].names(source, split)
     names = READERS[source.reader].names(held_out.undivided(source), "train")
     return None if names is None else list(compress(names, _part(source, split)[2].tolist()))
-
-
-def _torchvision_units(source: ImagesFrom) -> Units:
-    return {source.dataset: dataset_files(source)}
-
-
-READERS = {
-    "digits": Reader(load_digits, digits_units),
-    "folder": Reader(
-        load_folder,
-        folder_units,
-        folder_inventories,
-        folder_names,
-        folder_samples,
-        folder_labels,
-        folder_files,
-    ),
-    "labels": Reader(load_labels, label_units),
-    "parquet": Reader(
-        load_parquet,
-        parquet_units,
-        parquet_inventories,
-        parquet_names,
-        parquet_samples,
-        parquet_labels,
-        parquet_cells,
-    ),
-    "torchvision": Reader(load_torchvision, _torchvision_units),
-}
-"""Name in `ImagesFrom` → reader."""

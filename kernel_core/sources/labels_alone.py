@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.array_files import form_of, open_arrays
+from kernel_core.class_labels import numbered_classes
 from kernel_core.errors import DataError, shown
 from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress
-from kernel_core.records import ExampleSet, no_images, numbered_classes
+from kernel_core.records import ExampleSet, no_images
 from kernel_core.sources.class_order import Labels as Numbers
 from kernel_core.sources.class_order import number_texts
 from kernel_core.sources.label_tables import is_table, read_columns, read_lines

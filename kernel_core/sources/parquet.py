@@ -7,7 +7,6 @@ schema's metadata may name the classes.
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -18,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from kernel_core.class_labels import numbered_classes, refuse_wrong_labels
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file, writing
 from kernel_core.looks_like import foreign
-from kernel_core.progress import Progress
-from kernel_core.records import ExampleSet, numbered_classes, refuse_wrong_labels
+from kernel_core.records import ExampleSet
 from kernel_core.sources.class_order import number_texts
-from kernel_core.sources.decode import Pixels, stack_images
+from kernel_core.sources.decode import Pixels
 from kernel_core.sources.inventory import Inventory, count_classes
 from kernel_core.sources.parquet_columns import METADATA, Columns, find_columns, read_labels
 from kernel_core.sources.source import ImagesFrom, existing
@@ -37,23 +36,26 @@ BUFFER = 1 << 20  # bytes
 UNPACKED, RATIO = 256_000_000, 100  # bytes of a column, and how many times its size in the file are too many
 
 
-def load_parquet(source: ImagesFrom, split: Split, progress: Progress) -> ExampleSet:
-    """Read one split from its Parquet files, a few images at a time.
-
-    Classes without names are called by their numbers.
-    """
-    rows = parquet_cells(source, split)
-    labels, names = parquet_labels(source, split)
-    images = stack_images(rows, len(labels), f"reading {split} images", source.size, progress)
-    return ExampleSet(split, images, labels, names)
-
-
-def parquet_cells(source: ImagesFrom, split: Split) -> Iterator[tuple[str, bytes | Path]]:
-    """Return what to call each image, and the image, encoded, or its file, in order."""
+def parquet_cells(
+    source: ImagesFrom, split: Split, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[str, bytes | Path]]:
+    """Return what to call images start … stop - 1, and each image, encoded, or its file, in order."""
     files = [(path, *_opened(path, source)) for path in source.shards[split]]
     for path, file, _ in files:
         _refuse_packed(path, file.metadata)
-    return (row for path, file, columns in files for row in _rows(path, file, columns))
+    ends = np.cumsum([file.metadata.num_rows for _, file, _ in files]).tolist()
+    last = ends[-1] if stop is None else stop
+    return (
+        row
+        for (path, file, columns), end in zip(files, ends, strict=True)
+        for row in _rows(path, file, columns, _part(range(start, last), end, file.metadata.num_rows))
+    )
+
+
+def _part(wanted: range, end: int, count: int) -> range:
+    """Return which of `count` rows that end before row `end` of all are wanted, numbered from 0."""
+    first = end - count
+    return range(max(0, wanted.start - first), max(0, min(count, wanted.stop - first)))
 
 
 def parquet_units(source: ImagesFrom) -> dict[str, list[Path]]:
@@ -92,7 +94,8 @@ def parquet_samples(source: ImagesFrom, split: Split, count: int) -> list[tuple[
     """Return what to call the first images of the first and the last file, and the images."""
     samples: list[tuple[str, bytes | Path]] = []
     for path in dict.fromkeys((source.shards[split][0], source.shards[split][-1])):
-        samples += itertools.islice(_rows(path, *_opened(path, source)), count)
+        file, columns = _opened(path, source)
+        samples += _rows(path, file, columns, range(min(count, file.metadata.num_rows)))
     return samples
 
 
@@ -184,7 +187,7 @@ def _image_files(path: Path, source: ImagesFrom) -> Iterator[Path]:
                 f"{path} has paths of images, but not the images; expected them inside a dataset of the Hub. "
                 "Download their files, and name the folder with folder under [images]."
             )
-        for row, (data, text) in enumerate(_cells(path, file, columns)):
+        for row, data, text in _cells(path, file, columns, range(file.metadata.num_rows)):
             if data is None:
                 yield _image_file(path, row, text)
 
@@ -200,10 +203,10 @@ def _image_file(path: Path, row: int, text: str | None) -> Path:
     )
 
 
-def _rows(path: Path, file: Any, columns: Columns) -> Iterator[tuple[str, bytes | Path]]:
-    """Yield what to call each image, and the image, encoded, or its file."""
+def _rows(path: Path, file: Any, columns: Columns, rows: range) -> Iterator[tuple[str, bytes | Path]]:
+    """Yield what to call the image of each of some rows, and the image, encoded, or its file."""
     refers = _refers_to_files(file, columns)
-    for row, (data, text) in enumerate(_cells(path, file, columns)):
+    for row, data, text in _cells(path, file, columns, rows):
         if data is None and refers:
             image = _image_file(path, row, text)
             yield str(image), image
@@ -211,25 +214,33 @@ def _rows(path: Path, file: Any, columns: Columns) -> Iterator[tuple[str, bytes 
             yield f"{path.name}, row {row},", data or b""
 
 
-def _cells(path: Path, file: Any, columns: Columns) -> Iterator[tuple[bytes | None, str | None]]:
-    """Yield the encoded image and the path of its file, row by row, either of which may be missing.
+def _cells(
+    path: Path, file: Any, columns: Columns, rows: range
+) -> Iterator[tuple[int, bytes | None, str | None]]:
+    """Yield the number of each of some rows, its encoded image, and the path of its file, which may be None.
 
     One group of rows after the other, in batches of about equal size: pyarrow cannot hold 2 GB in a column.
+    Groups without such a row are not read.
     """
     import pyarrow as pa
 
     metadata, names = file.metadata, [name for name in (columns.data, columns.path) if name]
+    row = 0  # the next
     try:
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
+            if not range(max(row, rows.start), min(row + group.num_rows, rows.stop)):
+                row += group.num_rows
+                continue
             each = max(1, group.total_byte_size // max(1, group.num_rows))
             size = max(1, min(BATCH, BATCH_BYTES // each))
             for batch in file.iter_batches(size, row_groups=[number], columns=names):
                 none = pa.nulls(len(batch))
                 data = columns.part(batch, columns.data) if columns.data else none
                 texts = columns.part(batch, columns.path) if columns.path else none
-                for cell, text in zip(data, texts, strict=True):  # one copy at a time
-                    yield cell.as_py(), text.as_py()
+                for at in range(max(0, rows.start - row), min(len(batch), rows.stop - row)):
+                    yield row + at, data[at].as_py(), texts[at].as_py()  # one copy at a time
+                row += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: {error}; expected a column of images. Write the file again.") from None
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.class_labels import CLASS_LIMIT
 from kernel_core.errors import DataError, shown
 from kernel_core.printable import NAME, printable
-from kernel_core.records import CLASS_LIMIT
 
 IMAGES = ("img", "image")
 LABELS = (

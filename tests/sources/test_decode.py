@@ -10,9 +10,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from kernel_core.errors import DataError
-from kernel_core.progress import no_progress
 from kernel_core.sources import decode
-from kernel_core.sources.decode import decode_image, stack_images
+from kernel_core.sources.decode import decode_image
 
 RNG = np.random.default_rng(0)
 GRAY = RNG.integers(0, 256, (6, 8), dtype=np.uint8)
@@ -152,13 +151,9 @@ def test_broken_image_is_named(tmp_path):
             decode_image(path, str(path), size)
 
 
-def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
+def test_memory_is_that_of_the_container(tmp_path):
     limit = tmp_path / "memory.max"
     limit.write_text("1000\n")
     assert decode.memory_here(limit) == 1000
     limit.write_text("max\n")
     assert decode.memory_here(limit) > 10**8
-    monkeypatch.setattr(decode, "memory_here", lambda: 1000)
-    data = saved(Image.fromarray(COLOR))
-    with pytest.raises(DataError, match=r"100 images of 8×6 pixels take .* GB of memory here"):
-        stack_images(((f"{i}", data) for i in range(100)), 100, "reading", None, no_progress)

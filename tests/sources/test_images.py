@@ -13,7 +13,8 @@ from kernel_core.errors import DataError
 from kernel_core.progress import no_progress
 from kernel_core.sources import images
 from kernel_core.sources import parquet as parquet_reader
-from kernel_core.sources.decode import decode_image, stack_images
+from kernel_core.sources.decode import decode_image
+from kernel_core.sources.decode_blocks import decode_blocks, gathered
 from kernel_core.sources.source import ImagesFrom
 from tests.support.planted import image_folder, png
 
@@ -66,10 +67,10 @@ def test_file_of_a_program_is_no_image(tmp_path):
         decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n", "x.png")
 
 
-def test_images_beyond_the_machine_s_memory_are_refused(tmp_path):
+def test_images_beyond_the_free_disk_are_refused_before_they_are_decoded():
     rows = (("a.png", png(np.zeros((9, 9, 3), np.uint8))) for _ in range(10**12))
-    with pytest.raises(DataError, match=r"1,000,000,000,000 images of 9×9 pixels take 243,000 GB, more than"):
-        stack_images(rows, 10**12, "reading", None, no_progress)
+    with pytest.raises(DataError, match=r"1,000,000,000,000 images of 9×9 pixels take 243,000\.0 GB, more"):
+        gathered(decode_blocks(rows, 10**12, "reading", None, no_progress))
 
 
 def parquet(folder, cells, labels, names=None, **options):

@@ -277,7 +277,7 @@ def test_sizes_are_those_of_images_that_stand_upright(tmp_path, ending):
 def test_image_that_is_none_is_found_before_any_is_decoded(tmp_path, monkeypatch):
     pictures(tmp_path)
     (tmp_path / "bee/9.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    monkeypatch.setattr(images, "stack_images", None)
+    monkeypatch.setattr(images, "decode_blocks", None)
     with pytest.raises(KernelExplorerError, match=r"bee/9.png cannot be read as an image"):
         counts(tmp_path)
 
