@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from kernel_core.records import ExampleSet, Features
 from kernel_core.spec import ADJECTIVES, Split
 
-BLOCK = 1_000  # examples looked at together
+BLOCK_BYTES = 4_000_000  # of rows that are looked at together
 SHARE = 0.05  # of a split's images or rows; fewer odd ones are not worth a line
 NAMED = 5  # classes
 
@@ -66,17 +67,21 @@ def odd_labels(counts: Mapping[Split, Mapping[str, int]]) -> list[str]:
     return found
 
 
-def _all_alike(rows: npt.NDArray[np.number]) -> bool:
+def _all_alike(rows: npt.NDArray[Any]) -> bool:
     """Return whether all rows are equal; the first block mostly tells."""
-    blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
-    return all(bool((block == rows[:1]).all()) for block in blocks)
+    return all(bool((block == rows[:1]).all()) for block in _blocks(rows))
+
+
+def _blocks(rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield rows, at least one, in blocks of about `BLOCK_BYTES`."""
+    size = max(1, BLOCK_BYTES // max(1, rows[0].nbytes))
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def count_flat(images: npt.NDArray[np.uint8]) -> int:
-    """Return how many images (N, H, W, 3) have one color everywhere."""
+    """Return how many images (N, H, W, 3), at least one, have one color everywhere."""
     flat = 0
-    for start in range(0, len(images), BLOCK):
-        block = images[start : start + BLOCK]
+    for block in _blocks(images):
         middle = block[:, block.shape[1] // 2]  # one line of pixels tells most images from flat ones
         block = block[(middle == block[:, 0, :1]).all(axis=(1, 2))]
         flat += int((block == block[:, :1, :1]).all(axis=(1, 2, 3)).sum())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.records import ExampleSet
@@ -22,16 +22,11 @@ def exact_copies(examples: Mapping[Split, ExampleSet]) -> pd.DataFrame:
     Columns: group (from 0, in the order of their first examples), split (test before train), index (rising),
     label (a class number). Each group has at least two rows. There is none where there are no images.
     """
-    images = {split: _rows(examples[split]) for split in ORDER if split in examples}
-    # Of 60,000 images of CIFAR-10, hashes take 0.2 s, and few images are left to be compared.
-    hashes = (
-        (hash(row.tobytes()), (split, i)) for split, rows in images.items() for i, row in enumerate(rows)
+    splits = [split for split in ORDER if split in examples]
+    is_known = all(examples[split].sha256 is not None for split in splits)
+    groups = _grouped(
+        (found, (split, i)) for split in splits for i, found in enumerate(_hashes(examples[split], is_known))
     )
-    groups = [
-        alike
-        for suspects in _grouped(hashes)
-        for alike in _grouped((images[split][i].tobytes(), (split, i)) for split, i in suspects)
-    ]
     rows = [
         (group, split, i, int(examples[split].labels[i]))
         for group, members in enumerate(groups)
@@ -41,10 +36,17 @@ def exact_copies(examples: Mapping[Split, ExampleSet]) -> pd.DataFrame:
     return table.astype({"group": np.int64, "split": str, "index": np.int64, "label": np.int64})
 
 
-def _rows(examples: ExampleSet) -> npt.NDArray[np.uint8]:
-    """Return the bytes of each image, (N, H · W · 3); none where there are no images."""
-    images = examples.images if examples.has_images else examples.images[:0]
-    return images.reshape(len(images), -1 if len(images) else 0)
+def _hashes(examples: ExampleSet, is_known: bool) -> Iterator[bytes]:
+    """Yield the SHA-256 of each image, from what is known of them or from their bytes; none without images.
+
+    No two different images have ever been found with one SHA-256. 60,000 images of CIFAR-10 take 0.2 s.
+    """
+    if not examples.has_images:
+        return
+    if is_known and examples.sha256 is not None:
+        yield from (row.tobytes() for row in examples.sha256)
+    else:
+        yield from (hashlib.sha256(image.tobytes()).digest() for image in examples.images)
 
 
 def _grouped(

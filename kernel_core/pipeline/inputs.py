@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from kernel_core.checks import check_alignment, check_features, refuse_untrainable, with_common_classes
+from kernel_core.checks import check_alignment, check_features, refuse_untrainable
 from kernel_core.ensembles.join import ExampleNames
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
 from kernel_core.machine import Machine
 from kernel_core.networks.training import train_in_memory
-from kernel_core.oddities import odd_examples, odd_features
+from kernel_core.oddities import odd_features
 from kernel_core.pipeline.heads import Heads
+from kernel_core.pipeline.images import keep_examples
 from kernel_core.progress import Progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.results.entries import Entries
+from kernel_core.results.example_entries import read_examples
 from kernel_core.results.hashes import hash_each
-from kernel_core.results.opening import read_examples
 from kernel_core.search.scores import top_k_of_scores
 from kernel_core.search.topk import TopK
 from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity
@@ -55,11 +56,7 @@ class Inputs:
         if isinstance(self.keys.source.logits, Training) and source.reader not in WHOLE:
             train = images.image_inventories(source)["train"]
             refuse_untrainable(train.classes, train.noun)
-        examples = with_common_classes(images.load_splits(source, self.progress))
-        for line in odd_examples(examples):
-            log.warning("%s: %s", self.keys.source.name, line)
-        self.entries.write_examples(examples)
-        return examples
+        return keep_examples(self.keys, self.store, self.progress)
 
     @cached_property
     def ensemble(self) -> Ensemble:

@@ -16,7 +16,7 @@ SIDE = 96  # pixels a side that a picture is at most, or about magnified to
 def data_uri(results: Results, name: str) -> str:
     """Return an example's image as a data URI. name: as test:12. Raises `RequestError` for another name."""
     split, index = parse_example(name, results.example_counts)
-    image, file = Image.fromarray(results.examples[split].images[index]), io.BytesIO()
+    image, file = Image.fromarray(results.examples[split].small[index]), io.BytesIO()
     if max(image.size) > SIDE:
         image.thumbnail((SIDE, SIDE))
     image.save(file, "PNG", optimize=True)

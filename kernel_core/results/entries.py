@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kernel_core.errors import DataError
 from kernel_core.findings.map_layout import Map
-from kernel_core.records import Ensemble, ExampleSet, Features, Neighbors, Predictions
+from kernel_core.records import Ensemble, Features, Neighbors, Predictions
 from kernel_core.results.keys import Keys
 from kernel_core.results.store import Arrays, Store
 from kernel_core.spec import SPLITS, KernelSpec, Split
@@ -33,16 +33,6 @@ class Entries:
 
     def __init__(self, keys: Keys, store: Store) -> None:
         self.keys, self.store = keys, store
-
-    def write_examples(self, examples: Mapping[Split, ExampleSet]) -> None:
-        """Write the images and labels of every split."""
-        arrays = {
-            f"{split}_{part}": getattr(of_split, part)
-            for split, of_split in examples.items()
-            for part in ("images", "labels")
-        }
-        class_names = next(iter(examples.values())).class_names
-        self._write("examples", self.keys.examples, arrays, {"class_names": class_names}, "images and labels")
 
     def read_trained(self) -> tuple[Ensemble, Features] | None:
         """Return the ensemble trained here and its features, or None if they are not in the cache."""

@@ -25,7 +25,8 @@ from kernel_core.spec import Split
 Direction = tuple[Split, Split]
 DIGITS = 4  # decimals of the default threshold
 SURE = 0.8  # twin score; of CIFAR-10's 326 pairs from there on, nearly all are the same picture
-AT_ONCE = 2_048  # pairs whose images are compared between two reports of progress
+AT_ONCE = 2_048  # pairs whose images are compared between two reports of progress, at most
+AT_ONCE_BYTES = 32_000_000  # and about how much their images take
 
 
 def directions_of(results: Results, within: Split | None = None) -> list[Direction]:
@@ -121,8 +122,9 @@ def pixel_correlations(
 ) -> npt.NDArray[np.float32]:
     """Return px of each pair's first example with its second, float32 (n,), -1 … 1."""
     values = np.empty(len(pairs), np.float32)
-    for begin in range(0, len(pairs), AT_ONCE):
-        batch = slice(begin, begin + AT_ONCE)
+    at_once = min(AT_ONCE, max(1, AT_ONCE_BYTES // (2 * examples["test"].images[0].size)))
+    for begin in range(0, len(pairs), at_once):
+        batch = slice(begin, begin + at_once)
         progress("comparing aligned images", begin, len(pairs))
         first, second = (_images(points[batch], examples) for points in (pairs.first, pairs.second))
         values[batch] = aligned_pixels(first, second, np.arange(len(first))[:, None])[:, 0]

@@ -11,8 +11,9 @@ from typing import TypeVar
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
-from kernel_core.records import ExampleSet, Neighbors, Predictions
+from kernel_core.records import Neighbors, Predictions
 from kernel_core.results.aligned import aligned_tables, lacks_aligned
+from kernel_core.results.example_entries import read_examples
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.results import Results
@@ -79,7 +80,7 @@ def read_results(keys: Keys, store: Store) -> Results:
     """Return the results under these keys. Raises `NotBuilt` if any is missing or damaged."""
     missing = _not_built("results", keys, store)
     if not all(store.has(kind, key) for kind, key in keys.entries):
-        raise missing  # noticed before the images are read, the largest entry
+        raise missing  # noticed before anything is read
     examples = read_examples(keys, store)
     predictions = {split: store.map_all("predictions", key) for split, key in keys.predictions.items()}
     if examples is None or None in predictions.values():
@@ -124,17 +125,6 @@ def emptied(store: Store, name: str) -> StoreError:
         f"The cache {store.root} was emptied while {name} was built, by `cache clear` or another program. "
         "Run the command again."
     )
-
-
-def read_examples(keys: Keys, store: Store) -> dict[Split, ExampleSet] | None:
-    """Return the images and labels of every split, or None if they are not in the cache."""
-    entry = store.read("examples", keys.examples)
-    if entry is None:
-        return None
-    arrays, meta = entry
-    names = tuple(meta["class_names"])
-    splits = keys.source.images.splits
-    return {s: ExampleSet(s, arrays[f"{s}_images"], arrays[f"{s}_labels"], names) for s in splits}
 
 
 def read_map(keys: Keys, similarity: str, store: Store) -> Map:

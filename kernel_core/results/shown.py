@@ -55,7 +55,7 @@ class Shown:
         split, index = parse_example(example, results.example_counts)
         if not results.has_images:
             return f"{html.escape(results.class_names[results.examples[split].labels[index]])}<br>{example}"
-        image, file = Image.fromarray(results.examples[split].images[index]), io.BytesIO()
+        image, file = Image.fromarray(results.examples[split].small[index]), io.BytesIO()
         image.save(file, "PNG")
         scale = max(1, -(-SHOWN // max(image.size)))
         width, height = (side * scale for side in image.size)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import functools
 import gc
-import io
 import os
 import threading
 from dataclasses import dataclass, replace
@@ -16,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import streamlit as st
-from PIL import Image
 
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment
@@ -256,16 +252,6 @@ def map_of(results_id: str, similarity: str) -> Map:
     results_id: tells the map of one source from that of another.
     """
     return open_map(request_of(similarity))
-
-
-@functools.lru_cache(maxsize=20_000)  # 2 to 3 kB each
-def tile(results_id: str, split: Split, index: int) -> str:
-    """Return one image as a PNG data URI in its own size, which the browser magnifies; empty if none is."""
-    if not by_id[results_id].has_images:
-        return ""
-    buffer = io.BytesIO()
-    Image.fromarray(by_id[results_id].examples[split].images[index]).save(buffer, "PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

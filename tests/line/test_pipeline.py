@@ -185,7 +185,13 @@ def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_fol
         f"build(SourceRequest({str(source_folder)!r}))"
     )
     assert forked.run(forked.code, code).returncode == -9
-    assert {e.kind for e in list_entries(Store())} == {"hashes", "examples", "predictions", "moments"}
+    assert {e.kind for e in list_entries(Store())} == {
+        "hashes",
+        "examples",
+        "images",
+        "predictions",
+        "moments",
+    }
     assert len(build(SourceRequest(str(source_folder))).neighbors) == 4
 
 

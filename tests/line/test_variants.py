@@ -185,7 +185,7 @@ def test_example_without_another_in_its_split_is_refused():
 def test_class_that_there_is_none_of_is_refused_before_anything_is_computed(ask):
     with pytest.raises(RequestError, match=r"planted has 5 classes\. Choose classes from 0 to 4"):
         build(ask(classes=(0, 5)))
-    assert {entry.kind for entry in list_entries(Store())} <= {"hashes", "examples"}
+    assert {entry.kind for entry in list_entries(Store())} <= {"hashes", "examples", "images"}
 
 
 def test_request_for_each_class_needs_the_kernel(ask):

@@ -115,7 +115,7 @@ def test_too_wide_a_covariance_is_refused_before_anything_is_computed(
     with pytest.raises(RequestError) as refused:
         build(SourceRequest(str(source_folder), similarities=(name,)))
     assert said in str(refused.value)
-    assert {entry.kind for entry in list_entries(Store())} <= {"hashes", "examples"}
+    assert {entry.kind for entry in list_entries(Store())} <= {"hashes", "examples", "images"}
     build(SourceRequest(str(source_folder), similarities=("kernel.first-20.whitened",)))
 
 

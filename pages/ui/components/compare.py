@@ -7,7 +7,7 @@ from typing import Any
 from kernel_core.explain.image_alignment import Alignment
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
-from pages.ui import links, load, look
+from pages.ui import links, look, pictures
 from pages.ui.components.component import component
 from pages.ui.components.gallery import Cell, gallery, tile, tile_size
 from pages.ui.links import Example
@@ -83,6 +83,6 @@ def _side(results: Results, split: Split, index: int) -> dict[str, str]:
     label = results.class_names[results.examples[split].labels[index]]
     name = example_name(split, index)
     return {
-        "src": load.tile(results.id, split, index), "name": name, "label": label,
+        "src": pictures.whole(results.id, split, index), "name": name, "label": label,
         "href": links.example_href(name), "alt": f"{split} example {index}, label {label}",
     }  # fmt: skip

@@ -15,7 +15,7 @@ import streamlit as st
 from kernel_core.records import Neighbors
 from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
-from pages.ui import links, load, look, paired
+from pages.ui import links, look, paired, pictures
 from pages.ui.components.component import component
 
 
@@ -81,7 +81,7 @@ def tile(results: Results, split: Split, index: int, *, beside: int | None = Non
         alt += ", a different label"
     return {
         "example": example_name(split, int(index)),
-        "src": load.tile(results.id, split, int(index)),
+        "src": pictures.tile(results.id, split, int(index)),
         "alt": alt,
         "label": name,
         "note": note,
@@ -154,7 +154,7 @@ def _look(image: tuple[int, int], cells: list[Cell], layout: str, px: int | None
         "sizes": {size: both(px)} if px else {name: both(target) for name, target in look.SIZES.items()},
         "size": size,
         "drawn": look.chosen("drawn"),
-        "rendering": tile_size(image, px or look.SIZES[size])[2],
+        "rendering": rendering_of(image, px or look.SIZES[size]),
         "offered": not px and 0 not in image,
     }
 
@@ -205,6 +205,15 @@ def _cell_width(cells: list[Cell], tile_width: int, layout: str) -> int:
     if layout in ("pairs", "strip"):
         return tiles * (tile_width + 4) + 12
     return tiles * (tile_width + 6) + groups * 16 - 8
+
+
+def rendering_of(image: tuple[int, int], target: int) -> str:
+    """Return the CSS rendering of a tile: a thumbnail is always drawn smoothly.
+
+    >>> rendering_of((32, 32), 96), rendering_of((100, 100), 256)
+    ('pixelated', 'auto')
+    """
+    return "auto" if pictures.is_reduced(image) else tile_size(image, target)[2]
 
 
 def tile_size(image: tuple[int, int], target: int) -> tuple[int, int, str]:

@@ -15,7 +15,7 @@ from kernel_core.results.results import Results
 from kernel_core.spec import ADJECTIVES, example_name
 from pages.ui import load, marks, names
 from pages.ui.components.component import component
-from pages.ui.components.gallery import tile, tile_size
+from pages.ui.components.gallery import rendering_of, tile, tile_size
 from pages.ui.lasso import SHOWS
 from pages.ui.wording import escape
 
@@ -68,7 +68,7 @@ def _data(results_id: str, by: str) -> dict[str, Any]:
     labels = {split: results.examples[split].labels for split in SPLIT_ORDER if split in results.examples}
     counts = [f"{len(of):,} {ADJECTIVES[split]}" for split, of in labels.items()]
     image = results.examples[results.query].images.shape[1:3]
-    width, height, rendering = tile_size(image, 96)
+    width, height, _ = tile_size(image, 96)
     label = (
         f"Map of {' and '.join(counts)} examples. Arrow keys move it, plus and minus zoom, "
         "0 shows all of it, Enter opens the example nearest the middle. Hold Shift and drag around "
@@ -86,7 +86,7 @@ def _data(results_id: str, by: str) -> dict[str, Any]:
         "width": width,
         "height": height,
         "small": tile_size(image, 64)[:2],
-        "rendering": rendering,
+        "rendering": rendering_of(image, 96),
         **packed(map_, np.concatenate(list(labels.values()))),
     }
 

@@ -12,7 +12,7 @@ import streamlit as st
 from kernel_core.review.judged import Judged
 from kernel_core.review.verdicts import VERDICTS, WITHDRAWN, Kind
 from kernel_core.spec import Split, example_name
-from pages.ui import label_checks, links, load, look
+from pages.ui import label_checks, links, load, look, pictures
 from pages.ui.components.component import component
 from pages.ui.components.gallery import tile, tile_size
 from pages.ui.paired import has_twins, ranking
@@ -128,7 +128,8 @@ def _side(queue: Queue, example: tuple[Split, int], letter: str) -> dict[str, An
     name = example_name(*example)
     words = f"{letter}: {name} · {shown['label']}" if letter else f"{name} · labeled {shown['label']}"
     return {
-        "src": shown["src"], "name": name, "label": shown["label"], "alt": shown["alt"], "words": words,
+        "src": pictures.whole(queue.results.id, *example),
+        "name": name, "label": shown["label"], "alt": shown["alt"], "words": words,
         "href": links.example_href(name),
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name
-from pages.ui import load, look
+from pages.ui import look, pictures
 from pages.ui.components.component import style
 from pages.ui.components.gallery import tile_size
 from pages.ui.links import Example
@@ -40,7 +40,7 @@ def show_image(results: Results, example: Example, target: int = 256) -> None:
     st.container(key="verdict_image").html(
         f'{style("verdict")}<img class="verdict-image" style="--rendering:{rendering}" '
         f'width="{shown_width}" height="{shown_height}" '
-        f'src="{load.tile(results.id, split, index)}" alt="{split} example {index}, label {label}">'
+        f'src="{pictures.whole(results.id, split, index)}" alt="{split} example {index}, label {label}">'
     )
 
 
