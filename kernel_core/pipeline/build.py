@@ -223,7 +223,7 @@ class _Build:
         """Find neighbors by the kernel and by single classes in one pass over the logits."""
         spec = replace(missing[0], classes=None)
         query, database = embed(
-            spec, KERNEL, self.inputs.examples, self.ensemble, moments=self.inputs.moments(spec)
+            spec, KERNEL, self.inputs.examples, self.ensemble, kept_moments=self.inputs.moments(spec)
         )
         of_all, *of_class = topk.top_k_by_class(
             query,

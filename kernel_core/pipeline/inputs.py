@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -19,16 +20,16 @@ from kernel_core.pipeline.images import keep_examples
 from kernel_core.progress import Progress, renamed
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features
-from kernel_core.results.entries import Entries
+from kernel_core.results.entries import MOMENTS, Entries
 from kernel_core.results.example_entries import read_examples
 from kernel_core.results.hashes import hash_each
+from kernel_core.results.opening import emptied
 from kernel_core.search.scores import top_k_of_scores
 from kernel_core.search.topk import TopK
 from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity
 from kernel_core.similarity.embed import embed
-from kernel_core.similarity.kernel_rows import read_moments
-from kernel_core.similarity.moments import Moments, merge
 from kernel_core.similarity.rows import SimilarityRows
+from kernel_core.similarity.split_moments import Kept, read_moments
 from kernel_core.similarity.whitening import WhitenedRows, fit_whitening
 from kernel_core.sources import images
 from kernel_core.sources.features import load_features
@@ -139,12 +140,16 @@ class Inputs:
         than there may be.
         """
         ensemble, moments = self.ensemble_of(spec), self.moments(spec)
-        query, database = embed(spec, similarity, self.examples, ensemble, features, moments=moments)
+        query, database = embed(spec, similarity, self.examples, ensemble, features, kept_moments=moments)
         if not spec.whitened:
             return query, database
         split = self._whitened_by(spec)
         training, _ = embed(
-            replace(spec, query=split, database=split), similarity, self.examples, ensemble, moments=moments
+            replace(spec, query=split, database=split),
+            similarity,
+            self.examples,
+            ensemble,
+            kept_moments=moments,
         )
         whitening = fit_whitening(training, self.machine, self.progress)
         return WhitenedRows(query, whitening), WhitenedRows(database, whitening)
@@ -153,31 +158,37 @@ class Inputs:
         """Return the split whose rows' covariance whitens: the training set, or the only one there is."""
         return "train" if "train" in self.examples else spec.database
 
-    def moments(self, spec: KernelSpec) -> dict[Split, Moments] | None:
-        """Return mean and spread over the runs of a spec, file by file from the cache or read once.
+    def moments(self, spec: KernelSpec) -> dict[Split, Callable[[int], Kept]] | None:
+        """Return what gives mean and spread over the runs of a spec, when rows of some runs need them.
 
-        None for runs trained here, which are held in memory, and for other similarities than the kernel.
-        Those of the training rows are among them if a spec is whitened.
+        By split; file by file, from the cache or read once. None for runs trained here, which are held in
+        memory, and for other similarities than the kernel. The training rows are among them if a spec is
+        whitened.
         """
         if "files" not in self.keys.inputs["kernel"] or spec.similarity != "kernel":
             return None
         ensemble = self.ensemble_of(spec)
-        used = range(len(ensemble.parts))  # the first runs may not need every file
+        splits = {spec.query, spec.database, *([self._whitened_by(spec)] if spec.whitened else [])}
         return {
-            split: merge([self._moments_of_file(ensemble, f, split, spec.transform) for f in used])
-            for split in {spec.query, spec.database, *([self._whitened_by(spec)] if spec.whitened else [])}
+            split: functools.partial(self._moments_of_file, ensemble, split, spec.transform)
+            for split in splits
         }
 
-    def _moments_of_file(self, ensemble: Ensemble, file: int, split: Split, transform: str) -> Moments:
-        parts, name = ensemble.parts, ensemble.name_of(file)
-        run_count = len(parts[file][split])
-        content = {"runs": run_count, "split": split, "transform": transform}
+    def _moments_of_file(self, ensemble: Ensemble, split: Split, transform: str, file: int) -> Kept:
+        parts = ensemble.parts
+        run_count, example_count, _ = parts[file][split].shape
+        content = {"runs": run_count, "split": split, "transform": transform, "of": MOMENTS}
         key = self.keys.moments(ensemble, file, content)
-        entry = self.store.read("moments", key)
+        entry = self.store.map_all("moments", key)
         if entry is not None:
-            return Moments.from_arrays(run_count, entry[0])
+            return entry[0]
         place = f", file {file + 1} of {len(parts)}" if len(parts) > 1 else ""
         progress = renamed(self.progress, f"checking {split} logits{place}")
-        moments = read_moments(ensemble, file, split, transform, self.machine.device, progress)
-        self.entries.write_moments(key, moments.arrays(), run_count, split, name)
-        return moments
+        blocks = read_moments(ensemble, file, split, transform, self.machine.device, progress)
+        about = f"mean and spread of {run_count} runs, {split}, {ensemble.name_of(file)}"
+        class_count = 1 if transform == "shift" else ensemble.class_count
+        self.entries.write_moments(key, (example_count, class_count), blocks, about)
+        entry = self.store.map_all("moments", key)
+        if entry is None:
+            raise emptied(self.store, self.keys.source.name)
+        return entry[0]

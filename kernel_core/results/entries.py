@@ -18,6 +18,9 @@ from kernel_core.results.keys import Keys
 from kernel_core.results.store import Arrays, Store
 from kernel_core.spec import SPLITS, KernelSpec, Split
 from kernel_core.tensor_files import DAMAGE, read_metadata
+from kernel_core.tensor_layout import Form
+
+MOMENTS = "mean and norm, float32"  # what an entry of moments holds; part of its key
 
 
 def spec_of_entry(path: Path) -> KernelSpec | None:
@@ -59,10 +62,19 @@ class Entries:
         about = f"{split} predictions of {len(predictions.single)} runs"
         self._write("predictions", self.keys.predictions[split], asdict(predictions), {}, about)
 
-    def write_moments(self, key: str, arrays: Arrays, run_count: int, split: Split, file_name: str) -> None:
-        """Write the mean and spread over the runs of one file of logits, under `key`."""
-        about = f"mean and spread of {run_count} runs, {split}, {file_name}"
-        self._write("moments", key, arrays, {}, about)
+    def write_moments(
+        self, key: str, shape: tuple[int, int], blocks: Iterable[tuple[int, Arrays]], about: str
+    ) -> None:
+        """Write the mean and spread over the runs of one file of logits, under `key`, as they come.
+
+        shape: (N, C) of the whole. blocks: index of the first example, and the arrays of some examples.
+        """
+        forms = {name: Form.of(shape, np.float32) for name in ("mean", "norm")}
+        about = f"{self.keys.source.name}: {about}"
+        with self.store.creating("moments", key, forms, {}, about=about) as writer:
+            for start, arrays in blocks:
+                for name, array in arrays.items():
+                    writer.write(name, start, array)
 
     def write_neighbors(self, neighbors: Neighbors, features: Features | None) -> None:
         """Write neighbors. features: the features that they were found by; None for other similarities."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.similarities import Similarity
 from kernel_core.similarity.kernel_rows import KernelRows
-from kernel_core.similarity.moments import Moments
 from kernel_core.similarity.rows import SimilarityRows
+from kernel_core.similarity.split_moments import Kept
 from kernel_core.similarity.vectors import CosineRows, DotRows, EuclideanRows
 from kernel_core.spec import KernelSpec, Split
 
@@ -22,18 +22,18 @@ def embed(
     ensemble: Ensemble,
     features: Features | None = None,
     *,
-    moments: Mapping[Split, Moments] | None = None,
+    kept_moments: Mapping[Split, Callable[[int], Kept]] | None = None,
 ) -> tuple[SimilarityRows, SimilarityRows]:
     """Return the query rows and the database rows that a spec describes.
 
     similarity: the one that the spec names, but not given neighbors, which have no rows.
     features: needed by similarities of features alone.
-    moments: used by the kernel, as `KernelRows` says.
+    kept_moments: used by the kernel, as `KernelRows` says.
     """
     if similarity.kind == "kernel":
-        known = moments or {}
+        known = kept_moments or {}
         query, database = (
-            KernelRows(ensemble, s, transform=spec.transform, classes=spec.classes, moments=known.get(s))
+            KernelRows(ensemble, s, transform=spec.transform, classes=spec.classes, kept_moments=known.get(s))
             for s in spec.splits
         )
         return query, database

@@ -35,7 +35,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernel_core.similarity.moments import ARRAYS, Moments, center
+from kernel_core.similarity.moments import Moments, center
 
 
 def kernel_rows(
@@ -155,11 +155,14 @@ def moments_of(logits: Tensor, transform: str) -> Moments:
     return _refined(center(transformed(logits, transform)), logits, transform)
 
 
+def exact_moments(logits: Tensor, transform: str) -> Moments:
+    """Return the same, computed in float64."""
+    return center(transformed(logits, transform, torch.float64))
+
+
 def _refined(moments: Moments, logits: Tensor, transform: str) -> Moments:
     """Compute the moments again in float64, in place, for the examples where float32 is not enough."""
     delicate = moments.delicate
     if delicate.any():
-        exact = center(transformed(logits[delicate], transform, torch.float64))
-        for name in ARRAYS:
-            getattr(moments, name)[delicate] = getattr(exact, name)
+        moments[delicate] = exact_moments(logits[delicate], transform)
     return moments

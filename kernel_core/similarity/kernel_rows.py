@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +14,13 @@ from torch import Tensor
 from kernel_core.block_array import BlockArray
 from kernel_core.checks import refuse_non_finite
 from kernel_core.errors import DataError
-from kernel_core.machine import piece_bytes
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import Ensemble
-from kernel_core.similarity.kernel import kernel_rows, moments_of
-from kernel_core.similarity.moments import ARRAYS, Moments, merge
+from kernel_core.similarity.kernel import kernel_rows
 from kernel_core.similarity.rows import SimilarityRows
+from kernel_core.similarity.split_moments import Kept, SplitMoments, in_memory, pieces, read_moments
 from kernel_core.spec import Split
 
-READ_BYTES = 64_000_000  # bytes of a file read at a time for its moments
 TRACE_BYTES = 32_000_000  # bytes of float32 rows made at a time for the traces
 
 
@@ -29,8 +29,8 @@ class KernelRows(SimilarityRows):
 
     transform: a key of `TRANSFORMS`.
     classes: the classes averaged over, None for all.
-    moments: of the split, over all runs of the ensemble; read from the files when they are needed and not
-        given. Rows of all the runs at once need none.
+    kept_moments: number of a file → what is kept of the moments of the split over its runs, asked for when it
+        is needed; read from the files if it is not given. Rows of all the runs at once need none.
 
     Raises `DataError` if there are fewer than two runs, and where a logit is NaN or infinite.
     """
@@ -42,7 +42,7 @@ class KernelRows(SimilarityRows):
         *,
         transform: str = "log_softmax",
         classes: tuple[int, ...] | None = None,
-        moments: Moments | None = None,
+        kept_moments: Callable[[int], Kept] | None = None,
     ) -> None:
         if ensemble.run_count < 2:
             raise DataError(
@@ -55,19 +55,26 @@ class KernelRows(SimilarityRows):
         self.width = class_count if classes is None else len(classes)
         self._dtype = np.result_type(*(part[split].dtype for part in ensemble.parts))  # of the logits
         self.raw_bytes = ensemble.class_count * self._dtype.itemsize
-        self._moments = moments
+        self._kept_moments, self._lock = kept_moments, threading.Lock()
+        self._moments: SplitMoments | None = None
 
     def __len__(self) -> int:
         return self.ensemble.example_count(self.split)
 
-    def moments(self, device: torch.device) -> Moments:
+    def moments(self, device: torch.device) -> SplitMoments:
         """Return the moments of all examples over all runs; read on the device if they were not given."""
-        if self._moments is None:
-            files = range(len(self.ensemble.parts))
-            self._moments = merge(
-                [read_moments(self.ensemble, file, self.split, self.transform, device) for file in files]
-            )
-        return self._moments
+        with self._lock:
+            if self._moments is None:
+                parts = [part[self.split] for part in self.ensemble.parts]
+                files = [self._kept_of(file, device) for file in range(len(parts))]
+                read = functools.partial(self.read, run_slice=slice(None))
+                self._moments = SplitMoments([len(part) for part in parts], files, self.transform, read)
+            return self._moments
+
+    def _kept_of(self, file: int, device: torch.device) -> Kept:
+        if self._kept_moments is not None:
+            return self._kept_moments(file)
+        return in_memory(read_moments(self.ensemble, file, self.split, self.transform, device))
 
     def read(self, start: int, stop: int, run_slice: slice) -> npt.NDArray[np.floating]:
         """Return the logits (m, b, C) of these runs, from all files they are spread over."""
@@ -90,9 +97,9 @@ class KernelRows(SimilarityRows):
     def rows(self, raw: Tensor, start: int, _run_slice: slice) -> Tensor:
         """Return the rows (b, width * m) of logits (m, b, C), standardized over all the runs."""
         m, b, _C = raw.shape  # runs, examples, classes
-        is_whole = m == self.run_count and self._moments is None
+        is_whole = m == self.run_count
         rows = torch.empty(b, self.width, m, device=raw.device)
-        for i, logits in _pieces(raw):  # (p, C, m)
+        for i, logits in pieces(raw):  # (p, C, m)
             first, last = start + i, start + i + len(logits)
             known = None if is_whole else self.moments(raw.device)[first:last].to(raw.device)
             place = rows[i : i + len(logits)]
@@ -105,44 +112,6 @@ class KernelRows(SimilarityRows):
         for file, part in enumerate(self.ensemble.parts):
             block = part[self.split][:, start:stop]
             refuse_non_finite(block, self.ensemble, file, self.split, first_example=start)
-
-
-def _pieces(raw: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield logits as stored (m, b, C) a few examples at a time: first place, and (p, C, m)."""
-    m, b, C = raw.shape  # runs, examples, classes
-    size = max(1, piece_bytes(raw.device.type) // (4 * m * C))
-    for first in range(0, b, size):
-        yield first, raw[:, first : first + size].permute(1, 2, 0)
-
-
-def read_moments(
-    ensemble: Ensemble,
-    file: int,
-    split: Split,
-    transform: str,
-    device: torch.device,
-    progress: Progress = no_progress,
-) -> Moments:
-    """Read one file of an ensemble once, block by block, and return its moments over its runs, on the CPU.
-
-    file: number of the file. device: where to compute.
-
-    Raises `DataError`, naming the file, if a logit is NaN or infinite, or if the file changes meanwhile.
-    """
-    part = ensemble.parts[file][split]
-    m, N, C = part.shape  # runs, examples, classes
-    block_size = max(1, READ_BYTES // (part.itemsize * m * C))
-    by_piece: list[Moments] = []
-    for start in range(0, N, block_size):
-        ensemble.check_unchanged()
-        raw = torch.from_numpy(np.ascontiguousarray(part[:, start : start + block_size])).to(device)
-        by_piece += [moments_of(logits, transform).to(torch.device("cpu")) for _, logits in _pieces(raw)]
-        progress("mean and spread over the runs", min(start + block_size, N), N)
-    moments = Moments(m, *(torch.cat([getattr(piece, name) for piece in by_piece]) for name in ARRAYS))
-    wrong = torch.nonzero(~torch.isfinite(moments.mean).all(1)).flatten().tolist()
-    for i in wrong:
-        refuse_non_finite(part[:, i : i + 1], ensemble, file, split, first_example=i)
-    return moments
 
 
 def trace_blocks(

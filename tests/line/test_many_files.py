@@ -35,6 +35,12 @@ def reads(monkeypatch):
     return seen
 
 
+@pytest.fixture
+def sliced(monkeypatch):
+    """Rows are made 7 runs at a time, as if they were too long for the memory."""
+    monkeypatch.setattr(topk, "plan_memory", lambda *_: topk.MemoryPlan(170, 500, 80, 7, 0))
+
+
 def request(folder, **options):
     return SourceRequest(str(folder), similarities=("kernel",), **options)
 
@@ -43,7 +49,13 @@ def kernel(results):
     return results.neighbors_by("kernel")
 
 
-def test_every_file_is_read_once_for_its_moments(source_folder, cache, reads):
+def test_rows_of_all_runs_need_no_moments(source_folder, cache, reads):
+    build(request(source_folder))
+    assert not reads
+    assert "moments" not in {entry.kind for entry in list_entries(Store())}
+
+
+def test_every_file_is_read_once_for_its_moments(source_folder, cache, sliced, reads):
     build(request(source_folder))
     assert sorted(reads) == sorted(
         {(f"runs/{f}/log.pt", s, "log_softmax") for f in "ab" for s in ("train", "test")}
@@ -54,7 +66,7 @@ def test_every_file_is_read_once_for_its_moments(source_folder, cache, reads):
     assert not reads, "other settings of the same runs need no other pass"
 
 
-def test_adding_a_file_reads_that_file_alone(source_folder, cache, reads, planted):
+def test_adding_a_file_reads_that_file_alone(source_folder, cache, sliced, reads, planted):
     for split in ("a", "b"):
         assert (source_folder / f"runs/{split}/log.pt").exists()
     rng = np.random.default_rng(3)
@@ -71,7 +83,7 @@ def test_adding_a_file_reads_that_file_alone(source_folder, cache, reads, plante
     oracle.assert_neighbors(neighbors.indices, neighbors.values, oracle.kernel(test, train), 1e-6)
 
 
-def test_first_runs_of_a_file_have_their_own_moments(source_folder, cache, reads, planted):
+def test_first_runs_of_a_file_have_their_own_moments(source_folder, cache, sliced, reads, planted):
     build(request(source_folder))
     reads.clear()
     neighbors = kernel(build(request(source_folder, run_count=20)))
@@ -95,10 +107,12 @@ def test_runs_taken_slice_by_slice_give_the_same_answer(
     )
 
 
-def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, cache, reads):
+def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, cache, sliced, reads):
     code = (
         "import os, signal; from kernel_core.pipeline import build, inputs\n"
         "from kernel_core.sources.catalog import SourceRequest\n"
+        "from kernel_core.search import topk\n"
+        "topk.plan_memory = lambda *_: topk.MemoryPlan(170, 500, 80, 7, 0)\n"
         "real, seen = inputs.read_moments, []\n"
         "def read(*a):\n"
         "    if len(seen) == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -118,10 +132,10 @@ def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     marker = cache.parent / "searching"
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from kernel_core.search import topk; from kernel_core.cli.main import main\n"
+        "from kernel_core.search import passes; from kernel_core.cli.main import main\n"
         # One long sleep would miss a signal that comes just before it.
         f"def merge(*_):\n  Path({str(marker)!r}).touch()\n  while True: time.sleep(0.01)\n"
-        "topk.RunningTopK.merge = merge\n"
+        "passes._merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"
     )
     with forked.running(forked.code, code, output=cache.parent) as process:

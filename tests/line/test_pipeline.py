@@ -179,19 +179,13 @@ def test_two_builds_at_once_agree_and_share_the_work(source_folder, cache):
 def test_killed_build_leaves_no_wrong_entry_and_the_next_one_finishes(source_folder, cache):
     """Killed while it computes the first neighbors: finished entries stay, the next build makes the rest."""
     code = (
-        "import os, signal; from kernel_core.search import topk; from kernel_core.pipeline import build\n"
+        "import os, signal; from kernel_core.search import passes; from kernel_core.pipeline import build\n"
         "from kernel_core.sources.catalog import SourceRequest\n"
-        "topk.RunningTopK.merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "passes._merge = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"build(SourceRequest({str(source_folder)!r}))"
     )
     assert forked.run(forked.code, code).returncode == -9
-    assert {e.kind for e in list_entries(Store())} == {
-        "hashes",
-        "examples",
-        "images",
-        "predictions",
-        "moments",
-    }
+    assert {e.kind for e in list_entries(Store())} == {"hashes", "examples", "images", "predictions"}
     assert len(build(SourceRequest(str(source_folder))).neighbors) == 4
 
 
@@ -237,7 +231,6 @@ def test_a_map_removed_at_the_last_moment_says_so_too(source_folder, cache, no_u
 
 STEPS = [
     "reading each run's predictions",
-    "checking train logits",
     "nearest neighbors by kernel",
     "keeping train outputs",
 ]
