@@ -58,6 +58,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Upkeep": {
         "cache": ("cache:cache", "List, prune or clear the cache."),
         "bench": ("bench:bench", "Compare our search with other methods on this machine."),
+        "estimate": ("estimate:estimate", "Say what a build of a source of any size would cost."),
     },
 }
 """Section of the help → verb → where it is in this package, and the first sentence of its help.
