@@ -70,8 +70,15 @@ if name:
         st.warning(str(error), icon=":material/warning:")
 show_map(results, layout, selected, by)
 splits = "Rings are test examples, dots are training examples. " if counts[1] else ""
+laid_out = f"UMAP places each example by its {NEIGHBOR_COUNT} nearest by {escape(results.title_of(by))}. "
+if layout.landmarks:
+    laid_out = (
+        f"There are {sum(counts):,} examples: UMAP places {layout.landmarks:,} of them, drawn at random, as "
+        f"landmarks, each by its {NEIGHBOR_COUNT} nearest landmarks by {escape(results.title_of(by))}; each "
+        "other example is placed amid the landmarks nearest to it. While the map moves, only some are drawn. "
+    )
 st.caption(
-    f"{splits}UMAP places each example by its {NEIGHBOR_COUNT} nearest by {escape(results.title_of(by))}. "
+    f"{splits}{laid_out}"
     "Examples that lie together are often similar, but **distances between far groups, their sizes and "
     "shapes mean nothing**. "
     f"Two dimensions keep little: {layout.share_kept:.1%} of each example's {NEIGHBOR_COUNT} nearest are "

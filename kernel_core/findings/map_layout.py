@@ -27,6 +27,7 @@ SPLIT_ORDER: tuple[Split, ...] = ("test", "train")  # of the points
 assert set(SPLIT_ORDER) == set(SPLITS)
 # Of each example, itself not counted: UMAP's default, and what comparable tools draw maps with.
 NEIGHBOR_COUNT = 15
+ROWS = 50_000  # examples at a time, where a table of all would be large
 LINE_COUNT = 5  # neighbors kept with a map, to be drawn as lines
 MIN_DIST = 0.3  # UMAP's smallest distance between points
 SEED = 0
@@ -52,12 +53,14 @@ class Map:
     nearest: int32 (N1 + N2, at most `LINE_COUNT`), the points of each example's nearest.
     counts: N1 and N2.
     share_kept: how faithful the map is, as the function `share_kept` defines it.
+    landmarks: number of examples that UMAP laid out, the others beside them (`landmarks`); 0 for all.
     """
 
     xy: Points
     nearest: Indices
     counts: tuple[int, int]
     share_kept: float
+    landmarks: int = 0
 
     def __post_init__(self) -> None:
         assert self.xy.shape == (sum(self.counts), 2)
@@ -147,10 +150,12 @@ def merge_neighbors(
         parts = [(first_point[database], n) for (q, database), n in by_direction.items() if q == query]
         if not parts:
             continue
-        indices = np.hstack([n.indices[:, :k] + np.int32(first) for first, n in parts])
-        values = np.hstack([n.values[:, :k] for _, n in parts])
-        order = np.lexsort((indices, -values), axis=1)[:, :k]
-        merged.append((np.take_along_axis(indices, order, 1), np.take_along_axis(values, order, 1)))
+        for start in range(0, len(parts[0][1].indices), ROWS):
+            rows = slice(start, start + ROWS)
+            indices = np.hstack([n.indices[rows, :k] + np.int32(first) for first, n in parts])
+            values = np.hstack([n.values[rows, :k] for _, n in parts])
+            order = np.lexsort((indices, -values), axis=1)[:, :k]
+            merged.append((np.take_along_axis(indices, order, 1), np.take_along_axis(values, order, 1)))
     return np.vstack([indices for indices, _ in merged]), np.vstack([values for _, values in merged])
 
 
@@ -264,10 +269,13 @@ def share_kept(xy: Points, indices: Indices) -> float:
     from scipy.spatial import KDTree
 
     count, k = indices.shape
-    near = KDTree(xy).query(xy, k + 1)[1]  # (N, k + 1), with the point itself, though not always first
-    own = np.arange(count)[:, None]
-    hits = (near[:, :, None] == indices[:, None, :]) & (near != own)[:, :, None]
-    return float(hits.any(1).mean())
+    tree, hits = KDTree(xy), 0
+    for start in range(0, count, ROWS):
+        own = np.arange(start, min(start + ROWS, count))[:, None]
+        rows = slice(start, start + ROWS)
+        near = tree.query(xy[rows], k + 1)[1]  # (n, k + 1), with the point itself, though not always first
+        hits += int(((near[:, :, None] == indices[rows, None]) & (near != own)[:, :, None]).any(1).sum())
+    return float(hits / (count * k))
 
 
 def _bar_options(progress: Progress) -> dict[str, Any]:

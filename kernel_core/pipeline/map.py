@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kernel_core.errors import NotBuilt
-from kernel_core.findings import map_layout
+from kernel_core.findings import landmarks, map_layout
 from kernel_core.pipeline.build import build
 from kernel_core.progress import Progress, no_progress
+from kernel_core.records import Neighbors
 from kernel_core.results.entries import Entries
 from kernel_core.results.keys import plan_keys
 from kernel_core.results.opening import read_back, read_map
@@ -17,6 +19,7 @@ from kernel_core.results.store import Store
 from kernel_core.shortage import shortage_said
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
+from kernel_core.spec import Split
 
 
 @shortage_said()
@@ -50,10 +53,24 @@ def build_map(
     }
     with store.lock(keys.map(by), progress):
         if not store.has("map", keys.map(by)):
-            nearest, values = map_layout.merge_neighbors(neighbors)
             formula = map_layout.distance_of(keys.offered[part.spec(by).similarity])
-            xy = map_layout.layout(nearest, map_layout.distance(values, formula), progress)
-            kept = map_layout.share_kept(xy, nearest)
-            shown = nearest[:, : map_layout.LINE_COUNT]
-            Entries(keys, store).write_map(by, map_layout.Map(xy, shown, counts, kept))
+            of_all = _lay_out(neighbors, formula, counts, progress)
+            Entries(keys, store).write_map(by, of_all)
         return read_back(lambda keys, store: read_map(keys, by, store), keys, store)
+
+
+def _lay_out(
+    neighbors: Mapping[tuple[Split, Split], Neighbors],
+    formula: str,
+    counts: tuple[int, int],
+    progress: Progress,
+) -> map_layout.Map:
+    """Return the map for neighbors in every direction. formula: of the distance that it is laid out by."""
+    is_large = sum(counts) > landmarks.LIMIT
+    reach = landmarks.REACH if is_large else map_layout.NEIGHBOR_COUNT
+    nearest, values = map_layout.merge_neighbors(neighbors, reach)
+    lay_out = landmarks.lay_out if is_large else map_layout.layout
+    xy = lay_out(nearest, map_layout.distance(values, formula), progress)
+    kept = map_layout.share_kept(xy, nearest[:, : map_layout.NEIGHBOR_COUNT])
+    shown = nearest[:, : map_layout.LINE_COUNT]
+    return map_layout.Map(xy, shown, counts, kept, landmarks.COUNT if is_large else 0)

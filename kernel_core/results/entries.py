@@ -100,7 +100,7 @@ class Entries:
     def write_map(self, similarity: str, of_all: Map) -> None:
         """Write a map of all examples by a similarity."""
         arrays = {"xy": of_all.xy, "nearest": of_all.nearest}
-        meta = {"counts": of_all.counts, "kept": of_all.share_kept}
+        meta = {"counts": of_all.counts, "kept": of_all.share_kept, "landmarks": of_all.landmarks}
         about = f"map of {sum(of_all.counts):,} examples by {similarity}"
         self._write("map", self.keys.map(similarity), arrays, meta, about)
 

@@ -135,7 +135,8 @@ def read_map(keys: Keys, similarity: str, store: Store) -> Map:
             f"There is no map of {keys.source.name} by {similarity} in the cache {store.root} yet."
         )
     arrays, meta = entry
-    return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"])
+    landmarks = meta.get("landmarks", 0)  # which older maps, all laid out one by one, do not say
+    return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"], landmarks)
 
 
 def read_neighbors(

@@ -84,7 +84,7 @@ def test_map_page_sends_points_in_the_order_test_then_train(mapped):
     xy = array(data["xy"], np.uint16).reshape(-1, 2)
     assert xy[[0, -1]].tolist() == [[0, 0], [65535, 32768]]
     np.testing.assert_array_equal(
-        array(data["labels"], np.uint16),
+        array(data["labels"], np.uint8),
         np.concatenate([mapped.examples[s].labels for s in ("test", "train")]),
     )
     assert (data["tests"], data["names"]) == (40, list(CLASS_NAMES))

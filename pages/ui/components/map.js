@@ -42,6 +42,8 @@ function newState(root) {
     marksText: "",
     markedPoints: new Int32Array(),
     answers: new Map(),
+    moving: false,
+    wholeMs: 0,
     hovered: -1,
     selected: -1,
     only: -1,
@@ -117,6 +119,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     bus.removeEventListener("message", onMessage);
     watch.disconnect();
     clearTimeout(map.dwell);
+    clearTimeout(map.resting);
     clearTimeout(map.writing);
   };
   return map.stop;

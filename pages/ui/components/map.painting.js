@@ -4,6 +4,8 @@
 // panning and zooming redraw everything.
 
 const NEIGHBOR_RING = 6; // radius in pixels, as of the rings below
+const FRAME = 16; // milliseconds that points may take while the map moves
+const REST = 120; // milliseconds without a move until it rests
 const HOVER_RING = 9;
 const SELECTED_RING = 11;
 const MANY_CLASSES = 30; // more are neither named on the map nor listed without a field to find one
@@ -31,8 +33,13 @@ function stampOf(radius, hole) {
   return stamp;
 }
 
-/** Paint all points; where one class is shown alone or some are marked, the others faintly below. */
+/**
+ * Paint all points; where one class is shown alone or some are marked, the others faintly below.
+ * While the map moves, only as many as a frame has time for: every second, third, … of the shuffled order.
+ */
 function paint(map) {
+  const begun = performance.now();
+  const step = map.moving ? Math.max(1, Math.ceil(map.wholeMs / FRAME)) : 1;
   const { ratio, view } = map;
   map.pixels.fill(map.paper);
   const base = map.count > 20000 ? 1 : map.count > 5000 ? 1.6 : 2.6;
@@ -41,15 +48,30 @@ function paint(map) {
     train: stampOf(size),
     test: stampOf(size + 1.4 * ratio, Math.max(0.9, size + 0.1 * ratio)),
   };
-  for (const strong of map.only < 0 && !map.marked ? [true] : [false, true]) paintPoints(map, stamps, strong);
+  const passes = map.only < 0 && !map.marked ? [true] : [false, true];
+  for (const strong of passes) {
+    paintPoints(map, stamps, strong, strong && passes.length > 1 ? 1 : step);
+  }
   map.points.getContext("2d").putImageData(map.image, 0, 0);
+  map.points.dataset.step = step;
+  if (step === 1) map.wholeMs = performance.now() - begun;
 }
 
-function paintPoints(map, stamps, strong) {
+/** Note that the map moves; once it rests, all points are painted. */
+function stir(map) {
+  map.moving = true;
+  clearTimeout(map.resting);
+  map.resting = setTimeout(() => {
+    map.moving = false;
+    if (map.points.dataset.step !== "1") redraw(map);
+  }, REST);
+}
+
+function paintPoints(map, stamps, strong, step) {
   const { ratio, view, pixels } = map;
   const { width, height } = map.points;
   const scale = view.scale * ratio;
-  for (let n = 0; n < map.order.length; n++) {
+  for (let n = 0; n < map.order.length; n += step) {
     const i = map.order[n];
     const c = map.labels[i];
     const isTest = i < map.tests;

@@ -2,6 +2,7 @@
 // The points of the map (map.js): unpacked, put in order, and found by their place.
 
 const GRID = 128; // cells per side, in which points are looked up
+const MEDIAN_OF = 200000; // points of all classes that the places of their names are found from
 
 /** Unpack what Python sent, once for each map. Points 0 … tests-1 are test examples. */
 function unpack(map, data) {
@@ -13,9 +14,14 @@ function unpack(map, data) {
   map.most = data.most;
   map.count = count;
   map.tests = data.tests;
-  map.labels = new Uint16Array(bytesOf(data.labels).buffer);
-  map.x = Float32Array.from({ length: count }, (_, i) => steps[2 * i] / 65535);
-  map.y = Float32Array.from({ length: count }, (_, i) => steps[2 * i + 1] / 65535);
+  const labels = bytesOf(data.labels);
+  map.labels = labels.length === count ? labels : new Uint16Array(labels.buffer);
+  map.x = new Float32Array(count);
+  map.y = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    map.x[i] = steps[2 * i] / 65535;
+    map.y[i] = steps[2 * i + 1] / 65535;
+  }
   map.order = paintingOrder(count, map.tests);
   map.medians = new Map();
   indexPoints(map);
@@ -23,16 +29,22 @@ function unpack(map, data) {
 
 /** Shuffled, so that no class lies on top of the others; test examples last, above the others. */
 function paintingOrder(count, tests) {
-  const order = Int32Array.from({ length: count }, (_, i) => i);
+  const order = new Int32Array(count);
+  for (let i = 0; i < count; i++) order[i] = i;
   let seed = 1;
   const random = (below) => (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) % below;
   for (const [from, to] of [[0, tests], [tests, count]]) {
     for (let i = to - 1; i > from; i--) {
       const j = from + random(i - from + 1);
-      [order[i], order[j]] = [order[j], order[i]];
+      const point = order[i];
+      order[i] = order[j];
+      order[j] = point;
     }
   }
-  return Int32Array.from([...order.subarray(tests), ...order.subarray(0, tests)]);
+  const painted = new Int32Array(count);
+  painted.set(order.subarray(tests));
+  painted.set(order.subarray(0, tests), count - tests);
+  return painted;
 }
 
 /** Sort the points into cells: c holds pointsByCell[cellStart[c]] … pointsByCell[cellStart[c + 1] - 1]. */
@@ -47,10 +59,12 @@ function indexPoints(map) {
   for (let i = 0; i < map.count; i++) map.pointsByCell[next[cellOf(i)]++] = i;
 }
 
-/** Where the name of a class stands: at the median of its points; null if it has none. */
+/** Where the name of a class stands: at the median of its points, of very many some; null if it has none. */
 function medianOf(map, c) {
   if (!map.medians.has(c)) {
-    const points = map.order.filter((i) => map.labels[i] === c);
+    const step = Math.ceil(map.count / MEDIAN_OF);
+    let points = map.order.filter((i, n) => n % step === 0 && map.labels[i] === c);
+    if (!points.length) points = map.order.filter((i) => map.labels[i] === c);
     const median = (values) => Float32Array.from(points, (i) => values[i]).sort()[points.length >> 1];
     map.medians.set(c, points.length ? [median(map.x), median(map.y)] : null);
   }

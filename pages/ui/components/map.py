@@ -55,9 +55,10 @@ def palette(classes: int) -> list[str]:
 def packed(map_: Map, labels: npt.NDArray[np.int64]) -> dict[str, str]:
     """Return points and labels as the browser reads them: base64 of little-endian uint16.
 
-    labels: int64 (points,).
+    labels: int64 (points,); below 256, they are sent as uint8.
     """
-    arrays = {"xy": steps(map_.xy), "labels": labels.astype("<u2")}
+    few = labels.max(initial=0) < 256
+    arrays = {"xy": steps(map_.xy), "labels": labels.astype("u1" if few else "<u2")}
     return {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
 
 

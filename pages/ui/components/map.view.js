@@ -34,6 +34,7 @@ function showWhole(map) {
 }
 
 function moveBy(map, dx, dy) {
+  stir(map);
   setView(map, { ...map.view, x: map.view.x + dx, y: map.view.y + dy });
 }
 
@@ -42,6 +43,7 @@ function zoom(map, factor, x = map.width / 2, y = map.height / 2) {
   const least = map.wholeScale * LEAST_ZOOM;
   const scale = Math.min(map.wholeScale * MOST_ZOOM, Math.max(least, map.view.scale * factor));
   const times = scale / map.view.scale;
+  stir(map);
   setView(map, { scale, x: x - (x - map.view.x) * times, y: y - (y - map.view.y) * times });
 }
 
