@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +15,98 @@ from kernel_core.checks import refuse_non_finite
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import Ensemble, Floor, Predictions
 from kernel_core.spec import Split
+from kernel_core.tensor_layout import Form
 
 RUNS_AT_A_TIME = 16
 RUN_VOTES = 500  # number of runs whose votes are kept individually: 30 MB for 60,000 examples
 BLOCK_BYTES = 8_000_000  # size of a block of logits in float32
+Write = Callable[[str, int, npt.NDArray[Any]], None]
 log = logging.getLogger("kernel_core")
+
+
+def forms(example_count: int, class_count: int, run_count: int) -> dict[str, Form]:
+    """Return shape and type of each array of `Predictions`, by name."""
+    N, C, M = example_count, class_count, run_count
+    return {
+        "single": Form.of((M,), np.float64),
+        "predicted": Form.of((N,), np.int64),
+        "confidence": Form.of((N,), np.float32),
+        "mean": Form.of((N, C), np.float32),
+        "spread": Form.of((N, C), np.float32),
+        "votes": Form.of((N, C), np.min_scalar_type(M)),
+        "run_votes": Form.of((N, min(M, RUN_VOTES)), np.min_scalar_type(C)),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedRange:
+    """What the runs and the ensemble predict for a range of examples.
+
+    arrays: those of `Predictions` but `single`, of these examples, by name. right: int64 (M,), how many of
+    them each run is right on. lost: int64 (2,), how many probabilities were rounded to 0, and how many others
+    kept only some of their digits.
+    """
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+    right: npt.NDArray[np.int64]
+    lost: npt.NDArray[np.int64]
+
+
+def predict_range(
+    ensemble: Ensemble, split: Split, labels: npt.NDArray[np.int64], examples: slice
+) -> PredictedRange:
+    """Return what each run and the ensemble predict for a range of examples, reading their logits once.
+
+    labels: (N,), of the whole split. Raises `DataError` on a NaN or infinite logit.
+    """
+    n, C, M = examples.stop - examples.start, ensemble.class_count, ensemble.run_count
+    types = forms(n, C, M)
+    sums, lost, right = _Sums(n, C), np.zeros(2, np.int64), np.zeros(M, np.int64)
+    run_votes = np.empty(types["run_votes"].shape, types["run_votes"].dtype)
+    for first_run, logits in runs_of(ensemble, split, examples):
+        classes = sums.add(logits)  # (m, n)
+        lost += _rounded(logits, ensemble.floor)
+        right[first_run : first_run + len(classes)] += (classes == labels[examples]).sum(1)
+        kept = classes[: max(0, RUN_VOTES - first_run)]
+        run_votes[:, first_run : first_run + len(kept)] = kept.T
+    predicted = sums.logits.argmax(-1)
+    mean, spread = (of.astype(np.float32) for of in sums.mean_and_spread(M))
+    arrays = {
+        "predicted": predicted,
+        "confidence": mean[np.arange(n), predicted],
+        "mean": mean,
+        "spread": spread,
+        "votes": sums.votes.astype(types["votes"].dtype),
+        "run_votes": run_votes,
+    }
+    return PredictedRange(arrays, right, lost)
+
+
+def write_predictions(
+    ensemble: Ensemble,
+    split: Split,
+    labels: npt.NDArray[np.int64],
+    write: Write,
+    progress: Progress = no_progress,
+) -> npt.NDArray[np.float64]:
+    """Write what `predict` returns block by block as it is computed; return the accuracy of each run.
+
+    write: takes an array's name, the index of the first row, and rows of it.
+    """
+    N, C, M = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
+    size = max(1, BLOCK_BYTES // (4 * C * RUNS_AT_A_TIME))
+    right, lost = np.zeros(M, np.int64), np.zeros(2, np.int64)
+    for start in range(0, N, size):
+        stop = min(start + size, N)
+        found = predict_range(ensemble, split, labels, slice(start, stop))
+        right += found.right
+        lost += found.lost
+        for name, rows in found.arrays.items():
+            write(name, start, rows)
+        progress(f"reading each run's predictions, {split}", stop, N)
+    _warn_of_rounding(ensemble, split, lost, M * N * C)
+    write("single", 0, right / N)
+    return right / N
 
 
 def predict(
@@ -27,29 +116,14 @@ def predict(
 
     labels: (N,), for the accuracies. Raises `DataError` on a NaN or infinite logit.
     """
-    N, C, M = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
-    size = max(1, BLOCK_BYTES // (4 * C * RUNS_AT_A_TIME))
-    right, lost = np.zeros(M), np.zeros(2, np.int64)
-    predicted, confidence = np.empty(N, np.int64), np.empty(N, np.float32)
-    mean, spread = np.empty((N, C), np.float32), np.empty((N, C), np.float32)
-    votes = np.empty((N, C), np.min_scalar_type(M))
-    run_votes = np.empty((N, min(M, RUN_VOTES)), np.min_scalar_type(C))
-    for start in range(0, N, size):
-        block = slice(start, min(start + size, N))
-        sums = _Sums(block.stop - start, C)
-        for first_run, logits in runs_of(ensemble, split, block):
-            classes = sums.add(logits)  # (m, n)
-            lost += _rounded(logits, ensemble.floor)
-            right[first_run : first_run + len(classes)] += (classes == labels[block]).sum(1)
-            kept = classes[: max(0, RUN_VOTES - first_run)]
-            run_votes[block, first_run : first_run + len(kept)] = kept.T
-        predicted[block] = sums.logits.argmax(-1)
-        mean[block], spread[block] = sums.mean_and_spread(M)
-        confidence[block] = mean[np.arange(start, block.stop), predicted[block]]
-        votes[block] = sums.votes
-        progress(f"reading each run's predictions, {split}", block.stop, N)
-    _warn_of_rounding(ensemble, split, lost, M * N * C)
-    return Predictions(right / N, predicted, confidence, mean, spread, votes, run_votes)
+    counts = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
+    arrays = {name: np.empty(form.shape, form.dtype) for name, form in forms(*counts).items()}
+
+    def keep(name: str, start: int, rows: npt.NDArray[Any]) -> None:
+        arrays[name][start : start + len(rows)] = rows
+
+    write_predictions(ensemble, split, labels, keep, progress)
+    return Predictions(**arrays)
 
 
 def runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:

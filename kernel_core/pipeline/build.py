@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from kernel_core.checks import refuse_single_example
+from kernel_core.ensembles import predictions
 from kernel_core.ensembles.logit_findings import logit_findings
-from kernel_core.ensembles.predictions import predict
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import kept_run_count
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
@@ -239,8 +239,12 @@ class _Build:
             self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
 
     def _predict(self, split: Split) -> None:
-        predictions = predict(self.ensemble, split, self.inputs.examples[split].labels, self.progress)
-        accuracy = predictions.single.mean()
+        ensemble, labels = self.ensemble, self.inputs.examples[split].labels
+        forms = predictions.forms(ensemble.example_count(split), ensemble.class_count, ensemble.run_count)
+        with self.entries.writing_predictions(split, forms) as writer:
+            single = predictions.write_predictions(ensemble, split, labels, writer.write, self.progress)
+            ensemble.check_unchanged()
+        accuracy = single.mean()
         if accuracy < 1.5 / self.ensemble.class_count:
             log.warning(
                 "the runs of %s are right on only %.1f%% of the %s labels, no better than chance: %s?",
@@ -251,7 +255,6 @@ class _Build:
                 if isinstance(self.keys.source.logits, Training)
                 else "are its images in the order of its logits",
             )
-        self.entries.write_predictions(split, predictions)
 
     def _keep_traces(self) -> None:
         """Write what explains a value, for as many runs as there is room; results can do without it."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from kernel_core.errors import DataError
 from kernel_core.findings.map_layout import Map
-from kernel_core.records import Ensemble, Features, Neighbors, Predictions
+from kernel_core.records import Ensemble, Features, Neighbors
 from kernel_core.results.keys import Keys
 from kernel_core.results.store import Arrays, Store
 from kernel_core.spec import SPLITS, KernelSpec, Split
-from kernel_core.tensor_files import DAMAGE, read_metadata
+from kernel_core.tensor_files import DAMAGE, ArrayWriter, read_metadata
 from kernel_core.tensor_layout import Form
 
 MOMENTS = "mean and norm, float32"  # what an entry of moments holds; part of its key
@@ -57,10 +57,13 @@ class Entries:
         about = f"{ensemble.run_count} networks trained here"
         self._write("trained", self.keys.trained, arrays, meta, about)
 
-    def write_predictions(self, split: Split, predictions: Predictions) -> None:
-        """Write the ensemble's predictions for a split."""
-        about = f"{split} predictions of {len(predictions.single)} runs"
-        self._write("predictions", self.keys.predictions[split], asdict(predictions), {}, about)
+    @contextlib.contextmanager
+    def writing_predictions(self, split: Split, forms: Mapping[str, Form]) -> Iterator[ArrayWriter]:
+        """Yield what writes the ensemble's predictions for a split, in blocks. forms: of `Predictions`."""
+        run_count, key = forms["single"].shape[0], self.keys.predictions[split]
+        about = f"{self.keys.source.name}: {split} predictions of {run_count} runs"
+        with self.store.creating("predictions", key, forms, {}, about=about) as writer:
+            yield writer
 
     def write_moments(
         self, key: str, shape: tuple[int, int], blocks: Iterable[tuple[int, Arrays]], about: str

@@ -60,7 +60,7 @@ def _read(
 ) -> Results | None:
     keys = keys_of_first_runs(source, request, count, store)
     spec = keys.specs["kernel"]
-    predictions = store.read("predictions", keys.predictions[results.query])
+    predictions = store.map_all("predictions", keys.predictions[results.query])
     neighbors, _features = read_neighbors(keys, [spec], store)
     if predictions is None or spec not in neighbors:
         return None

@@ -18,7 +18,7 @@ from kernel_core.similarity.kernel import exact_moments, moments_of
 from kernel_core.similarity.moments import KEPT, Moments, merge
 from kernel_core.spec import Split
 
-READ_BYTES = 64_000_000  # bytes of a file read at a time for its moments
+READ_BYTES = 64_000_000  # bytes of a file, and of its moments in float64, held at a time
 EXACT_BYTES = 64_000_000  # bytes of float64 that delicate examples are computed in at a time, and kept
 
 Kept = Mapping[str, npt.NDArray[np.float32]]
@@ -69,7 +69,7 @@ def read_moments(
     """Read one file once and yield what `moments_of_range` returns of it, with the first example's index."""
     part = ensemble.parts[file][split]
     m, N, C = part.shape  # runs, examples, classes
-    size = max(1, READ_BYTES // (part.itemsize * m * C))
+    size = max(1, READ_BYTES // ((part.itemsize * m + 40) * C))
     for start in range(0, N, size):
         block = slice(start, min(start + size, N))
         yield start, moments_of_range(ensemble, file, split, transform, block, device)

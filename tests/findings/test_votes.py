@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kernel_core.ensembles import predictions
-from kernel_core.ensembles.predictions import RUNS_AT_A_TIME, predict
+from kernel_core.ensembles.predictions import RUNS_AT_A_TIME, predict, predict_range
 from kernel_core.findings.disagreement import label_agreement, mean_overlap
 from kernel_core.findings.pairs import random_queries
 from kernel_core.findings.votes import knn_accuracy, knn_vote, weighted_knn_accuracy
@@ -84,6 +84,21 @@ def test_predictions_do_not_depend_on_blocks(planted, monkeypatch):
     monkeypatch.setattr(predictions, "BLOCK_BYTES", 4 * 5 * RUNS_AT_A_TIME * 7)  # 7 examples, 5 classes
     for name, values in asdict(predict(ensemble, "test", planted.test_labels)).items():
         np.testing.assert_allclose(values, getattr(whole, name), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 17, 40])
+def test_predictions_of_ranges_make_up_the_whole(planted, size):
+    ensemble = Ensemble(("a", "b"), ({"test": planted.test[:5]}, {"test": planted.test[5:]}))
+    whole, N = predict(ensemble, "test", planted.test_labels), len(planted.test_labels)
+    parts = [
+        predict_range(ensemble, "test", planted.test_labels, slice(start, min(start + size, N)))
+        for start in range(0, N, size)
+    ]
+    np.testing.assert_array_equal(sum(part.right for part in parts) / N, whole.single)
+    for name in parts[0].arrays:
+        joined, expected = np.concatenate([part.arrays[name] for part in parts]), getattr(whole, name)
+        assert joined.dtype == expected.dtype
+        np.testing.assert_allclose(joined, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_spread_of_runs_that_agree_is_zero():
