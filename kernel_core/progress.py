@@ -21,6 +21,7 @@ Progress = Callable[[str, int, int], None]
 
 UNITS = {
     "nearest neighbors": " pairs",
+    "blocks": " blocks",
     "exact values": " pairs",
     "downloading": "B",
     "checking train": " examples",

@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "networks", "report", "pipeline", "bench", "review", "exports", "static_copy",
     },
 }  # fmt: skip
-TORCH = {"machine", "similarity", "search", "ensembles", "networks", "pipeline", "bench"}
+TORCH = {"machine", "similarity", "search", "ensembles", "engines", "networks", "pipeline", "bench"}
 
 CORE = sorted((ROOT / "kernel_core").rglob("*.py"))
 WEB = [ROOT / "app.py", ROOT / "server.py", *sorted((ROOT / "pages").rglob("*.py"))]

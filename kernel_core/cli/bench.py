@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from kernel_core.bench.request import METHOD_NAMES, BenchRequest
-from kernel_core.cli.options import Bytes, device_option
+from kernel_core.cli.option_types import Bytes
+from kernel_core.cli.options import device_option
 from kernel_core.cli.output import say, say_json
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.spec import PRECISIONS

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from kernel_core.cli import serving
+from kernel_core.cli.engine_options import engine_options
 from kernel_core.cli.options import (
     open_or_build,
     open_progress,
@@ -31,11 +32,15 @@ from kernel_core.sources.source import SourceRequest
 
 @click.command()
 @functools.partial(with_results, complete=True)
+@engine_options
 @query_option
 @variant_options(each=True)
 @similarities_option
 def build(results: Results) -> None:
     """Compute whatever the cache lacks of SOURCE.
+
+    Neighbors are found in blocks, which the cache keeps until all are done: a build that was stopped goes on
+    where it was. With --engine ray, the workers of a cluster do the blocks.
 
     \b
     Example:  kernel-explorer build cifar10-multirun --runs 500

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kernel_core.cli.options import Bytes, json_option
+from kernel_core.cli.option_types import Bytes
+from kernel_core.cli.options import json_option
 from kernel_core.cli.output import say, say_json
 from kernel_core.engines.engine import BLOCK_SECONDS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +12,11 @@ import click
 
 from kernel_core.cli.building import build_pixels
 from kernel_core.cli.completion import complete_similarity, complete_source
+from kernel_core.cli.engine_options import take_engine
+from kernel_core.cli.option_types import Bytes, Classes
 from kernel_core.cli.output import is_stdout
 from kernel_core.cli.progress import ProgressBars
+from kernel_core.engines.engine import LOCAL, Engine
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.held import remove_abandoned
 from kernel_core.progress import Progress, ProgressFile
@@ -26,52 +28,6 @@ from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import PRECISIONS, SPLITS, TRANSFORMS, parse_example
 
 F = TypeVar("F", bound=Callable[..., Any])
-UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-
-
-class Bytes(click.ParamType[int]):
-    """A size such as 500MB or 2GB, in bytes."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", str(value).upper())
-        if not match or float(match[1]) <= 0:
-            self.fail(f"{value!r} is not a size; expected a number with KB, MB or GB, as in 2GB.", param, ctx)
-        return int(float(match[1]) * UNITS[match[2]])
-
-
-class Ranks(click.ParamType[tuple[int, int]]):
-    """A window of ranks such as 601-648, or a single rank."""
-
-    name = "first-last"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        match = re.fullmatch(r"(\d+)(?:[-–](\d+))?", str(value))
-        if not match:
-            self.fail(f"{value!r} is not a window of ranks; expected first-last, as in 601-648.", param, ctx)
-        return int(match[1]), int(match[2] or match[1])
-
-
-class Classes(click.ParamType["tuple[int, ...] | str"]):
-    """Class numbers such as 0,3 in any order; all; or, if the verb can show them one by one, each."""
-
-    name = "classes"
-
-    def __init__(self, *, each: bool) -> None:
-        self.words = ("all", "each") if each else ("all",)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...] | str:
-        if value in self.words:
-            return str(value)
-        if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", str(value)):
-            words = ", ".join(self.words)
-            self.fail(f"{value!r} does not name classes; expected {words}, or numbers as in 0,3.", param, ctx)
-        return tuple(sorted(map(int, str(value).split(","))))  # `KernelSpec` refuses a class that comes twice
 
 
 def _writable(path: Path | None, option: str = "--csv") -> Path | None:
@@ -245,8 +201,9 @@ def with_results(
     ) -> None:
         amount = {name: options.pop(name) for name in ("run_count", "files", "precision")}
         request = SourceRequest(source, **amount, **_take_variant(options))
+        engine = take_engine(options)
         with open_progress(progress_file) as progress:
-            results = open_or_build(request, device, memory, progress, complete=complete)
+            results = open_or_build(request, device, memory, progress, complete=complete, engine=engine)
             if lacks is not None and lacks(results, options):
                 build_pixels(request, options["similarity"], device, memory, progress)
         click.get_current_context().obj = request
@@ -281,11 +238,18 @@ def open_progress(progress_file: Path | None) -> ProgressBars | ProgressFile:
 
 
 def open_or_build(
-    request: SourceRequest, device: str, memory: int | None, progress: Progress, *, complete: bool = False
+    request: SourceRequest,
+    device: str,
+    memory: int | None,
+    progress: Progress,
+    *,
+    complete: bool = False,
+    engine: Engine = LOCAL,
 ) -> Results:
     """Return results from the cache without loading torch, or build them if any are missing.
 
-    memory: budget in bytes. complete: as in `open_results`. Raises any `KernelExplorerError`.
+    memory: budget in bytes. complete: as in `open_results`. engine: where neighbors are found.
+    Raises any `KernelExplorerError`.
     """
     remove_abandoned(Store().unfinished())  # of builds that were killed
     # Asking for CUDA where there is none is an error even if nothing is left to build.
@@ -296,4 +260,4 @@ def open_or_build(
             pass
     from kernel_core import pipeline  # torch takes seconds to load
 
-    return pipeline.build(request, device=device, budget=memory, progress=progress)
+    return pipeline.build(request, device=device, budget=memory, progress=progress, engine=engine)

@@ -10,9 +10,9 @@ import click
 import pandas as pd
 
 from kernel_core.cli.by_verdict import ByVerdict, by_verdict, judged_options
+from kernel_core.cli.option_types import Ranks
 from kernel_core.cli.options import (
     F,
-    Ranks,
     parquet_option,
     query_option,
     refuse_two_on_stdout,

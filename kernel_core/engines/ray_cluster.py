@@ -23,12 +23,12 @@ from kernel_core.printable import printable
 
 STORE_BYTES = 500_000_000  # for results on their way; one block's has tens of MB at most
 CONNECT_SECONDS = 5
-# A cluster notices a lost node or a cut link within about 6 s, where Ray's own settings take more than 75.
+# A cluster notices a lost node or a cut link within about 10 s, where Ray's own settings take more than 75.
 # Each process reads these when it starts, so those of a running cluster must be set where it is started.
 NOTICE_LOSS = {
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_timeout_ms": "2500",
+    "RAY_health_check_failure_threshold": "4",
     "RAY_grpc_keepalive_time_ms": "2000",
     "RAY_grpc_keepalive_timeout_ms": "3000",
     "RAY_grpc_client_keepalive_time_ms": "2000",
@@ -46,19 +46,38 @@ QUIET = {
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
+_kept: contextlib.ExitStack | None = None  # what ends a connection that is kept, while one may be
+
+
+@contextlib.contextmanager
+def kept_connection() -> Iterator[None]:
+    """Keep the first connection that is made within this block until its end: a cluster takes seconds."""
+    global _kept
+    if _kept is not None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        _kept = stack
+        try:
+            yield
+        finally:
+            _kept = None
+
+
 @contextlib.contextmanager
 def connected(address: str | None = None, workers: int | None = None) -> Iterator[Any]:
     """Yield the module `ray`, connected to a cluster; disconnect at the end, and stop what was started here.
 
     address: as in `Engine`. workers: cores of a cluster that is started here; None for all that there are.
-    Within another such block the connection of that one is used, and kept.
+    Within another such block, the connection of that one is used.
 
     Raises `Unavailable` if Ray is not installed, if there is no cluster at the address, or if it runs another
     version of Ray or Python.
     """
     own = {} if address else _own_settings()
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as own_stack:
         if not _is_connected():
+            stack = _kept or own_stack
             stack.enter_context(_environment({**NOTICE_LOSS, **PATIENT, **QUIET}, own))
             options = _joining(address) if address else _starting(workers, stack)
             ray = _import_ray()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from kernel_core.checks import refuse_single_example
+from kernel_core.engines.engine import LOCAL, Engine
+from kernel_core.engines.ray_cluster import kept_connection
 from kernel_core.ensembles import predictions
 from kernel_core.ensembles.logit_findings import logit_findings
 from kernel_core.errors import NotBuilt, StoreError
@@ -18,6 +20,7 @@ from kernel_core.explain.traces import kept_run_count
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.memory import default_budget
 from kernel_core.pipeline.aligned import keep_aligned
+from kernel_core.pipeline.blocks import block_search, device_for
 from kernel_core.pipeline.inputs import Inputs
 from kernel_core.pipeline.unseen import keep_unseen
 from kernel_core.progress import Progress, no_progress, renamed
@@ -56,15 +59,17 @@ def build(
     budget: int | None = None,
     progress: Progress = no_progress,
     store: Store | None = None,
+    engine: Engine = LOCAL,
 ) -> Results:
     """Compute what the cache lacks of a source, and return all its results.
 
     device: auto, cpu or cuda. budget: bytes that top-k may take; None for a share of those that are free.
+    engine: where neighbors are found; Ray's workers compute on CPUs.
 
     Raises any `KernelExplorerError`; the cache then holds what was finished, and nothing half done.
     """
     store = store or Store()
-    torch_device = choose_device(device)
+    torch_device = device_for(engine, device)
     source = open_source(request, progress=progress)
     progress("checking the source's files", 0, 1)
     keys = plan_keys(source, request, store)
@@ -78,9 +83,9 @@ def build(
             return results
     machine = Machine(torch_device, budget or budget_on(torch_device), store.root / "products")
     precision = certified.choose_precision(request.precision, torch_device)
-    with store.lock(keys.id, progress):
+    with store.lock(keys.id, progress), kept_connection():
         use_allowed_cores()
-        results = _Build(keys, store, machine, precision, progress).results()
+        results = _Build(keys, store, machine, precision, progress, engine).results()
         remember_files(request, source, store)
         if lacks_aligned(request, results):
             keep_aligned(results, machine, progress)
@@ -124,9 +129,15 @@ class _Build:
     """One build: computes what is missing, entry by entry, from inputs that are each read once."""
 
     def __init__(
-        self, keys: Keys, store: Store, machine: Machine, precision: str, progress: Progress
+        self,
+        keys: Keys,
+        store: Store,
+        machine: Machine,
+        precision: str,
+        progress: Progress,
+        engine: Engine = LOCAL,
     ) -> None:
-        self.keys, self.store, self.entries = keys, store, Entries(keys, store)
+        self.keys, self.store, self.entries, self.engine = keys, store, Entries(keys, store), engine
         self.machine, self.precision, self.progress = machine, precision, progress
         self.inputs, self.unseen = Inputs(self.entries, machine, progress), UnseenEntries(keys, store)
 
@@ -136,7 +147,7 @@ class _Build:
         with contextlib.suppress(NotBuilt):
             return read_results(self.keys, self.store)
         log.warning("the cache was emptied during the build; what is missing is built again")
-        _Build(self.keys, self.store, self.machine, self.precision, self.progress).compute()
+        _Build(self.keys, self.store, self.machine, self.precision, self.progress, self.engine).compute()
         return read_back(read_results, self.keys, self.store)
 
     def compute(self) -> None:
@@ -191,18 +202,26 @@ class _Build:
             return
         features = self.inputs.features(similarity)
         rows = self.inputs.rows(spec, similarity, features)
-        top = self._search(spec, *rows, progress)
+        top, forget = self._search(spec, *rows, progress)
         values = minus_distances(top.values) if similarity.is_distance else top.values
         neighbors = Neighbors(spec, top.indices, values.astype(np.float32), top.certified, top.redone)
         self.entries.write_neighbors(neighbors, features)
+        forget()
 
     def _search(
         self, spec: KernelSpec, query: SimilarityRows, database: SimilarityRows, progress: Progress
-    ) -> certified.CertifiedTopK:
+    ) -> tuple[certified.CertifiedTopK, Callable[[], None]]:
+        """Return the nearest, and what removes the blocks that they were found in once they are written."""
+        k = _neighbors_kept(spec, len(database))
+        if self.precision == "exact":
+            search = block_search(self.inputs, spec, (query, database), k, self.engine, progress)
+            found = search.compute()
+            self.ensemble.check_unchanged()
+            return certified.CertifiedTopK(found.indices, found.values, budget=0), search.forget
         top = certified.nearest(
             query,
             database,
-            _neighbors_kept(spec, len(database)),
+            k,
             precision=self.precision,
             exclude_self=spec.excludes_self,
             machine=self.machine,
@@ -211,13 +230,12 @@ class _Build:
         self.ensemble.check_unchanged()
         if top.budget < self.machine.budget:
             log.warning(
-                "the GPU ran out of memory; neighbors by %s were found in blocks of %.1f GB instead of %.1f "
-                "GB",
+                "the GPU ran out of memory; neighbors by %s were found in blocks of %.1f GB, not %.1f GB",
                 spec.similarity,
                 top.budget / 1e9,
                 self.machine.budget / 1e9,
             )
-        return top
+        return top, lambda: None
 
     def _find_neighbors_by_class(self, missing: Sequence[KernelSpec]) -> None:
         """Find neighbors by the kernel and by single classes in one pass over the logits."""

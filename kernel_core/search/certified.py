@@ -146,7 +146,7 @@ class _CertifiedSearch:
 
     def _search_exactly(self, rows: Tensor) -> TopK:
         """Return the top-k of some query rows by float32 products."""
-        held = _HeldRows(self.query, rows.tolist(), self.machine.device)
+        held = HeldRows(self.query, rows.tolist(), self.machine.device)
         own = rows if self.exclude_self else None
         search = TopKSearch(
             held, self.database, self.k, own=own, machine=self.machine, progress=self.progress
@@ -219,15 +219,14 @@ def _bound(query: _RoundingNorms, database: _RoundingNorms, dim: int, slice_coun
     return bound
 
 
-class _HeldRows:
+class HeldRows:
     """Some rows of another source, embedded whole and held on the CPU, as a source of their own."""
 
-    dtype = torch.float32
     work = 0
 
     def __init__(self, source: RowSource, indices: list[int], device: torch.device) -> None:
         self.run_count, self.width, self.raw_bytes = source.run_count, source.width, 4 * source.width
-        self.held_bytes = source.held_bytes
+        self.held_bytes, self.dtype = source.held_bytes, source.dtype
         all_runs = slice(0, source.run_count)
         rows = [
             source.rows(torch.from_numpy(source.read(i, i + 1, all_runs)).to(device), i, all_runs)

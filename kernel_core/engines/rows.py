@@ -1,0 +1,192 @@
+"""The rows of a search, as a worker opens them: from paths, hashes and the cache, never from tensors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from kernel_core.ensembles.join import ExampleNames
+from kernel_core.ensembles.opening import open_ensemble
+from kernel_core.errors import DataError
+from kernel_core.files import FileState, regular_file, sha256_of
+from kernel_core.machine import CPU
+from kernel_core.recipes import Training
+from kernel_core.records import Ensemble, ExampleSet, Features
+from kernel_core.results.entries import MOMENTS, Entries
+from kernel_core.results.example_entries import read_examples
+from kernel_core.results.keys import Keys
+from kernel_core.results.store import Store
+from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity
+from kernel_core.similarity.embed import embed
+from kernel_core.similarity.rows import SimilarityRows
+from kernel_core.similarity.split_moments import Kept, in_memory, read_moments
+from kernel_core.sources import images
+from kernel_core.sources.features import load_features
+from kernel_core.sources.source import FeatureSet, Source
+from kernel_core.spec import KernelSpec, Split
+
+
+@dataclass(frozen=True, eq=False)
+class RowsFrom:
+    """From where a worker makes the rows of a search.
+
+    keys: of the results; all paths in it are absolute. spec: of the neighbors. cache: folder of the cache.
+    class_names: of the source.
+    """
+
+    keys: Keys
+    spec: KernelSpec
+    cache: Path
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, keys: Keys, spec: KernelSpec, store: Store, class_names: tuple[str, ...]) -> RowsFrom:
+        """Return from where the rows of a spec come, in words that any folder of any node understands."""
+        absolute = replace(keys, source=_absolute(keys.source))
+        return cls(absolute, spec, store.root.absolute(), class_names)
+
+    @property
+    def id(self) -> str:
+        """A text that is the same for the same rows alone."""
+        return f"{self.cache} {self.keys.key(self.spec)}"
+
+    def open(self) -> tuple[SimilarityRows, SimilarityRows]:
+        """Return the query rows and the database rows.
+
+        Raises `DataError` if a file is missing or has another content than on the driver's machine, or if the
+        cache lacks what it must have.
+        """
+        return _Opening(self).rows()
+
+
+def must_be_local(keys: Keys, similarity: Similarity, spec: KernelSpec) -> str:
+    """Return why the rows of a spec cannot be opened by workers; empty if they can."""
+    if spec.whitened:
+        return "whitening needs all rows at once"
+    if similarity.kind == "features" and similarity.of == PATCHES:
+        return "patches are computed here"
+    is_heads = isinstance(keys.source.logits, Training) and keys.source.logits.of_heads
+    return "small networks are trained here" if is_heads and similarity.kind != "pixels" else ""
+
+
+def _absolute(source: Source) -> Source:
+    """Return a source whose files have absolute paths: workers start in other folders."""
+    logits = source.logits
+    return replace(
+        source,
+        logits=logits if isinstance(logits, Training) else tuple(path.absolute() for path in logits),
+        feature_sets=tuple(
+            replace(of, files={split: path.absolute() for split, path in of.files.items()})
+            for of in source.feature_sets
+        ),
+        images=replace(
+            source.images,
+            paths={name: path.absolute() for name, path in source.images.paths.items()},
+            shards={
+                split: tuple(path.absolute() for path in paths)
+                for split, paths in source.images.shards.items()
+            },
+        ),
+        root=None if source.root is None else source.root.absolute(),
+    )
+
+
+class _Opening:
+    """What a worker opens for one spec."""
+
+    def __init__(self, rows: RowsFrom) -> None:
+        self.keys, self.spec, self.store = rows.keys, rows.spec, Store(rows.cache)
+        self.class_names = rows.class_names
+
+    def rows(self) -> tuple[SimilarityRows, SimilarityRows]:
+        similarity = self.keys.offered[self.spec.similarity]
+        ensemble, moments = Ensemble((), ()), None
+        if similarity.kind == "kernel":
+            ensemble = self._ensemble()
+            if not isinstance(self.keys.source.logits, Training):
+                moments = {s: partial(self._moments_of_file, ensemble, s) for s in self.spec.splits}
+        examples = self._examples() if similarity.kind == "pixels" else {}
+        features = self._features(similarity) if similarity.kind == "features" else None
+        return embed(self.spec, similarity, examples, ensemble, features, kept_moments=moments)
+
+    def _ensemble(self) -> Ensemble:
+        source = self.keys.source
+        if isinstance(source.logits, Training):
+            ensemble = self._trained()[0]
+        else:
+            check_files(source.logits, [sha256 for _, sha256 in self.keys.inputs["kernel"]["files"]])
+            named = ExampleNames(lambda s: images.example_names(source.images, s), self.class_names)
+            ensemble = open_ensemble(
+                source.logits, source.root, source.images.splits, source.logit_form, named
+            )
+        for run_count in (self.keys.run_count, self.spec.run_count):
+            if run_count is not None and run_count != ensemble.run_count:
+                ensemble = ensemble.first(run_count)
+        return ensemble
+
+    def _trained(self) -> tuple[Ensemble, Features]:
+        trained = Entries(self.keys, self.store).read_trained()
+        if trained is None:
+            raise self._not_shared("the networks that were trained here")
+        return trained
+
+    def _examples(self) -> dict[Split, ExampleSet]:
+        examples = read_examples(self.keys, self.store)
+        if examples is None:
+            raise self._not_shared("the images")
+        return examples
+
+    def _not_shared(self, what: str) -> DataError:
+        return DataError(
+            f"the cache {self.store.root} lacks {what}; expected the same folder on every node. Set "
+            "KERNEL_EXPLORER_CACHE to one on a shared disk, or use --engine local."
+        )
+
+    def _features(self, similarity: Similarity) -> Features:
+        source = self.keys.source
+        if isinstance(source.logits, Training) and similarity.of == PENULTIMATE:
+            return self._trained()[1]
+        (features,) = (of for of in source.feature_sets if of.name == similarity.of)
+        check_files(_files(features), [sha for _, sha in self.keys.inputs[similarity.name]["files"]])
+        return load_features(features, source.images.splits)
+
+    def _moments_of_file(self, ensemble: Ensemble, split: Split, file: int) -> Kept:
+        """Return what is kept of one file's moments: from the cache, if it is shared, or from the file."""
+        run_count, transform = len(ensemble.parts[file][split]), self.spec.transform
+        content = {"runs": run_count, "split": split, "transform": transform, "of": MOMENTS}
+        entry = self.store.map_all("moments", self.keys.moments(ensemble, file, content))
+        if entry is not None:
+            return entry[0]
+        return in_memory(read_moments(ensemble, file, split, transform, CPU.device))
+
+
+def _files(features: FeatureSet) -> list[Path]:
+    return list(features.files.values())
+
+
+def check_files(paths: Sequence[Path], hashes: Sequence[str]) -> None:
+    """Raise `DataError` unless the files are here, with the content of these SHA-256.
+
+    A process reads each file once, as long as its size and its time of change stay the same.
+    """
+    for path, expected in zip(paths, hashes, strict=True):
+        regular_file(path)
+        try:
+            found = _sha256(FileState.of(path))
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read ({error.strerror or error}). Let every node read it."
+            ) from None
+        if found != expected:
+            raise DataError(
+                f"{path} has the SHA-256 {found[:12]}…, but on the machine of the command {expected[:12]}…. "
+                "Copy it anew, or put it on a shared disk."
+            )
+
+
+@functools.cache
+def _sha256(state: FileState) -> str:
+    return sha256_of(state.path)

@@ -1,0 +1,163 @@
+"""A search in blocks: the same bits however it is cut, done, interrupted and merged."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kernel_core.engines import search as in_blocks
+from kernel_core.engines.engine import Engine
+from kernel_core.engines.rows import check_files
+from kernel_core.errors import DataError
+from kernel_core.files import sha256_of
+from kernel_core.pipeline import build
+from kernel_core.results.store import Store
+from kernel_core.sources.source import SourceRequest
+from tests.support.command import ROOT, run_cli
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason='needs Ray: pip install "kernel-explorer[ray]"'
+)
+SECONDS = 0.01  # of a block: there are several of this source
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Labels alone, and 8 runs in two files: 1,000 and 9,000 examples of 10 classes."""
+    folder = tmp_path_factory.mktemp("blocks")
+    rng = np.random.default_rng(5)
+    labels = {"test": rng.integers(0, 10, 1_000), "train": rng.integers(0, 10, 9_000)}
+    np.savez(folder / "labels.npz", **labels)
+    for file in range(2):
+        logits = {
+            split: (rng.normal(size=(4, len(of), 10)) + 3 * np.eye(10)[of]).astype(np.float16)
+            for split, of in labels.items()
+        }
+        np.savez(folder / f"logits{file}.npz", **logits)
+    names = json.dumps([f"class {number}" for number in range(10)])
+    (folder / "source.toml").write_text(
+        f'[labels]\nfile = "labels.npz"\nclasses = {names}\n\n[ensemble]\nfiles = ["logits*.npz"]\n'
+    )
+    return folder
+
+
+def found(source, cache, engine, **options):
+    """SHA-256 of the neighbors that a build finds."""
+    request = SourceRequest(str(source), **{"similarities": ("kernel",), **options})
+    neighbors = build(request, store=Store(cache), engine=engine).neighbors["kernel"]
+    return hashlib.sha256(neighbors.indices.tobytes() + neighbors.values.tobytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    """What one block finds on one thread."""
+    return found(source, tmp_path_factory.mktemp("whole"), Engine(workers=1))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_blocks_find_what_one_block_finds(source, whole, tmp_path, workers):
+    assert found(source, tmp_path, Engine(workers=workers, block_seconds=SECONDS)) == whole
+    assert list((tmp_path / "blocks").iterdir()) == []
+
+
+def test_blocks_of_a_split_with_itself_find_what_one_block_finds(source, tmp_path):
+    whole = found(source, tmp_path / "a", Engine(workers=1), query="train")
+    assert found(source, tmp_path / "b", Engine(workers=2, block_seconds=SECONDS), query="train") == whole
+
+
+def test_a_stopped_build_does_only_the_blocks_that_are_missing(source, whole, tmp_path, monkeypatch):
+    done, do = [], in_blocks.do
+
+    def counted(job, block, *rows, **options):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(block)
+        return do(job, block, *rows, **options)
+
+    monkeypatch.setattr(in_blocks, "do", counted)
+    engine = Engine(workers=1, block_seconds=SECONDS)
+    with pytest.raises(KeyboardInterrupt):
+        found(source, tmp_path, engine)
+    first = done.copy()
+    monkeypatch.setattr(
+        in_blocks, "do", lambda job, block, *rows, **o: done.append(block) or do(job, block, *rows, **o)
+    )
+    assert found(source, tmp_path, engine) == whole
+    assert len(first) == 2 < len(done)
+    assert sorted(block.number for block in done) == list(range(len(done)))
+
+
+def test_a_damaged_block_is_done_again(source, whole, tmp_path, monkeypatch):
+    do = in_blocks.do
+
+    def stopping(job, block, *rows, **options):
+        if block.number == 1:
+            raise KeyboardInterrupt
+        return do(job, block, *rows, **options)
+
+    monkeypatch.setattr(in_blocks, "do", stopping)
+    engine = Engine(workers=1, block_seconds=SECONDS)
+    with pytest.raises(KeyboardInterrupt):
+        found(source, tmp_path, engine)
+    monkeypatch.undo()
+    for path in (tmp_path / "blocks").iterdir():
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    assert found(source, tmp_path, engine) == whole
+
+
+def test_values_of_another_processor_are_compared(source, tmp_path, monkeypatch):
+    engine = Engine(workers=1, block_seconds=SECONDS)
+    searches = []
+
+    class Checked(in_blocks.BlockSearch):
+        def compute(self):
+            top = super().compute()
+            searches.append(self)
+            return top
+
+    monkeypatch.setattr("kernel_core.pipeline.blocks.BlockSearch", Checked)
+    found(source, tmp_path, engine, query="train")
+    (search,) = searches
+    search._check_sample()
+    search.whole.values[-1, -1] += 1e-4
+    with pytest.raises(DataError, match=r"differ by 1\.0e-04 .*--engine local\.$"):
+        search._check_sample()
+
+
+def test_a_file_of_another_content_is_named(tmp_path):
+    path = tmp_path / "logits.npy"
+    path.write_bytes(b"these")
+    check_files([path], [sha256_of(path)])
+    with pytest.raises(DataError, match=r"logits\.npy has the SHA-256 .* shared disk\.$"):
+        check_files([path], ["0" * 64])
+    with pytest.raises(DataError, match="does not exist"):
+        check_files([tmp_path / "other.npy"], ["0" * 64])
+
+
+@needs_ray
+def test_workers_of_ray_find_what_one_thread_finds(source, whole, tmp_path):
+    env = {**os.environ, "KERNEL_EXPLORER_CACHE": str(tmp_path)}
+    engine = ("--engine", "ray", "--workers", 2, "--block-seconds", SECONDS)
+    done = run_cli("build", source, "--similarity", "kernel", *engine, env=env)
+    assert done.returncode == 0, done.stderr
+    assert found(source, tmp_path, Engine()) == whole
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["kill", "lose"])
+def test_a_killed_worker_and_a_lost_node_change_nothing(source, whole, tmp_path, scenario):
+    env = {**os.environ, "KERNEL_EXPLORER_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.support.raylets", str(source), str(SECONDS), scenario]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["seconds"] is not None, "work went on after the loss"
+    assert found(source, tmp_path, Engine()) == whole
