@@ -35,6 +35,21 @@ def kept_run_count(run_count: int, numbers_per_run: int) -> int:
     return min(run_count, RUN_LIMIT, BYTE_LIMIT // (2 * numbers_per_run))
 
 
+def why_none_kept(run_count: int, example_count: int, class_count: int) -> str:
+    """Return a sentence on an ensemble too large for its outputs to be kept; empty if they can be.
+
+    example_count: of all splits.
+    """
+    numbers = example_count * class_count
+    if run_count < 2 or kept_run_count(run_count, numbers) >= 2:
+        return ""
+    return (
+        f"Outputs run by run are not kept of this source: two runs of {example_count:,} examples and "
+        f"{class_count:,} classes take {4 * numbers / 1e9:,.1f} GB, more than the {BYTE_LIMIT / 1e9:.0f} GB "
+        "that are kept at most. A source of fewer examples has them."
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Traces:
     """The traces of one split's examples, over the ensemble's first runs.

@@ -16,7 +16,7 @@ from kernel_core.engines.ray_cluster import kept_connection
 from kernel_core.ensembles import predictions
 from kernel_core.ensembles.logit_findings import logit_findings
 from kernel_core.errors import NotBuilt, StoreError
-from kernel_core.explain.traces import kept_run_count
+from kernel_core.explain.traces import kept_run_count, why_none_kept
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.memory import default_budget
 from kernel_core.pipeline.aligned import keep_aligned
@@ -30,7 +30,7 @@ from kernel_core.results.aligned import lacks_aligned
 from kernel_core.results.entries import Entries
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
-from kernel_core.results.opening import read_back, read_results
+from kernel_core.results.opening import lacks_traces, read_back, read_results
 from kernel_core.results.results import Results
 from kernel_core.results.run_counts import keys_of_first_runs
 from kernel_core.results.store import Store
@@ -77,7 +77,7 @@ def build(
     warn_of_missing_files(request, source, store)
     with contextlib.suppress(NotBuilt):
         results = read_results(keys, store)
-        is_whole = (results.traces or not keys.traces) and UnseenEntries(keys, store).is_known
+        is_whole = not lacks_traces(keys, results) and UnseenEntries(keys, store).is_known
         if is_whole and not lacks_aligned(request, results):
             remember_files(request, source, store)
             return results
@@ -280,7 +280,8 @@ class _Build:
         C = self.ensemble.class_count
         M = kept_run_count(self.ensemble.run_count, sum(counts.values()) * C)
         if M < 2:
-            log.warning("%s is too large to keep what explains its values", self.keys.source.name)
+            why = why_none_kept(self.ensemble.run_count, sum(counts.values()), C)
+            log.warning("%s: what explains a value is not kept. %s", self.keys.source.name, why)
             return
         first_runs = self.ensemble.first(M)
         try:

@@ -191,6 +191,8 @@ class Nearby:
             raise NotBuilt(
                 f"Of {spec.title}, only the neighbors {spec.direction} are kept; nothing else is computed."
             )
+        if not self.results.traces and self.results.why_no_traces:
+            raise NotBuilt(self.results.why_no_traces)
         if not self.results.traces:
             raise self._lacks("traces")
         classes = slice(None) if spec.classes is None else list(spec.classes)

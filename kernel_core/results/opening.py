@@ -43,7 +43,7 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
     store = store or Store()
     keys = _keys_offline(request, store)
     results = read_results(keys, store)
-    if complete and keys.traces and not results.traces:
+    if complete and lacks_traces(keys, results):
         raise _not_built("traces", keys, store)
     if complete and lacks_aligned(request, results):
         raise _not_built("aligned pixels", keys, store)
@@ -53,6 +53,11 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
         warn_of_missing_files(request, keys.source, store)
         remember_files(request, keys.source, store)
     return results
+
+
+def lacks_traces(keys: Keys, results: Results) -> bool:
+    """Return whether a build would add traces to results."""
+    return bool(keys.traces) and not results.traces and not results.why_no_traces
 
 
 def open_map(request: SourceRequest, store: Store | None = None) -> Map:

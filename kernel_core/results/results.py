@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.errors import RequestError
-from kernel_core.explain.traces import Traces
+from kernel_core.explain.traces import Traces, why_none_kept
 from kernel_core.findings.twins import Aligned
 from kernel_core.records import ExampleSet, Neighbors, Predictions
 from kernel_core.results.keys import refuse_unoffered
@@ -93,6 +93,11 @@ class Results:
         direction = self.spec.direction if self.spec.direction != "test→train" else ""
         words = self.name, f"{self.run_count} runs", self.spec.variant, direction
         return ", ".join(word for word in words if word)
+
+    @property
+    def why_no_traces(self) -> str:
+        """A sentence on why no build can keep traces, as the source is too large; empty if one can."""
+        return why_none_kept(self.run_count, sum(self.example_counts.values()), len(self.class_names))
 
     @property
     def has_images(self) -> bool:

@@ -167,8 +167,11 @@ def _prepare_soon(results_id: str) -> threading.Timer:
 def offer_traces(place: str) -> None:
     """Say that these results lack every run's outputs, and offer to prepare them; then open the results anew.
 
-    place: tells this offer from others on the page.
+    place: tells this offer from others on the page. Nothing is offered where the source is too large.
     """
+    if too_large := results().why_no_traces:
+        st.info(f"This needs every run's outputs. {too_large}", icon=":material/info:")
+        return
     why = (
         "This needs every run's outputs, which these results lack: an older version built them, or the disk "
         "was full. Preparing them reads the logits once and computes nothing else again."

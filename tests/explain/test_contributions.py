@@ -9,6 +9,7 @@ from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain import traces
 from kernel_core.explain.contributions import explain, most_influential_runs
 from kernel_core.pipeline import build
+from kernel_core.results.entries import Entries
 from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
@@ -123,6 +124,21 @@ def test_results_of_an_older_cache_open_without_traces_and_build_adds_them(sourc
     assert old["neighbors"].exists()
 
 
+def test_results_too_large_for_traces_are_complete_without(source_folder, cache, monkeypatch, caplog):
+    """Nothing is computed again at each verb, for what no build can keep."""
+    monkeypatch.setattr(traces, "BYTE_LIMIT", 4 * 170 * 5 - 1)
+    request = SourceRequest(str(source_folder))
+    with caplog.at_level(logging.WARNING):
+        assert build(request).traces == {}
+    assert "two runs of 170 examples and 5 classes take" in caplog.text
+    assert open_results(request, complete=True).why_no_traces
+    steps = set()
+    build(request, progress=lambda step, *_: steps.add(step))
+    assert steps == {"checking the source's files"}
+    monkeypatch.setattr(traces, "BYTE_LIMIT", 4 * 170 * 5)
+    assert build(request).traces["train"].run_count == 2
+
+
 def test_variants_keep_no_traces(source_folder, cache):
     assert build(SourceRequest(str(source_folder), query="train")).traces == {}
     assert not [entry for entry in list_entries(Store()) if entry.kind == "rows"]
@@ -132,7 +148,7 @@ def test_full_disk_leaves_results_without_traces(source_folder, cache, monkeypat
     def full(*_args, **_options):
         raise StoreError("cannot write to the cache (No space left on device)")
 
-    monkeypatch.setattr(Store, "write_blocks", full)
+    monkeypatch.setattr(Entries, "write_traces", full)
     with caplog.at_level(logging.WARNING):
         results = build(SourceRequest(str(source_folder)))
     assert "No space left" in caplog.text

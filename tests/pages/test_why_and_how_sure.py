@@ -135,6 +135,16 @@ def test_first_runs_of_more_are_named(planted_source, monkeypatch):
     assert "add up to **0.900**" in text_of(app)  # an exact duplicate: (M-1)/M
 
 
+def test_nothing_is_offered_where_the_source_is_too_large(planted_source, monkeypatch):
+    monkeypatch.setattr(traces, "BYTE_LIMIT", 4 * 170 * 5 - 1)  # two runs of 170 examples and 5 classes
+    build(planted_source)
+    app = show("test", 0, 100)
+    assert not [button.label for button in app.button if "Prepare" in button.label]
+    said = "\n".join(info.value for info in app.info)
+    assert said.count("This needs every run's outputs. Outputs run by run are not kept of this source") >= 2
+    assert "two runs of 170 examples and 5 classes take" in said
+
+
 def test_more_neighbors_than_there_are_shows_all(planted_source):
     build(planted_source)
     app = show("train", 3, 8, k=500)
