@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +13,23 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Fill = Callable[[Array, int, int], None]
 """Array (m, n, C), first run, first example: writes what is stored of these m runs and n examples into it."""
+
+
+LARGE = 256_000_000  # bytes; smaller maps may stay in this process
+
+
+def unmap(values: Array) -> None:
+    """Let go of what was read of a mapped array, which stays in the system's cache; of others, nothing."""
+    mapped = getattr(values, "_mmap", None)
+    with contextlib.suppress(AttributeError):  # Windows has no such call
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def unmap_large(values: Array) -> None:
+    """Let go of what was read of a mapped array of more than `LARGE` bytes, as `unmap`."""
+    if values.nbytes > LARGE:
+        unmap(values)
 
 
 class BlockArray:

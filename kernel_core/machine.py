@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import mmap
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import torch
 
 from kernel_core.errors import Unavailable
@@ -78,14 +75,6 @@ def give_back_memory() -> None:
     """Return what was freed to the system; glibc keeps 200 MB after many pieces of a few MB each."""
     with suppress(OSError, AttributeError, TypeError):  # other systems have no such function
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def unmap(values: npt.NDArray[Any]) -> None:
-    """Let go of what was read of a mapped array, which stays in the system's cache; of others, nothing."""
-    mapped = getattr(values, "_mmap", None)
-    with suppress(AttributeError):  # Windows has no such call
-        if mapped is not None:
-            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @contextmanager

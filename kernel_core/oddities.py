@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.block_array import unmap_large
 from kernel_core.records import ExampleSet, Features
 from kernel_core.spec import ADJECTIVES, Split
 
@@ -75,7 +76,9 @@ def _all_alike(rows: npt.NDArray[Any]) -> bool:
 def _blocks(rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """Yield rows, at least one, in blocks of about `BLOCK_BYTES`."""
     size = max(1, BLOCK_BYTES // max(1, rows[0].nbytes))
-    return (rows[start : start + size] for start in range(0, len(rows), size))
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+        unmap_large(rows)
 
 
 def count_flat(images: npt.NDArray[np.uint8]) -> int:

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from kernel_core.block_array import unmap_large
 from kernel_core.progress import Progress, no_progress
 
 Images = npt.NDArray[np.uint8]  # (n, H, W, 3), in memory or mapped
@@ -82,6 +83,8 @@ def aligned_pixels(
         images = of_query[np.arange(len(queries))[piece]]
         found = _largest_correlations(images, of_database[candidates[piece].ravel()], reach, library)
         values[piece] = library.to_numpy(found)
+        for images_read in (queries, database):
+            unmap_large(images_read)
     progress(STEP, len(queries), len(queries))
     return values.clip(-1, 1)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.block_array import unmap_large
 from kernel_core.explain.traces import standardize, to_float32
 from kernel_core.similarities import Similarity
 
@@ -91,6 +92,7 @@ def _blocks(values: npt.NDArray[Any], dtype: type[np.floating]) -> Iterator[tupl
         else:
             converted = np.asarray(block, dtype)
         yield part, converted.reshape(part.stop - start, -1)
+    unmap_large(values)
 
 
 def approximate_similarities(query: Vectors, index: int, database: Vectors) -> npt.NDArray[np.float32]:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.machine import give_back_memory, one_thread, unmap
+from kernel_core.block_array import unmap
+from kernel_core.machine import give_back_memory, one_thread
 from kernel_core.networks.mlp import loss_of_runs
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Diverged, HeadsRecipe, TrainedRun, run_seed

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from kernel_core.block_array import unmap_large
 from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet, no_images
 from kernel_core.results.keys import Keys
@@ -104,7 +105,9 @@ def keep_looks(keys: Keys, of_split: ExampleSet, store: Store, progress: Progres
         block = images[start : start + step]
         for place, image in enumerate(block, start):
             hashes[place] = np.frombuffer(bytes.fromhex(pixel_hash(image)), np.uint8)
-        return np.empty((len(block), 0, 0, 3), np.uint8) if is_done else _shrunk(block, size)
+        small = np.empty((len(block), 0, 0, 3), np.uint8) if is_done else _shrunk(block, size)
+        unmap_large(images)
+        return small
 
     looks = in_threads(range(0, len(images), step), look, cores())
     blocks = counted(looks, len(images), f"looking at {of_split.split} images", progress)

@@ -9,12 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kernel_core.block_array import unmap_large
 from kernel_core.machine import piece_bytes
 from kernel_core.similarity.rows import SimilarityRows
 
 
 class _VectorRows(SimilarityRows):
-    """Rows made of vectors in memory; values: (N, D), any number type."""
+    """Rows made of vectors; values: (N, D), any number type, in memory or mapped."""
 
     def __init__(self, values: npt.NDArray[Any]) -> None:
         self.values = values
@@ -26,7 +27,9 @@ class _VectorRows(SimilarityRows):
 
     def read(self, start: int, stop: int, _run_slice: slice) -> npt.NDArray[Any]:
         """Return the vectors (b, D) as they are."""
-        return np.array(self.values[start:stop])
+        vectors = np.array(self.values[start:stop])
+        unmap_large(self.values)
+        return vectors
 
     def rows(self, raw: Tensor, _start: int, _run_slice: slice) -> Tensor:
         """Return the rows (b, width), made in pieces since their arithmetic is float64."""

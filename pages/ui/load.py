@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
+from kernel_core.block_array import LARGE
 from kernel_core.errors import KernelExplorerError, NotBuilt
 from kernel_core.explain import image_alignment
 from kernel_core.explain.image_alignment import Alignment
@@ -149,7 +150,10 @@ def _changed(results_id: str) -> list[str]:
 def _prepare_soon(results_id: str) -> threading.Timer:
     """Read what neighbors on demand need a second after the first page, not at the first click: 0.4 s."""
     shown, found = by_id[results_id], nearby(results_id)
-    similarities = [name for name in shown.neighbors if shown.similarity(name).kind != "given"]
+    left_out = {"given"}  # kinds; of pixels, gigabytes are read when somebody asks
+    if sum(of_split.images.nbytes for of_split in shown.examples.values()) > LARGE:
+        left_out.add("pixels")
+    similarities = [name for name in shown.neighbors if shown.similarity(name).kind not in left_out]
     mapped, builds = request_of(next(iter(shown.neighbors))), jobs.jobs()
 
     def prepare() -> None:
