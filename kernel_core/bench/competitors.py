@@ -19,11 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kernel_core.bench.stages import search_timed
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.machine import Machine
 from kernel_core.records import Ensemble
-from kernel_core.search import certified
-from kernel_core.search.topk import TopK
+from kernel_core.search.tables import TopK
 from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.spec import Split
 
@@ -31,8 +31,6 @@ CLOSE = 1e-6  # values that differ by less may swap places by float32 rounding
 SAMPLE = 100  # query rows compared with the oracle
 ROWS = 2_048  # rows embedded at a time
 ORACLE_BYTES = 64_000_000  # size of a block of float64 rows
-PEAK_TILE = 1_024, 4_096  # rows on each side of the product that stands for the machine's peak
-PEAK_DIM = 20_000  # longer rows do not multiply faster
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,13 @@ class Job:
 
 
 class Laps:
-    """Seconds per stage of a method; calling it with a stage's name ends that stage."""
+    """Seconds per stage of a method; calling it with a stage's name ends that stage.
+
+    core_seconds: those of stages that overlap.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.stages = device, dict[str, float]()
+        self.device, self.stages, self.core_seconds = device, dict[str, float](), dict[str, float]()
         self.last = self.now()
 
     def now(self) -> float:
@@ -83,15 +84,11 @@ class Laps:
         self.stages[stage], self.last = now - self.last, now
 
 
-def ours(ensemble: Ensemble, job: Job, _lap: Laps) -> TopK:
-    """Search with Kernel Explorer. There are no stages: they overlap, block by block."""
-    return certified.nearest(
-        KernelRows(ensemble, "test"),
-        KernelRows(ensemble, "train"),
-        job.k,
-        precision=job.precision,
-        machine=Machine(torch.device(job.device), job.budget),
-    )
+def ours(ensemble: Ensemble, job: Job, lap: Laps) -> TopK:
+    """Search with Kernel Explorer. Its stages overlap, block by block: only their core-seconds are known."""
+    machine = Machine(torch.device(job.device), job.budget)
+    top, lap.core_seconds = search_timed(ensemble, job.k, job.precision, machine)
+    return top
 
 
 def original(ensemble: Ensemble, job: Job, lap: Laps) -> TopK:
@@ -177,29 +174,6 @@ def oracle(ensemble: Ensemble, job: Job, _lap: Laps) -> TopK:
     products = [query @ standardized("train", slice(i, i + block)).T / (M * C) for i in starts]
     values, indices = torch.cat(products, 1).topk(min(job.k + 1, job.database))
     return TopK(indices.to(torch.int32).numpy(), values.numpy())
-
-
-def product_peak(dim: int, device: torch.device) -> dict[str, float]:
-    """Return each of torch's implementations → the best GFLOP/s of a float32 product of two tiles of rows.
-
-    dim: length of a row.
-    """
-    (m, n), dim = PEAK_TILE, min(dim, PEAK_DIM)
-    q, d, out = (torch.rand(*shape, device=device) for shape in ((m, dim), (n, dim), (m, n)))
-    products: dict[str, Callable[[], Tensor]] = {"torch.mm": lambda: torch.mm(q, d.T, out=out)}
-    if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        a, b = q.to_mkldnn(), d.to_mkldnn()
-        products["oneDNN"] = lambda: torch.nn.functional.linear(a, b)
-    best = {}
-    for name, product in products.items():
-        product()  # the first call creates plans and buffers
-        seconds = []
-        for _ in range(3):
-            laps = Laps(device)
-            product()
-            seconds.append(laps.now() - laps.last)
-        best[name] = 2 * m * n * dim / min(seconds) / 1e9
-    return best
 
 
 METHODS: dict[str, Callable[[Ensemble, Job, Laps], TopK]] = {

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from kernel_core.bench.competitors import Job, agreement
-from kernel_core.bench.processes import Failure, Measurement, describe_machine, take_turns
+from kernel_core.bench.processes import Failure, Measurement, Outcomes, describe_machine, take_turns
 from kernel_core.bench.request import TITLES, BenchRequest
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.ensembles.log_file import LOGIT_KEYS
@@ -60,14 +60,18 @@ def measure_all(request: BenchRequest, progress: Progress) -> dict[str, Any]:
             logits = _open_source(request, request.source, folder, progress)
         job, class_count = _plan_job(request, device, logits.files)
         measurable = [method for method, reason in methods.items() if reason is None]
-        outcomes = take_turns(job, measurable, request.repeats, progress)
+        outcomes = take_turns(job, measurable, request.repeats, request.busy, progress)
         machine = describe_machine(device)
-    reference = outcomes.pop("oracle")[0]
+    (reference,) = outcomes["oracle", 0]
     if isinstance(reference, Failure):
         raise Unavailable(f"The reference in float64 could not be computed: {reference.reason}.")
     rows = [
-        {"method": m, "title": TITLES[m], "unavailable": reason} if reason
-        else {"method": m, "title": TITLES[m], **_summarize(job, outcomes[m], reference.top, logits.planted)}
+        {"method": m, "title": TITLES[m], "unavailable": reason} if reason else {
+            "method": m,
+            "title": TITLES[m],
+            **_summarize(job, outcomes[m, 0], reference.top, logits.planted),
+            **_beside(outcomes, m, request.busy),
+        }
         for m, reason in methods.items()
     ]  # fmt: skip
     _check_measured(rows)
@@ -78,7 +82,7 @@ def measure_all(request: BenchRequest, progress: Progress) -> dict[str, Any]:
     flop = 2 * job.queries * job.database * job.run_count * class_count
     return {
         "machine": machine, "sizes": sizes, "precision": job.precision, "memory_budget": job.budget,
-        "methods": rows, "product": _summarize_product(outcomes.get("ours", []), flop),
+        "methods": rows, "product": _summarize_product(outcomes.get(("ours", 0), []), flop, device),
     }  # fmt: skip
 
 
@@ -176,15 +180,14 @@ def _summarize(
         if isinstance(outcome, Failure):
             return {"unavailable": f"failed: {outcome.reason}"}
         measured.append(outcome)
-    seconds = [each.seconds for each in measured]
     top = measured[-1].top
     inside = {i: j for i, j in planted.items() if i < job.queries and j < job.database}
     nearest = sum(int(top.indices[i, 0]) == j for i, j in inside.items())
     return {
-        "seconds": {
-            "median": statistics.median(seconds), "min": min(seconds), "max": max(seconds), "all": seconds
-        },
+        "seconds": _spread([each.seconds for each in measured]),
+        "core_seconds": _spread([each.core_seconds for each in measured]),
         "stages": {name: [each.stages[name] for each in measured] for name in measured[0].stages},
+        "by_stage": {name: [each.by_stage[name] for each in measured] for name in measured[0].by_stage},
         "peak_resident": max(each.resident or 0 for each in measured) or None,
         "peak_anonymous": max(each.anonymous or 0 for each in measured) or None,
         "peak_cuda": max(each.cuda or 0 for each in measured) or None,
@@ -195,6 +198,35 @@ def _summarize(
     }  # fmt: skip
 
 
+def _spread(seconds: list[float]) -> dict[str, Any]:
+    return {
+        "median": statistics.median(seconds), "min": min(seconds), "max": max(seconds), "all": seconds
+    }  # fmt: skip
+
+
+def _beside(outcomes: Outcomes, method: str, loops: int) -> dict[str, Any]:
+    """Return what busy loops cost a method, if there were any.
+
+    core_seconds_ratio: core-seconds beside them, relative to those of the turn without them just before; the
+    median of the repeats. None if a turn failed.
+    """
+    if not loops:
+        return {}
+    turns = list(zip(outcomes[method, 0], outcomes[method, loops], strict=False))
+    measured = [(a, b) for a, b in turns if isinstance(a, Measurement) and isinstance(b, Measurement)]
+    if not turns or len(measured) < len(turns):
+        return {"busy": None}
+    ratios = [b.core_seconds / a.core_seconds for a, b in measured]
+    return {
+        "busy": {
+            "loops": loops,
+            "seconds": _spread([b.seconds for _, b in measured]),
+            "core_seconds": _spread([b.core_seconds for _, b in measured]),
+            "core_seconds_ratio": statistics.median(ratios),
+        }
+    }
+
+
 def _check_measured(rows: list[dict[str, Any]]) -> None:
     """Raise `RequestError` if no method could be measured."""
     if not any("seconds" in row for row in rows):
@@ -202,20 +234,28 @@ def _check_measured(rows: list[dict[str, Any]]) -> None:
         raise Unavailable(f"Nothing could be measured ({reasons}). Fix that, or choose other --methods.")
 
 
-def _summarize_product(outcomes: Sequence[Measurement | Failure], flop: int) -> dict[str, Any] | None:
+def _summarize_product(
+    outcomes: Sequence[Measurement | Failure], flop: int, device: str
+) -> dict[str, Any] | None:
     """Return the float32 product measured after each of our searches, and our share of it.
 
-    None if one of them failed. flop: floating-point operations of one search. gflops: by the fastest
-    implementation. ours: from opening the files to the neighbors. All are medians over the repeats.
+    None if one of them failed. flop: floating-point operations of one search. peak, this_length: as in
+    `Rates`, and ours from opening the files to the neighbors. share: ours, of the peak. share_of_length:
+    ours, of the product of rows as long. All are medians over the repeats.
     """
     measured = [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
-    if not outcomes or len(measured) < len(outcomes):
+    rates = [each.product for each in measured if each.product is not None]
+    if not outcomes or len(rates) < len(outcomes):
         return None
-    rates = {name: [each.product[name] for each in measured] for name in measured[0].product}
-    fastest = max(rates, key=lambda name: statistics.median(rates[name]))
-    seconds = [each.seconds for each in measured]
-    shares = [flop / each / 1e9 / rate for each, rate in zip(seconds, rates[fastest], strict=True)]
+    spent = [each.core_seconds if device == "cpu" else each.seconds for each in measured]
+    ours = [flop / each / 1e9 for each in spent]
+    of_both = list(zip(ours, rates, strict=True))
     return {
-        "gflops": statistics.median(rates[fastest]), "by": fastest, "all": rates,
-        "ours": flop / statistics.median(seconds) / 1e9, "share": statistics.median(shares),
-    }  # fmt: skip
+        "by": rates[-1].by,
+        "peak": statistics.median(each.peak for each in rates),
+        "this_length": statistics.median(each.this_length for each in rates),
+        "ours": statistics.median(ours),
+        "share": statistics.median(ours / rate.peak for ours, rate in of_both),
+        "share_of_length": statistics.median(ours / rate.this_length for ours, rate in of_both),
+        "all": [{"peak": each.peak, "this_length": each.this_length} for each in rates],
+    }

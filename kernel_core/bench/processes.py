@@ -9,6 +9,7 @@ import platform
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from typing import Self
 
 import torch
 
-from kernel_core.bench.competitors import METHODS, Job, Laps, product_peak
+from kernel_core.bench.busy import busy_loops
+from kernel_core.bench.competitors import METHODS, Job, Laps
+from kernel_core.bench.stages import Rates, choose_product, product_rates
 from kernel_core.errors import KernelExplorerError
 from kernel_core.machine import cpu_info, use_allowed_cores
 from kernel_core.progress import Progress
@@ -34,18 +37,21 @@ NEEDS = {"faiss": "faiss", "faiss-skylakex": "faiss", "sklearn": "sklearn.neighb
 class Measurement:
     """One search by one method.
 
-    seconds: from opening the files to the neighbors. stages: seconds per stage. resident, anonymous, cuda:
-    peak memory in bytes, None if unknown. product: what `product_peak` returns; empty except for our own
+    seconds: from opening the files to the neighbors. core_seconds: the same in seconds of a core at work for
+    it. stages: seconds per stage. by_stage: core-seconds per stage, of our own search. resident, anonymous,
+    cuda: peak memory in bytes, None if unknown. product: what `product_rates` returns, after our own
     search.
     """
 
     top: TopK
     seconds: float
+    core_seconds: float
     stages: dict[str, float]
+    by_stage: dict[str, float]
     resident: int | None
     anonymous: int | None
     cuda: int | None
-    product: dict[str, float]
+    product: Rates | None
 
 
 @dataclass(frozen=True)
@@ -119,23 +125,27 @@ def _measure(method: str, job: Job) -> Measurement:
         importlib.import_module(NEEDS[method])
         importlib.import_module("threadpoolctl").threadpool_limits(threads)
     torch.mm(*torch.ones(2, 2, 2, device=device))  # initializes CUDA and its matrix library
+    if method == "ours":
+        choose_product(job.open(), device)
     with MemoryWatch() as memory:
         laps = Laps(device)
-        started = laps.last
+        started, cores_started = laps.last, time.process_time()
         ensemble = job.open()
         top = METHODS[method](ensemble, job, laps)
-        seconds = laps.now() - started
+        seconds, core_seconds = laps.now() - started, time.process_time() - cores_started
     on_cuda = device.type == "cuda" and method in ("ours", "original")
     dim = ensemble.run_count * ensemble.class_count
     return Measurement(
         top=top,
         seconds=seconds,
+        core_seconds=core_seconds,
         stages=laps.stages,
+        by_stage=laps.core_seconds,
         resident=peak_resident(),
         anonymous=memory.peak,
         cuda=torch.cuda.max_memory_allocated(device) if on_cuda else None,
         # Right after our search, so that both see the machine under the same load.
-        product=product_peak(dim, device) if method == "ours" else {},
+        product=product_rates(dim, device) if method == "ours" else None,
     )
 
 
@@ -200,23 +210,27 @@ def _describe_exit(code: int) -> str:
     return f"its process ended with status {code}"
 
 
-def take_turns(
-    job: Job, methods: list[str], repeats: int, progress: Progress
-) -> dict[str, list[Measurement | Failure]]:
+Outcomes = dict[tuple[str, int], list[Measurement | Failure]]
+"""Method and number of busy loops beside it → what was measured."""
+
+
+def take_turns(job: Job, methods: list[str], repeats: int, busy: int, progress: Progress) -> Outcomes:
     """Measure the oracle once and each method `repeats` times; return the outcomes of each.
 
-    The methods take turns, so that whatever else the machine does affects all of them. A method that fails
-    gets no further turn.
+    The methods take turns, so that whatever else the machine does affects all of them. Each has a turn beside
+    busy loops too, if there are any. A method that fails gets no further turn.
     """
     progress("reference in float64", 0, 1)
-    outcomes = {"oracle": [measure_apart("oracle", job)]}
+    outcomes: Outcomes = {("oracle", 0): [measure_apart("oracle", job)]}
     step = f"measuring {len(methods)} methods {repeats} times"
-    turns = methods * repeats
-    for done, method in enumerate(turns):
+    turns = [(method, loops) for method in methods for loops in sorted({0, busy})] * repeats
+    for done, turn in enumerate(turns):
         progress(step, done, len(turns))
-        earlier = outcomes.setdefault(method, [])
+        method, loops = turn
+        earlier = outcomes.setdefault(turn, [])
         if not any(isinstance(outcome, Failure) for outcome in earlier):
-            earlier.append(measure_apart(method, job))
+            with busy_loops(loops):
+                earlier.append(measure_apart(method, job))
     progress(step, len(turns), len(turns))
     return outcomes
 

@@ -27,6 +27,7 @@ SMALLEST = {
     "file_count": 1,
     "k": 1,
     "repeats": 1,
+    "busy": 0,
 }
 
 
@@ -36,7 +37,8 @@ class BenchRequest:
 
     source: a source's name or path; None for synthetic logits. queries, database, run_count, class_count,
     file_count: None for the sizes in `SYNTHETIC`, or for all that the source has. memory: budget of our own
-    search in bytes; None for the default of the device. Raises `RequestError` if a size is too small, sizes
+    search in bytes; None for the default of the device. busy: number of busy loops beside which everything is
+    measured again. Raises `RequestError` if a size is too small, sizes
     contradict each other, or a method is unknown.
     """
 
@@ -52,6 +54,7 @@ class BenchRequest:
     device: str = "auto"
     precision: str = "auto"
     memory: int | None = None
+    busy: int = 0
 
     def __post_init__(self) -> None:
         for field, smallest in SMALLEST.items():

@@ -33,6 +33,9 @@ from kernel_core.spec import PRECISIONS
 @click.option(
     "--memory", type=Bytes(), help="Memory budget of our search.  [default: 40% of what is free; 3GB on CUDA]"
 )
+@click.option(
+    "--busy", type=int, default=0, metavar="N", help="Measure beside N busy loops too.  [default: 0]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every timing.")
 def bench(methods: str, as_json: bool, **options: Any) -> None:
     """Compare our search with other methods on this machine.
@@ -54,8 +57,8 @@ def bench(methods: str, as_json: bool, **options: Any) -> None:
         say(*bench_table(result).splitlines())
 
 
-LAYOUT = "{:<37} {:>20} {:>6} {:>8} {:>5} {:>10} {:>5}   {}"
-COLUMNS = ("", "seconds [min-max]", "speed", "memory", "less", "allocated", "less", "as in float64")
+LAYOUT = "{:<37} {:>20} {:>8} {:>6} {:>8} {:>5} {:>10} {:>5}   {}"
+COLUMNS = ("", "seconds [min-max]", "core-s", "speed", "memory", "less", "allocated", "less", "as in float64")
 
 
 def bench_table(result: dict[str, Any]) -> str:
@@ -68,15 +71,40 @@ def bench_table(result: dict[str, Any]) -> str:
         LAYOUT.format(*COLUMNS).rstrip(),
         *(_format_row(row, measured.get("original")) for row in result["methods"]),
         "",
-        "speed, less: times the original algorithm's. memory: peak resident, libraries and maps included.",
+        "core-s: seconds of a core at work for it. speed, less: times the original algorithm's.",
+        "memory: peak resident, libraries and maps included.",
         "as in float64: sampled queries with the same k nearest as a float64 reference.",
     ]  # fmt: skip
-    if result["product"]:
-        lines.append(
-            "Float32 product here: {gflops:,.0f} GFLOP/s ({by}). Kernel Explorer, from opening the files to "
-            "the neighbors: {ours:,.0f} GFLOP/s, {share:.0%} of it.".format(**result["product"])
+    if "ours" in measured:
+        lines += _of_ours(measured["ours"], result)
+    lines += [
+        "{}: beside {loops} busy loops {core_seconds_ratio:.2f} x the core-seconds.".format(
+            row["title"], **row["busy"]
         )
+        for row in measured.values()
+        if row.get("busy")
+    ]
     return "\n".join(lines)
+
+
+def _of_ours(row: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    """Return the lines on our search: its stages, and its share of the product's rate."""
+    lines = []
+    if row["by_stage"]:
+        whole = sum(row["core_seconds"]["all"])
+        shares = {stage: sum(seconds) / whole for stage, seconds in row["by_stage"].items()}
+        lines.append(
+            "Kernel Explorer's core-seconds: product {product:.1%}, rows {rows:.1%}, selection and the rest "
+            "{rest:.1%}.".format(**shares, rest=1 - sum(shares.values()))
+        )
+    if result["product"]:
+        unit = "GFLOP/s a core" if result["machine"]["device"] == "cpu" else "GFLOP/s"
+        lines.append(
+            "Float32 product here ({by}): {peak:,.0f} {unit}; of rows as long as these {this_length:,.0f}.\n"
+            "Kernel Explorer, from opening the files to the neighbors: {ours:,.0f}, {share:.1%} of the first "
+            "and {share_of_length:.1%} of the second.".format(**result["product"], unit=unit)
+        )
+    return lines
 
 
 def _format_row(row: dict[str, Any], original: dict[str, Any] | None) -> str:
@@ -85,6 +113,7 @@ def _format_row(row: dict[str, Any], original: dict[str, Any] | None) -> str:
         return f"{row['title']:<37} {row['unavailable']}"
     seconds = row["seconds"]
     cells = ["{median:.2f} [{min:.2f}-{max:.2f}]".format(**seconds)]
+    cells.append(f"{row['core_seconds']['median']:.2f}")
     cells.append(f"{original['seconds']['median'] / seconds['median']:.1f}x" if original else "")
     for peak in ("peak_resident", "peak_anonymous"):
         cells.append(f"{row[peak] / 1e9:.2f} GB" if row[peak] else "unknown")

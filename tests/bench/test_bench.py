@@ -15,12 +15,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from kernel_core.bench import competitors
+from kernel_core.bench import busy, competitors, processes
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
 from kernel_core.cli.bench import bench_table
 from kernel_core.cli.main import main
 from kernel_core.ensembles.opening import open_ensemble
-from kernel_core.search.topk import TopK
+from kernel_core.search.tables import TopK
 from tests.support import forked, oracle
 from tests.support.command import ROOT, process_of, run_cli
 from tests.support.planted import write_log
@@ -62,19 +62,52 @@ def test_json_holds_every_timing_and_the_peaks(result):
         seconds = row["seconds"]
         assert len(seconds["all"]) == 2
         assert 0 < seconds["min"] <= seconds["median"] <= seconds["max"]
+        assert 0 < row["core_seconds"]["min"] <= row["core_seconds"]["median"]
         assert row["peak_resident"] > 30e6
         if sys.platform == "linux":
             assert 10e6 < row["peak_anonymous"] < row["peak_resident"]
     assert {name: len(each) for name, each in rows["original"]["stages"].items()} == {
         "normalise": 2, "product": 2, "top-k": 2,
     }  # fmt: skip
-    product = result["product"]
-    assert product["gflops"] == max(statistics.median(each) for each in product["all"].values()) > 1
-    flop = 2 * 120 * 700 * 30 * 4
-    assert product["ours"] == pytest.approx(flop / rows["ours"]["seconds"]["median"] / 1e9)
-    peaks, seconds = product["all"][product["by"]], rows["ours"]["seconds"]["all"]
-    shares = [flop / s / 1e9 / peak for s, peak in zip(seconds, peaks, strict=True)]
-    assert product["share"] == pytest.approx(statistics.median(shares))
+    ours = rows["ours"]
+    for i, whole in enumerate(ours["core_seconds"]["all"]):
+        by_stage = {name: each[i] for name, each in ours["by_stage"].items()}
+        assert set(by_stage) == {"product", "rows"}
+        assert 0 < min(by_stage.values()) < sum(by_stage.values()) < whole
+    product, flop = result["product"], 2 * 120 * 700 * 30 * 4
+    rates = [flop / seconds / 1e9 for seconds in ours["core_seconds"]["all"]]
+    for name, share in (("peak", "share"), ("this_length", "share_of_length")):
+        best = [each[name] for each in product["all"]]
+        assert product[name] == statistics.median(best) > 1
+        shares = [a / b for a, b in zip(rates, best, strict=True)]
+        assert product[share] == pytest.approx(statistics.median(shares))
+    assert product["ours"] == pytest.approx(statistics.median(rates))
+
+
+def test_busy_loops_run_beside_every_second_turn_and_end(source_folder, monkeypatch):
+    beside = []
+    started = []
+    popen = subprocess.Popen
+
+    def start(*args, **options):
+        started.append(popen(*args, **options))
+        return started[-1]
+
+    def measure(method, job):
+        beside.append((method, sum(loop.poll() is None for loop in started)))
+        return measure_apart(method, job)
+
+    measure_apart = processes.measure_apart
+    monkeypatch.setattr(busy.subprocess, "Popen", start)
+    monkeypatch.setattr(processes, "measure_apart", measure)
+    options = ["--busy", "2", "--methods", "ours,original", "--repeats", "1", "--k", "3"]
+    done = CliRunner().invoke(main, ["bench", str(source_folder), *options])
+    assert done.exit_code == 0, done.output
+    assert beside == [("oracle", 0), ("ours", 0), ("ours", 2), ("original", 0), ("original", 2)]
+    assert all(loop.poll() is not None for loop in started), "a loop still runs"
+    lines = [line for line in done.output.splitlines() if "beside 2 busy loops" in line]
+    assert [line.split(":")[0] for line in lines] == ["Kernel Explorer", "original algorithm"]
+    assert all(float(line.split()[-4]) > 0 for line in lines)
 
 
 def test_several_files_agree_and_a_missing_faiss_is_a_line(result, tmp_path):
@@ -99,7 +132,8 @@ def test_human_output_and_a_method_that_fails(source_folder):
     assert "threads, torch" in machine
     assert sizes.startswith("planted: 40 queries x 130 examples, 24 runs, 5 classes, 2 file(s), k 3")
     assert head.split() == [
-        "seconds", "[min-max]", "speed", "memory", "less", "allocated", "less", "as", "in", "float64",
+        "seconds", "[min-max]", "core-s", "speed", "memory", "less", "allocated", "less",
+        "as", "in", "float64",
     ]  # fmt: skip
     assert "failed: The memory budget of 0.001 MB is too small" in ours
     assert sklearn.endswith("40 of 40")
@@ -111,7 +145,12 @@ def test_human_output_has_a_line_a_method_and_our_share(result):
     ours = next(line for line in text.splitlines() if line.startswith("Kernel Explorer"))
     assert ours.endswith("100 of 100")
     assert "GB" in ours
-    assert "GFLOP/s" in text.splitlines()[-1]
+    *_, stages, product, share = text.splitlines()
+    assert stages.startswith("Kernel Explorer's core-seconds: product ")
+    percents = [float(word.rstrip("%,.")) for word in stages.split() if "%" in word]
+    assert sum(percents) == pytest.approx(100, abs=0.2)
+    assert "GFLOP/s a core" in product
+    assert f"{result['product']['share']:.1%} of the first" in share
     assert max(map(len, text.splitlines()[3:])) < 130
 
 
