@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -28,7 +29,7 @@ class Pass:
     k: neighbors per query row. parts: number of equal parts per row, each of which has neighbors of its own.
     own: int64 (n,), which database row query row i is, negative for none; None if none is any.
     symmetric: query and database are the same rows; only tiles on and above the diagonal are multiplied.
-    threads: how many compute at once.
+    threads: how many compute at once. stop: set where the search failed or was interrupted.
     """
 
     query: RowSource
@@ -41,6 +42,7 @@ class Pass:
     parts: int = 1
     own: Tensor | None = None
     symmetric: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def search(
         self, chunk: Range, columns: Range, best: list[Table], mirrored: list[Table]
@@ -92,6 +94,8 @@ class Pass:
         def search_block(block: Range, of_block: list[Operand]) -> int:
             running, reverse = idle.get(), self._running(block) if self.symmetric else []
             for tile, of_tile in zip(tiles, held, strict=True):
+                if self.stop.is_set():
+                    break
                 if not self._is_below_diagonal(tile, block):
                     values = self._finished(tile, block, self._multiply(of_tile, of_block))
                     _merge(running, tile[0] - chunk[0], values, block[0])
@@ -134,7 +138,7 @@ class Pass:
 
         def add(tile: Range, of_tile: list[Operand]) -> None:
             for piece, of_piece in zip(pieces, held, strict=True):
-                if self._is_below_diagonal(tile, piece):
+                if self._is_below_diagonal(tile, piece) or self.stop.is_set():
                     continue
                 products = self._multiply(of_tile, of_piece)
                 for total, addend in zip(sums.setdefault((tile, piece), products), products, strict=True):
@@ -157,7 +161,7 @@ class Pass:
                     _merge(running, 0, sums[tile, piece], piece[0])
             _take(best, tile[0], running)
 
-        list(each(take, tiles, self.threads))
+        list(each(take, tiles, self.threads, self.stop))
 
     def _take_mirrored(
         self,
@@ -173,7 +177,7 @@ class Pass:
                     _merge_mirrored(reverse, sums[tile, piece], tile[0])
             _take(mirrored, piece[0], reverse)
 
-        list(each(take, pieces, self.threads))
+        list(each(take, pieces, self.threads, self.stop))
 
     def _is_below_diagonal(self, tile: Range, block: Range) -> bool:
         """Return whether a tile of query rows lies below a block of the same rows: its products are known."""
@@ -201,7 +205,7 @@ class Pass:
             raw = torch.from_numpy(source.read(*row_range, run_slice))
             return work(row_range, self._operands(source, row_range, raw, run_slice))
 
-        yield from each(embed, row_ranges, self.threads)
+        yield from each(embed, row_ranges, self.threads, self.stop)
 
     def _operands(self, source: RowSource, row_range: Range, raw: Tensor, run_slice: slice) -> list[Operand]:
         rows = source.rows(raw, row_range[0], run_slice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,11 +20,13 @@ def thread_count(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
-def each(work: Callable[[A], B], items: Iterable[A], count: int) -> Iterator[B]:
+def each(
+    work: Callable[[A], B], items: Iterable[A], count: int, stop: threading.Event | None = None
+) -> Iterator[B]:
     """Yield what `work` returns for each item, in their order, from `count` threads at once.
 
     Items are begun in their order. Where it fails, or is left early, no thread outlives it, and items not yet
-    begun never are.
+    begun never are. stop: is set then, so that long work can end early.
     """
     if count == 1:
         with one_thread():
@@ -34,5 +37,8 @@ def each(work: Callable[[A], B], items: Iterable[A], count: int) -> Iterator[B]:
             futures = [pool.submit(work, item) for item in items]
             for future in futures:
                 yield future.result()
-        finally:
+        except BaseException:
+            if stop is not None:
+                stop.set()
             pool.shutdown(cancel_futures=True)
+            raise

@@ -129,18 +129,19 @@ def test_build_killed_between_two_files_goes_on_with_the_second(source_folder, c
 
 def test_ctrl_c_leaves_the_cache_whole(source_folder, cache):
     """Interrupted during the search: no traceback, no half-written file, and the next build finishes."""
-    marker = cache.parent / "searching"
+    marker, interrupted = cache.parent / "searching", cache.parent / "interrupted"
     code = (
         "import sys, time; from pathlib import Path\n"
         "from kernel_core.search import passes; from kernel_core.cli.main import main\n"
-        # One long sleep would miss a signal that comes just before it.
-        f"def merge(*_):\n  Path({str(marker)!r}).touch()\n  while True: time.sleep(0.01)\n"
+        f"def merge(*_):\n  Path({str(marker)!r}).touch()\n"
+        f"  while not Path({str(interrupted)!r}).exists(): time.sleep(0.01)\n"
         "passes._merge = merge\n"
         f"main(['build', {str(source_folder)!r}])"
     )
     with forked.running(forked.code, code, output=cache.parent) as process:
         forked.wait_until(marker.exists, process)
         os.kill(process.pid, signal.SIGINT)
+        interrupted.touch()
         process.join()
         assert process.exitcode == 130
     assert "Traceback" not in (cache.parent / "stderr").read_text()
