@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
 
+from kernel_core.cli.engine_options import engine_options, take_engine
 from kernel_core.cli.options import (
     open_or_build,
     open_progress,
@@ -17,6 +19,7 @@ from kernel_core.cli.options import (
 )
 from kernel_core.cli.output import is_stdout, say
 from kernel_core.cli.tables import give_table
+from kernel_core.engines.engine import Engine
 from kernel_core.errors import NotBuilt
 from kernel_core.findings.map_layout import NEIGHBOR_COUNT, SPLIT_ORDER, Map
 from kernel_core.progress import Progress
@@ -28,6 +31,7 @@ from kernel_core.spec import ADJECTIVES
 
 @click.command("map")
 @source_options
+@engine_options
 @similarity_option
 @table_options
 def lay_out_map(
@@ -41,20 +45,23 @@ def lay_out_map(
     similarity: str,
     csv_file: Path | None,
     as_json: bool,
+    **where: Any,
 ) -> None:
     """Lay out all examples in the plane, for the app's map.
 
     Examples of SOURCE that the kernel, or another similarity, finds similar are placed near each other. With
-    --csv or --json, also give their positions.
+    --csv or --json, also give their positions. With --engine ray, a cluster finds the neighbors; the layout
+    itself takes one core here.
 
     \b
     Example:  kernel-explorer map digits --csv map.csv
     """
     request = SourceRequest(source, run_count, files, similarities=(similarity,), precision=precision)
+    engine = take_engine(where)
     asks_for_table = as_json or csv_file is not None
     with open_progress(progress_file) as progress:
-        layout = _open_or_build_map(request, device, memory, progress)
-        results = open_or_build(request, device, memory, progress) if asks_for_table else None
+        layout = _open_or_build_map(request, device, memory, progress, engine)
+        results = open_or_build(request, device, memory, progress, engine=engine) if asks_for_table else None
     is_on_stdout = as_json or (csv_file is not None and is_stdout(csv_file))
     say(_sentence(request, layout), err=is_on_stdout)
     if results is not None:
@@ -79,14 +86,16 @@ def _sentence(request: SourceRequest, layout: Map) -> str:
     )
 
 
-def _open_or_build_map(request: SourceRequest, device: str, memory: int | None, progress: Progress) -> Map:
+def _open_or_build_map(
+    request: SourceRequest, device: str, memory: int | None, progress: Progress, engine: Engine
+) -> Map:
     """Return the map from the cache without loading torch or UMAP, or compute it if it is missing."""
     try:
         return open_map(request)
     except NotBuilt:
         from kernel_core import pipeline  # torch takes seconds to load
 
-        return pipeline.build_map(request, device=device, budget=memory, progress=progress)
+        return pipeline.build_map(request, device=device, budget=memory, progress=progress, engine=engine)
 
 
 def positions(layout: Map, results: Results) -> pd.DataFrame:

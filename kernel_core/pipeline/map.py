@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from kernel_core.engines.engine import LOCAL, Engine
 from kernel_core.errors import NotBuilt
 from kernel_core.findings import landmarks, map_layout
 from kernel_core.pipeline.build import build
@@ -30,12 +31,14 @@ def build_map(
     budget: int | None = None,
     progress: Progress = no_progress,
     store: Store | None = None,
+    engine: Engine = LOCAL,
 ) -> map_layout.Map:
     """Compute what the cache lacks of the map of all examples, and return the map.
 
     It is by the first of the request's similarities, by default the kernel; beside it, only name, runs, files
     and precision of the request count. The other parameters and the errors are those of `build`; in addition,
     raises `RequestError` if there are too few examples, or there can be no map by that similarity.
+    engine: where the neighbors are found; the layout itself takes one core of this machine.
     """
     store, whole, by = store or Store(), request.whole, request.map_by
     keys = plan_keys(open_source(whole, progress=progress), whole, store)
@@ -43,7 +46,7 @@ def build_map(
         return read_map(keys, by, store)
 
     def build_part(part: SourceRequest) -> Results:
-        return build(part, device=device, budget=budget, progress=progress, store=store)
+        return build(part, device=device, budget=budget, progress=progress, store=store, engine=engine)
 
     part = replace(whole, similarities=(by,))
     counts = map_layout.example_counts(build_part(part).examples)
