@@ -43,12 +43,21 @@ class Size:
 
 @dataclass(frozen=True)
 class Step:
-    """A part of a build. seconds: on one core. read, kept: bytes of logits, and bytes left in the cache."""
+    """A part of a build.
+
+    seconds: on one core. read, kept: bytes of logits, and bytes left in the cache. is_shared: whether all
+    cores do it; what is not takes one core of the machine of the command.
+    """
 
     name: str
     seconds: float
     read: float
     kept: float
+    is_shared: bool = False
+
+    def time(self, cores: int) -> float:
+        """Return how many seconds it takes with so many cores."""
+        return self.seconds / cores if self.is_shared else self.seconds
 
 
 @dataclass(frozen=True)
@@ -83,12 +92,12 @@ def steps(size: Size, memory: int) -> list[Step]:
     across, within = size.test * size.train, size.train * (size.train - 1) / 2
     found = 8.0 * NEIGHBORS
     return [
-        Step("images", images, 0.0, 3 * (pixels + small)),
+        Step("images", images, 0.0, 3 * (pixels + small), is_shared=True),
         Step("votes and probabilities", LOOKED_AT * size.logits, 2 * logit_bytes, votes),
         Step("means and spreads", SUMMED * size.logits * sliced, logit_bytes * sliced, 8 * numbers * sliced),
-        Step("neighbors test→train", _pair(size) * across, logit_bytes, found * size.test),
+        Step("neighbors test→train", _pair(size) * across, logit_bytes, found * size.test, True),
         Step("what explains values", KEPT * kept, 2 * kept, 2 * kept),
-        Step("neighbors within train", _pair(size) * within, logit_bytes, found * size.train),
+        Step("neighbors within train", _pair(size) * within, logit_bytes, found * size.train, True),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -41,7 +41,8 @@ def estimate(cores: int, memory: int, block_seconds: float, as_json: bool, **of_
     """Say what a build of a source of any size would cost.
 
     It is estimated from times measured per pair and per logit, on a virtual core that does 105 GFLOP/s in
-    float32 and has nothing else to do. "read" is of the logits, "kept" stays in the cache.
+    float32 and has nothing else to do. All cores read images and find neighbors; the other steps take one.
+    "read" is of the logits, "kept" stays in the cache.
 
     \b
     Example:  kernel-explorer estimate --train 1281167 --test 50000 --classes 1000 --runs 10 --cores 64
@@ -57,9 +58,9 @@ def estimate(cores: int, memory: int, block_seconds: float, as_json: bool, **of_
     say(f"{'':<26}{'core-seconds':>14}{f'on {cores:,} cores':>16}{'read':>12}{'kept':>12}")
     *built, within = found
     for step in built:
-        say(_line(step.name, step, cores))
-    say(_line("a build", _sum(built), cores))
-    say(_line("more: within train", within, cores))
+        say(_line(step.name, [step], cores))
+    say(_line("a build", built, cores))
+    say(_line("more: within train", [within], cores))
     say(
         f"on Ray: {cut.count:,} blocks of {cut.seconds:,.0f} core-seconds for the neighbors test→train; a "
         f"worker takes {size_of(cut.memory)}, reads {size_of(cut.read)} per block and sends back "
@@ -74,18 +75,16 @@ def _sentence(size: Size) -> str:
     )
 
 
-def _sum(parts: list[Step]) -> Any:
-    from kernel_core.bench.costs import Step
+def _sum(parts: list[Step], cores: int) -> tuple[float, float, float, float]:
+    """Return core-seconds, time, bytes read and bytes kept of all parts."""
+    values = [(part.seconds, part.time(cores), part.read, part.kept) for part in parts]
+    seconds, time, read, kept = map(sum, zip(*values, strict=True))
+    return seconds, time, read, kept
 
-    values = ([getattr(part, name) for part in parts] for name in ("seconds", "read", "kept"))
-    return Step("", *map(sum, values))
 
-
-def _line(name: str, step: Step, cores: int) -> str:
-    return (
-        f"{name:<26}{step.seconds:>14,.0f}{time_of(step.seconds / cores):>16}{size_of(step.read):>12}"
-        f"{size_of(step.kept):>12}"
-    )
+def _line(name: str, parts: list[Step], cores: int) -> str:
+    seconds, time, read, kept = _sum(parts, cores)
+    return f"{name:<26}{seconds:>14,.0f}{time_of(time):>16}{size_of(read):>12}{size_of(kept):>12}"
 
 
 def time_of(seconds: float) -> str:

@@ -79,6 +79,26 @@ class BlockSearch:
             self._take(parts)
         return TopK(self.whole.indices, self.whole.values)
 
+    def agree(self) -> None:
+        """Write the plan of the search, unless there is one, for other processes to do its blocks too."""
+        with self.store.lock(self._job_key):
+            known = self._known_job()
+            if known is None:
+                self._write_job()
+            else:
+                self.job, self.blocks = known, cut(known, self.engine.block_seconds)
+
+    def do_share(self, number: int, count: int) -> int:
+        """Do and keep every count-th block from `number` on that is not known; return how many were done.
+
+        Raises what reading rows raises.
+        """
+        own = [block for block in self.blocks if block.number % count == number]
+        missing = [block for block in own if not self.store.has(KIND, self._key(block))]
+        for block, parts in self._here(missing):
+            self._keep(block, parts)
+        return len(missing)
+
     def forget(self) -> None:
         """Remove the blocks from the cache: the result is written."""
         for key in (self._job_key, *map(self._key, self.blocks)):
@@ -124,13 +144,16 @@ class BlockSearch:
         if len(self.blocks) == 1:
             return
         if not self.store.has(KIND, self._job_key):
-            about = "the plan of a search that goes on"
-            self.store.write(KIND, self._job_key, {}, {"job": self.job.to_json()}, about=about)
+            self._write_job()
         arrays = {f"indices_{i}": part.indices for i, part in enumerate(parts)}
         arrays |= {f"values_{i}": part.values for i, part in enumerate(parts)}
         meta = {"first": [part.first_row for part in parts]}
         about = f"block {block.number + 1} of {len(self.blocks)} of a search that goes on"
         self.store.write(KIND, self._key(block), arrays, meta, about=about)
+
+    def _write_job(self) -> None:
+        about = "the plan of a search that goes on"
+        self.store.write(KIND, self._job_key, {}, {"job": self.job.to_json()}, about=about)
 
     def _take(self, parts: list[Part]) -> None:
         """Merge what a block found into the whole; arrays that came from elsewhere are read-only."""

@@ -212,7 +212,7 @@ class _Build:
         self, spec: KernelSpec, query: SimilarityRows, database: SimilarityRows, progress: Progress
     ) -> tuple[certified.CertifiedTopK, Callable[[], None]]:
         """Return the nearest, and what removes the blocks that they were found in once they are written."""
-        k = _neighbors_kept(spec, len(database))
+        k = neighbors_kept(spec, len(database))
         if self.precision == "exact":
             search = block_search(self.inputs, spec, (query, database), k, self.engine, progress)
             found = search.compute()
@@ -246,7 +246,7 @@ class _Build:
         of_all, *of_class = topk.top_k_by_class(
             query,
             database,
-            _neighbors_kept(spec, len(database)),
+            neighbors_kept(spec, len(database)),
             exclude_self=spec.excludes_self,
             machine=self.machine,
             progress=renamed(self.progress, "nearest neighbors by each class"),
@@ -293,6 +293,6 @@ class _Build:
             log.warning("what explains a value could not be kept; all else works without it. %s", error)
 
 
-def _neighbors_kept(spec: KernelSpec, available: int) -> int:
+def neighbors_kept(spec: KernelSpec, available: int) -> int:
     """Return how many neighbors are found: as many as the spec says, or as there are."""
     return min(spec.k, available - spec.excludes_self)

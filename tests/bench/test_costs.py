@@ -1,12 +1,13 @@
 """What a build costs by its size: sums that can be done by hand, and what the verb prints of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from kernel_core.bench.costs import Size, blocks, steps
 from kernel_core.cli.estimate import size_of, time_of
-from tests.support.command import invoke
+from tests.support.command import ROOT, invoke
 
 CIFAR10 = Size(train=50_000, test=10_000, classes=10, runs=500)
 
@@ -71,3 +72,24 @@ def test_units_suit_the_numbers():
         "4.6 days",
     ]
     assert [size_of(count) for count in (0, 12_300_000, 266e9, 2e12)] == ["0 MB", "12 MB", "266 GB", "2 TB"]
+
+
+def test_the_table_of_the_document_is_what_is_estimated():
+    text = (ROOT / "docs/cluster.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    table = {name: [cell.replace(",", "") for cell in cells] for name, *cells in rows}
+    sizes = [Size(1_281_167, 50_000, 1000, runs) for runs in (10, 100)]
+    sizes += [replace(CIFAR10, runs=runs) for runs in (500, 5000)] + [Size(1_000_000, 50_000, 10, 20)]
+    for column, size in enumerate(sizes):
+        *built, within = steps(size, 4_000_000_000)
+        across = built[3].seconds
+        rest = sum(step.seconds for step in built) - across
+        found = {
+            "core-seconds: neighbors": across,
+            "core-seconds: the rest": rest,
+            "neighbors within training: core-seconds": within.seconds,
+        }
+        for name, seconds in found.items():
+            assert float(table[name][column]) == pytest.approx(seconds, rel=0.02), (name, size)
+        count = blocks(size, 60, 4_000_000_000).count
+        assert table["blocks of about 60 core-seconds"][column].split()[0] == str(count)
