@@ -78,6 +78,7 @@ function takeTheme(map, root, data) {
 function replaceMap(map, root, data) {
   unpack(map, data);
   map.view = null;
+  map.wholeMs = map.count / 4000; // until it is measured
   map.width = 0;
   map.answers.clear();
   map.selected = -1;
@@ -120,6 +121,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     watch.disconnect();
     clearTimeout(map.dwell);
     clearTimeout(map.resting);
+    cancelAnimationFrame(map.filling);
     clearTimeout(map.writing);
   };
   return map.stop;

@@ -4,7 +4,9 @@
 // panning and zooming redraw everything.
 
 const NEIGHBOR_RING = 6; // radius in pixels, as of the rings below
-const FRAME = 16; // milliseconds that points may take while the map moves
+const FRAME = 16; // milliseconds that points may take in a frame where all take too long
+const SLOW = 40; // milliseconds that all points may take in one frame
+const PIECE = 10000; // points between two looks at the clock
 const REST = 120; // milliseconds without a move until it rests
 const HOVER_RING = 9;
 const SELECTED_RING = 11;
@@ -34,27 +36,56 @@ function stampOf(radius, hole) {
 }
 
 /**
- * Paint all points; where one class is shown alone or some are marked, the others faintly below.
- * While the map moves, only as many as a frame has time for: every second, third, … of the shuffled order.
+ * Paint the points; where one class is shown alone or some are marked, the others faintly below.
+ * Where all take too long for a frame, every second, third, … of the shuffled order comes first, and all of
+ * them once the map rests.
  */
 function paint(map) {
+  cancelAnimationFrame(map.filling);
+  const step = map.wholeMs > SLOW ? Math.ceil(map.wholeMs / FRAME) : 1;
   const begun = performance.now();
-  const step = map.moving ? Math.max(1, Math.ceil(map.wholeMs / FRAME)) : 1;
-  const { ratio, view } = map;
   map.pixels.fill(map.paper);
-  const base = map.count > 20000 ? 1 : map.count > 5000 ? 1.6 : 2.6;
-  const size = Math.min(5.5, base * (view.scale / map.wholeScale) ** 0.4) * ratio;
-  const stamps = {
-    train: stampOf(size),
-    test: stampOf(size + 1.4 * ratio, Math.max(0.9, size + 0.1 * ratio)),
-  };
-  const passes = map.only < 0 && !map.marked ? [true] : [false, true];
-  for (const strong of passes) {
-    paintPoints(map, stamps, strong, strong && passes.length > 1 ? 1 : step);
+  for (const strong of passesOf(map)) {
+    const all = strong && map.marked;
+    paintPoints(map, map.pixels, strong, { from: 0, to: map.count, step: all ? 1 : step });
   }
+  show(map, step);
+  if (step === 1) map.wholeMs = performance.now() - begun;
+  else if (!map.moving) paintAllSoon(map);
+}
+
+/** Whether points are painted strongly, one pass after the other. */
+function passesOf(map) {
+  return map.only < 0 && !map.marked ? [true] : [false, true];
+}
+
+function show(map, step) {
   map.points.getContext("2d").putImageData(map.image, 0, 0);
   map.points.dataset.step = step;
-  if (step === 1) map.wholeMs = performance.now() - begun;
+}
+
+/** Paint all points out of sight, some in each frame; then show them. */
+function paintAllSoon(map) {
+  const pixels = new Uint32Array(map.pixels.length).fill(map.paper);
+  const passes = passesOf(map);
+  let [from, pass, ms] = [0, 0, 0];
+  const paintSome = () => {
+    const begun = performance.now();
+    while (pass < passes.length && performance.now() - begun < FRAME) {
+      paintPoints(map, pixels, passes[pass], { from, to: Math.min(map.count, from + PIECE), step: 1 });
+      from += PIECE;
+      if (from >= map.count) [from, pass] = [0, pass + 1];
+    }
+    ms += performance.now() - begun;
+    if (pass < passes.length) {
+      map.filling = requestAnimationFrame(paintSome);
+      return;
+    }
+    map.pixels.set(pixels);
+    show(map, 1);
+    map.wholeMs = ms;
+  };
+  map.filling = requestAnimationFrame(paintSome);
 }
 
 /** Note that the map moves; once it rests, all points are painted. */
@@ -67,11 +98,24 @@ function stir(map) {
   }, REST);
 }
 
-function paintPoints(map, stamps, strong, step) {
-  const { ratio, view, pixels } = map;
+/** The stamps of both splits in this view. */
+function stampsOf(map) {
+  const { ratio, view } = map;
+  const base = map.count > 20000 ? 1 : map.count > 5000 ? 1.6 : 2.6;
+  const size = Math.min(5.5, base * (view.scale / map.wholeScale) ** 0.4) * ratio;
+  return {
+    train: stampOf(size),
+    test: stampOf(size + 1.4 * ratio, Math.max(0.9, size + 0.1 * ratio)),
+  };
+}
+
+/** Paint points of the order from one place to another, strongly or faintly. */
+function paintPoints(map, pixels, strong, { from, to, step }) {
+  const { ratio, view } = map;
   const { width, height } = map.points;
+  const stamps = stampsOf(map);
   const scale = view.scale * ratio;
-  for (let n = 0; n < map.order.length; n += step) {
+  for (let n = from; n < to; n += step) {
     const i = map.order[n];
     const c = map.labels[i];
     const isTest = i < map.tests;

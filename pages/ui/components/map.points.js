@@ -23,6 +23,8 @@ function unpack(map, data) {
     map.y[i] = steps[2 * i + 1] / 65535;
   }
   map.order = paintingOrder(count, map.tests);
+  const step = Math.ceil(count / MEDIAN_OF);
+  map.sample = step > 1 ? map.order.filter((_, n) => n % step === 0) : map.order;
   map.medians = new Map();
   indexPoints(map);
 }
@@ -62,8 +64,7 @@ function indexPoints(map) {
 /** Where the name of a class stands: at the median of its points, of very many some; null if it has none. */
 function medianOf(map, c) {
   if (!map.medians.has(c)) {
-    const step = Math.ceil(map.count / MEDIAN_OF);
-    let points = map.order.filter((i, n) => n % step === 0 && map.labels[i] === c);
+    let points = map.sample.filter((i) => map.labels[i] === c);
     if (!points.length) points = map.order.filter((i) => map.labels[i] === c);
     const median = (values) => Float32Array.from(points, (i) => values[i]).sort()[points.length >> 1];
     map.medians.set(c, points.length ? [median(map.x), median(map.y)] : null);
