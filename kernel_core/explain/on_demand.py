@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.block_array import unmap_large
+from kernel_core.explain.in_parallel import in_blocks
 from kernel_core.explain.traces import standardize, to_float32
 from kernel_core.similarities import Similarity
 
 BLOCK = 500_000  # numbers converted to float32 at a time: 2 MB, which fit a core's cache
+ON_A_THREAD = 50_000_000  # numbers that one thread takes; CIFAR-10's 60 runs are 30,000,000
 # How far float32 may be off, relative to the size of a value, with room to spare. The kernel's vectors have
 # unit variance only up to the float16 of the traces, so it may be off by more.
 KERNEL_TOLERANCE = 2e-3
@@ -99,16 +101,21 @@ def approximate_similarities(query: Vectors, index: int, database: Vectors) -> n
     """Return the similarity of a query example to every database example, (N,), as exact as float32 is."""
     similarities = np.empty(len(database), np.float32)
     row = query.rows(index)[0]
-    # np.vecdot stays on this thread: 17 ms for CIFAR-10's kernel; a BLAS product took 470 on a busy machine.
+    # np.vecdot stays on its thread: 17 ms for CIFAR-10's kernel; a BLAS product took 470 on a busy machine.
     vector, total = row.astype(np.float32), float(row.sum())
-    for part, rows in _blocks(database.values, np.float32):
-        if query.similarity.is_distance:
-            rows = rows - vector  # the difference first, as a sum of squares would cancel for near examples
-            similarities[part] = -np.sqrt(np.vecdot(rows, rows))
-        else:
-            product = np.vecdot(rows, vector) - database.mean[part] * total
-            norm = database.norm[part]
-            similarities[part] = np.divide(product, norm, out=np.zeros(len(norm)), where=norm > 0)
+
+    def work(start: int, stop: int) -> None:
+        for block, rows in _blocks(database.values[start:stop], np.float32):
+            part = slice(start + block.start, start + block.stop)
+            if query.similarity.is_distance:
+                rows = rows - vector  # the difference first, as squares of near examples would cancel
+                similarities[part] = -np.sqrt(np.vecdot(rows, rows))
+            else:
+                product = np.vecdot(rows, vector) - database.mean[part] * total
+                norm = database.norm[part]
+                similarities[part] = np.divide(product, norm, out=np.zeros(len(norm)), where=norm > 0)
+
+    in_blocks(len(database), max(1, ON_A_THREAD // len(row)), work)
     return similarities
 
 

@@ -17,6 +17,8 @@ from kernel_core.spec import Split
 from pages.ui import load, verdicts
 from pages.ui.wording import escape
 
+MOST_RANKED = 30_000_000  # examples times classes: a gigabyte while they are ranked
+LOOKED_AT = 50_000_000  # numbers of the runs' outputs that are searched to complete a row of evidence
 EVIDENCE = 3  # nearest examples of a class, per row
 Found = list[tuple[int, float]]
 
@@ -69,8 +71,15 @@ def in_direction(opened: Results, split: str) -> Results:
 
 @st.cache_resource(max_entries=16, show_spinner="Ranking labels")
 def table(results_id: str, by: str, order: str) -> pd.DataFrame:
-    """Return the table of `label_check.check_labels`."""
-    return label_check.check_labels(load.by_id[results_id], by, order)
+    """Return the table of `label_check.check_labels`. Raises `RequestError` also where a page has no room."""
+    shown = load.by_id[results_id]
+    if (size := len(shown.labels[0]) * len(shown.class_names)) > MOST_RANKED:
+        raise RequestError(
+            f"{len(shown.labels[0]):,} examples of {len(shown.class_names):,} classes are too many to rank "
+            f"here: {size:,} probabilities, of which a page takes {MOST_RANKED:,}. Use `kernel-explorer "
+            "labels`."
+        )
+    return label_check.check_labels(shown, by, order)
 
 
 def rows_of(results: Results, asked: Asked) -> pd.DataFrame:
@@ -104,6 +113,7 @@ def nearest_of_class(
 def evidence(opened_id: str, results: Results, by: str, index: int, label: int) -> tuple[str, Found]:
     """Return the nearest examples of a class, at most `EVIDENCE`, found on demand where few are kept.
 
+    Where there are very many examples, one that is kept is enough.
     results: in their direction; index: of an example of their query split. Where none can be found by `by`,
     they are those by the kernel. Returns the similarity, and the examples.
     """
@@ -117,7 +127,9 @@ def _nearest_by(opened_id: str, results: Results, by: str, index: int, label: in
     neighbors = results.neighbors_by(by)
     of_class = results.labels[1][neighbors.indices[index]] == label
     places = np.flatnonzero(of_class)[:EVIDENCE]
-    if len(places) < EVIDENCE:
+    outputs = results.traces.get(results.database)
+    is_large = outputs is not None and outputs.values.size > LOOKED_AT
+    if len(places) < (1 if is_large else EVIDENCE):
         found = nearest_of_class(opened_id, results.query, index, by, results.database, label)
         if found is not None:
             return found

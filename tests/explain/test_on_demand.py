@@ -43,6 +43,7 @@ MADE = {
 @pytest.mark.parametrize("block", [on_demand.BLOCK, 100])
 def test_neighbors_and_ranks_are_those_of_the_whole_matrix(similarity, block, monkeypatch):
     monkeypatch.setattr(on_demand, "BLOCK", block)
+    monkeypatch.setattr(on_demand, "ON_A_THREAD", 40 * block)
     a, b = MADE[similarity](30), MADE[similarity](80)
     b[40] = b[3]  # equal values stand in the order of their indices
     b[50] = a[7]

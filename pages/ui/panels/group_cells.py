@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,20 +102,22 @@ def _tiles(results: Results, members: pd.DataFrame, by: str) -> list[Tile]:
         first = np.flatnonzero(differs[1:])[:ODD] + 1
         order = np.concatenate([[0], first, np.setdiff1d(order[1:], first)])[:DRAWN]
     tiles = []
-    for place in order:
-        member = members.iloc[place]
+    drawn = members.iloc[order].to_dict("records")  # a row at a time takes ten times as long
+    for place, member in zip(order, drawn, strict=True):
         note = f"{'keep ' if member['is_medoid'] else ''}{member['split']} {member['index']}"
         made = tile(results, member["split"], int(member["index"]), note=note)
         made["differs"], made["kept"] = bool(differs[place]), bool(member["is_medoid"])
         if made["differs"]:
             made["alt"] += ", not the label that most of its group have"
-        made["tip"] = _pixels(results, by, members.iloc[0], member)
+        made["tip"] = _pixels(results, by, drawn[0], member)
         tiles.append(made)
     return tiles
 
 
-def _pixels(results: Results, by: str, kept: pd.Series, member: pd.Series) -> str:
+def _pixels(results: Results, by: str, kept: Mapping[Hashable, Any], member: Mapping[Hashable, Any]) -> str:
     """Return how well the pixels of a member match those of the one to keep; empty where it is not known."""
+    if not results.has_images:
+        return ""
     for one, other in ((member, kept), (kept, member)):
         pixels = paired.pixels_of(results, (one["split"], int(one["index"])), by, other["split"])
         if int(other["index"]) in pixels:
