@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+if sys.platform != "win32":  # imported now, as it may not fit any more when memory is short
+    import resource
 
 SHARE = 0.4  # of the free memory; the rest is for what a build reads and writes, and for other programs
 ROOT = Path("/")
@@ -72,9 +76,9 @@ def _left_in_group(folder: Path, limit: str, used: str, cached: str) -> Iterator
 
 
 def _left_of_limits(root: Path) -> Iterator[int]:
-    with suppress(ImportError, OSError, ValueError, IndexError):  # Windows has no such limits
-        import resource
-
+    if sys.platform == "win32":
+        return
+    with suppress(OSError, ValueError, IndexError):
         pages = [int(number) for number in (root / "proc/self/statm").read_text().split()]
         for limit, taken in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
             most = resource.getrlimit(limit)[0]

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 from kernel_core.errors import OutOfMemory
 from kernel_core.memory import free_bytes
-from kernel_core.printable import printable
 
 NO_MEMORY = (  # in messages of torch, of Rust, of Python's threads and of Arrow
     "can't allocate memory", "not enough memory", "bad_alloc", "annot allocate memory", "memory allocation",
@@ -17,6 +16,7 @@ NO_MEMORY = (  # in messages of torch, of Rust, of Python's threads and of Arrow
     "failed to allocate",
 )  # fmt: skip
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+LIBRARIES = 300_000_000  # bytes; with less, loading torch ends the process without a word
 LEAST = 50_000_000  # bytes that a search needs in any case
 
 
@@ -42,18 +42,29 @@ def is_panic(error: BaseException) -> bool:
 def words_of_shortage(error: BaseException) -> str:
     """Return the line that a user sees of a lack of memory: what was needed, what there is, what to do."""
     needed, free = needed_bytes(error), free_bytes()
+    more_room = "Close other programs or raise the limit (ulimit, container, batch job)"
     if isinstance(error, ImportError):
-        found = "The libraries did not fit into the memory that this process may have"
-    elif needed is None:
-        found = "Memory ran out"
-    else:
-        found = f"Memory ran out: {_size(needed)} more were needed at once"
-    budget = max(LEAST, 1 << max(0, (free // 8).bit_length() - 1))
-    return printable(
-        f"{found}; {_size(free)} are free here now. Close other programs or raise the limit (ulimit, "
-        f"container, batch job); or ask for less: --memory {budget // 1_000_000}MB for the search, fewer "
-        "--runs. What was finished is kept."
+        return (
+            "The libraries did not fit into the memory that this process may have; "
+            f"{_size(free)} are free here now. {more_room}."
+        )
+    found = (
+        "Memory ran out" if needed is None else f"Memory ran out: {_size(needed)} more were needed at once"
     )
+    budget = max(LEAST, 1 << max(0, (free // 8).bit_length() - 1))
+    return (
+        f"{found}; {_size(free)} are free here now. {more_room}; or ask for less: "
+        f"--memory {budget // 1_000_000}MB for the search, fewer --runs. What was finished is kept."
+    )
+
+
+def refuse_too_little() -> None:
+    """Raise `OutOfMemory` where torch would not fit; to be called before it is loaded."""
+    if (free := free_bytes()) < LIBRARIES:
+        raise OutOfMemory(
+            f"{_size(free)} of memory are free here now; the libraries alone take {_size(LIBRARIES)}. Close "
+            "other programs or raise the limit (ulimit, container, batch job)."
+        )
 
 
 def needed_bytes(error: BaseException) -> int | None:

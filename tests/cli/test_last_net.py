@@ -81,7 +81,8 @@ def test_memory_that_ran_out_says_what_is_free_and_how_to_use_less(failing, erro
     line = only_line(invoke("build", "digits"))
     if "9.00 GiB" in str(error) or "9663676416" in str(error):
         assert "Error: Memory ran out: 9.7 GB more were needed at once; " in line
-    assert re.search(r"; [\d.]+ [GM]B are free here now\. .* --memory \d+MB for the search", line)
+    assert re.search(r"; [\d.]+ [GM]B are free here now\. Close other programs or raise the limit", line)
+    assert isinstance(error, ImportError) or re.search(r"--memory \d+MB for the search", line)
     with pytest.raises(OutOfMemory, match=r"are free here now"), shortage_said():
         raise error
 
@@ -223,3 +224,10 @@ def test_full_stdout_is_said_in_one_line(cache):
         "elsewhere.\n"
     )
     assert done.returncode == 1
+
+
+def test_a_build_without_room_for_torch_is_refused_before_it_is_loaded(source_folder, cache, monkeypatch):
+    monkeypatch.setattr("kernel_core.shortage.free_bytes", lambda: 200_000_000)
+    line = only_line(invoke("build", source_folder))
+    assert "0.2 GB of memory are free here now; the libraries alone take 0.3 GB" in line
+    assert not cache.exists() or not list(cache.glob("neighbors/*"))
