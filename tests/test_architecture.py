@@ -11,9 +11,9 @@ from tests.support.command import ROOT
 
 GROUND = (
     "errors", "printable", "did_you_mean", "held", "files", "looks_like", "library_caches", "memory",
-    "shortage", "crash", "progress", "spec", "similarities", "machine", "tensor_layout", "tensor_files",
-    "array_files", "block_array", "training_masks", "class_labels", "records", "oddities", "recipes",
-    "checks",
+    "shortage", "crash", "progress", "spec", "similarities", "machine", "threads", "tensor_layout",
+    "tensor_files", "array_files", "block_array", "training_masks", "class_labels", "records", "oddities",
+    "recipes", "checks",
 )  # fmt: skip
 # A package of kernel_core → what it may import beside the ground and itself. Nothing else, so no circles.
 MAY_IMPORT = {
@@ -45,7 +45,17 @@ MAY_IMPORT = {
         "networks", "report", "pipeline", "bench", "review", "exports", "static_copy",
     },
 }  # fmt: skip
-TORCH = {"machine", "similarity", "search", "ensembles", "engines", "networks", "pipeline", "bench"}
+TORCH = {
+    "machine",
+    "threads",
+    "similarity",
+    "search",
+    "ensembles",
+    "engines",
+    "networks",
+    "pipeline",
+    "bench",
+}
 
 CORE = sorted((ROOT / "kernel_core").rglob("*.py"))
 WEB = [ROOT / "app.py", ROOT / "server.py", *sorted((ROOT / "pages").rglob("*.py"))]

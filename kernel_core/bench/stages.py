@@ -22,10 +22,10 @@ from kernel_core.search.certified import nearest
 from kernel_core.search.memory_plan import BLOCK, TILE
 from kernel_core.search.products import Product, exact_product
 from kernel_core.search.tables import TopK
-from kernel_core.search.threads import each, thread_count
 from kernel_core.search.topk import TopKSearch
 from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.spec import Split
+from kernel_core.threads import each, thread_count
 
 P = ParamSpec("P")
 R = TypeVar("R")

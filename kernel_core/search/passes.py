@@ -16,7 +16,7 @@ from kernel_core.search.products import Operand, Product
 from kernel_core.search.row_source import Range, RowSource, ranges, read_ahead
 from kernel_core.search.running_topk import RunningTopK
 from kernel_core.search.tables import Table
-from kernel_core.search.threads import each
+from kernel_core.threads import each
 
 B = TypeVar("B")
 Products = list[Tensor]  # of a tile of query rows and some database rows (q, b), one per part of the rows

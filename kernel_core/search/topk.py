@@ -24,7 +24,7 @@ from kernel_core.search.passes import Pass
 from kernel_core.search.products import Product, exact_product
 from kernel_core.search.row_source import RowSource, ranges
 from kernel_core.search.tables import TopK
-from kernel_core.search.threads import thread_count
+from kernel_core.threads import thread_count
 
 __all__ = ["TopK", "TopKSearch", "top_k", "top_k_by_class"]
 

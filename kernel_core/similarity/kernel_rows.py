@@ -20,6 +20,7 @@ from kernel_core.similarity.kernel import kernel_rows
 from kernel_core.similarity.rows import SimilarityRows
 from kernel_core.similarity.split_moments import Kept, SplitMoments, in_memory, pieces, read_moments
 from kernel_core.spec import Split
+from kernel_core.threads import each, thread_count
 
 TRACE_BYTES = 32_000_000  # bytes of float32 rows made at a time for the traces
 
@@ -80,7 +81,7 @@ class KernelRows(SimilarityRows):
         """Return the logits (m, b, C) of these runs, from all files they are spread over."""
         first, last, _ = run_slice.indices(self.run_count)
         raw = np.empty((last - first, stop - start, self.ensemble.class_count), self._dtype)
-        target = torch.from_numpy(raw)  # torch copies with all cores
+        target = torch.from_numpy(raw)
         self.ensemble.check_unchanged()
         part_first = 0  # number of the part's first run
         for part in (part[self.split] for part in self.ensemble.parts):
@@ -124,11 +125,17 @@ def trace_blocks(
     rows = KernelRows(ensemble, split)
     N, C, M = len(rows), rows.width, rows.run_count  # examples, classes, runs
     size = max(1, TRACE_BYTES // (4 * C * M))
-    for start in range(0, N, size):
-        stop = min(start + size, N)
-        block = rows.block(start, stop, torch.device("cpu")).view(-1, M)
-        block *= (M * C) ** 0.5  # from unit length to unbiased variance 1
-        # NumPy finds a median three times as fast as torch, torch makes float16 ten times as fast as NumPy.
-        block -= torch.from_numpy(np.partition(block.numpy(), M // 2, axis=1)[:, M // 2, None])
-        yield block.half().numpy().reshape(-1, C, M)
+    ranges = [(start, min(start + size, N)) for start in range(0, N, size)]
+    blocks = each(lambda of: _traces(rows, *of), ranges, thread_count(torch.device("cpu")))
+    for (_, stop), block in zip(ranges, blocks, strict=True):
+        yield block
         progress("keeping what explains a value", stop, N)
+
+
+def _traces(rows: KernelRows, start: int, stop: int) -> npt.NDArray[np.float16]:
+    C, M = rows.width, rows.run_count
+    block = rows.block(start, stop, torch.device("cpu")).view(-1, M)
+    block *= (M * C) ** 0.5  # from unit length to unbiased variance 1
+    # NumPy finds a median three times as fast as torch, torch makes float16 ten times as fast as NumPy.
+    block -= torch.from_numpy(np.partition(block.numpy(), M // 2, axis=1)[:, M // 2, None])
+    return block.half().numpy().reshape(-1, C, M)

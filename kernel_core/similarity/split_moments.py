@@ -17,8 +17,9 @@ from kernel_core.records import Ensemble
 from kernel_core.similarity.kernel import exact_moments, moments_of
 from kernel_core.similarity.moments import KEPT, Moments, merge
 from kernel_core.spec import Split
+from kernel_core.threads import each, thread_count
 
-READ_BYTES = 64_000_000  # bytes of a file, and of its moments in float64, held at a time
+READ_BYTES = 32_000_000  # bytes of a file, and of its moments in float64, held at a time per thread
 EXACT_BYTES = 64_000_000  # bytes of float64 that delicate examples are computed in at a time, and kept
 
 Kept = Mapping[str, npt.NDArray[np.float32]]
@@ -70,9 +71,14 @@ def read_moments(
     part = ensemble.parts[file][split]
     m, N, C = part.shape  # runs, examples, classes
     size = max(1, READ_BYTES // ((part.itemsize * m + 40) * C))
-    for start in range(0, N, size):
-        block = slice(start, min(start + size, N))
-        yield start, moments_of_range(ensemble, file, split, transform, block, device)
+    blocks = [slice(start, min(start + size, N)) for start in range(0, N, size)]
+    found = each(
+        lambda block: moments_of_range(ensemble, file, split, transform, block, device),
+        blocks,
+        thread_count(device),
+    )
+    for block, moments in zip(blocks, found, strict=True):
+        yield block.start, moments
         progress("mean and spread over the runs", block.stop, N)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -25,18 +27,23 @@ def each(
 ) -> Iterator[B]:
     """Yield what `work` returns for each item, in their order, from `count` threads at once.
 
-    Items are begun in their order. Where it fails, or is left early, no thread outlives it, and items not yet
-    begun never are. stop: is set then, so that long work can end early.
+    Items are begun in their order, at most twice `count` before the one whose result is taken next: results
+    that wait take memory. Where it fails, or is left early, no thread outlives it, and items not yet begun
+    never are. stop: is set then, so that long work can end early.
     """
     if count == 1:
         with one_thread():
             yield from map(work, items)
         return
+    upcoming = iter(items)
+    begun: deque[Future[B]] = deque()
     with one_thread(), ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            futures = [pool.submit(work, item) for item in items]
-            for future in futures:
-                yield future.result()
+            while True:
+                begun.extend(pool.submit(work, item) for item in islice(upcoming, 2 * count - len(begun)))
+                if not begun:
+                    return
+                yield begun.popleft().result()
         except BaseException:
             if stop is not None:
                 stop.set()
