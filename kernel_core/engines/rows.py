@@ -94,61 +94,81 @@ def _absolute(source: Source) -> Source:
     )
 
 
-class _Opening:
-    """What a worker opens for one spec."""
+@dataclass(frozen=True, eq=False)
+class RunsFrom:
+    """From where a worker opens the runs of an ensemble.
 
-    def __init__(self, rows: RowsFrom) -> None:
-        self.keys, self.spec, self.store = rows.keys, rows.spec, Store(rows.cache)
-        self.class_names = rows.class_names
+    keys, cache, class_names: as in `RowsFrom`. run_count: number of the first runs; None for those of `keys`.
+    """
 
-    def rows(self) -> tuple[SimilarityRows, SimilarityRows]:
-        similarity = self.keys.offered[self.spec.similarity]
-        ensemble, moments = Ensemble((), ()), None
-        if similarity.kind == "kernel":
-            ensemble = self._ensemble()
-            if not isinstance(self.keys.source.logits, Training):
-                moments = {s: partial(self._moments_of_file, ensemble, s) for s in self.spec.splits}
-        examples = self._examples() if similarity.kind == "pixels" else {}
-        features = self._features(similarity) if similarity.kind == "features" else None
-        return embed(self.spec, similarity, examples, ensemble, features, kept_moments=moments)
+    keys: Keys
+    cache: Path
+    class_names: tuple[str, ...]
+    run_count: int | None = None
 
-    def _ensemble(self) -> Ensemble:
+    @classmethod
+    def of(cls, keys: Keys, store: Store, class_names: tuple[str, ...], run_count: int) -> RunsFrom:
+        """Return from where the first runs come, in words that any folder of any node understands."""
+        absolute = replace(keys, source=_absolute(keys.source))
+        return cls(absolute, store.root.absolute(), class_names, run_count)
+
+    @property
+    def id(self) -> str:
+        """A text that is the same for the same runs alone."""
+        return f"{self.cache} {self.keys.id} {self.run_count}"
+
+    def open(self) -> Ensemble:
+        """Return the runs. Raises `DataError` as `RowsFrom.open` does."""
         source = self.keys.source
         if isinstance(source.logits, Training):
-            ensemble = self._trained()[0]
+            ensemble = self.trained()[0]
         else:
             check_files(source.logits, [sha256 for _, sha256 in self.keys.inputs["kernel"]["files"]])
             named = ExampleNames(lambda s: images.example_names(source.images, s), self.class_names)
             ensemble = open_ensemble(
                 source.logits, source.root, source.images.splits, source.logit_form, named
             )
-        for run_count in (self.keys.run_count, self.spec.run_count):
+        for run_count in (self.keys.run_count, self.run_count):
             if run_count is not None and run_count != ensemble.run_count:
                 ensemble = ensemble.first(run_count)
         return ensemble
 
-    def _trained(self) -> tuple[Ensemble, Features]:
-        trained = Entries(self.keys, self.store).read_trained()
+    def trained(self) -> tuple[Ensemble, Features]:
+        """Return the runs that were trained here, and the features of run 0."""
+        trained = Entries(self.keys, Store(self.cache)).read_trained()
         if trained is None:
-            raise self._not_shared("the networks that were trained here")
+            raise _not_shared(self.cache, "the networks that were trained here")
         return trained
+
+
+class _Opening:
+    """What a worker opens for one spec."""
+
+    def __init__(self, rows: RowsFrom) -> None:
+        self.keys, self.spec, self.store = rows.keys, rows.spec, Store(rows.cache)
+        self.runs = RunsFrom(rows.keys, rows.cache, rows.class_names, rows.spec.run_count)
+
+    def rows(self) -> tuple[SimilarityRows, SimilarityRows]:
+        similarity = self.keys.offered[self.spec.similarity]
+        ensemble, moments = Ensemble((), ()), None
+        if similarity.kind == "kernel":
+            ensemble = self.runs.open()
+            if not isinstance(self.keys.source.logits, Training):
+                moments = {s: partial(self._moments_of_file, ensemble, s) for s in self.spec.splits}
+        examples = self._examples() if similarity.kind == "pixels" else {}
+        features = self._features(similarity) if similarity.kind == "features" else None
+        return embed(self.spec, similarity, examples, ensemble, features, kept_moments=moments)
 
     def _examples(self) -> dict[Split, ExampleSet]:
         examples = read_examples(self.keys, self.store)
         if examples is None:
-            raise self._not_shared("the images")
+            raise _not_shared(self.store.root, "the images")
         return examples
-
-    def _not_shared(self, what: str) -> DataError:
-        return DataError(
-            f"the cache {self.store.root} lacks {what}; expected the same folder on every node. Set "
-            "KERNEL_EXPLORER_CACHE to one on a shared disk, or use --engine local."
-        )
 
     def _features(self, similarity: Similarity) -> Features:
         source = self.keys.source
         if isinstance(source.logits, Training) and similarity.of == PENULTIMATE:
-            return self._trained()[1]
+            return self.runs.trained()[1]
         (features,) = (of for of in source.feature_sets if of.name == similarity.of)
         check_files(_files(features), [sha for _, sha in self.keys.inputs[similarity.name]["files"]])
         return load_features(features, source.images.splits)
@@ -161,6 +181,13 @@ class _Opening:
         if entry is not None:
             return entry[0]
         return in_memory(read_moments(ensemble, file, split, transform, CPU.device))
+
+
+def _not_shared(cache: Path, what: str) -> DataError:
+    return DataError(
+        f"the cache {cache} lacks {what}; expected the same folder on every node. Set "
+        "KERNEL_EXPLORER_CACHE to one on a shared disk, or use --engine local."
+    )
 
 
 def _files(features: FeatureSet) -> list[Path]:

@@ -181,7 +181,7 @@ class BlockSearch:
             self.progress(step, done + known, total + known)
 
         task = functools.partial(find_block, self.wanted.rows_from, self.job.to_json())
-        processors = _Processors()
+        processors = Processors()
         for number, (processor, parts) in run_tasks(task, blocks, self.engine, progress, step="blocks"):
             processors.add(processor)
             yield blocks[number], parts
@@ -204,7 +204,7 @@ class BlockSearch:
         log.info("%d rows were searched here too: values differ by %.1e at most", len(rows), far)
 
 
-class _Processors:
+class Processors:
     """The processors that blocks were found on: results are equal to the bit on equal ones alone."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,28 +82,37 @@ def predict_range(
     return PredictedRange(arrays, right, lost)
 
 
+def predicted_ranges(ensemble: Ensemble, split: Split) -> list[slice]:
+    """Return the ranges of examples that are predicted at a time."""
+    N = ensemble.example_count(split)
+    size = max(1, BLOCK_BYTES // (4 * ensemble.class_count * RUNS_AT_A_TIME))
+    return [slice(start, min(start + size, N)) for start in range(0, N, size)]
+
+
 def write_predictions(
     ensemble: Ensemble,
     split: Split,
     labels: npt.NDArray[np.int64],
     write: Write,
     progress: Progress = no_progress,
+    elsewhere: Iterable[tuple[slice, PredictedRange]] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Write what `predict` returns block by block as it is computed; return the accuracy of each run.
+    """Write what `predict` returns range by range as it is computed; return the accuracy of each run.
 
-    write: takes an array's name, the index of the first row, and rows of it.
+    write: takes an array's name, the index of the first row, and rows of it. elsewhere: the results of all
+    `predicted_ranges`, in any order, if they are not to be computed here.
     """
     N, C, M = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
-    size = max(1, BLOCK_BYTES // (4 * C * RUNS_AT_A_TIME))
-    right, lost = np.zeros(M, np.int64), np.zeros(2, np.int64)
-    for start in range(0, N, size):
-        stop = min(start + size, N)
-        found = predict_range(ensemble, split, labels, slice(start, stop))
+    right, lost, done = np.zeros(M, np.int64), np.zeros(2, np.int64), 0
+    ranges = predicted_ranges(ensemble, split)
+    here = ((examples, predict_range(ensemble, split, labels, examples)) for examples in ranges)
+    for examples, found in here if elsewhere is None else elsewhere:
         right += found.right
         lost += found.lost
         for name, rows in found.arrays.items():
-            write(name, start, rows)
-        progress(f"reading each run's predictions, {split}", stop, N)
+            write(name, examples.start, rows)
+        done += examples.stop - examples.start
+        progress(f"reading each run's predictions, {split}", done, N)
     _warn_of_rounding(ensemble, split, lost, M * N * C)
     write("single", 0, right / N)
     return right / N

@@ -13,7 +13,6 @@ import torch
 from kernel_core.checks import refuse_single_example
 from kernel_core.engines.engine import LOCAL, Engine
 from kernel_core.engines.ray_cluster import kept_connection
-from kernel_core.ensembles import predictions
 from kernel_core.ensembles.logit_findings import logit_findings
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import kept_run_count, why_none_kept
@@ -22,6 +21,7 @@ from kernel_core.memory import default_budget
 from kernel_core.pipeline.aligned import keep_aligned
 from kernel_core.pipeline.blocks import block_search, device_for
 from kernel_core.pipeline.inputs import Inputs
+from kernel_core.pipeline.ranges import keep_predictions
 from kernel_core.pipeline.unseen import keep_unseen
 from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.recipes import Training
@@ -257,12 +257,7 @@ class _Build:
             self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
 
     def _predict(self, split: Split) -> None:
-        ensemble, labels = self.ensemble, self.inputs.examples[split].labels
-        forms = predictions.forms(ensemble.example_count(split), ensemble.class_count, ensemble.run_count)
-        with self.entries.writing_predictions(split, forms) as writer:
-            single = predictions.write_predictions(ensemble, split, labels, writer.write, self.progress)
-            ensemble.check_unchanged()
-        accuracy = single.mean()
+        accuracy = keep_predictions(self.inputs, split, self.engine).mean()
         if accuracy < 1.5 / self.ensemble.class_count:
             log.warning(
                 "the runs of %s are right on only %.1f%% of the %s labels, no better than chance: %s?",

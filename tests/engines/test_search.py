@@ -16,6 +16,7 @@ from kernel_core.engines.rows import check_files
 from kernel_core.errors import DataError
 from kernel_core.files import sha256_of
 from kernel_core.pipeline import build
+from kernel_core.pipeline import ranges as of_examples
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from tests.support.command import ROOT, run_cli
@@ -161,3 +162,25 @@ def test_a_killed_worker_and_a_lost_node_change_nothing(source, whole, tmp_path,
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["longest"] is not None, "work went on after the loss"
     assert found(source, tmp_path, Engine()) == whole
+
+
+def entries_of(cache, kinds):
+    """The content of all entries of these kinds in a cache, by kind and name."""
+    return {(kind, path.name): path.read_bytes() for kind in kinds for path in (cache / kind).iterdir()}
+
+
+@needs_ray
+def test_ranges_of_examples_done_by_ray_are_the_same_to_the_bit(source, tmp_path, monkeypatch):
+    done, do_ranges = [], of_examples.do_ranges
+
+    def noting(task, runs_from, groups, engine):
+        done.append((task.func.__name__, len(groups)))
+        yield from do_ranges(task, runs_from, groups, engine)
+
+    found(source, tmp_path / "here", Engine(workers=1))
+    monkeypatch.setattr(of_examples, "do_ranges", noting)
+    monkeypatch.setattr("kernel_core.ensembles.predictions.BLOCK_BYTES", 300_000)
+    found(source, tmp_path / "ray", Engine("ray", workers=2, block_seconds=SECONDS))
+    kinds = ("predictions",)
+    assert entries_of(tmp_path / "ray", kinds) == entries_of(tmp_path / "here", kinds)
+    assert done == [("_predicted", 4)]
