@@ -13,17 +13,18 @@ BLOCK = {"cpu": 4_096, "cuda": 8_192}
 TILE = {"cpu": 1_024, "cuda": 4_096}
 # Bytes that embedding and selecting take beside those counted here: temporaries of pieces and of groups.
 WORKSPACE = {"cpu": 16_000_000, "cuda": 512_000_000}
-# Seconds per number multiplied, number embedded, product added to a sum, and tile; only the ratios matter.
+# Seconds per number multiplied, number embedded, product added to a sum, product looked at, and tile; only
+# the ratios matter.
 # The CPU's were measured on two cores with AVX-512. CUDA's come from data sheets; starting a tile's many
 # small steps costs most.
 SECONDS = {
-    "cpu": {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "step": 2e-4},
-    "cuda": {"product": 1e-14, "embed": 1e-11, "add": 1e-12, "step": 5e-4},
+    "cpu": {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "select": 4e-10, "step": 2e-4},
+    "cuda": {"product": 1e-14, "embed": 1e-11, "add": 1e-12, "select": 1e-12, "step": 5e-4},
 }
 # Database rows multiplied at once where rows are too long to be held, and blocks therefore larger.
 MULTIPLIED = 4_096
-SHARED_BY = 4  # threads among which blocks should divide evenly
-ENOUGH = 1.06  # times the fastest plan's time: slow enough for a plan that takes less memory
+SHARED_BY = 2  # threads among which blocks should divide evenly
+ENOUGH = 1.04  # times the fastest plan's time: slow enough for a plan that takes less memory
 
 
 @dataclass(frozen=True)
@@ -161,12 +162,14 @@ def _seconds(size: SearchSize, plan: MemoryPlan) -> float:
     slices = -(-size.run_count // plan.slice_runs)
     rows_embedded = chunks * size.n_database + (size.n_query if slices == 1 else blocks * size.n_query)
     pairs = size.n_query * size.n_database
-    short_blocks = 1 + 16 / plan.tile_rows + 64 / plan.block_rows
-    if slices == 1 and size.device == "cpu":
-        short_blocks *= -(-blocks // SHARED_BY) * SHARED_BY / blocks
+    short_blocks = 1 + 16 / plan.tile_rows + 64 / min(plan.block_rows, MULTIPLIED)
+    if size.device == "cpu":  # threads take blocks, or tiles of one block
+        shares = blocks if slices == 1 else -(-plan.chunk_rows // plan.tile_rows)
+        short_blocks *= -(-shares // SHARED_BY) * SHARED_BY / shares
     return (
         cost["product"] * pairs * numbers * short_blocks
         + (cost["embed"] + cost["product"] * size.work) * rows_embedded * numbers
         + cost["step"] * blocks * (tiles + chunks) * slices
         + cost["add"] * pairs * (slices - 1)
+        + cost["select"] * pairs * (1 + 200 / min(plan.block_rows, MULTIPLIED))
     )
