@@ -36,6 +36,7 @@ PERCENTILES = ((100 - LEVEL) / 2, (100 + LEVEL) / 2)
 WORK = 20_000_000_000
 FIRST_POOL = 4_000  # examples that a first answer ranks among
 BLOCK = 192  # examples at a time: their numbers of one class fit a core's cache, and a byte can count them
+NUMBERS = 40_000  # of one class that lists look at at a time; with few runs, more examples than a `BLOCK`
 SPARE = 16  # examples beyond a list's end that are computed again in float64, which decides the order
 TIE = 1e-6  # values that differ by less, by float32's rounding, are equal and ordered by index
 OPERAND_BYTES = 200_000_000  # of weights at most; more are processed in groups
@@ -140,8 +141,8 @@ def _stabilities(
     query: Floats, database: Traces, k: int, exclude: int | None, firsts: tuple[int, ...]
 ) -> Iterator[NeighborStability]:
     """Yield what `stabilities` does of a database that is looked at as a whole."""
-    weights = resamples(database.run_count)
-    groups = -(-4 * query.size * RESAMPLES // OPERAND_BYTES)
+    weights, place = resamples(database.run_count).distinct()
+    groups = -(-4 * query.size * len(weights.draws) // OPERAND_BYTES)
     with _alone():
         lists, full = _lists(query, database, k, exclude)
     most = WORK // (3 * query.size * RESAMPLES)
@@ -151,7 +152,10 @@ def _stabilities(
             nearest = lists[-1].indices
             pool = _pool(full, nearest, size, exclude)
             parts = [_resample(query, database, nearest, pool, weights[g::groups]) for g in range(groups)]
-        yield _stability(lists, parts, len(pool))
+        values, ranks = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+        order = np.concatenate([np.arange(g, len(weights.draws), groups) for g in range(groups)])
+        back = np.argsort(order)[place]
+        yield _stability(lists, values[:, back], ranks[:, back], len(pool))
 
 
 @contextlib.contextmanager
@@ -166,10 +170,9 @@ def _alone() -> Iterator[None]:
 
 
 def _stability(
-    lists: tuple[NeighborList, ...], parts: list[tuple[Singles, Indices]], pool_size: int
+    lists: tuple[NeighborList, ...], values: Singles, ranks: Indices, pool_size: int
 ) -> NeighborStability:
-    """Return what the resamples say. parts: values and ranks, (k, some of the resamples) each."""
-    values, ranks = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))  # (k, B)
+    """Return what the resamples say. values, ranks: (k, B)."""
     low, high = interval(values)
     rank_low, rank_high = np.percentile(ranks, PERCENTILES, axis=1, method="nearest")
     return NeighborStability(
@@ -186,7 +189,8 @@ def _stability(
 
 def pair_interval(a: Floats, b: Floats) -> tuple[float, float]:
     """Return the bootstrap interval of a pair's value, low and high. a, b: (C, M), raw traces."""
-    low, high = interval(exact_kernel(a, b[None], resamples(a.shape[1])))
+    weights, place = resamples(a.shape[1]).distinct()
+    low, high = interval(exact_kernel(a, b[None], weights)[:, place])
     return float(low[0]), float(high[0])
 
 
@@ -206,8 +210,9 @@ def _lists(
     steps = run_count_steps(database.run_count)
     weights = first_runs(database.run_count, steps)
     weighted = WeightedKernel.of(query, weights)
+    size = max(BLOCK, NUMBERS // max(len(steps), database.run_count))
     blocks = in_blocks(
-        len(database), BLOCK, lambda start, stop: weighted.with_traces(database.values[start:stop])
+        len(database), size, lambda start, stop: weighted.with_traces(database.values[start:stop])
     )
     values = np.concatenate(blocks)  # (N, steps)
     if exclude is not None:

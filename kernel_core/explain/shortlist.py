@@ -17,7 +17,7 @@ LENGTH = 10_000  # examples of a shortlist, fewer where there are many classes
 NUMBERS = 1_000_000  # examples times classes of a shortlist: half a core-second of resamples
 LEAST = 4  # times the neighbors shown
 BLOCK = 20_000_000  # numbers that a thread takes at once
-PIECE = 250_000  # numbers that are converted at once: they fit a core's cache
+PIECE = 100_000  # numbers that are converted at once: they fit a core's cache
 Singles = npt.NDArray[np.float32]
 
 

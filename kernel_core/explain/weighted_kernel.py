@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from kernel_core.explain.traces import ROUNDING, to_float32
 
+NUMBERS = 200_000  # examples times weightings times runs of the classes that are computed at a time
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
@@ -33,6 +34,15 @@ class RunWeights:
         """Return some of the weightings."""
         return RunWeights(self.values[rows], self.draws[rows])
 
+    def distinct(self) -> tuple[RunWeights, npt.NDArray[np.intp]]:
+        """Return the weightings without repetitions, and the place of each of these B among them, (B,).
+
+        Few runs have few resamples: of 200 resamples of 4 runs, at most 35 differ.
+        """
+        both = np.column_stack([self.values, self.draws])
+        _, first, place = np.unique(both, axis=0, return_index=True, return_inverse=True)
+        return RunWeights(self.values[first], self.draws[first]), place
+
 
 def exact_kernel(query: Floats, others: Floats, weights: RunWeights) -> Floats:
     """Return the kernel of an example with others under each weighting, float64 (n, B).
@@ -43,12 +53,15 @@ def exact_kernel(query: Floats, others: Floats, weights: RunWeights) -> Floats:
     W = weights.values.astype(np.float64)  # (B, M)
     W /= W.sum(1, keepdims=True)
     total = np.zeros((len(others), len(W)))
-    for c, (q, q_deviation) in enumerate(zip(*_centered(query, W), strict=True)):
-        x = others[:, c, None, :]  # (n, 1, M)
-        x = x - (x * W).sum(-1, keepdims=True)  # (n, B, M)
+    some = max(1, NUMBERS // (len(others) * W.size))  # classes at a time
+    for c in range(0, len(query), some):
+        q, q_deviation = _centered(query[c : c + some], W)  # (c, B, M) and (c, B)
+        raw = others[:, c : c + some, None, :]  # (n, c, 1, M)
+        x = raw - (raw * W).sum(-1, keepdims=True)  # (n, c, B, M)
         deviation = np.sqrt((W * x**2).sum(-1))
-        size = np.sqrt((W * others[:, c, None, :] ** 2).sum(-1))
-        total += (W * q * x).sum(-1) / q_deviation / np.where(deviation > ROUNDING * size, deviation, np.inf)
+        size = np.sqrt((W * raw**2).sum(-1))
+        divisor = q_deviation * np.where(deviation > ROUNDING * size, deviation, np.inf)
+        total += ((W * q * x).sum(-1) / divisor).sum(1)
     return total * ((weights.draws - 1) / weights.draws / len(query))
 
 

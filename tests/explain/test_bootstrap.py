@@ -60,6 +60,23 @@ def test_intervals_and_ranks_are_those_of_a_slow_bootstrap(planted):
         assert stability.pool_size == 130
 
 
+def test_few_runs_have_few_resamples_that_count_as_often_as_they_are_drawn(planted, monkeypatch):
+    few = planted.test[:4], planted.train[:4]
+    test, train = kept(few[0], "test"), kept(few[1])
+    weights = resamples(4)
+    assert len(weights.distinct()[0].draws) <= 35  # ways to draw 4 of 4 with replacement
+    slow = slow_bootstrap(few[0][:, 3:4], few[1], drawn(weights))
+    monkeypatch.setattr(bootstrap, "OPERAND_BYTES", 1_000)  # several groups
+    stability = neighbor_stability(test.raw(3), train, 5)
+    expected = np.percentile(slow[stability.nearest.indices], (2.5, 97.5), axis=1)
+    np.testing.assert_allclose([stability.low, stability.high], expected, atol=3e-3)
+    ranks = np.array([slow_ranks(slow, j) for j in stability.nearest.indices])
+    np.testing.assert_allclose(stability.stay_shares, (ranks <= 5).mean(1), atol=0.03)
+    assert stability.resample_count == 200
+    j = int(stability.nearest.indices[0])
+    assert pair_interval(test.raw(3), train.raw(j)) == pytest.approx(expected[:, 0], abs=3e-3)
+
+
 def test_lists_are_those_of_the_first_runs(planted):
     test, train = kept(planted.test, "test"), kept(planted.train)
     stability = neighbor_stability(test.raw(3), train, 5)
