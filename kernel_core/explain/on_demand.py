@@ -37,6 +37,8 @@ class Vectors:
     mean: float64 (N,), subtracted from each vector.
     norm: float64 (N,), by which each vector is then divided.
     longest: the largest length of a vector as it is compared.
+    of_some_runs: whether the traces are cut to fewer runs than they were made of. Their variance over these
+        runs is not 1, so that each block is standardized before it is compared.
     """
 
     similarity: Similarity
@@ -44,6 +46,7 @@ class Vectors:
     mean: npt.NDArray[np.float64]
     norm: npt.NDArray[np.float64]
     longest: float = 1.0
+    of_some_runs: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -65,7 +68,9 @@ def some(vectors: Vectors, indices: npt.NDArray[np.intp]) -> Vectors:
     return replace(vectors, **parts)
 
 
-def prepare_vectors(similarity: Similarity, values: npt.NDArray[Any]) -> Vectors:
+def prepare_vectors(
+    similarity: Similarity, values: npt.NDArray[Any], *, of_some_runs: bool = False
+) -> Vectors:
     """Return the vectors of a split with their means and norms, read once. Parameters: as of `Vectors`."""
     N = len(values)
     mean, norm, longest = np.zeros(N), np.ones(N), 1.0
@@ -79,7 +84,7 @@ def prepare_vectors(similarity: Similarity, values: npt.NDArray[Any]) -> Vectors
             norm[part] = np.sqrt(np.vecdot(rows, rows))
     if similarity.by == "dot":
         norm, longest = np.ones(N), float(norm.max(initial=0))
-    return Vectors(similarity, values, mean, norm, longest)
+    return Vectors(similarity, values, mean, norm, longest, of_some_runs)
 
 
 def _blocks(values: npt.NDArray[Any], dtype: type[np.floating]) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
@@ -107,6 +112,9 @@ def approximate_similarities(query: Vectors, index: int, database: Vectors) -> n
     def work(start: int, stop: int) -> None:
         for block, rows in _blocks(database.values[start:stop], np.float32):
             part = slice(start + block.start, start + block.stop)
+            if database.of_some_runs:
+                traces = rows.reshape(len(rows), *database.values.shape[1:])
+                rows = standardize(traces).reshape(rows.shape)
             if query.similarity.is_distance:
                 rows = rows - vector  # the difference first, as squares of near examples would cancel
                 similarities[part] = -np.sqrt(np.vecdot(rows, rows))

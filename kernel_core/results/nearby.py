@@ -133,9 +133,12 @@ class Nearby:
         with self._lock:
             if similarity not in self._vectors:
                 prepared = self.results.similarity(similarity)
-                values = self._read_values(self.results.neighbors_by(similarity).spec, prepared)
+                spec = self.results.neighbors_by(similarity).spec
                 self._vectors[similarity] = {
-                    split: on_demand.prepare_vectors(prepared, of_split) for split, of_split in values.items()
+                    split: on_demand.prepare_vectors(
+                        prepared, values, of_some_runs=self._is_cut(prepared, split, values)
+                    )
+                    for split, values in self._read_values(spec, prepared).items()
                 }
             return self._vectors[similarity]
 
@@ -198,6 +201,10 @@ class Nearby:
         classes = slice(None) if spec.classes is None else list(spec.classes)
         runs = slice(spec.run_count)
         return {split: traces.values[:, :, runs][:, classes] for split, traces in self.results.traces.items()}
+
+    def _is_cut(self, similarity: Similarity, split: Split, values: npt.NDArray[Any]) -> bool:
+        """Return whether values are kept outputs of fewer runs than are kept."""
+        return similarity.kind == "kernel" and values.shape[-1] < self.results.traces[split].run_count
 
     def _lacks(self, what: str) -> NotBuilt:
         return NotBuilt(f"The {what} of {self.results.name} are not in the cache {self.store.root}.")

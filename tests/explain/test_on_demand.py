@@ -65,6 +65,19 @@ def test_neighbors_and_ranks_are_those_of_the_whole_matrix(similarity, block, mo
     assert twins[1] == twins[0] + 1
 
 
+def test_kernel_of_some_runs_is_that_of_its_matrix():
+    """Cut to fewer runs, traces have another variance in every class, which must not change the order."""
+    cut = MADE["kernel"](300)[:, :, :8]
+    vectors = on_demand.prepare_vectors(KERNEL, cut, of_some_runs=True)
+    whole = oracle("kernel", cut.astype(np.float64), cut.astype(np.float64))
+    np.fill_diagonal(whole, -np.inf)
+    for i in range(0, 300, 50):
+        indices, _ = on_demand.nearest(vectors, i, vectors, 20, excludes_self=True)
+        expected = np.argsort(-whole[i])
+        np.testing.assert_array_equal(indices, expected[:20])
+        assert on_demand.rank_of(vectors, i, vectors, int(expected[149]), excludes_self=True)[0] == 150
+
+
 @pytest.mark.parametrize("similarity", MADE)
 def test_an_example_is_never_its_own_neighbor(similarity):
     vectors = on_demand.prepare_vectors(NAMED[similarity], MADE[similarity](20))
