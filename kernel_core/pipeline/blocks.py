@@ -12,6 +12,7 @@ from kernel_core.engines.search import BlockSearch, Wanted
 from kernel_core.errors import RequestError
 from kernel_core.machine import choose_device
 from kernel_core.pipeline.inputs import Inputs
+from kernel_core.pipeline.ranges import keep_moments
 from kernel_core.progress import Progress
 from kernel_core.similarity.rows import SimilarityRows
 from kernel_core.spec import KernelSpec
@@ -49,4 +50,7 @@ def block_search(
     names = next(iter(inputs.examples.values())).class_names
     rows_from = RowsFrom.of(keys, spec, inputs.store, names)
     wanted = Wanted(*rows, k, spec.excludes_self, keys.key(spec), rows_from)
-    return BlockSearch(wanted, engine, inputs.machine, inputs.store, progress)
+    search = BlockSearch(wanted, engine, inputs.machine, inputs.store, progress)
+    if engine.is_ray and search.job.slice_runs < search.job.run_count:
+        keep_moments(inputs, spec, engine)
+    return search

@@ -21,7 +21,7 @@ from kernel_core.memory import default_budget
 from kernel_core.pipeline.aligned import keep_aligned
 from kernel_core.pipeline.blocks import block_search, device_for
 from kernel_core.pipeline.inputs import Inputs
-from kernel_core.pipeline.ranges import keep_predictions
+from kernel_core.pipeline.ranges import keep_predictions, keep_traces
 from kernel_core.pipeline.unseen import keep_unseen
 from kernel_core.progress import Progress, no_progress, renamed
 from kernel_core.recipes import Training
@@ -39,7 +39,6 @@ from kernel_core.search import certified, topk
 from kernel_core.shortage import shortage_said
 from kernel_core.similarities import KERNEL
 from kernel_core.similarity.embed import embed
-from kernel_core.similarity.kernel_rows import trace_blocks
 from kernel_core.similarity.rows import SimilarityRows
 from kernel_core.similarity.vectors import minus_distances
 from kernel_core.similarity.whitening import refuse_too_wide
@@ -280,10 +279,9 @@ class _Build:
             return
         first_runs = self.ensemble.first(M)
         try:
-            for split, count in counts.items():
+            for split in counts:
                 progress = renamed(self.progress, f"keeping {split} outputs")
-                self.entries.write_traces(split, (count, C, M), trace_blocks(first_runs, split, progress))
-                self.ensemble.check_unchanged()
+                keep_traces(self.inputs, first_runs, split, self.engine, progress)
         except StoreError as error:
             log.warning("what explains a value could not be kept; all else works without it. %s", error)
 

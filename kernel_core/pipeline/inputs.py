@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -170,11 +170,19 @@ class Inputs:
         ensemble = self.ensemble_of(spec)
         splits = {spec.query, spec.database, *([self._whitened_by(spec)] if spec.whitened else [])}
         return {
-            split: functools.partial(self._moments_of_file, ensemble, split, spec.transform)
+            split: functools.partial(self.moments_of_file, ensemble, split, spec.transform)
             for split in splits
         }
 
-    def _moments_of_file(self, ensemble: Ensemble, split: Split, transform: str, file: int) -> Kept:
+    def moments_of_file(
+        self,
+        ensemble: Ensemble,
+        split: Split,
+        transform: str,
+        file: int,
+        elsewhere: Iterable[tuple[slice, Kept]] | None = None,
+    ) -> Kept:
+        """Return mean and spread over one file's runs, from the cache, from elsewhere, or read here."""
         parts = ensemble.parts
         run_count, example_count, _ = parts[file][split].shape
         content = {"runs": run_count, "split": split, "transform": transform, "of": MOMENTS}
@@ -185,6 +193,8 @@ class Inputs:
         place = f", file {file + 1} of {len(parts)}" if len(parts) > 1 else ""
         progress = renamed(self.progress, f"checking {split} logits{place}")
         blocks = read_moments(ensemble, file, split, transform, self.machine.device, progress)
+        if elsewhere is not None:
+            blocks = ((examples.start, kept) for examples, kept in elsewhere)
         about = f"mean and spread of {run_count} runs, {split}, {ensemble.name_of(file)}"
         class_count = 1 if transform == "shift" else ensemble.class_count
         self.entries.write_moments(key, (example_count, class_count), blocks, about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,10 +20,14 @@ from kernel_core.ensembles.predictions import (
     predicted_ranges,
     write_predictions,
 )
+from kernel_core.machine import CPU
 from kernel_core.pipeline.inputs import Inputs
+from kernel_core.progress import Progress
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
-from kernel_core.spec import Split
+from kernel_core.similarity.kernel_rows import trace_blocks, trace_ranges, traces_of_range
+from kernel_core.similarity.split_moments import Kept, moment_ranges, moments_of_range
+from kernel_core.spec import KernelSpec, Split
 
 T = TypeVar("T")
 
@@ -41,6 +46,49 @@ def keep_predictions(inputs: Inputs, split: Split, engine: Engine) -> npt.NDArra
         single = write_predictions(ensemble, split, labels, writer.write, inputs.progress, found)
         ensemble.check_unchanged()
     return single
+
+
+def keep_moments(inputs: Inputs, spec: KernelSpec, engine: Engine) -> None:
+    """Write mean and spread over the runs of each file that the rows of a spec need, for all to read."""
+    if inputs.moments(spec) is None:
+        return
+    ensemble = inputs.ensemble_of(spec)
+    # Files are done one after the other, so that the tasks of many files are smaller ones.
+    seconds = min(engine.block_seconds, max(1.0, engine.block_seconds / len(ensemble.parts)))
+    smaller = replace(engine, block_seconds=seconds)
+    for split in dict.fromkeys(spec.splits):
+        for file, part in enumerate(ensemble.parts):
+            m, _, C = part[split].shape
+            task = functools.partial(_moments, file, split, spec.transform)
+            ranges = moment_ranges(ensemble, file, split)
+            found = _elsewhere(task, inputs, ensemble, ranges, Size(m * C, 8 * C), smaller)
+            inputs.moments_of_file(ensemble, split, spec.transform, file, found)
+
+
+def keep_traces(inputs: Inputs, ensemble: Ensemble, split: Split, engine: Engine, progress: Progress) -> None:
+    """Write what explains a value, for the runs of an ensemble, as it is computed."""
+    N, C, M = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
+    ranges = trace_ranges(ensemble, split)
+    task = functools.partial(_traces, split)
+    found = _elsewhere(task, inputs, ensemble, ranges, Size(M * C, 2 * C * M), engine)
+
+    def counted() -> Iterator[tuple[slice, npt.NDArray[np.float16]]]:
+        done = 0
+        for examples, traces in trace_blocks(ensemble, split) if found is None else found:
+            yield examples, traces
+            done += examples.stop - examples.start
+            progress("keeping what explains a value", done, N)
+
+    inputs.entries.write_traces(split, (N, C, M), counted())
+    ensemble.check_unchanged()
+
+
+def _moments(file: int, split: Split, transform: str, ensemble: Ensemble, examples: slice) -> Kept:
+    return moments_of_range(ensemble, file, split, transform, examples, CPU.device)
+
+
+def _traces(split: Split, ensemble: Ensemble, examples: slice) -> npt.NDArray[np.float16]:
+    return traces_of_range(ensemble, split, examples)
 
 
 def _predicted(

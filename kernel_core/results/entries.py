@@ -94,11 +94,17 @@ class Entries:
         self._write("neighbors", self.keys.key(spec), arrays, meta, about)
 
     def write_traces(
-        self, split: Split, shape: tuple[int, int, int], blocks: Iterable[npt.NDArray[np.float16]]
+        self,
+        split: Split,
+        shape: tuple[int, int, int],
+        found: Iterable[tuple[slice, npt.NDArray[np.float16]]],
     ) -> None:
-        """Write the traces of a split from blocks of examples. shape: (N, C, M) of the whole."""
+        """Write the traces of a split range by range, in any order. shape: (N, C, M) of the whole."""
         about = f"{self.keys.source.name}: {split} outputs of {shape[2]} runs"
-        self.store.write_blocks("rows", self.keys.traces[split], "rows", shape, blocks, about=about)
+        forms = {"rows": Form.of(shape, np.float16)}
+        with self.store.creating("rows", self.keys.traces[split], forms, {}, about=about) as writer:
+            for examples, traces in found:
+                writer.write("rows", examples.start, traces)
 
     def write_map(self, similarity: str, of_all: Map) -> None:
         """Write a map of all examples by a similarity."""

@@ -14,7 +14,6 @@ from torch import Tensor
 from kernel_core.block_array import BlockArray
 from kernel_core.checks import refuse_non_finite
 from kernel_core.errors import DataError
-from kernel_core.progress import Progress, no_progress
 from kernel_core.records import Ensemble
 from kernel_core.similarity.kernel import kernel_rows
 from kernel_core.similarity.rows import SimilarityRows
@@ -115,26 +114,32 @@ class KernelRows(SimilarityRows):
             refuse_non_finite(block, self.ensemble, file, self.split, first_example=start)
 
 
-def trace_blocks(
-    ensemble: Ensemble, split: Split, progress: Progress = no_progress
-) -> Iterator[npt.NDArray[np.float16]]:
-    """Yield the traces of a split over all runs of the ensemble, block by block: (b, C, M).
+def trace_ranges(ensemble: Ensemble, split: Split) -> list[slice]:
+    """Return the ranges of examples whose traces are made at a time."""
+    N = ensemble.example_count(split)
+    size = max(1, TRACE_BYTES // (4 * ensemble.class_count * ensemble.run_count))
+    return [slice(start, min(start + size, N)) for start in range(0, N, size)]
+
+
+def trace_blocks(ensemble: Ensemble, split: Split) -> Iterator[tuple[slice, npt.NDArray[np.float16]]]:
+    """Yield each of `trace_ranges` with what `traces_of_range` returns of it."""
+    ranges = trace_ranges(ensemble, split)
+    blocks = each(
+        lambda examples: traces_of_range(ensemble, split, examples),
+        ranges,
+        thread_count(torch.device("cpu")),
+    )
+    yield from zip(ranges, blocks, strict=True)
+
+
+def traces_of_range(ensemble: Ensemble, split: Split, examples: slice) -> npt.NDArray[np.float16]:
+    """Return the traces of a range of examples over all runs of the ensemble: (b, C, M).
 
     `kernel_core.explain.traces` says what a trace is. Raises `DataError` if a logit is NaN or infinite.
     """
     rows = KernelRows(ensemble, split)
-    N, C, M = len(rows), rows.width, rows.run_count  # examples, classes, runs
-    size = max(1, TRACE_BYTES // (4 * C * M))
-    ranges = [(start, min(start + size, N)) for start in range(0, N, size)]
-    blocks = each(lambda of: _traces(rows, *of), ranges, thread_count(torch.device("cpu")))
-    for (_, stop), block in zip(ranges, blocks, strict=True):
-        yield block
-        progress("keeping what explains a value", stop, N)
-
-
-def _traces(rows: KernelRows, start: int, stop: int) -> npt.NDArray[np.float16]:
-    C, M = rows.width, rows.run_count
-    block = rows.block(start, stop, torch.device("cpu")).view(-1, M)
+    C, M = rows.width, rows.run_count  # classes, runs
+    block = rows.block(examples.start, examples.stop, torch.device("cpu")).view(-1, M)
     block *= (M * C) ** 0.5  # from unit length to unbiased variance 1
     # NumPy finds a median three times as fast as torch, torch makes float16 ten times as fast as NumPy.
     block -= torch.from_numpy(np.partition(block.numpy(), M // 2, axis=1)[:, M // 2, None])

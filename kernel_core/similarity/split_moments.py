@@ -59,6 +59,14 @@ def moments_of_range(
     return {name: np.concatenate([of[name] for of in kept]) for name in KEPT}
 
 
+def moment_ranges(ensemble: Ensemble, file: int, split: Split) -> list[slice]:
+    """Return the ranges of examples of one file whose moments are taken at a time."""
+    part = ensemble.parts[file][split]
+    m, N, C = part.shape  # runs, examples, classes
+    size = max(1, READ_BYTES // ((part.itemsize * m + 40) * C))
+    return [slice(start, min(start + size, N)) for start in range(0, N, size)]
+
+
 def read_moments(
     ensemble: Ensemble,
     file: int,
@@ -68,10 +76,7 @@ def read_moments(
     progress: Progress = no_progress,
 ) -> Iterator[tuple[int, Kept]]:
     """Read one file once and yield what `moments_of_range` returns of it, with the first example's index."""
-    part = ensemble.parts[file][split]
-    m, N, C = part.shape  # runs, examples, classes
-    size = max(1, READ_BYTES // ((part.itemsize * m + 40) * C))
-    blocks = [slice(start, min(start + size, N)) for start in range(0, N, size)]
+    blocks = moment_ranges(ensemble, file, split)
     found = each(
         lambda block: moments_of_range(ensemble, file, split, transform, block, device),
         blocks,
@@ -79,7 +84,7 @@ def read_moments(
     )
     for block, moments in zip(blocks, found, strict=True):
         yield block.start, moments
-        progress("mean and spread over the runs", block.stop, N)
+        progress("mean and spread over the runs", block.stop, blocks[-1].stop)
 
 
 def in_memory(blocks: Iterator[tuple[int, Kept]]) -> Kept:

@@ -18,6 +18,7 @@ from kernel_core.files import sha256_of
 from kernel_core.pipeline import build
 from kernel_core.pipeline import ranges as of_examples
 from kernel_core.results.store import Store
+from kernel_core.search import topk
 from kernel_core.sources.source import SourceRequest
 from tests.support.command import ROOT, run_cli
 
@@ -177,10 +178,18 @@ def test_ranges_of_examples_done_by_ray_are_the_same_to_the_bit(source, tmp_path
         done.append((task.func.__name__, len(groups)))
         yield from do_ranges(task, runs_from, groups, engine)
 
-    found(source, tmp_path / "here", Engine(workers=1))
+    # Rows are made 3 of the 8 runs at a time, as if they were too long for the memory.
+    monkeypatch.setattr(topk, "plan_memory", lambda *_: topk.MemoryPlan(500, 500, 100, 3, 0))
+    found(source, tmp_path / "here", Engine(workers=1), similarities=None)
     monkeypatch.setattr(of_examples, "do_ranges", noting)
     monkeypatch.setattr("kernel_core.ensembles.predictions.BLOCK_BYTES", 300_000)
-    found(source, tmp_path / "ray", Engine("ray", workers=2, block_seconds=SECONDS))
-    kinds = ("predictions",)
+    monkeypatch.setattr("kernel_core.similarity.split_moments.READ_BYTES", 400_000)
+    monkeypatch.setattr("kernel_core.similarity.kernel_rows.TRACE_BYTES", 300_000)
+    found(source, tmp_path / "ray", Engine("ray", workers=2, block_seconds=SECONDS), similarities=None)
+    kinds = ("predictions", "moments", "rows")
     assert entries_of(tmp_path / "ray", kinds) == entries_of(tmp_path / "here", kinds)
-    assert done == [("_predicted", 4)]
+    assert done == [
+        ("_predicted", 4),
+        *[("_moments", 2)] * 2,
+        ("_traces", 5),
+    ]

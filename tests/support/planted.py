@@ -128,4 +128,4 @@ def kept(logits, split="train"):
     from kernel_core.similarity.kernel_rows import trace_blocks
 
     ensemble = Ensemble(("made up",), ({split: logits},))
-    return Traces(split, np.concatenate(list(trace_blocks(ensemble, split))))
+    return Traces(split, np.concatenate([of for _, of in trace_blocks(ensemble, split)]))
