@@ -124,6 +124,18 @@ def digits_cache(tmp_path_factory):
 
 
 @pytest.fixture
+def own_digits_cache(digits_cache, tmp_path, monkeypatch):
+    """A copy of the cache that holds the digits, set in the environment, for a test that adds to it.
+
+    Tests that come later find the shared one as it was built.
+    """
+    folder = tmp_path / "own-digits-cache"
+    shutil.copytree(digits_cache["KERNEL_EXPLORER_CACHE"], folder, ignore=shutil.ignore_patterns("locks"))
+    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
 def no_umap(monkeypatch):
     """Place a map's points where UMAP would start; loading UMAP takes ten seconds, forty the first time."""
     from kernel_core.findings import map_layout

@@ -40,8 +40,9 @@ def test_dash_and_the_names_of_stdout_are_stdout(digits_cache, table, tmp_path):
     assert os.path.islink("/dev/stdout")
 
 
-def test_map_as_csv_on_stdout_is_the_table_alone(digits_cache, no_umap):
-    done = invoke("map", "digits", "--csv", "-", env=digits_cache)
+@pytest.mark.usefixtures("own_digits_cache", "no_umap")
+def test_map_as_csv_on_stdout_is_the_table_alone():
+    done = invoke("map", "digits", "--csv", "-")
     assert done.exit_code == 0, done.output
     assert len(pd.read_csv(io.StringIO(done.stdout))) == 1797
     assert "a map of" in done.stderr

@@ -156,10 +156,11 @@ def test_lists_in_the_forms_of_others(folder, digits):
     assert (len(table), set(table["reviewer"])) == (12, {"Ann", "Bob"})
 
 
-def test_cleanlab_reads_the_graph(folder, digits):
+def test_cleanlab_reads_the_graph(folder, digits, own_digits_cache):
     from cleanlab import Datalab
 
     invoke("build", "digits", "--query", "train", "--database", "train")
+    assert len(list(own_digits_cache.glob("neighbors/*"))) > 4, "what is built here stays here"
     invoke("clean", "digits", "--out", folder)
     graph = use(folder).knn_graph("train")
     neighbors = open_results(SourceRequest("digits", query="train", database="train")).neighbors_by("kernel")

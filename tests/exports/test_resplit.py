@@ -77,8 +77,8 @@ def test_small_and_single_splits():
         resplit(pairs(), NOTHING, {"test": np.zeros(5, int)}, 0)
 
 
-def test_verb_writes_the_split_and_takes_verdicts(digits_cache, tmp_path, monkeypatch):
-    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", digits_cache["KERNEL_EXPLORER_CACHE"])
+@pytest.mark.usefixtures("own_digits_cache")
+def test_verb_writes_the_split_and_takes_verdicts(tmp_path, monkeypatch):
     monkeypatch.setenv("KERNEL_EXPLORER_VERDICTS", str(tmp_path / "v.jsonl"))
     plant = Plant(open_results(SourceRequest("digits")), tmp_path / "v.jsonl")
     plant(("test", 1), ("train", 1), "exact")
