@@ -3,7 +3,6 @@
 import io
 import json
 import warnings
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,18 +18,17 @@ from tests.support.verdicts import Plant
 
 
 @pytest.fixture
-def plant(digits_cache, tmp_path, monkeypatch):
-    monkeypatch.setenv("KERNEL_EXPLORER_CACHE", digits_cache["KERNEL_EXPLORER_CACHE"])
-    results = open_results(SourceRequest("digits"), Store(Path(digits_cache["KERNEL_EXPLORER_CACHE"])))
+def plant(own_digits_cache, tmp_path):
+    results = open_results(SourceRequest("digits"), Store(own_digits_cache))
     return Plant(results, tmp_path / "v.jsonl")
 
 
 @pytest.fixture
-def table(plant, digits_cache):
+def table(plant):
     """Runs a verb with the planted verdicts; returns its rows, and what it said on stderr."""
 
     def run(verb, *options):
-        done = invoke(verb, "digits", *options, "--verdicts", plant.path, "--csv", "-", env=digits_cache)
+        done = invoke(verb, "digits", *options, "--verdicts", plant.path, "--csv", "-")
         assert done.exit_code == 0, done.output
         return pd.read_csv(io.StringIO(done.stdout), keep_default_na=False), done.stderr
 
@@ -75,7 +73,7 @@ def test_pairs_by_verdict_and_reviewer_with_their_columns(plant, table):
     assert explorer.pairs(1, 2)["verdict"].tolist() == ["exact", "disputed"]
 
 
-def test_labels_failures_and_groups_by_verdict(plant, table, digits_cache):
+def test_labels_failures_and_groups_by_verdict(plant, table):
     first = table("labels")[0].iloc[0]
     plant(named(first, "query"), verdict="guessed", proposed_label="1")
     explorer = kernel_core.open("digits", verdicts=plant.path)
@@ -88,7 +86,7 @@ def test_labels_failures_and_groups_by_verdict(plant, table, digits_cache):
         assert set(listed["query_index"]) == {int(first["query_index"])}
         assert set(listed["verdict"]) == {"guessed"}
         assert rows(judged="guessed", **more)["query"].tolist() == [f"test:{first['query_index']}"]
-    printed = invoke("labels", "digits", "--top", 1, "--verdicts", plant.path, env=digits_cache).stdout
+    printed = invoke("labels", "digits", "--top", 1, "--verdicts", plant.path).stdout
     assert printed.splitlines()[2].split()[-3:] == ["guessed", "Ann", "1"]
     members = table("groups")[0]
     assert "judged_pairs" not in members
@@ -98,16 +96,16 @@ def test_labels_failures_and_groups_by_verdict(plant, table, digits_cache):
     for options, groups in ((["judged"], {2}), (["exact", "--reviewer", "Ann"], {2}), (["different"], set())):
         assert set(table("groups", "--judged", *options)[0]["group"]) == groups
     judged = "groups", "digits", "--judged", "judged", "--verdicts", plant.path
-    (group,) = json.loads(invoke(*judged, "--json", env=digits_cache).stdout)["groups"]
+    (group,) = json.loads(invoke(*judged, "--json").stdout)["groups"]
     assert (group["judged_pairs"], group["verdicts"], len(group["members"])) == (1, "exact 1", len(second))
-    assert "exact 1" in invoke(*judged, env=digits_cache).stdout
+    assert "exact 1" in invoke(*judged).stdout
     unjudged = table("groups", "--judged", "unjudged")[0]
     assert set(unjudged["group"]) == set(members["group"]) - {2}
     marked = explorer.groups(judged="exact", build=True)
     assert marked[["judged_pairs", "verdicts"]].drop_duplicates().to_numpy().tolist() == [[1, "exact 1"]]
 
 
-def test_verdicts_on_other_examples_are_counted_and_listed(plant, table, digits_cache):
+def test_verdicts_on_other_examples_are_counted_and_listed(plant, table):
     plant(("test", 0), ("train", 1))
     foreign = Verdict(
         "label", Item("test", 7, "0" * 64), None, "given", "Ann", shown=Shown(source="another\x1bset")

@@ -4,12 +4,13 @@ import io
 import json
 
 import pandas as pd
+import pytest
 
 from kernel_core.findings.labels_to_check import ORDERS
 from tests.support.command import invoke
 
 
-def table(*arguments, env):
+def table(*arguments, env=None):
     done = invoke("labels", *arguments, "--csv", "-", env=env)
     assert done.exit_code == 0, done.output
     return pd.read_csv(io.StringIO(done.stdout)), done.stderr
@@ -24,9 +25,10 @@ def test_every_order_of_test_labels_is_by_rising_score(digits_cache):
         assert f"by {order}: ensemble and neighbors (by Kernel) agree on another class for" in said
 
 
-def test_training_labels_that_every_run_has_seen_come_with_a_warning(digits_cache, tmp_path):
+@pytest.mark.usefixtures("own_digits_cache")
+def test_training_labels_that_every_run_has_seen_come_with_a_warning(tmp_path):
     parquet = tmp_path / "l.parquet"
-    rows, said = table("digits", "--split", "train", "--parquet", parquet, "--top", 30, env=digits_cache)
+    rows, said = table("digits", "--split", "train", "--parquet", parquet, "--top", 30)
     assert "warning: The runs were trained on these labels" in said
     assert set(rows["query_split"]) == set(rows["database_split"]) == {"train"}
     assert (rows["query_index"] != rows["database_index"]).all()

@@ -88,11 +88,12 @@ def test_pipe_is_written_to_and_stays_a_pipe(digits_cache, table, tmp_path):
     assert os.listdir(tmp_path) == ["pipe"]
 
 
-def test_report_goes_through_links_too(digits_cache, tmp_path):
+@pytest.mark.usefixtures("own_digits_cache")
+def test_report_goes_through_links_too(tmp_path):
     (tmp_path / "real.md").write_text("old")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/report.md").symlink_to(tmp_path / "real.md")
-    done = invoke("report", "digits", "--runs", "all", "--out", tmp_path / "out", env=digits_cache)
+    done = invoke("report", "digits", "--runs", "all", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out/report.md").is_symlink()
     assert (tmp_path / "real.md").read_text().startswith("#")
@@ -120,9 +121,10 @@ def test_place_that_takes_no_file_is_refused_before_anything_is_built(tmp_path, 
 @pytest.mark.parametrize(
     ("encoding", "written", "shown"), [("cp1252", "cp1252", "?"), ("ascii", "utf-8", "≥")]
 )
-def test_character_that_stdout_lacks_is_replaced(digits_cache, encoding, written, shown):
+@pytest.mark.usefixtures("own_digits_cache")
+def test_character_that_stdout_lacks_is_replaced(encoding, written, shown):
     """The report has '≥', which neither encoding knows; click takes ASCII for a mistake and writes UTF-8."""
-    environment = {**digits_cache, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "kernel_core", "report", "digits", "--runs", "all"]
     done = subprocess.run(command, check=True, capture_output=True, env=environment)
     assert f" {shown} 0.9" in done.stdout.decode(written)
