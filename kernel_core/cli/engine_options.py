@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from kernel_core.engines.engine import BLOCK_SECONDS, ENGINES, LOCAL, Engine
+from kernel_core.engines.ray_cluster import refuse_missing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,8 +29,9 @@ workers_option = click.option(
 block_seconds_option = click.option(
     "--block-seconds", type=click.FloatRange(0, min_open=True), default=BLOCK_SECONDS, show_default=True,
     metavar="S",
-    help="About how many core-seconds a block of the neighbor search takes. What is finished is kept: a "
-    "search that was stopped goes on with the next block.",
+    help="About how many core-seconds a block of a neighbor search takes, and at most those of a range of "
+    "examples that a cluster's worker does. Finished blocks are kept: a search that was stopped goes on with "
+    "the next.",
 )  # fmt: skip
 
 
@@ -43,9 +45,11 @@ def engine_options(command: F) -> F:
 def take_engine(options: dict[str, Any]) -> Engine:
     """Remove from a verb's options those of `engine_options`, if it has them; return the engine.
 
-    Raises `RequestError` if they do not fit together.
+    Raises `RequestError` if they do not fit together, `Unavailable` if Ray is asked for and not installed.
     """
     if "block_seconds" not in options:
         return LOCAL
     name, *others = (options.pop(key) for key in ("engine", "address", "workers", "block_seconds"))
-    return Engine(name, *others)
+    engine = Engine(name, *others)
+    refuse_missing(engine)
+    return engine

@@ -16,6 +16,7 @@ from kernel_core.cli.output import say
 from kernel_core.cli.progress import ProgressBars
 from kernel_core.cli.train_heads import heads_options, heads_recipe, images_and_features
 from kernel_core.engines.engine import Engine
+from kernel_core.engines.ray_cluster import refuse_missing
 from kernel_core.errors import RequestError
 from kernel_core.recipes import CIFAR10, CIFAR10_SMALL, DEFAULT_IMAGES, HEADS_RUNS, RECIPES, Recipe, Training
 from kernel_core.sources.catalog import find_images
@@ -104,10 +105,15 @@ def train(
 
 
 def _engine(name: str, address: str | None, workers: int | None, gpus: float) -> Engine:
-    """Return the engine that the options stand for. Raises `RequestError` if they do not fit together."""
+    """Return the engine that the options stand for.
+
+    Raises `RequestError` if they do not fit together, `Unavailable` if Ray is asked for and not installed.
+    """
     if gpus and name != "ray":
         raise RequestError("--num-gpus-per-run is for --engine ray; here, --device cuda trains on the GPU.")
-    return Engine(name, address, workers)
+    engine = Engine(name, address, workers)
+    refuse_missing(engine)
+    return engine
 
 
 def _refuse_misfits(

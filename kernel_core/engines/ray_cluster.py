@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import logging
 import os
 import secrets
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kernel_core.engines.engine import Engine
 from kernel_core.errors import Unavailable
 from kernel_core.printable import printable
 
@@ -47,6 +49,24 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 _kept: contextlib.ExitStack | None = None  # what ends a connection that is kept, while one may be
+
+
+def refuse_missing(engine: Engine) -> None:
+    """Raise `Unavailable` at once if an engine cannot be had, even if nothing may be left to do for it.
+
+    Ray is not imported: that takes a second.
+    """
+    if engine.is_ray and importlib.util.find_spec("ray") is None:
+        raise _not_installed("No module named 'ray'")
+    if engine.address:
+        _joining(engine.address)
+
+
+def _not_installed(reason: object) -> Unavailable:
+    return Unavailable(
+        f"--engine ray needs Ray, which is not installed here ({reason}): pip install "
+        '"kernel-explorer[ray]". Or leave --engine ray out.'
+    )
 
 
 @contextlib.contextmanager
@@ -95,10 +115,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise Unavailable(
-            f"--engine ray needs Ray, which is not installed here ({error}): pip install "
-            '"kernel-explorer[ray]". Or leave --engine ray out.'
-        ) from None
+        raise _not_installed(error) from None
     return ray
 
 
@@ -153,6 +170,8 @@ def _joining(address: str) -> dict[str, Any]:
 
 
 def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:
+    # Ray prints on stdout that a node is lost, in five lines; `tasks` says it in one, on stderr.
+    ray._private.worker._worker_logs_enabled = False
     try:
         ray.init(
             log_to_driver=False,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from kernel_core.engines.files import check_files
 from kernel_core.ensembles.join import ExampleNames
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
-from kernel_core.files import FileState, regular_file, sha256_of
 from kernel_core.machine import CPU
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble, ExampleSet, Features
@@ -25,6 +23,7 @@ from kernel_core.similarity.rows import SimilarityRows
 from kernel_core.similarity.split_moments import Kept, in_memory, read_moments
 from kernel_core.sources import images
 from kernel_core.sources.features import load_features
+from kernel_core.sources.image_ranges import absolute
 from kernel_core.sources.source import FeatureSet, Source
 from kernel_core.spec import KernelSpec, Split
 
@@ -82,14 +81,7 @@ def _absolute(source: Source) -> Source:
             replace(of, files={split: path.absolute() for split, path in of.files.items()})
             for of in source.feature_sets
         ),
-        images=replace(
-            source.images,
-            paths={name: path.absolute() for name, path in source.images.paths.items()},
-            shards={
-                split: tuple(path.absolute() for path in paths)
-                for split, paths in source.images.shards.items()
-            },
-        ),
+        images=absolute(source.images),
         root=None if source.root is None else source.root.absolute(),
     )
 
@@ -123,7 +115,8 @@ class RunsFrom:
         if isinstance(source.logits, Training):
             ensemble = self.trained()[0]
         else:
-            check_files(source.logits, [sha256 for _, sha256 in self.keys.inputs["kernel"]["files"]])
+            hashes = [sha256 for _, sha256 in self.keys.inputs["kernel"]["files"]]
+            check_files(source.logits, hashes, self.cache)
             named = ExampleNames(lambda s: images.example_names(source.images, s), self.class_names)
             ensemble = open_ensemble(
                 source.logits, source.root, source.images.splits, source.logit_form, named
@@ -170,7 +163,8 @@ class _Opening:
         if isinstance(source.logits, Training) and similarity.of == PENULTIMATE:
             return self.runs.trained()[1]
         (features,) = (of for of in source.feature_sets if of.name == similarity.of)
-        check_files(_files(features), [sha for _, sha in self.keys.inputs[similarity.name]["files"]])
+        hashes = [sha256 for _, sha256 in self.keys.inputs[similarity.name]["files"]]
+        check_files(_files(features), hashes, self.store.root)
         return load_features(features, source.images.splits)
 
     def _moments_of_file(self, ensemble: Ensemble, split: Split, file: int) -> Kept:
@@ -192,28 +186,3 @@ def _not_shared(cache: Path, what: str) -> DataError:
 
 def _files(features: FeatureSet) -> list[Path]:
     return list(features.files.values())
-
-
-def check_files(paths: Sequence[Path], hashes: Sequence[str]) -> None:
-    """Raise `DataError` unless the files are here, with the content of these SHA-256.
-
-    A process reads each file once, as long as its size and its time of change stay the same.
-    """
-    for path, expected in zip(paths, hashes, strict=True):
-        regular_file(path)
-        try:
-            found = _sha256(FileState.of(path))
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read ({error.strerror or error}). Let every node read it."
-            ) from None
-        if found != expected:
-            raise DataError(
-                f"{path} has the SHA-256 {found[:12]}…, but on the machine of the command {expected[:12]}…. "
-                "Copy it anew, or put it on a shared disk."
-            )
-
-
-@functools.cache
-def _sha256(state: FileState) -> str:
-    return sha256_of(state.path)

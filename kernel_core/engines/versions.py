@@ -1,4 +1,4 @@
-"""What must be the same on every node: the code of this package, and torch."""
+"""What must be the same on every node: the code of this package, torch, and what decodes images."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ import kernel_core
 class Versions:
     """The versions on a machine.
 
-    package: of kernel-explorer. code: the first digits of the SHA-256 of its modules. torch: as installed.
+    package: of kernel-explorer. code: the first digits of the SHA-256 of its modules. torch, pillow: as
+    installed.
     """
 
     package: str
     code: str
     torch: str
+    pillow: str
 
     def __str__(self) -> str:
-        return f"kernel-explorer {self.package} (code {self.code}) with torch {self.torch}"
+        return (
+            f"kernel-explorer {self.package} (code {self.code}) with torch {self.torch} and Pillow "
+            f"{self.pillow}"
+        )
 
 
 @functools.cache
@@ -35,11 +40,16 @@ def versions_here() -> Versions:
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
+    return Versions(
+        kernel_core.__version__, digest.hexdigest()[:8], _version_of("torch"), _version_of("pillow")
+    )
+
+
+def _version_of(package: str) -> str:
     try:
-        torch = importlib.metadata.version("torch")
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        torch = "none"
-    return Versions(kernel_core.__version__, digest.hexdigest()[:8], torch)
+        return "none"
 
 
 def node_name() -> str:

@@ -24,6 +24,7 @@ from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import Recipe
 from kernel_core.records import ExampleSet, no_images
 from kernel_core.sources import images
+from kernel_core.sources.image_ranges import absolute
 from kernel_core.sources.source import FeatureSet, ImagesFrom
 from kernel_core.spec import SPLITS, Split
 from kernel_core.tensor_files import read_arrays
@@ -39,9 +40,7 @@ class ImageFiles:
     @classmethod
     def of(cls, source: ImagesFrom, examples: Mapping[str, Mapping[str, Any]]) -> ImageFiles:
         """Name images by paths that other processes understand too; source: with a size, as `with_size`."""
-        paths = {name: _absolute(path) for name, path in source.paths.items()}
-        shards = {split: tuple(map(_absolute, files)) for split, files in source.shards.items()}
-        return cls(replace(source, paths=paths, shards=shards), examples)
+        return cls(absolute(source), examples)
 
     def material(self) -> Material:
         """Read the images. Raises `DataError` if they are missing, or others."""

@@ -7,6 +7,7 @@ import logging
 import torch
 
 from kernel_core.engines.engine import Engine
+from kernel_core.engines.ray_cluster import refuse_missing
 from kernel_core.engines.rows import RowsFrom, must_be_local
 from kernel_core.engines.search import BlockSearch, Wanted
 from kernel_core.errors import RequestError
@@ -21,7 +22,11 @@ log = logging.getLogger("kernel_core")
 
 
 def device_for(engine: Engine, name: str) -> torch.device:
-    """Return the device that a name stands for. Raises `RequestError` if the engine cannot use it."""
+    """Return the device that a name stands for.
+
+    Raises `RequestError` if the engine cannot use it, `Unavailable` if there is no such engine here.
+    """
+    refuse_missing(engine)
     if not engine.is_ray:
         return choose_device(name)
     if name == "cuda":

@@ -138,7 +138,7 @@ class _Build:
     ) -> None:
         self.keys, self.store, self.entries, self.engine = keys, store, Entries(keys, store), engine
         self.machine, self.precision, self.progress = machine, precision, progress
-        self.inputs, self.unseen = Inputs(self.entries, machine, progress), UnseenEntries(keys, store)
+        self.inputs, self.unseen = Inputs(self.entries, machine, progress, engine), UnseenEntries(keys, store)
 
     def results(self) -> Results:
         """Write every entry that is missing, and return the results."""

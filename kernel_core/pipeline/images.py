@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kernel_core.checks import with_common_classes
+from kernel_core.engines.engine import LOCAL, Engine
+from kernel_core.engines.images import ImageBlocks
 from kernel_core.oddities import odd_examples
 from kernel_core.progress import Progress
 from kernel_core.records import ExampleSet
@@ -21,17 +23,23 @@ from kernel_core.results.keys import Keys
 from kernel_core.results.opening import emptied
 from kernel_core.results.store import Store
 from kernel_core.sources import images
-from kernel_core.sources.decode_blocks import gathered
+from kernel_core.sources.decode_blocks import Blocks, gathered, refuse_beyond_disk
+from kernel_core.sources.image_ranges import why_no_ranges
+from kernel_core.sources.images import OpenedExamples
+from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import Split
 
 log = logging.getLogger("kernel_core")
 
 
-def keep_examples(keys: Keys, store: Store, progress: Progress) -> Mapping[Split, ExampleSet]:
+def keep_examples(
+    keys: Keys, store: Store, progress: Progress, engine: Engine = LOCAL
+) -> Mapping[Split, ExampleSet]:
     """Write the images and labels of every split to the cache, and return them, the images mapped.
 
-    Images that an interrupted build wrote are not decoded again. Raises `DataError` if images or labels
-    cannot be read or do not fit together, and `StoreError` if the disk refuses.
+    Images that an interrupted build wrote are not decoded again. engine: where they are decoded. Raises
+    `DataError` if images or labels cannot be read or do not fit together, `StoreError` if the disk refuses,
+    and what a cluster raises.
     """
     source = images.with_size(keys.source.images, progress)
     found = {}
@@ -41,7 +49,13 @@ def keep_examples(keys: Keys, store: Store, progress: Progress) -> Mapping[Split
             found[split] = opened.with_images(gathered(opened.images))
             continue
         if not store.has("images", keys.images[split]):
-            write_images(keys, split, opened.images, store)
+            elsewhere = _elsewhere(keys, source, opened, store, engine)
+            if elsewhere is None:
+                write_images(keys, split, opened.images, store)
+            else:
+                blocks = Blocks(opened.images.shape, elsewhere.decoded(progress))
+                write_images(keys, split, blocks, store)
+                elsewhere.forget()
         mapped = read_images(keys, split, store)
         if mapped is None:
             raise emptied(store, keys.source.name)
@@ -57,3 +71,18 @@ def keep_examples(keys: Keys, store: Store, progress: Progress) -> Mapping[Split
     if known is None:
         raise emptied(store, keys.source.name)
     return known
+
+
+def _elsewhere(
+    keys: Keys, source: ImagesFrom, opened: OpenedExamples, store: Store, engine: Engine
+) -> ImageBlocks | None:
+    """Return images that a cluster decodes; None without one, and for those of one range."""
+    if not engine.is_ray:
+        return None
+    split, shape = opened.split, opened.images.shape
+    if why := why_no_ranges(source, split):
+        log.info("the %s images are read on this machine: %s", split, why)
+        return None
+    refuse_beyond_disk(shape, store.root, copies=2)
+    of_split = ImageBlocks(source, split, shape, keys.images[split], store, engine)
+    return of_split if len(of_split.ranges) > 1 else None

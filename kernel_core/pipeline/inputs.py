@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from kernel_core.checks import check_alignment, check_features, refuse_untrainable
+from kernel_core.engines.engine import LOCAL, Engine
 from kernel_core.ensembles.join import ExampleNames
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import DataError
@@ -43,8 +44,10 @@ log = logging.getLogger("kernel_core")
 class Inputs:
     """The inputs of one build. What is computed on the way, such as trained runs, goes to the cache."""
 
-    def __init__(self, entries: Entries, machine: Machine, progress: Progress) -> None:
-        self.entries, self.keys, self.store = entries, entries.keys, entries.store
+    def __init__(
+        self, entries: Entries, machine: Machine, progress: Progress, engine: Engine = LOCAL
+    ) -> None:
+        self.engine, self.entries, self.keys, self.store = engine, entries, entries.keys, entries.store
         self.machine, self.progress = machine, progress
 
     @cached_property
@@ -57,7 +60,7 @@ class Inputs:
         if isinstance(self.keys.source.logits, Training) and source.reader not in WHOLE:
             train = images.image_inventories(source)["train"]
             refuse_untrainable(train.classes, train.noun)
-        return keep_examples(self.keys, self.store, self.progress)
+        return keep_examples(self.keys, self.store, self.progress, self.engine)
 
     @cached_property
     def ensemble(self) -> Ensemble:

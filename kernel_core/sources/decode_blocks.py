@@ -77,7 +77,7 @@ def decode_blocks(
         with quiet():
             for place, cell in enumerate(block):
                 image = first_image if cell is first else decode_image(cell[1], cell[0], size)
-                _refuse_other_size(cell[0], image.shape, shape)
+                refuse_other_size(cell[0], image.shape, shape)
                 pixels[place] = image
         return pixels
 
@@ -88,7 +88,8 @@ def decode_blocks(
     return Blocks((total, height, width, channels), blocks)
 
 
-def _refuse_other_size(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def refuse_other_size(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Raise `DataError` if an image has another shape, (H, W, 3), than those before it."""
     if found != expected:
         raise DataError(
             f"{name} is {found[1]}×{found[0]} pixels, the images before it {expected[1]}×{expected[0]}; "
@@ -180,17 +181,19 @@ def gathered(blocks: Blocks) -> Pixels:
         ) from None
 
 
-def refuse_beyond_disk(shape: tuple[int, ...], folder: Path) -> None:
+def refuse_beyond_disk(shape: tuple[int, ...], folder: Path, copies: int = 1) -> None:
     """Raise `DataError` if images, uint8 (N, H, W, 3), take more than is free where a folder will be.
 
-    Where that is not known, nothing is refused.
+    copies: how many times they will be there for a while. Where it is not known what is free, nothing is
+    refused.
     """
     there = next((path for path in (folder, *folder.parents) if path.is_dir()), None)
     free = shutil.disk_usage(there).free if there else float("inf")
-    needed = float(np.prod(shape, dtype=np.float64))
+    needed = copies * float(np.prod(shape, dtype=np.float64))
     if needed > free:
+        often = ", kept twice for a while," if copies > 1 else ""
         raise DataError(
-            f"{shape[0]:,} images of {shape[2]}×{shape[1]} pixels take {needed / 1e9:,.1f} GB, more than the "
-            f"{free / 1e9:,.1f} GB free in {folder}. Set a smaller size in the source's [images], as in size "
-            "= 32, or KERNEL_EXPLORER_CACHE to a folder with more room."
+            f"{shape[0]:,} images of {shape[2]}×{shape[1]} pixels{often} take {needed / 1e9:,.1f} GB, "
+            f"more than the {free / 1e9:,.1f} GB free in {folder}. Set a smaller size in the source's "
+            "[images], as in size = 32, or KERNEL_EXPLORER_CACHE to a folder with more room."
         )

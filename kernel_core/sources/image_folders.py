@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kernel_core.sources.class_order import number_texts
 from kernel_core.sources.folder_listing import METADATA, Listing, list_split
 from kernel_core.sources.inventory import Inventory, Reason, count_classes
 from kernel_core.sources.metadata_table import read_metadata_table
+from kernel_core.sources.part import Part
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.spec import Split
 
@@ -32,11 +34,20 @@ class Files:
     class_names: tuple[str, ...]
 
 
-def folder_files(
-    source: ImagesFrom, split: Split, start: int = 0, stop: int | None = None
-) -> Iterator[tuple[str, bytes | Path]]:
-    """Yield the name and the file of images start … stop - 1, in order."""
-    yield from _named(_find(source, _listings(source))[split].files[start:stop])
+def folder_files(source: ImagesFrom, split: Split) -> Iterator[tuple[str, bytes | Path]]:
+    """Yield the name and the file of each image, in order."""
+    yield from _named(_find(source, _listings(source))[split].files)
+
+
+def folder_parts(source: ImagesFrom, split: Split) -> Callable[[int, int], Part]:
+    """Return what gives images start … stop - 1 for other processes."""
+    files = _find(source, _listings(source))[split].files
+
+    def part(start: int, stop: int) -> Part:
+        inside = tuple(files[start:stop])
+        return Part(functools.partial(_named, inside), inside)
+
+    return part
 
 
 def _named(files: Sequence[Path]) -> Iterator[tuple[str, bytes | Path]]:

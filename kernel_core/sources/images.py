@@ -83,44 +83,27 @@ def open_examples(source: ImagesFrom, split: Split, progress: Progress = no_prog
     return OpenedExamples(split, labels, names, images)
 
 
-def decode_range(source: ImagesFrom, split: Split, start: int, stop: int, *, threads: int = 1) -> Pixels:
-    """Return the images of examples start … stop - 1 of a split, uint8 (stop - start, H, W, 3).
-
-    Nothing else is decoded, unless `source` is a data set that is read at once. source: of a size of its own,
-    or with the one that `with_size` chose. Raises `DataError` as `open_examples` does.
-    """
-    assert 0 <= start < stop
-    reader, step = READERS[source.reader], f"reading {split} images {start:,} to {stop - 1:,}"
-    if reader.load is not None:
-        return reader.load(source, split, no_progress).images[start:stop]
-    cells = _cells(source, split, start, stop)
-    return gathered(decode_blocks(cells, stop - start, step, source.size, no_progress, threads=threads))
-
-
 def _own_labels(source: ImagesFrom, split: Split) -> NumberedLabels:
     """Return a split's labels (N,) and the names of the classes, in the order that the data have."""
     reader = READERS[source.reader]
     assert reader.labels is not None
     if not source.held_out:
         return reader.labels(source, split)
-    labels, names, rows = _part(source, split)
+    labels, names, rows = rows_of_part(source, split)
     return labels[rows], names
 
 
-def _cells(source: ImagesFrom, split: Split, start: int = 0, stop: int | None = None) -> Iterator[Sample]:
-    """Return names and encoded images of examples start … stop - 1 of a split, in order."""
+def _cells(source: ImagesFrom, split: Split) -> Iterator[Sample]:
+    """Return names and encoded images of a split, in order."""
     encoded = READERS[source.reader].encoded
     assert encoded is not None
     if not source.held_out:
-        return encoded(source, split, start, stop)
-    rows = _part(source, split)[2]
-    places = np.flatnonzero(rows)[start:stop]
-    first, last = int(places[0]), int(places[-1]) + 1
-    cells = encoded(held_out.undivided(source), "train", first, last)
-    return compress(cells, rows[first:last].tolist())
+        return encoded(source, split)
+    cells = encoded(held_out.undivided(source), "train")
+    return compress(cells, rows_of_part(source, split)[2].tolist())
 
 
-def _part(
+def rows_of_part(
     source: ImagesFrom, split: Split
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...], npt.NDArray[np.bool_]]:
     """Return the labels of all images (N,), the names of the classes, and which images are of a split (N,).
@@ -200,7 +183,7 @@ def _inventories(source: ImagesFrom) -> dict[Split, Inventory]:
     if not source.held_out:
         return reader.inventories(source)
     whole = held_out.undivided(source)
-    labels, _names, _rows = _part(source, "test")
+    labels, _names, _rows = rows_of_part(source, "test")
     found = held_out.divided(
         reader.inventories(whole)["train"],
         labels,
@@ -246,4 +229,4 @@ def example_names(source: ImagesFrom, split: Split) -> list[str] | None:
     if not source.held_out:
         return READERS[source.reader].names(source, split)
     names = READERS[source.reader].names(held_out.undivided(source), "train")
-    return None if names is None else list(compress(names, _part(source, split)[2].tolist()))
+    return None if names is None else list(compress(names, rows_of_part(source, split)[2].tolist()))

@@ -6,10 +6,13 @@ schema's metadata may name the classes.
 
 from __future__ import annotations
 
+import bisect
+import functools
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from kernel_core.sources.class_order import number_texts
 from kernel_core.sources.decode import Pixels
 from kernel_core.sources.inventory import Inventory, count_classes
 from kernel_core.sources.parquet_columns import METADATA, Columns, find_columns, read_labels
+from kernel_core.sources.part import Part
 from kernel_core.sources.source import ImagesFrom, existing
 from kernel_core.spec import Split
 
@@ -50,6 +54,24 @@ def parquet_cells(
         for (path, file, columns), end in zip(files, ends, strict=True)
         for row in _rows(path, file, columns, _part(range(start, last), end, file.metadata.num_rows))
     )
+
+
+def parquet_parts(source: ImagesFrom, split: Split) -> Callable[[int, int], Part] | None:
+    """Return what gives images start … stop - 1 for other processes; None if files only name the images."""
+    shards = source.shards[split]
+    opened = [_opened(path, source) for path in shards]
+    if any(_refers_to_files(file, columns) for file, columns in opened):
+        return None
+    ends = np.cumsum([file.metadata.num_rows for file, _ in opened]).tolist()
+
+    def part(start: int, stop: int) -> Part:
+        first, last = bisect.bisect_right(ends, start), bisect.bisect_left(ends, stop)
+        before = ends[first - 1] if first else 0
+        own = replace(source, shards={split: shards[first : last + 1]})
+        cells = functools.partial(parquet_cells, own, split, start - before, stop - before)
+        return Part(cells, own.shards[split])
+
+    return part
 
 
 def _part(wanted: range, end: int, count: int) -> range:

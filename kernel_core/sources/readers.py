@@ -17,6 +17,7 @@ from kernel_core.sources.image_folders import (
     folder_inventories,
     folder_labels,
     folder_names,
+    folder_parts,
     folder_samples,
     folder_units,
 )
@@ -27,15 +28,18 @@ from kernel_core.sources.parquet import (
     parquet_inventories,
     parquet_labels,
     parquet_names,
+    parquet_parts,
     parquet_samples,
     parquet_units,
 )
+from kernel_core.sources.part import Part
 from kernel_core.sources.source import ImagesFrom
 from kernel_core.sources.torchvision_images import dataset_files, load_torchvision
 from kernel_core.spec import Split
 
 Units = dict[str, list[Path]]
 Sample = tuple[str, bytes | Path]
+Parts = Callable[[int, int], Part]
 NumberedLabels = tuple[npt.NDArray[np.int64], tuple[str, ...]]
 
 
@@ -64,20 +68,22 @@ class Reader:
     """One way to read images: whole splits by `load`, or image by image by `encoded`, with `labels`.
 
     units: source → the files it reads, in groups to be hashed together. load: source, split, progress → that
-    split. encoded: source, split, start, stop → names and encoded images of examples start … stop - 1, in
-    order. labels: source, split → its labels (N,) and the names of the classes, before `classes` gives them
-    another order; nothing is decoded. inventories: source → what each split has. names: source, split →
-    names of its images in order, or None if they have none. samples: source, split, number → names and
-    encoded images of a few.
+    split. encoded: source, split → names and encoded images, in order. labels: source, split → its labels
+    (N,) and the names of the classes, before `classes` gives them another order; nothing is decoded.
+    inventories: source → what each split has. names: source, split → names of its images in order, or None if
+    they have none. samples: source, split, number → names and encoded images of a few. parts: source, split →
+    what returns examples start … stop - 1 for other processes, or None if they cannot be told apart without
+    being read.
     """
 
     units: Callable[[ImagesFrom], Units]
     load: Callable[[ImagesFrom, Split, Progress], ExampleSet] | None = None
-    encoded: Callable[[ImagesFrom, Split, int, int | None], Iterator[Sample]] | None = None
+    encoded: Callable[[ImagesFrom, Split], Iterator[Sample]] | None = None
     labels: Callable[[ImagesFrom, Split], NumberedLabels] | None = None
     inventories: Callable[[ImagesFrom], dict[Split, Inventory]] = _counted
     names: Callable[[ImagesFrom, Split], list[str] | None] = _no_names
     samples: Callable[[ImagesFrom, Split, int], list[Sample]] = _no_samples
+    parts: Callable[[ImagesFrom, Split], Parts | None] | None = None
 
     @property
     def is_counted(self) -> bool:
@@ -99,6 +105,7 @@ READERS = {
         folder_inventories,
         folder_names,
         folder_samples,
+        folder_parts,
     ),
     "labels": Reader(label_units, load_labels),
     "parquet": Reader(
@@ -109,6 +116,7 @@ READERS = {
         parquet_inventories,
         parquet_names,
         parquet_samples,
+        parquet_parts,
     ),
     "torchvision": Reader(_torchvision_units, load_torchvision),
 }

@@ -170,8 +170,7 @@ def entries_of(cache, kinds):
     return {(kind, path.name): path.read_bytes() for kind in kinds for path in (cache / kind).iterdir()}
 
 
-@needs_ray
-def test_ranges_of_examples_done_by_ray_are_the_same_to_the_bit(source, tmp_path, monkeypatch):
+def test_ranges_of_examples_done_by_ray_are_the_same_to_the_bit(ray, source, tmp_path, monkeypatch):
     done, do_ranges = [], of_examples.do_ranges
 
     def noting(task, runs_from, groups, engine):

@@ -1,12 +1,10 @@
 """Pieces of work: the same results from threads and from Ray, and one line for what goes wrong."""
 
 import functools
-import importlib.util
 
 import pytest
 
 from kernel_core.engines.engine import Engine
-from kernel_core.engines.ray_cluster import connected
 from kernel_core.engines.tasks import run_tasks
 from kernel_core.errors import DataError, RequestError, Unavailable
 from tests.support.pieces import dying, failing, squared
@@ -14,18 +12,8 @@ from tests.support.pieces import dying, failing, squared
 RAY = Engine("ray", workers=2)
 
 
-needs_ray = pytest.mark.skipif(  # looked for, not imported: Ray reads its settings when it is
-    importlib.util.find_spec("ray") is None, reason='needs Ray: pip install "kernel-explorer[ray]"'
-)
-
-
-@pytest.fixture(scope="module")
-def ray():
-    with connected(workers=2) as module:
-        yield module
-
-
-def test_nobody_at_the_address_is_said_in_one_line():
+def test_nobody_at_the_address_is_said_in_one_line(monkeypatch):
+    monkeypatch.setattr("kernel_core.engines.ray_cluster._is_connected", lambda: False)
     with pytest.raises(Unavailable, match=r"no Ray cluster at 127\.0\.0\.1:1 .*correct --address\.$"):
         list(run_tasks(squared, [1], Engine("ray", address="127.0.0.1:1"), step="squares"))
 
@@ -43,32 +31,27 @@ def test_nothing_to_do_takes_no_cluster():
     assert list(run_tasks(squared, [], Engine("ray"), step="squares")) == []
 
 
-@needs_ray
 def test_ray_does_every_item(ray):
     task = functools.partial(squared, 10)
     assert dict(run_tasks(task, range(20), RAY, step="squares")) == {n: 10 + n * n for n in range(20)}
 
 
-@needs_ray
 def test_an_error_on_ray_names_the_node(ray):
     with pytest.raises(DataError, match=r"^On the node .*\(127\.0\.0\.1\): item 3 is damaged$"):
         list(run_tasks(failing, range(9), RAY, step="failing"))
 
 
-@needs_ray
 def test_an_item_that_kills_every_worker_is_given_up(ray, monkeypatch):
     monkeypatch.setattr("kernel_core.engines.tasks.RETRIES", 1)
     with pytest.raises(Unavailable, match="failed on the Ray cluster"):
         list(run_tasks(dying, range(1), RAY, step="dying"))
 
 
-@needs_ray
 def test_gpus_that_no_node_has_are_refused_instead_of_waited_for(ray):
     with pytest.raises(Unavailable, match=r"0\.5 GPUs .* no node of the Ray cluster has more than 0"):
         list(run_tasks(squared, range(1), RAY, step="squares", gpus=0.5))
 
 
-@needs_ray
 def test_a_cluster_of_our_own_listens_on_this_machine_alone(ray):
     (node,) = ray.nodes()
     assert node["NodeManagerAddress"] == "127.0.0.1"

@@ -1,6 +1,7 @@
 """Images decoded in blocks and in threads are those decoded one by one, in order; errors name the first."""
 
 import io
+import pickle
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ from kernel_core.errors import DataError
 from kernel_core.progress import no_progress
 from kernel_core.sources import decode, decode_blocks, images
 from kernel_core.sources.decode import decode_image
+from kernel_core.sources.image_ranges import image_ranges, why_no_ranges
 from kernel_core.sources.source import ImagesFrom
 
 RNG = np.random.default_rng(0)
@@ -111,23 +113,40 @@ def sources(folder):
         "parquet": ImagesFrom("parquet", splits=("train",), shards=whole),
         "shards": ImagesFrom("parquet", splits=("train",), shards={"train": shards}),
         "part": ImagesFrom("parquet", shards=whole, held_out=0.2, size=8),
-        "digits": ImagesFrom("digits"),
     }
 
 
-@pytest.mark.parametrize("kind", ["folder", "parquet", "shards", "part", "digits"])
-def test_a_range_holds_the_images_of_the_whole(tmp_path, kind):
+@pytest.mark.parametrize("most", [1, 7, 100])
+@pytest.mark.parametrize("kind", ["folder", "parquet", "shards", "part"])
+def test_ranges_hold_the_images_of_the_whole(tmp_path, kind, most):
+    """Each is decoded from its bytes, as another process would."""
     source = sources(tmp_path)[kind]
     for split in source.splits:
+        assert why_no_ranges(source, split) == ""
         whole = images.load_examples(source, split).images
-        count = len(whole)
-        for start, stop in [(0, 1), (0, count), (count // 3, count // 2 + 1), (count - 1, count)]:
-            part = images.decode_range(source, split, start, stop)
-            np.testing.assert_array_equal(part, whole[start:stop])
+        ranges = image_ranges(source, split, whole.shape, most)
+        assert [part.first for part in ranges] == list(range(0, len(whole), most))
+        parts = [pickle.loads(pickle.dumps(part)).decoded() for part in ranges]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_a_range_names_the_files_that_it_reads(tmp_path):
+    by_kind = sources(tmp_path)
+
+    def names(kind):
+        return [[path.name for path in part.part.files] for part in ranges_of(by_kind[kind], 20)]
+
+    assert names("shards") == [["0.parquet"], ["1.parquet"], ["2.parquet"]]
+    assert names("parquet") == [["whole.parquet"]] * 3
+    assert list(map(len, names("folder"))) == [20, 20, 10]
+
+
+def ranges_of(source, most):
+    return image_ranges(source, "train", images.load_examples(source, "train").images.shape, most)
 
 
 def test_a_range_of_parquet_reads_no_other_group(tmp_path, monkeypatch):
-    source, read = sources(tmp_path)["parquet"], []
+    part, read = ranges_of(sources(tmp_path)["parquet"], 14)[1], []
     original = pq.ParquetFile.iter_batches
 
     def noting(self, *args, row_groups=None, **options):
@@ -135,5 +154,20 @@ def test_a_range_of_parquet_reads_no_other_group(tmp_path, monkeypatch):
         return original(self, *args, row_groups=row_groups, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", noting)
-    images.decode_range(source, "train", 15, 28)
+    part.decoded()
     assert sorted(set(read)) == [2, 3]
+
+
+def test_a_range_of_another_size_than_the_first_image_is_refused(tmp_path):
+    source = sources(tmp_path)["folder"]
+    part = image_ranges(source, "train", (50, 30, 40, 3), 20)[1]
+    with pytest.raises(DataError, match="train image 20 is 30×40 pixels, the images before it 40×30"):
+        part.decoded()
+
+
+def test_why_images_cannot_be_cut_into_ranges_is_said(tmp_path):
+    assert "read at once" in why_no_ranges(ImagesFrom("digits"), "train")
+    (tmp_path / "0.png").write_bytes(encoded(form="PNG"))
+    pq.write_table(pa.table({"img": ["0.png"], "label": [0]}), tmp_path / "named.parquet")
+    named = ImagesFrom("parquet", splits=("train",), shards={"train": (tmp_path / "named.parquet",)})
+    assert "files of their own" in why_no_ranges(named, "train")
