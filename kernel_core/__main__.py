@@ -6,7 +6,8 @@ import os
 import sys
 
 from kernel_core import crash
-from kernel_core.shortage import is_panic
+from kernel_core.errors import OutOfMemory
+from kernel_core.shortage import START, is_panic, look_before_torch, refuse_too_little
 
 
 def main() -> None:
@@ -17,6 +18,8 @@ def main() -> None:
     except FileNotFoundError:  # torch's libraries would end the process in words of their own
         sys.exit("Error: the working directory was removed; change to one that exists, as with cd ~.")
     try:
+        refuse_too_little(START)
+        look_before_torch()
         from kernel_core.cli.main import (
             main as command_line,  # takes a second, and may fail for want of memory
         )
@@ -24,6 +27,8 @@ def main() -> None:
         command_line(prog_name="kernel-explorer")
     except KeyboardInterrupt:
         sys.exit(130)
+    except OutOfMemory as error:
+        sys.exit(f"Error: {error}")
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise

@@ -22,15 +22,16 @@ NAME, SUFFIX = "kernel-explorer-crash-", ".txt"
 _PATH = "_kernel_explorer_details"  # attribute of an error whose details have been written
 
 
-def last_words(error: BaseException) -> str:
+def last_words(error: BaseException, *, on_page: bool = False) -> str:
     """Return the one line that a user sees of an unexpected error, and write its details to a file.
 
-    The line says what failed and where the details are. Nothing is raised.
+    The line says what failed and where the details are. on_page: a page of the server failed. Nothing is
+    raised.
     """
     path = write_details(error)
     details = f" Details for a report: {path}." if path else ""
     if is_shortage(error):
-        return printable(f"{words_of_shortage(error)}{details}")
+        return printable(f"{words_of_shortage(error, on_page=on_page)}{details}")
     return printable(f"Unexpected error: {_first_line(error)}.{details}")
 
 

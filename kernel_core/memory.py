@@ -12,17 +12,18 @@ if sys.platform != "win32":  # imported now, as it may not fit any more when mem
     import resource
 
 SHARE = 0.4  # of the free memory; the rest is for what a build reads and writes, and for other programs
+ASIDE = 150_000_000  # bytes that are no search's: stacks and pools of threads, and what libraries load later
 ROOT = Path("/")
 NO_LIMIT = 1 << 60  # bytes; groups of the first version write a number like this for "no limit"
 
 
 def default_budget() -> int:
-    """Return the bytes that a search takes where nobody names any: `SHARE` of what is free, or less.
+    """Return the bytes that a search takes where nobody names any: `SHARE` of what is free but for `ASIDE`.
 
     It is a power of two, so that two builds on one machine most often cut their work alike, even though the
     memory that is free differs a little.
     """
-    return 1 << max(0, int(SHARE * free_bytes()).bit_length() - 1)
+    return 1 << max(0, int(SHARE * max(0, free_bytes() - ASIDE)).bit_length() - 1)
 
 
 def free_bytes(root: Path = ROOT) -> int:
@@ -73,6 +74,11 @@ def _left_in_group(folder: Path, limit: str, used: str, cached: str) -> Iterator
             # Files that were read count as used, but the system gives up those that nobody uses.
             idle = sum(int(value) for name, value in fields if name == cached)
             yield most - int((folder / used).read_text()) + idle
+
+
+def is_limited() -> bool:
+    """Return whether this process has a limit of address space or data (`ulimit -v`, `ulimit -d`)."""
+    return any(True for _ in _left_of_limits(ROOT))
 
 
 def _left_of_limits(root: Path) -> Iterator[int]:

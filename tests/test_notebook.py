@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import kernel_core
-from kernel_core.errors import NotBuilt, RequestError
+from kernel_core.errors import NotBuilt, OutOfMemory, RequestError
 from kernel_core.findings.pairs import label_mismatches, nearest_pairs
 from kernel_core.notebook import explorer as explorer_module
 from kernel_core.notebook import groups, labels, neighbors, verdicts
@@ -189,6 +189,17 @@ def test_labels_of_both_splits_are_those_of_the_verb(explorer, source_folder, tm
     assert explorer.labels(both=True)["both_against"].all()
     with pytest.raises(RequestError, match="expected normalized margin"):
         explorer.labels(order="wrong")
+
+
+def test_memory_that_runs_out_is_one_line(explorer, monkeypatch):
+    def run_short(*_, **__):
+        raise MemoryError("Unable to allocate 9.00 GiB for an array")
+
+    monkeypatch.setattr("kernel_core.notebook.explorer.accuracies", run_short)
+    monkeypatch.setattr("kernel_core.notebook.explorer.open_results", run_short)
+    for call in (explorer.evaluate, lambda: kernel_core.open("digits")):
+        with pytest.raises(OutOfMemory, match=r"^Memory ran out: 9\.7 GB more .* free here now\. [^\n]+$"):
+            call()
 
 
 def test_within_one_split_each_pair_is_there_once(explorer, source_folder):

@@ -24,7 +24,6 @@ from kernel_core.recipes import HEADS_RUNS
 from kernel_core.results.opening import open_results
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
-from kernel_core.shortage import refuse_too_little
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import PRECISIONS, SPLITS, TRANSFORMS, parse_example
 
@@ -259,7 +258,6 @@ def open_or_build(
             return open_results(request, complete=complete)
         except NotBuilt:
             pass
-    refuse_too_little()
     from kernel_core import pipeline  # torch takes seconds to load
 
     return pipeline.build(request, device=device, budget=memory, progress=progress, engine=engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from dataclasses import replace
@@ -22,12 +23,21 @@ from kernel_core.results.verdicts import Followed, verdicts_path
 from kernel_core.review.judged import Judged, PixelHashes
 from kernel_core.review.verdict_file import VerdictFile
 from kernel_core.review.verdicts import Kind
+from kernel_core.shortage import shortage_said
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split, parse_example
 
 
 class Door:
-    """The results of one source, and the examples in them by their names."""
+    """The results of one source, and the examples in them by their names.
+
+    Of every table, a lack of memory is said in one line, as `OutOfMemory`.
+    """
+
+    def __init_subclass__(cls) -> None:
+        for name, method in list(vars(cls).items()):
+            if not name.startswith("_") and inspect.isfunction(method):
+                setattr(cls, name, shortage_said()(method))
 
     def __init__(
         self, request: SourceRequest, results: Results, store: Store, verdicts: str | Path | None = None

@@ -23,10 +23,12 @@ from kernel_core.results.opening import open_results
 from kernel_core.results.shown import Shown
 from kernel_core.results.store import Store
 from kernel_core.results.variants import with_variants
+from kernel_core.shortage import shortage_said
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import Split
 
 
+@shortage_said()
 def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     source: str | Path = "digits",
     *,

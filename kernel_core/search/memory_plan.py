@@ -143,7 +143,8 @@ def _bytes(size: SearchSize, chunk: int, block: int, tile: int, runs: int) -> in
     if runs >= size.run_count:
         products = tile * block * (table_count + size.symmetric + 1) * size.row_itemsize
         of_thread = tables * min(chunk, size.n_query) // size.n_query if size.threads > 1 else 0
-        of_thread += merging + block * per_row + products
+        # First the query rows are made, tile by tile, then blocks of the database rows meet them.
+        of_thread += max(merging + block * per_row + products, tile * per_row)
         return total + size.threads * of_thread + chunk * numbers * size.operand_itemsize
     piece = min(block, MULTIPLIED)
     products = tile * piece * (size.parts + size.symmetric + 1) * size.row_itemsize

@@ -120,7 +120,7 @@ def show_failure(error: Exception) -> bool:
     A foreseen error shows its own message. Returns True, so that Streamlit shows no traceback.
     """
     foreseen = isinstance(error, KernelExplorerError)
-    words = printable(error) if foreseen else f"This page failed. {crash.last_words(error)}"
+    words = printable(error) if foreseen else f"This page failed. {crash.last_words(error, on_page=True)}"
     logging.getLogger(__name__).error(words)
     st.error(words, icon=":material/error:")
     return True

@@ -25,7 +25,10 @@ from kernel_core.findings import pairs
 def fail(*_, **__):
     raise ZeroDivisionError("a fault of ours")
 
-pairs.random_queries = bootstrap.pair_interval = fail
+def run_short(*_, **__):
+    raise MemoryError("Unable to allocate 9.00 GiB for an array")
+
+pairs.random_queries, bootstrap.pair_interval, pairs.nearest_pairs = fail, fail, run_short
 """
 
 
@@ -76,3 +79,10 @@ def test_unexpected_error_is_one_line_with_a_file_of_details(browser, digits_cac
             details = Path(alert.inner_text().rpartition(" ")[2].rstrip(".")).read_text()
             assert "Traceback" in details
             assert "in fail" in details
+        page.goto("/near_duplicates")
+        alert = page.get_by_test_id("stAlert")
+        expect(alert).to_contain_text("This page failed. Memory ran out: 9.7 GB more were needed at once; ")
+        expect(alert).to_contain_text("then load the page again.")
+        page.goto("/map")  # the server lives on
+        expect(page.get_by_role("heading", name="Map").first).to_be_visible()
+        expect(page.get_by_test_id("stAlert")).to_have_count(0)

@@ -224,10 +224,3 @@ def test_full_stdout_is_said_in_one_line(cache):
         "elsewhere.\n"
     )
     assert done.returncode == 1
-
-
-def test_a_build_without_room_for_torch_is_refused_before_it_is_loaded(source_folder, cache, monkeypatch):
-    monkeypatch.setattr("kernel_core.shortage.free_bytes", lambda: 200_000_000)
-    line = only_line(invoke("build", source_folder))
-    assert "0.2 GB of memory are free here now; the libraries alone take 0.3 GB" in line
-    assert not cache.exists() or not list(cache.glob("neighbors/*"))
