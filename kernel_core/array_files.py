@@ -22,7 +22,7 @@ from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
 from kernel_core.looks_like import foreign, looks_like
 from kernel_core.memory import free_bytes
-from kernel_core.shortage import is_shortage
+from kernel_core.shortage import MORE_ROOM, is_shortage
 from kernel_core.tensor_layout import DTYPES, read_header
 
 UNPACKED, RATIO = 64_000_000, 100  # bytes of an array, and how many times its size in the file are too many
@@ -88,7 +88,7 @@ class _Arrays(Mapping[str, Array]):
             return found
         except DAMAGE as error:
             place = f"{shown(name)}: " if name else ""
-            raise _damaged(self._path, place + _reason(error), self._expected) from None
+            raise _unread(self._path, error, self._expected, place) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._finders)
@@ -139,7 +139,7 @@ def open_arrays(path: Path, expected: str) -> ArrayFile:
                 or f"{path} {found}; expected {expected}. Save it with numpy.save or safetensors."
             )
     except DAMAGE as error:
-        raise _damaged(path, _reason(error), expected) from None
+        raise _unread(path, error, expected) from None
     arrays = _Arrays(path, expected, finders)
     return ArrayFile(form, arrays, metadata, arrays.find)
 
@@ -157,15 +157,14 @@ def form_of(path: Path) -> str:
     return {"old torch": "torch"}.get(form, form if form in FORMS else "")
 
 
-def _reason(error: BaseException) -> str:
+def _unread(path: Path, error: BaseException, expected: str, place: str = "") -> DataError:
+    """Return what says why a file was not read: it is damaged, or memory is short. place: where in the file."""
     if is_shortage(error):
-        return f"it does not fit into the {free_bytes() / 1e9:,.1f} GB of memory that are free here now"
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-
-
-def _damaged(path: Path, reason: str, expected: str) -> DataError:
+        free = f"{free_bytes() / 1e9:,.1f} GB of memory that are free here now"
+        return DataError(f"{path} was not read ({place}it does not fit into the {free}). {MORE_ROOM}.")
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     return DataError(
-        f"{path} is damaged, or holds what is not read ({reason}); expected {expected}. Save it again."
+        f"{path} is damaged, or holds what is not read ({place}{reason}); expected {expected}. Save it again."
     )
 
 

@@ -1,5 +1,6 @@
 """Files of arrays: opened by their first bytes, mapped or read when asked for; nothing in them is run."""
 
+import errno
 import io
 import json
 import os
@@ -169,3 +170,14 @@ def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="is a pipe"):
         open_arrays(tmp_path / "pipe", "features")
+
+
+def test_file_that_does_not_fit_is_not_called_damaged(tmp_path, monkeypatch):
+    def run_short(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    np.save(tmp_path / "a.npy", np.ones(3))
+    monkeypatch.setattr(np, "memmap", run_short)
+    with pytest.raises(DataError, match=r"was not read \(it does not fit into the .* Close other") as refused:
+        open_arrays(tmp_path / "a.npy", "numbers").arrays[""]
+    assert "damaged" not in str(refused.value)

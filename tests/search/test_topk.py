@@ -163,8 +163,9 @@ def test_plan_fits_any_budget_that_it_accepts():
         parts, symmetric = (width, False) if rng.random() < 0.2 else (1, n_query == n_database)
         budget = int(np.exp(rng.uniform(17, 24)))
         size = SearchSize(
-            n_query, n_database, runs, width, 50, raw_bytes=2 * width, parts=parts, symmetric=symmetric
-        )
+            n_query, n_database, runs, width, 50, raw_bytes=2 * width, parts=parts, symmetric=symmetric,
+            threads=int(rng.integers(1, 5)),
+        )  # fmt: skip
         try:
             plan = plan_memory(size, budget)
         except RequestError:
@@ -177,6 +178,9 @@ def test_plan_fits_any_budget_that_it_accepts():
         else:
             held += parts * plan.chunk_rows * plan.block_rows * 4
         assert held <= budget
+        # Each thread makes the rows of a tile from what is stored of them, whether they are then held or not.
+        made = size.threads * plan.tile_rows * plan.slice_runs * width * (2 + 4)
+        assert made + (plan.chunk_rows * runs * width * 4 if plan.slice_runs == runs else 0) <= budget
         assert min(dataclasses.astuple(plan)) >= 1
     assert sliced > 10, "long rows must have been planned slice by slice"
 
