@@ -24,6 +24,7 @@ import filelock
 import pytest
 
 from tests.support import forked
+from tests.support.caches import copied
 from tests.support.planted import plant, write_source
 
 REQUIRED = set(filter(None, os.environ.get("KERNEL_EXPLORER_REQUIRE", "").split(",")))
@@ -118,21 +119,38 @@ def forget_what_pages_opened():
 
 
 @pytest.fixture(scope="session")
-def digits_cache(tmp_path_factory):
-    """The environment of a cache that holds the digits, built as `make run` builds them."""
-    return built_once("digits", "digits-cache", tmp_path_factory)
+def built_digits(tmp_path_factory):
+    """The folder of a cache that holds the digits as `make run` builds them. Nothing is ever added to it."""
+    return Path(built_once("digits", "built-digits", tmp_path_factory)["KERNEL_EXPLORER_CACHE"])
+
+
+@pytest.fixture(scope="session")
+def digits_cache(built_digits, tmp_path_factory):
+    """The environment of a copy of that cache, for all tests of this process that only read it."""
+    return dict(
+        os.environ, KERNEL_EXPLORER_CACHE=str(copied(built_digits, tmp_path_factory.mktemp("digits")))
+    )
 
 
 @pytest.fixture
-def own_digits_cache(digits_cache, tmp_path, monkeypatch):
-    """A copy of the cache that holds the digits, set in the environment, for a test that adds to it.
-
-    Tests that come later find the shared one as it was built.
-    """
-    folder = tmp_path / "own-digits-cache"
-    shutil.copytree(digits_cache["KERNEL_EXPLORER_CACHE"], folder, ignore=shutil.ignore_patterns("locks"))
+def own_digits_cache(built_digits, tmp_path, monkeypatch):
+    """A copy of that cache for one test, which may add to it; set in the environment."""
+    folder = copied(built_digits, tmp_path / "own-digits-cache")
     monkeypatch.setenv("KERNEL_EXPLORER_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def digits_stay_as_built(request):
+    """Fail the test that adds neighbors to the digits that others read, and would find unbuilt."""
+    if "digits_cache" not in request.fixturenames:
+        yield
+        return
+    neighbors = Path(request.getfixturevalue("digits_cache")["KERNEL_EXPLORER_CACHE"]) / "neighbors"
+    before = set(os.listdir(neighbors))
+    yield
+    added = set(os.listdir(neighbors)) - before
+    assert not added, f"{sorted(added)} are new in the cache that tests share: use own_digits_cache"
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The threshold page and the map in a real browser: dragged, built, hovered and clicked."""
 
+import os
 import re
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 
 import numpy as np
 import pytest
@@ -14,12 +14,25 @@ from kernel_core.results.opening import open_map, open_results
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest
 from tests.support.browser import server, settle, shoot, tab
+from tests.support.caches import copied
 
 pytestmark = pytest.mark.browser
 
 
 def store_of(environment):
     return Store(Path(environment["KERNEL_EXPLORER_CACHE"]))
+
+
+@pytest.fixture(scope="module")
+def mapped(built_digits, tmp_path_factory):
+    """The address of an app that shows the digits and their map, and its cache. UMAP does not run."""
+    cache = copied(built_digits, tmp_path_factory.mktemp("mapped"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(map_layout, "layout", lambda indices, *_: map_layout.starting_points(indices))
+        pipeline.build_map(SourceRequest("digits"), store=Store(cache))
+    here = {"KERNEL_EXPLORER_SOURCE": "digits", "KERNEL_EXPLORER_CACHE": str(cache)}
+    with server({**os.environ, **here}, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url, Store(cache)
 
 
 def test_threshold_follows_the_pointer_and_stays_in_the_address(browser, digits_url, digits_cache):
@@ -84,10 +97,9 @@ BESIDE_A_POINT = """
 
 
 @pytest.mark.slow
-def test_map_is_built_from_the_page(browser, digits_cache, tmp_path):
-    copytree(digits_cache["KERNEL_EXPLORER_CACHE"], tmp_path / "cache", ignore=ignore_patterns("map"))
-    here = {"KERNEL_EXPLORER_SOURCE": "digits", "KERNEL_EXPLORER_CACHE": str(tmp_path / "cache")}
-    with server({**digits_cache, **here}, tmp_path / "log") as url, tab(browser, url) as page:
+def test_map_is_built_from_the_page(browser, own_digits_cache, tmp_path):
+    here = dict(os.environ, KERNEL_EXPLORER_SOURCE="digits")
+    with server(here, tmp_path / "log") as url, tab(browser, url) as page:
         page.goto("/map")
         page.get_by_role("button", name="Build it now").click()
         page.wait_for_selector(".map canvas.points[data-ms]", timeout=200_000)
@@ -96,9 +108,9 @@ def test_map_is_built_from_the_page(browser, digits_cache, tmp_path):
         shoot(page, "digits_map")
 
 
-def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
-    pipeline.build_map(SourceRequest("digits"), store=store_of(digits_cache))
-    with tab(browser, digits_url) as page:
+def test_map_is_hovered_and_opened(browser, mapped):
+    url, store = mapped
+    with tab(browser, url) as page:
         page.goto("/map")
         page.wait_for_selector(".map canvas.points[data-ms]")
         settle(page)
@@ -106,7 +118,7 @@ def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
         card = page.locator(".map .card")
         expect(card).to_be_visible()
         split, index = card.locator("b").inner_text().split(":")
-        found = open_map(SourceRequest("digits"), store_of(digits_cache))
+        found = open_map(SourceRequest("digits"), store)
         names = [
             f"{s} example {i},"
             for s, i in map(found.example, found.nearest[found.point(split, int(index))].tolist())
@@ -129,10 +141,10 @@ def test_map_is_hovered_and_opened(browser, digits_url, digits_cache, no_umap):
         page.wait_for_selector(".map canvas.points[data-ms]")
 
 
-def test_lasso_becomes_a_list_and_the_view_is_in_the_address(browser, digits_url, digits_cache, no_umap):
-    pipeline.build_map(SourceRequest("digits"), store=store_of(digits_cache))
-    found = open_map(SourceRequest("digits"), store_of(digits_cache))
-    with tab(browser, digits_url) as page:
+def test_lasso_becomes_a_list_and_the_view_is_in_the_address(browser, mapped):
+    url, store = mapped
+    found = open_map(SourceRequest("digits"), store)
+    with tab(browser, url) as page:
         page.goto("/map")
         points = page.locator(".map canvas.points[data-ms]")
         points.wait_for()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import listen, press, settle, tab, visit
+from tests.support.browser import CLICKED_BY, listen, press, settle, tab, visit
 
 pytestmark = pytest.mark.browser
 
@@ -50,6 +50,7 @@ def test_list_is_read_aloud_by_a_browser_that_draws_a_run_all_at_once(browser, d
     with tab(browser, digits_url) as page:
         visit(page, "/near_duplicates")
         listen(page)
+        page.locator(CLICKED_BY["n"]).wait_for()
         page.evaluate(BUSY_AFTER_A_CLICK)
         expect(page.locator("body > [role=status]")).to_contain_text("ranks 79–126")
 
