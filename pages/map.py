@@ -39,7 +39,10 @@ except KernelExplorerError as error:
 
 def find() -> None:
     """Put the example that was typed into the address; the map goes to it. Of a class, only it is shown."""
-    typed = st.session_state["map_find"].strip()
+    typed = st.session_state.get("map_find")
+    if typed is None:  # the page was left meanwhile
+        return
+    typed = typed.strip()
     st.query_params.pop("view", None)
     what, found = "example", typed
     with contextlib.suppress(RequestError):  # the page says what is wrong with it

@@ -222,7 +222,9 @@ def _variant_called(results: Results, name: str) -> str:
 
 def _keep_in_address(key: str, names: list[str], keeps_value: bool = False) -> None:
     """Put the choice of a control into the parameter of its name."""
-    chosen = st.session_state[key]
+    chosen = st.session_state.get(key)
+    if chosen is None:  # the page was left meanwhile
+        return
     if not keeps_value:
         st.query_params.pop(VALUE, None)
     if chosen == names[0]:
@@ -256,7 +258,7 @@ def choose_similarities(results: Results, label: str, key: str) -> list[str]:
         st.session_state[key] = chosen
 
     def keep() -> None:
-        names = st.session_state[key]
+        names = st.session_state.get(key)  # none if the page was left meanwhile
         if names and names != default:
             st.query_params[key] = ",".join(names)
         else:

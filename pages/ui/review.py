@@ -51,7 +51,8 @@ def choose_reviewer() -> Reviewer:
 
 def _take_known_name() -> None:
     """Fill in the name that the browser remembers."""
-    known = st.session_state["known_reviewer"].name
+    shown = st.session_state.get("known_reviewer")  # none if the page was left meanwhile
+    known = shown.name if shown else ""
     if known and not st.session_state.get("reviewer"):
         st.session_state["reviewer"] = str(known)[: LONGEST["reviewer"]]
 

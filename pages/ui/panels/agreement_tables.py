@@ -176,6 +176,8 @@ def show_matrix(found: Agreement, two: tuple[str, str]) -> str:
     filled = [name for name, count in cells.items() if count]
 
     def clicked() -> None:
+        if "matrix" not in st.session_state:  # the page was left meanwhile
+            return
         picked = st.session_state["matrix"]["selection"]["cells"]
         name = f"{table.index[picked[0][0]]} / {picked[0][1]}" if picked else ""
         st.session_state["cell"] = name if name in filled else None

@@ -83,7 +83,10 @@ def choose_order(
 
 def _keep_order(on_change: Callable[[], None]) -> None:
     """Put the order into the address."""
-    _name_order(st.session_state[ORDER])
+    chosen = st.session_state.get(ORDER)  # none if the page was left meanwhile
+    if chosen is None:
+        return
+    _name_order(chosen)
     st.session_state["page"] = 1
     on_change()
 

@@ -89,7 +89,9 @@ def narrow() -> None:
 
 def _keep_window(home: Window | None) -> None:
     """Put the window that was typed into the address."""
-    go_to((st.session_state["first"], st.session_state["last"]), home)
+    first, last = (st.session_state.get(key) for key in ("first", "last"))
+    if first is not None and last is not None:  # none if the page was left meanwhile
+        go_to((first, last), home)
 
 
 def forget(*names: str) -> None:
@@ -134,8 +136,13 @@ def choose_threshold(ranked: pd.Series, value: float, *, home: float | None = No
     """
     span = float(ranked.iloc[0] - ranked.iloc[-1])
     st.session_state["threshold"] = value
-    typed = {"on_change": lambda: go_above(st.session_state["threshold"], home)}
-    st.number_input(  # type: ignore[call-overload]
+
+    def keep() -> None:
+        typed = st.session_state.get("threshold")  # none if the page was left meanwhile
+        if typed is not None:
+            go_above(typed, home)
+
+    st.number_input(
         "Threshold",
         value=0.0,
         step=max(span / 100, 10.0**-DIGITS),
@@ -143,7 +150,7 @@ def choose_threshold(ranked: pd.Series, value: float, *, home: float | None = No
         key="threshold",
         width=170,
         help=why or None,
-        **typed,
+        on_change=keep,
     )
 
 

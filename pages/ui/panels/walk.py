@@ -61,7 +61,7 @@ def _go(parameters: dict[str, str]) -> None:
 
 def _jump(results: Results, current: str, trail: list[str]) -> None:
     """Go to the example or class that was typed; a text that names none stays, with the reason below it."""
-    typed = st.session_state["typed"]
+    typed = st.session_state.get("typed", "")  # none if the page was left meanwhile
     st.session_state["typed_wrong"] = ""
     if not typed.strip():
         return
