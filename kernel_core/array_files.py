@@ -158,7 +158,7 @@ def form_of(path: Path) -> str:
 
 
 def _unread(path: Path, error: BaseException, expected: str, place: str = "") -> DataError:
-    """Return what says why a file was not read: it is damaged, or memory is short. place: where in the file."""
+    """Return why a file was not read: it is damaged, or memory is short. place: where in the file."""
     if is_shortage(error):
         free = f"{free_bytes() / 1e9:,.1f} GB of memory that are free here now"
         return DataError(f"{path} was not read ({place}it does not fit into the {free}). {MORE_ROOM}.")

@@ -163,9 +163,8 @@ def test_plan_fits_any_budget_that_it_accepts():
         parts, symmetric = (width, False) if rng.random() < 0.2 else (1, n_query == n_database)
         budget = int(np.exp(rng.uniform(17, 24)))
         size = SearchSize(
-            n_query, n_database, runs, width, 50, raw_bytes=2 * width, parts=parts, symmetric=symmetric,
-            threads=int(rng.integers(1, 5)),
-        )  # fmt: skip
+            n_query, n_database, runs, width, 50, raw_bytes=2 * width, parts=parts, symmetric=symmetric
+        )
         try:
             plan = plan_memory(size, budget)
         except RequestError:
@@ -178,11 +177,16 @@ def test_plan_fits_any_budget_that_it_accepts():
         else:
             held += parts * plan.chunk_rows * plan.block_rows * 4
         assert held <= budget
-        # Each thread makes the rows of a tile from what is stored of them, whether they are then held or not.
-        made = size.threads * plan.tile_rows * plan.slice_runs * width * (2 + 4)
-        assert made + (plan.chunk_rows * runs * width * 4 if plan.slice_runs == runs else 0) <= budget
         assert min(dataclasses.astuple(plan)) >= 1
     assert sliced > 10, "long rows must have been planned slice by slice"
+
+
+@pytest.mark.parametrize("budget", [150_000_000, 250_000_000, 1_000_000_000])
+def test_plan_counts_what_threads_hold_while_they_make_rows_of_large_images(budget):
+    width = 224 * 224 * 3  # numbers of a row, a byte each as they are stored
+    plan = plan_memory(SearchSize(2_000, 8_000, 1, width, 50, raw_bytes=width, threads=2), budget)
+    of_threads = 2 * max(plan.tile_rows, plan.block_rows) * width * (1 + 4)
+    assert of_threads + plan.chunk_rows * width * 4 <= budget
 
 
 def test_plan_of_thousands_of_runs_takes_little_more_than_of_a_thousand():
