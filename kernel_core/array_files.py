@@ -157,6 +157,15 @@ def form_of(path: Path) -> str:
     return {"old torch": "torch"}.get(form, form if form in FORMS else "")
 
 
+def first_byte_of(path: Path, member: zipfile.ZipInfo) -> int:
+    """Return the byte of an archive that the content of a member begins at."""
+    with open(path, "rb") as file:  # the name and the extra field of the entry have any length
+        file.seek(member.header_offset + 26)
+        lengths = file.read(4)
+    name, extra = (int.from_bytes(length, "little") for length in (lengths[:2], lengths[2:]))
+    return member.header_offset + 30 + name + extra
+
+
 def _unread(path: Path, error: BaseException, expected: str, place: str = "") -> DataError:
     """Return why a file was not read: it is damaged, or memory is short. place: where in the file."""
     if is_shortage(error):
@@ -206,11 +215,7 @@ def _npz_finder(path: Path, member: zipfile.ZipInfo) -> _Find:
     def find() -> Stored | Array:
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             return _unpacked(path, member)
-        with open(path, "rb") as file:  # the name and the extra field of the entry have any length
-            file.seek(member.header_offset + 26)
-            lengths = file.read(4)
-        start = member.header_offset + 30 + int.from_bytes(lengths[:2], "little")
-        return _stored_npy(path, start + int.from_bytes(lengths[2:], "little"), member.file_size)
+        return _stored_npy(path, first_byte_of(path, member), member.file_size)
 
     return find
 

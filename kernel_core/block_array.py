@@ -16,6 +16,7 @@ Fill = Callable[[Array, int, int], None]
 
 
 LARGE = 256_000_000  # bytes; smaller maps may stay in this process
+READ_AHEAD = 131_072  # bytes that Linux reads of a map around what was asked for
 
 
 def unmap(values: Array) -> None:
@@ -30,6 +31,12 @@ def unmap_large(values: Array) -> None:
     """Let go of what was read of a mapped array of more than `LARGE` bytes, as `unmap`."""
     if values.nbytes > LARGE:
         unmap(values)
+
+
+def _say_scattered(values: Array) -> None:
+    """Say that a mapped array is read here and there, so that what lies between is not read ahead."""
+    with contextlib.suppress(AttributeError):  # others are in memory, and Windows has no such call
+        values._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
 
 
 class BlockArray:
@@ -85,7 +92,10 @@ def opened_for_each_block(open_array: Callable[[], Array], shape: tuple[int, ...
     """
 
     def fill(out: Array, run: int, example: int) -> None:
-        stored = open_array().reshape(shape)
+        mapped = open_array()
+        if out.nbytes < READ_AHEAD * len(out):
+            _say_scattered(mapped)
+        stored = mapped.reshape(shape)
         out[...] = stored[run : run + len(out), example : example + out.shape[1]]
 
     return BlockArray(fill, shape, dtype)

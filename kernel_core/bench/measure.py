@@ -17,7 +17,6 @@ from kernel_core.bench.competitors import Job, agreement
 from kernel_core.bench.processes import Failure, Measurement, Outcomes, describe_machine, take_turns
 from kernel_core.bench.request import TITLES, BenchRequest
 from kernel_core.bench.synthetic import SyntheticSize, write_synthetic
-from kernel_core.ensembles.log_file import LOGIT_KEYS
 from kernel_core.ensembles.opening import open_ensemble
 from kernel_core.errors import RequestError, Unavailable
 from kernel_core.held import temporary_folder
@@ -30,6 +29,7 @@ from kernel_core.search.certified import choose_precision
 from kernel_core.search.topk import TopK
 from kernel_core.sources import images
 from kernel_core.sources.catalog import open_source
+from kernel_core.sources.logit_form import LOGIT_KEYS
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import SPLITS
 

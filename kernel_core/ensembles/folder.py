@@ -21,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.ensembles.log_file import LOGIT_KEYS, load_tensors, write_log
+from kernel_core.ensembles.log_file import load_tensors, write_log
 from kernel_core.ensembles.manifest import Identity
 from kernel_core.errors import DataError
 from kernel_core.files import read_json, write_json
 from kernel_core.held import UNFINISHED
+from kernel_core.sources.logit_form import LOGIT_KEYS
 from kernel_core.sources.source_toml import FEATURES
 from kernel_core.spec import SPLITS, Split
 from kernel_core.tensor_files import read_arrays, read_metadata, read_names, write_arrays

@@ -17,13 +17,6 @@ import torch
 from kernel_core.ensembles.torch_file import load_torch_file
 from kernel_core.errors import DataError
 from kernel_core.files import writing
-from kernel_core.spec import Split
-
-LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
-TEST_ALONE = (
-    ' If no logits of the training set were saved, write splits = ["test"] under [ensemble] in the '
-    "source.toml; test examples are then compared with one another."
-)
 
 
 def load_tensors(path: Path) -> Mapping[str, Any]:

@@ -1,22 +1,28 @@
-"""One file of logits, in any form: torch's, `.npy`, `.npz`, `.safetensors`; only headers are read."""
+"""One file of logits, in any form: torch's, `.npy`, `.npz`, `.safetensors`; only headers are read.
+
+The web process opens them too, so torch is loaded where a file is torch's, and even then only by those who
+may load it (`light`).
+"""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-import torch
 
 from kernel_core.array_files import Array, Stored, float32_of, form_of, open_arrays
 from kernel_core.block_array import BlockArray, Logits, opened_for_each_block
-from kernel_core.ensembles.log_file import LOGIT_KEYS, TEST_ALONE
-from kernel_core.ensembles.torch_file import load_torch_file, to_array
+from kernel_core.ensembles.torch_places import tensors_in
 from kernel_core.errors import DataError, shown
-from kernel_core.sources.logit_form import ID_NAMES, LogitForm
+from kernel_core.sources.logit_form import ID_NAMES, LOGIT_KEYS, TEST_ALONE, LogitForm
 from kernel_core.spec import Split
+
+if TYPE_CHECKING:
+    import torch
 
 EXPECTED = "a file of logits: a dict or an archive of arrays, or one array (runs, examples, classes)"
 NAMES: dict[str, tuple[str, ...]] = {
@@ -26,6 +32,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "id": ID_NAMES,
 }
 """What an array in a file is → the names that it may have; the first that is there counts."""
+NO_EXAMPLES = "single examples cannot be read from it. Save it as .npy or .safetensors."
 UNNAMED = ("", "arr_0")  # what one array alone is called: in a `.npy`, and by numpy.savez
 
 
@@ -55,16 +62,25 @@ class _Content:
 
 
 def open_logit_file(
-    path: Path, form: LogitForm, splits: tuple[Split, ...], *, names_split: bool = False
+    path: Path,
+    form: LogitForm,
+    splits: tuple[Split, ...],
+    *,
+    names_split: bool = False,
+    light: bool = False,
 ) -> LogitFile:
     """Open a file of logits, reading only its header.
 
     splits: those that are wanted; others in the file are left alone. names_split: whether the file's name
-    says which split it is of, so that `logits` in it are of that one if they are alone.
+    says which split it is of, so that `logits` in it are of that one if they are alone. light: without torch,
+    and nothing is read into memory, which `DataError` says of a file that cannot be had so.
     Raises `DataError` if the file is missing, damaged, or holds no logits.
     """
     is_torch = form_of(path) in ("torch", "")
-    content = _torch_content(path) if is_torch else _array_content(path)
+    if light:
+        content = _placed_content(path) if is_torch else _mapped_content(path)
+    else:
+        content = _torch_content(path) if is_torch else _array_content(path)
     names = _names(content, form)
     if "test" not in names and len(content.names) == 1 and content.names[0] in UNNAMED:
         names[""] = content.names[0]
@@ -108,7 +124,25 @@ def _refuse_missing(
             )
 
 
+def _placed_content(path: Path) -> _Content:
+    places = tensors_in(path)
+    return _Content(tuple(places), lambda name: places[name]())
+
+
+def _mapped_content(path: Path) -> _Content:
+    if form_of(path) == "npz":
+        with zipfile.ZipFile(path) as archive:
+            packed = [m.filename for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED]
+        if packed:
+            raise DataError(f"{path} is compressed, so {NO_EXAMPLES}")
+    return _array_content(path)
+
+
 def _torch_content(path: Path) -> _Content:
+    import torch  # seconds
+
+    from kernel_core.ensembles.torch_file import load_torch_file
+
     content = load_torch_file(path, "a log.pt, a dict of tensors", mmap=True)
     if isinstance(content, torch.Tensor):
         return _Content(("",), lambda _: content)
@@ -137,7 +171,7 @@ def _array_content(path: Path) -> _Content:
 
 
 def _plain(found: Stored | Array | torch.Tensor, name: str) -> Array:
-    if isinstance(found, torch.Tensor):
+    if not isinstance(found, Stored | np.ndarray):
         try:
             return found.detach().numpy()
         except (TypeError, RuntimeError):
@@ -150,8 +184,10 @@ def _plain(found: Stored | Array | torch.Tensor, name: str) -> Array:
 def _numbers(found: Stored | Array | torch.Tensor, name: str, kind: str) -> tuple[Logits, int, bool]:
     """Return an array as floating (m, N, C), the bytes of a number, and whether it is bfloat16."""
     bfloat16 = False
-    if isinstance(found, torch.Tensor):
-        bfloat16 = found.dtype == torch.bfloat16
+    if not isinstance(found, Stored | np.ndarray):
+        from kernel_core.ensembles.torch_file import to_array
+
+        bfloat16 = str(found.dtype) == "torch.bfloat16"
         found = to_array(found, name)
     elif isinstance(found, Stored):
         bfloat16 = found.bfloat16

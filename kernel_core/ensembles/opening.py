@@ -1,4 +1,7 @@
-"""The files of an ensemble, opened: which of them hold the same runs, and in what order the runs are."""
+"""The files of an ensemble, opened: which of them hold the same runs, and in what order the runs are.
+
+A build opens them with `open_ensemble`, the web process, which never loads torch, with `open_light`.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,14 @@ import numpy as np
 from kernel_core.block_array import Logits, stacked
 from kernel_core.ensembles.join import ExampleNames, order_of
 from kernel_core.ensembles.kinds import as_logits, floor_of
-from kernel_core.ensembles.log_file import TEST_ALONE
-from kernel_core.ensembles.logit_files import LogitFile, open_logit_file
+from kernel_core.ensembles.logit_files import NO_EXAMPLES, LogitFile, open_logit_file
 from kernel_core.ensembles.masks import read_masks
 from kernel_core.ensembles.tables import is_table, read_table
 from kernel_core.errors import DataError
 from kernel_core.files import FileState
 from kernel_core.records import Ensemble
 from kernel_core.sources.decode import memory_here
-from kernel_core.sources.logit_form import LogitForm
+from kernel_core.sources.logit_form import TEST_ALONE, LogitForm
 from kernel_core.spec import SPLITS, Split
 
 RUNS_PER_PART = 500  # files of one run each that are read as one part
@@ -65,16 +67,45 @@ def open_ensemble(
         _refuse_beyond_memory(_opened(path, name, splits, form, named), name, len(files))
         for path, name in zip(files, names, strict=True)
     ]
-    floor = floor_of(
-        form.kind, min(file.itemsize for file in opened), bfloat16=any(f.bfloat16 for f in opened)
-    )
     all_runs = _paired(opened, names, splits)
-    parts = _parts(all_runs)
     train = all_runs[0].logits.get("train")
     readers = [
         (runs.name, runs.count, next(filter(None, (opened[n].trained_on for n in runs.numbers)), None))
         for runs in all_runs
     ]
+    masks = read_masks(readers, form.masks, None if train is None else train.shape[1])
+    return dataclasses.replace(_joined(files, opened, all_runs, form), trained_on=masks)
+
+
+def open_light(
+    files: tuple[Path, ...], root: Path | None, splits: tuple[Split, ...], form: LogitForm
+) -> Ensemble:
+    """Open the files of an ensemble to read single examples: without torch, masks, or much memory.
+
+    Raises `DataError` as `open_ensemble` does, and for files that cannot be read so: tables, archives that
+    are compressed, rows that are joined to examples by name, and torch files other than of plain tensors.
+    """
+    names = tuple(_name_below(root, path) for path in files)
+    opened = []
+    for path, name in zip(files, names, strict=True):
+        if is_table(path):
+            raise DataError(f"{name} is a table, so {NO_EXAMPLES}")
+        names_split = _split_of(name)[1] != name
+        file = open_logit_file(path, form, splits, names_split=names_split, light=True)
+        if file.ids is not None:
+            raise DataError(f"{name} names its rows, so {NO_EXAMPLES}")
+        opened.append(file)
+    return _joined(files, opened, _paired(opened, names, splits), form)
+
+
+def _joined(
+    files: tuple[Path, ...], opened: Sequence[LogitFile], all_runs: Sequence[_Runs], form: LogitForm
+) -> Ensemble:
+    """Return the ensemble of the runs of these files, without training masks."""
+    floor = floor_of(
+        form.kind, min(file.itemsize for file in opened), bfloat16=any(f.bfloat16 for f in opened)
+    )
+    parts = _parts(all_runs)
     return Ensemble(
         tuple(part[0].name if len(part) == 1 else tuple(runs.name for runs in part) for part in parts),
         tuple(
@@ -84,7 +115,6 @@ def open_ensemble(
         tuple(FileState.of(path) for path in files),
         members=tuple(tuple(n for runs in part for n in runs.numbers) for part in parts),
         floor=floor,
-        trained_on=read_masks(readers, form.masks, None if train is None else train.shape[1]),
     )
 
 

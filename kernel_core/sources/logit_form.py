@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kernel_core.spec import Split
+
 KINDS = ("logits", "probabilities", "log-probabilities", "sigmoid")
 """What the numbers of an ensemble can be; sigmoid is the one output of a network for two classes."""
 
@@ -14,6 +16,14 @@ ID_NAMES = (
     "filename", "filenames", "file_name", "file", "path", "paths", "image", "image_id", "id", "ids", "name",
 )  # fmt: skip
 """What a column or an array may be called that says which example each row of logits is of."""
+
+LOGIT_KEYS: dict[Split, str] = {"test": "logits", "train": "logits_train"}
+"""Split → what a `log.pt` calls its logits."""
+TEST_ALONE = (
+    ' If no logits of the training set were saved, write splits = ["test"] under [ensemble] in the '
+    "source.toml; test examples are then compared with one another."
+)
+"""What is said where a file lacks the logits of the training set."""
 
 
 @dataclass(frozen=True)
