@@ -61,7 +61,7 @@ st.caption(
     f"{minus_distance(results, *names)} {DIFFERENT_LABEL}" + neighbor_lists.fewer_runs_note(results)
 )
 
-neighbor_lists.offer(results, missing)
+neighbor_lists.offer(results, missing, (example[0], among))
 
 if st.toggle(
     "How sure is the kernel's list?",

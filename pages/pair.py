@@ -84,4 +84,4 @@ if a != b:
     why.show_why(results, a, b)
     missing = pair_ranks.finish(table, results, a, b)
     with offers:
-        neighbor_lists.offer(results, missing)
+        neighbor_lists.offer(results, missing, (a[0], b[0]))

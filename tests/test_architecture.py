@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "explain": set(),
     "review": set(),
     "ensembles": {"sources"},
-    "results": {"sources", "findings", "explain", "review"},
+    "results": {"sources", "findings", "explain", "review", "ensembles"},
     "engines": {"sources", "similarity", "search", "ensembles", "results"},
     "networks": {"ensembles", "sources", "engines"},
     "report": {"results", "findings", "explain", "sources", "review"},
@@ -166,7 +166,7 @@ def test_no_page_shows_a_text_by_mistake():
 def test_importing_the_web_side_loads_no_torch_and_touches_no_file(tmp_path):
     heavy = "torch", "torchvision", "streamlit", "sklearn", "scipy", "umap", "numba", "huggingface_hub"
     code = (
-        "import sys, kernel_core.results.results, kernel_core.cli.main;"
+        "import sys, kernel_core.results.nearby, kernel_core.cli.main;"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run(

@@ -132,7 +132,28 @@ def stabilities(
     with _alone():
         indices = shortlist(query, database, length, exclude)
         traces = np.array(database.values[indices])
-    for stability in _stabilities(query, Traces(database.split, traces), k, None, firsts):
+    yield from _of_shortlist(query, Traces(database.split, traces), indices, k, firsts)
+
+
+def stability_among(
+    query: Floats, database: Traces, indices: npt.NDArray[np.integer], k: int
+) -> NeighborStability:
+    """Return how stable the k nearest of an example are among some examples alone, the nearest by all runs.
+
+    query: (C, M), the example's raw trace. database: the traces of those examples. indices: (n,), which they
+    are. k: at most n.
+    """
+    rising = np.argsort(indices)
+    ordered = Traces(database.split, database.values[rising])
+    (stability,) = _of_shortlist(query, ordered, indices[rising].astype(np.int64), k, ())
+    return stability
+
+
+def _of_shortlist(
+    query: Floats, traces: Traces, indices: Indices, k: int, firsts: tuple[int, ...]
+) -> Iterator[NeighborStability]:
+    """Yield what `stabilities` does, of some examples of a database alone. indices: (n,), rising."""
+    for stability in _stabilities(query, traces, k, None, firsts):
         lists = tuple(replace(listed, indices=indices[listed.indices]) for listed in stability.lists)
         yield replace(stability, lists=lists, shortlisted=len(indices))
 

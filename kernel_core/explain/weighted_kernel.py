@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.explain.traces import ROUNDING, to_float32
+from kernel_core.explain.traces import ROUNDING, Kept, to_float32
 
 NUMBERS = 200_000  # examples times weightings times runs of the classes that are computed at a time
 Floats = npt.NDArray[np.float64]
@@ -101,7 +101,7 @@ class WeightedKernel:
         factor = (weights.draws - 1) / weights.draws / C
         return cls(products, np.ascontiguousarray(weights.values.T), factor.astype(np.float32))
 
-    def with_traces(self, others: npt.NDArray[np.float16]) -> Singles:
+    def with_traces(self, others: Kept) -> Singles:
         """Return the kernel with other traces, (n, C, M), under each weighting, float32 (n, B)."""
         n, C, M = others.shape
         B = len(self.factor)

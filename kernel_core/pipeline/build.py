@@ -275,7 +275,8 @@ class _Build:
         M = kept_run_count(self.ensemble.run_count, sum(counts.values()) * C)
         if M < 2:
             why = why_none_kept(self.ensemble.run_count, sum(counts.values()), C)
-            log.warning("%s: what explains a value is not kept. %s", self.keys.source.name, why)
+            instead = "Pages read those of single examples from the files of logits instead, where they can."
+            log.warning("%s: %s %s", self.keys.source.name, why, instead)
             return
         first_runs = self.ensemble.first(M)
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from kernel_core.recipes import Training
 from kernel_core.records import Neighbors
 from kernel_core.results.directions import in_direction
 from kernel_core.results.keys import Keys, plan_keys
+from kernel_core.results.outputs import Example, Outputs
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.results.trained_here import features_trained_here
@@ -26,7 +28,18 @@ from kernel_core.sources.given import GivenNeighbors, open_given
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec, Split
 
-Example = tuple[Split, int]
+Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+
+
+class Rank(NamedTuple):
+    """Where an example is among the neighbors of another, and the similarity of the two.
+
+    place: from 1; None if nothing tells it. beyond: then, the number of neighbors known that it is behind.
+    """
+
+    place: int | None
+    value: float
+    beyond: int = 0
 
 
 class Nearby:
@@ -44,9 +57,20 @@ class Nearby:
         self._given: dict[str, GivenNeighbors] = {}
         self._directions: dict[tuple[Split, Split], Results] = {}
 
-    def nearest(
-        self, example: Example, k: int, similarity: str, among: Split
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    @cached_property
+    def outputs(self) -> Outputs:
+        """What every run says of single examples."""
+        return Outputs(self.request, self.results, self.store)
+
+    def kept_nearest(self, example: Example, similarity: str, among: Split) -> Found | None:
+        """Return all neighbors of an example that a build kept, as `nearest`; None if it kept none."""
+        split, index = example
+        kept = self._kept(similarity, split, among)
+        if (split, among) != kept.spec.splits:
+            return None
+        return kept.indices[index], kept.values[index]
+
+    def nearest(self, example: Example, k: int, similarity: str, among: Split) -> Found:
         """Return the k examples of a split nearest to one example: indices and values, nearest first.
 
         There are fewer if no more are kept or given. Raises `RequestError` if the similarity is unknown.
@@ -66,9 +90,7 @@ class Nearby:
         by_split = self.vectors(similarity)
         return on_demand.nearest(by_split[split], index, by_split[among], k, excludes_self=split == among)
 
-    def nearest_of_class(
-        self, example: Example, k: int, similarity: str, among: Split, label: int
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    def nearest_of_class(self, example: Example, k: int, similarity: str, among: Split, label: int) -> Found:
         """Return the k examples of one class of a split nearest to one example, as `nearest` does.
 
         Where the kept neighbors lack k of the class and nothing else can be compared, those that are kept.
@@ -97,21 +119,30 @@ class Nearby:
             raise
         return members[found].astype(np.int32), values
 
-    def rank(self, example: Example, similarity: str, other: Example) -> tuple[int, float]:
-        """Return another example's rank in its split by similarity to this one, from 1, and that value."""
+    def rank(self, example: Example, similarity: str, other: Example) -> Rank:
+        """Return another example's rank in its split by similarity to this one, and that similarity.
+
+        By the kernel of a source too large for its outputs to be kept, of all runs or of any, the similarity
+        is exact, and the place of an example beyond the neighbors that a build kept is not told.
+        """
         (split, index), (among, other_index) = example, other
-        kept = self._kept(similarity, split, among)
-        if (split, among) == kept.spec.splits:
-            positions = np.flatnonzero(kept.indices[index] == other_index)
+        kept = self.kept_nearest(example, similarity, among)
+        if kept is not None:
+            positions = np.flatnonzero(kept[0] == other_index)
             if positions.size:  # the rank that the lists show
-                return int(positions[0]) + 1, float(kept.values[index, positions[0]])
+                return Rank(int(positions[0]) + 1, float(kept[1][positions[0]]))
         if self.results.similarity(similarity).kind == "given":
             scores = self._scores(example, similarity, among)
-            return on_demand.rank_of_scores(self._refuse_none(scores, similarity), other_index)
+            return Rank(*on_demand.rank_of_scores(self._refuse_none(scores, similarity), other_index))
+        is_exact = similarity == "kernel" and self.outputs.is_exact
+        if is_exact and (kept is not None or not self.results.traces):
+            beyond = 0 if kept is None else len(kept[0])
+            return Rank(None, self.outputs.value(example, other), beyond)
         by_split = self.vectors(similarity)
-        return on_demand.rank_of(
+        place, value = on_demand.rank_of(
             by_split[split], index, by_split[among], other_index, excludes_self=split == among
         )
+        return Rank(place, self.outputs.value(example, other) if is_exact else value)
 
     def _kept(self, similarity: str, query: Split, database: Split) -> Neighbors:
         """Return the neighbors that are built in a direction; where none are, those of the results."""
@@ -195,7 +226,10 @@ class Nearby:
                 f"Of {spec.title}, only the neighbors {spec.direction} are kept; nothing else is computed."
             )
         if not self.results.traces and self.results.why_no_traces:
-            raise NotBuilt(self.results.why_no_traces)
+            raise NotBuilt(
+                f"{self.results.why_no_traces} So no neighbors by the kernel are found on demand; those of "
+                "every direction can be built: `kernel-explorer build` with --query and --database."
+            )
         if not self.results.traces:
             raise self._lacks("traces")
         classes = slice(None) if spec.classes is None else list(spec.classes)

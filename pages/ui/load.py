@@ -134,9 +134,8 @@ def _say_what_changed(results_id: str) -> None:
     more = f" and {len(changed) - 3:,} more" if changed[3:] else ""
     why = f"Built from other files: {escape(', '.join(changed[:3]))}{more} changed since."
     if jobs.offer_part(request(), why, "build_again", label="Build again"):
-        _open.clear()
         _changed.clear()
-        st.rerun()
+        open_anew()
 
 
 @st.cache_data(ttl="5s", max_entries=2, show_spinner=False)
@@ -168,21 +167,11 @@ def _prepare_soon(results_id: str) -> threading.Timer:
     return timer
 
 
-def offer_traces(place: str) -> None:
-    """Say that these results lack every run's outputs, and offer to prepare them; then open the results anew.
-
-    place: tells this offer from others on the page. Nothing is offered where the source is too large.
-    """
-    if too_large := results().why_no_traces:
-        st.info(f"This needs every run's outputs. {too_large}", icon=":material/info:")
-        return
-    why = (
-        "This needs every run's outputs, which these results lack: an older version built them, or the disk "
-        "was full. Preparing them reads the logits once and computes nothing else again."
-    )
-    if jobs.offer_part(request(), why, f"prepare_for_{place}"):
-        _open.clear()
-        st.rerun()
+def open_anew() -> None:
+    """Open the results once more, with what was built meanwhile, and start the page over."""
+    _open.clear()
+    nearby.clear()
+    st.rerun()
 
 
 @st.cache_resource(max_entries=8)

@@ -3,6 +3,8 @@
 import json
 import re
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -135,14 +137,67 @@ def test_first_runs_of_more_are_named(planted_source, monkeypatch):
     assert "add up to **0.900**" in text_of(app)  # an exact duplicate: (M-1)/M
 
 
-def test_nothing_is_offered_where_the_source_is_too_large(planted_source, monkeypatch):
-    monkeypatch.setattr(traces, "BYTE_LIMIT", 4 * 170 * 5 - 1)  # two runs of 170 examples and 5 classes
+TOO_LARGE = 4 * 170 * 5 - 1  # bytes: two runs of 170 examples and 5 classes take one more
+
+
+@pytest.mark.parametrize("limit", [TOO_LARGE, 2 * 9 * 170 * 5])
+def test_outputs_of_a_large_source_are_read_anew_and_exact(planted_source, monkeypatch, limit):
+    """Whether none are kept or those of nine runs: all numbers are by all 24."""
+    monkeypatch.setattr(traces, "BYTE_LIMIT", limit)
+    neighbors = build(planted_source).neighbors_by("kernel")
+    i, j = 4, int(neighbors.indices[4, 1])
+    app = show("test", i, j)
+    text = text_of(app)
+    assert text.lower().count("by all 24 runs") == 2
+    assert f"add up to **{neighbors.values[i, 1]:.3f}**" in text
+    assert "among its 50 nearest training examples by all runs" in text
+    assert "Others are not looked at" in text
+    (*_, whole) = json.loads(app.get_by_key("lists_by_runs").proto.json)["cells"]
+    tiles = whole["groups"][0]["tiles"]
+    assert [tile["example"] for tile in tiles] == [f"train:{n}" for n in neighbors.indices[i, :5]]
+    values = [float(tile["note"].split(" · ")[0]) for tile in tiles]
+    assert values == [round(value, 2) for value in neighbors.values[i, :5].astype(float).tolist()]
+    assert not app.button
+
+
+def test_how_sure_shows_half_of_those_it_looks_at(planted_source, monkeypatch):
+    monkeypatch.setattr(traces, "BYTE_LIMIT", TOO_LARGE)
+    build(planted_source)
+    app = show("test", 4, 64, k=40)
+    (cell, *_) = json.loads(app.get_by_key("lists_by_runs").proto.json)["cells"]
+    assert len(cell["groups"][0]["tiles"]) == 25
+    assert "Of the 40 nearest, half of those that are looked at are shown" in text_of(app)
+
+
+def test_direction_that_is_not_built_is_offered_where_nothing_is_found_on_demand(planted_source, monkeypatch):
+    monkeypatch.setattr(traces, "BYTE_LIMIT", TOO_LARGE)
+    build(planted_source)
+    app = show("train", 3, 8)
+    assert "by all 24 runs" in text_of(app), "a pair needs two examples alone"
+    (button,) = app.button
+    assert (button.label, button.key) == ("Build them now", "how_sure_train_train")
+    assert "neighbors train→train by the kernel are not built" in app.info[0].value
+    build(replace(planted_source, query="train", database="train", similarities=("kernel",)))
+    app.run()
+    assert not app.button
+    assert "among its 50 nearest training examples" in text_of(app)
+
+
+def test_nothing_is_offered_where_the_source_is_too_large_to_be_read(planted_source, planted, monkeypatch):
+    """Compressed files cannot be read here and there; a build would help nobody."""
+    monkeypatch.setattr(traces, "BYTE_LIMIT", TOO_LARGE)
+    folder = Path(planted_source.name)
+    np.savez_compressed(folder / "runs/all.npz", logits=planted.test, logits_train=planted.train)
+    text = (folder / "source.toml").read_text()
+    (folder / "source.toml").write_text(text.replace("runs/*/log.pt", "runs/all.npz"))
     build(planted_source)
     app = show("test", 0, 100)
-    assert not [button.label for button in app.button if "Prepare" in button.label]
+    assert not app.button
     said = "\n".join(info.value for info in app.info)
-    assert said.count("This needs every run's outputs. Outputs run by run are not kept of this source") >= 2
+    assert said.count("This needs every run's outputs. Outputs run by run are not kept of this source") == 2
     assert "two runs of 170 examples and 5 classes take" in said
+    assert "is compressed, so single examples cannot be read from it" in said.replace("\\", "")
+    assert "Save it as" in said
 
 
 def test_more_neighbors_than_there_are_shows_all(planted_source):

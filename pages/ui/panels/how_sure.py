@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import altair as alt
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
+from kernel_core.errors import NotBuilt
 from kernel_core.explain import bootstrap
 from kernel_core.explain.bootstrap import NeighborList, NeighborStability
+from kernel_core.explain.traces import Traces
 from kernel_core.results.results import Results
 from kernel_core.spec import ADJECTIVES, Split
 from pages.ui import load
 from pages.ui.charts import GREY, ORANGE, TEXT
 from pages.ui.components.gallery import Cell, gallery, tile
 from pages.ui.links import Example
+from pages.ui.panels import missing_outputs
 from pages.ui.panels.why import runs_in_words
 from pages.ui.wording import plural
 
@@ -30,20 +35,49 @@ def _final(results_id: str, example: Example, database: Split, k: int) -> list[N
 
 
 def _answers(results: Results, example: Example, database: Split, k: int) -> Iterator[NeighborStability]:
-    """Yield a first answer and then the final one, or the final one alone if it was found before."""
+    """Yield a first answer and then the final one, or the final one alone if it was found before.
+
+    Raises `NotBuilt` if there are no outputs to find it from.
+    """
     final = _final(results.id, example, database, k)
     if final:
         yield final[0]
         return
-    split, index = example
-    exclude = index if split == database else None
-    others = len(results.traces[database]) - (0 if exclude is None else 1)
     answer = None
-    for answer in bootstrap.stabilities(
-        results.traces[split].raw(index), results.traces[database], min(k, others), exclude=exclude
-    ):
+    for answer in _found(results, example, database, k):
         yield answer
     final += [answer] if answer else []
+
+
+def _found(results: Results, example: Example, database: Split, k: int) -> Iterator[NeighborStability]:
+    split, index = example
+    outputs = load.nearby(results.id).outputs
+    nearest = load.nearby(results.id).kept_nearest(example, "kernel", database) if outputs.is_exact else None
+    if nearest is not None:
+        indices = nearest[0]
+        traces = Traces(database, outputs.several(database, indices))
+        yield bootstrap.stability_among(outputs.raw(example), traces, indices, min(k, most_shown(indices)))
+        return
+    if not results.traces:
+        outputs.refuse_none()
+        raise _NoDirection
+    exclude = index if split == database else None
+    others = len(results.traces[database]) - (0 if exclude is None else 1)
+    yield from bootstrap.stabilities(
+        results.traces[split].raw(index), results.traces[database], min(k, others), exclude=exclude
+    )
+
+
+class _NoDirection(Exception):
+    """Neighbors of the example are neither built nor can be found on demand."""
+
+
+def most_shown(nearest: npt.NDArray[np.integer]) -> int:
+    """Return of how many of the nearest it is said how sure they are, where no others are looked at.
+
+    Half: the others are those that could take their places.
+    """
+    return max(1, len(nearest) // 2)
 
 
 @st.fragment
@@ -53,21 +87,29 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
     That is the interval of its kernel value, and how often it stays among the k nearest when the runs are
     resampled. database: the split of the neighbors, by default that of these results.
     """
-    if not results.traces:
-        load.offer_traces("how_sure")
-        return
     database = database or results.database
     place = st.empty()  # a first answer is drawn here, then the final one over it
-    for stability in _answers(results, example, database, k):
-        with place.container():
-            _show_intervals(results, stability, database)
+    try:
+        for stability in _answers(results, example, database, k):
+            with place.container():
+                _show_intervals(results, stability, database)
+    except NotBuilt:
+        missing_outputs.offer(results, "how_sure")
+        return
+    except _NoDirection:
+        missing_outputs.offer_direction(example[0], database, "how_sure")
+        return
     st.markdown("**The list from fewer runs**")
     cells = [_row(results, listed, stability, example, database) for listed in stability.lists]
     gallery(results, cells, layout="rows", key="lists_by_runs", label="nearest by number of runs", px=SMALL)
     among = ""
-    if stability.shortlisted:
+    if len(stability.nearest.indices) < k and stability.shortlisted:
         among = (
-            f" Of {len(results.traces[database]):,} {ADJECTIVES[database]} examples, these lists and "
+            f" Of the {k} nearest, half of those that are looked at are shown: the rest could replace them."
+        )
+    if stability.shortlisted:
+        among += (
+            f" Of {results.example_counts[database]:,} {ADJECTIVES[database]} examples, these lists and "
             f"resamples look at the {stability.shortlisted:,} nearest by all runs; an example that only the "
             "first runs find near can be missing from a list by fewer."
         )
@@ -82,17 +124,23 @@ def _show_intervals(results: Results, stability: NeighborStability, database: Sp
     """Show how many of the nearest stay, and the interval of each."""
     k = len(stability.nearest.indices)
     sure = int((stability.stay_shares >= SURE).sum())
+    runs = runs_in_words(stability.nearest.run_count, results.run_count)
     st.markdown(
-        f"By {runs_in_words(results)}, **{sure} of the {k} nearest** stay among the {k} nearest in at least "
+        f"By {runs}, **{sure} of the {k} nearest** stay among the {k} nearest in at least "
         f"{SURE:.0%} of the resamples; on average **{stability.stay_shares.mean() * k:.1f} of {k}** stay."
     )
     _intervals(results, stability, database)
+    adjective, size = ADJECTIVES[database], stability.pool_size
+    if stability.shortlisted == size:
+        pool = f"its {size:,} nearest {adjective} examples by all runs"
+        more = " Others are not looked at, so it may stay less often than is said."
+    else:
+        pool, more = f"{size:,} {adjective} examples", ""
     st.caption(
         f"Dot: the kernel value. Line: its {bootstrap.LEVEL}% bootstrap interval, from "
         f"{stability.resample_count} resamples of the runs with replacement. Beside it: how often the "
-        f"example stays among the {k} nearest, and the {bootstrap.LEVEL}% interval of its rank among "
-        f"{stability.pool_size:,} {ADJECTIVES[database]} examples. A resample lacks about a third of the "
-        "runs, so it is less sure than all runs together."
+        f"example stays among the {k} nearest, and the {bootstrap.LEVEL}% interval of its rank among {pool}. "
+        f"A resample lacks about a third of the runs, so it is less sure than all runs together.{more}"
     )
 
 

@@ -14,6 +14,7 @@ from pages.ui import links, load, paired
 from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
+from pages.ui.panels import missing_outputs
 from pages.ui.panels.why import runs_in_words
 from pages.ui.wording import escape
 
@@ -38,12 +39,19 @@ def nearest_lists(
     return lists
 
 
-def offer(results: Results, missing: Missing) -> None:
-    """Say what is missing, and offer to build it where a build would help."""
+def offer(results: Results, missing: Missing, direction: tuple[Split, Split]) -> None:
+    """Say what is missing, and offer to build it where a build would help.
+
+    direction: from the split of the query to that of the neighbors.
+    """
+    too_large = "kernel" in missing and bool(results.why_no_traces)
     for name, reason in missing.items():
-        st.info(f"{escape(results.title_of(name))} is missing. {escape(reason)}", icon=":material/info:")
-    if "kernel" in missing:
-        load.offer_traces("neighbors")
+        if name != "kernel" or not too_large:
+            st.info(f"{escape(results.title_of(name))} is missing. {escape(reason)}", icon=":material/info:")
+    if too_large:
+        missing_outputs.offer_direction(*direction, "neighbors")
+    elif "kernel" in missing:
+        missing_outputs.offer(results, "neighbors")
 
 
 def say_if_no_features(results: Results) -> None:
@@ -64,9 +72,11 @@ def say_if_no_features(results: Results) -> None:
 
 def fewer_runs_note(results: Results) -> str:
     """Return a sentence if the kernel on demand is from fewer runs than the build's, else an empty string."""
-    if not results.traces or results.traces[results.database].run_count == results.run_count:
+    kept = results.traces.get(results.database)
+    if kept is None or kept.run_count == results.run_count:
         return ""
-    return f" Where no build keeps the kernel, it is computed on demand from {runs_in_words(results)}."
+    runs = runs_in_words(kept.run_count, results.run_count)
+    return f" Where no build keeps the kernel, it is computed on demand from {runs}."
 
 
 def show_lists(results: Results, query: Example, among: Split, k: int, lists: Lists, carried: str) -> None:

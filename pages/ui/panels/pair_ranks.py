@@ -11,13 +11,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from kernel_core.errors import DataError, NotBuilt
 from kernel_core.printable import printable
+from kernel_core.results.nearby import Rank
 from kernel_core.results.results import Results
 from pages.ui import load
 from pages.ui.links import Example
 from pages.ui.panels.neighbor_lists import Missing
 from pages.ui.wording import escape
 
-Rank = Future[tuple[int, float]]
+Asked = Future[Rank]
 
 
 @st.cache_resource(show_spinner=False)
@@ -26,7 +27,7 @@ def _threads() -> ThreadPoolExecutor:
 
 
 @st.cache_resource(max_entries=1_000, show_spinner=False)
-def begin(results_id: str, a: Example, b: Example) -> dict[str, tuple[Rank, Rank]]:
+def begin(results_id: str, a: Example, b: Example) -> dict[str, tuple[Asked, Asked]]:
     """Begin to compute, by similarity, the rank of b among the nearest to a, and of a among those to b."""
     found, submit = load.nearby(results_id), _threads().submit
     return {
@@ -47,7 +48,7 @@ def finish(place: DeltaGenerator, results: Results, a: Example, b: Example) -> M
     """Show the table with all its ranks; return the similarities that fail, and why."""
     missing: Missing = {}
 
-    def wait(name: str, rank: Rank) -> tuple[int, float] | None:
+    def wait(name: str, rank: Asked) -> Rank | None:
         try:
             return rank.result()
         except (NotBuilt, DataError) as error:
@@ -62,7 +63,7 @@ def finish(place: DeltaGenerator, results: Results, a: Example, b: Example) -> M
     return missing
 
 
-def _ready(rank: Rank) -> tuple[int, float] | None:
+def _ready(rank: Asked) -> Rank | None:
     return rank.result() if rank.done() and not rank.exception() else None
 
 
@@ -71,7 +72,7 @@ def _draw(
     results: Results,
     a: Example,
     b: Example,
-    ranks: Mapping[str, Sequence[tuple[int, float] | None]],
+    ranks: Mapping[str, Sequence[Rank | None]],
     *,
     absent: str = "…",
 ) -> None:
@@ -82,9 +83,20 @@ def _draw(
         rows.append(
             {
                 "similarity": escape(results.title_of(name)),
-                "value": f"{either[1]:.4f}" if either else absent,
-                f"B among A's nearest in {b[0]}": f"#{there[0]:,}" if there else "–",
-                f"A among B's nearest in {a[0]}": f"#{back[0]:,}" if back else "–",
+                "value": f"{either.value:.4f}" if either else absent,
+                f"B among A's nearest in {b[0]}": _in_words(there),
+                f"A among B's nearest in {a[0]}": _in_words(back),
             }
         )
     place.table(pd.DataFrame(rows), hide_index=True)
+
+
+def _in_words(rank: Rank | None) -> str:
+    """Return a rank as the table shows it.
+
+    >>> _in_words(Rank(1200, 0.)), _in_words(Rank(None, 0., 50)), _in_words(Rank(None, 0.)), _in_words(None)
+    ('#1,200', 'beyond #50', '–', '–')
+    """
+    if rank is not None and rank.place is not None:
+        return f"#{rank.place:,}"
+    return f"beyond #{rank.beyond:,}" if rank is not None and rank.beyond else "–"

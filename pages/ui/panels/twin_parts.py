@@ -58,7 +58,7 @@ def _scored(results_id: str, a: Example, b: Example, by: str) -> dict[str, Any]:
     Raises `NotBuilt` or `DataError` where the similarity cannot be had.
     """
     results, found = load.by_id[results_id], load.nearby(results_id)
-    similarity = found.rank(a, by, b)[1]
+    similarity = found.rank(a, by, b).value
     indices, values = load.nearest(results_id, *a, by, b[0])
     nearest = Neighbors(results.neighbors_by(by).spec, indices[None], values[None])
     background = float(twins.background(nearest)[0])

@@ -7,12 +7,15 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
+from kernel_core.errors import NotBuilt
 from kernel_core.explain import bootstrap
 from kernel_core.explain.contributions import Explanation, explain, most_influential_runs
+from kernel_core.explain.traces import standardize
 from kernel_core.results.results import Results
 from pages.ui import load
 from pages.ui.charts import GREY, ORANGE, TEXT, Specification
 from pages.ui.links import Example
+from pages.ui.panels import missing_outputs
 
 BARS = 20  # classes drawn; the others share one bar
 NAMED = 3  # runs
@@ -24,30 +27,30 @@ REST = "all other classes"
 Numbers = npt.NDArray[np.float64]
 
 
-def runs_in_words(results: Results) -> str:
+def runs_in_words(kept: int, total: int) -> str:
     """Return which runs an explanation is from, as in "all 256 runs"."""
-    kept, total = results.traces[results.database].run_count, results.run_count
     return f"all {total:,} runs" if kept == total else f"the first {kept:,} of {total:,} runs"
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _explained(results_id: str, a: Example, b: Example) -> tuple[Explanation, tuple[float, float]]:
-    """Return the parts of a pair's value, and its bootstrap interval."""
-    traces = load.by_id[results_id].traces
-    parts = explain(*(traces[split].standardized(index) for split, index in (a, b)))
-    return parts, bootstrap.pair_interval(*(traces[split].raw(index) for split, index in (a, b)))
+    """Return the parts of a pair's value, and its bootstrap interval. Raises `NotBuilt` without outputs."""
+    raw = [load.nearby(results_id).outputs.raw(example) for example in (a, b)]
+    return explain(*map(standardize, raw)), bootstrap.pair_interval(*raw)
 
 
 @st.fragment
 def show_why(results: Results, a: Example, b: Example) -> None:
     """Show what the kernel's value of a pair is made of: its classes, and the runs of one class or of all."""
-    if not results.traces:
-        load.offer_traces("why")
+    try:
+        parts, (low, high) = _explained(results.id, a, b)
+    except NotBuilt:
+        missing_outputs.offer(results, "why")
         return
-    parts, (low, high) = _explained(results.id, a, b)
+    runs = runs_in_words(parts.a.shape[1], results.run_count)
     st.markdown(
         f"The {len(parts.by_class):,} bars, one per class, add up to **{parts.value:.3f}**: the kernel's "
-        f"value of this pair by {runs_in_words(results)}. Bootstrap over runs, {bootstrap.LEVEL}%: "
+        f"value of this pair by {runs}. Bootstrap over runs, {bootstrap.LEVEL}%: "
         f"**{low:.3f}** to **{high:.3f}**."
     )
     left, right = st.columns(2, gap="large")
