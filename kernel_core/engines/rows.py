@@ -17,6 +17,7 @@ from kernel_core.results.entries import MOMENTS, Entries
 from kernel_core.results.example_entries import read_examples
 from kernel_core.results.keys import Keys
 from kernel_core.results.store import Store
+from kernel_core.results.trained_here import HeadEntries
 from kernel_core.similarities import PATCHES, PENULTIMATE, Similarity
 from kernel_core.similarity.embed import embed
 from kernel_core.similarity.rows import SimilarityRows
@@ -61,14 +62,9 @@ class RowsFrom:
         return _Opening(self).rows()
 
 
-def must_be_local(keys: Keys, similarity: Similarity, spec: KernelSpec) -> str:
+def must_be_local(spec: KernelSpec) -> str:
     """Return why the rows of a spec cannot be opened by workers; empty if they can."""
-    if spec.whitened:
-        return "whitening needs all rows at once"
-    if similarity.kind == "features" and similarity.of == PATCHES:
-        return "patches are computed here"
-    is_heads = isinstance(keys.source.logits, Training) and keys.source.logits.of_heads
-    return "small networks are trained here" if is_heads and similarity.kind != "pixels" else ""
+    return "whitening needs all rows at once" if spec.whitened else ""
 
 
 def _absolute(source: Source) -> Source:
@@ -128,7 +124,12 @@ class RunsFrom:
 
     def trained(self) -> tuple[Ensemble, Features]:
         """Return the runs that were trained here, and the features of run 0."""
-        trained = Entries(self.keys, Store(self.cache)).read_trained()
+        training, store = self.keys.source.logits, Store(self.cache)
+        assert isinstance(training, Training)
+        if training.of_heads:
+            trained = HeadEntries(self.keys, store).read_ensemble()
+        else:
+            trained = Entries(self.keys, store).read_trained()
         if trained is None:
             raise _not_shared(self.cache, "the networks that were trained here")
         return trained
@@ -162,6 +163,11 @@ class _Opening:
         source = self.keys.source
         if isinstance(source.logits, Training) and similarity.of == PENULTIMATE:
             return self.runs.trained()[1]
+        if isinstance(source.logits, Training) and similarity.of == PATCHES:
+            entries = HeadEntries(self.keys, self.store)
+            if entries.read_patches() is None:
+                raise _not_shared(self.store.root, "the patches of the images")
+            return load_features(entries.patches, source.images.splits)
         (features,) = (of for of in source.feature_sets if of.name == similarity.of)
         hashes = [sha256 for _, sha256 in self.keys.inputs[similarity.name]["files"]]
         check_files(_files(features), hashes, self.store.root)

@@ -40,7 +40,8 @@ log = logging.getLogger("kernel_core")
 class Wanted:
     """What is searched.
 
-    key: of the neighbors, which names all that they depend on. rows_from: where workers find the rows.
+    key: of the neighbors, which names all that they depend on. rows_from: where workers find the rows. parts:
+    of a row, each of which has neighbors of its own.
     """
 
     query: SimilarityRows
@@ -49,6 +50,7 @@ class Wanted:
     exclude_self: bool
     key: str
     rows_from: RowsFrom
+    parts: int = 1
 
 
 class BlockSearch:
@@ -62,10 +64,12 @@ class BlockSearch:
         self.job = self._known_job() or self._new_job()
         self.blocks = cut(self.job, engine.block_seconds)
         dtype = np.float64 if wanted.query.dtype == torch.float64 else np.float32
-        self.whole = empty(0, self.job.n_query, self.job.k, dtype)
+        self.whole = empty(self.job, dtype)
 
-    def compute(self) -> TopK:
+    def compute(self) -> list[TopK]:
         """Do the blocks that are not known yet, and return the nearest of every query row.
+
+        By whole rows, then by each part of them if there are several.
 
         Raises what reading rows raises, and what `run_tasks` raises. Blocks that are finished are then kept.
         """
@@ -77,7 +81,7 @@ class BlockSearch:
         for block, parts in done:
             self._keep(block, parts)
             self._take(parts)
-        return TopK(self.whole.indices, self.whole.values)
+        return [TopK(part.indices, part.values) for part in self.whole]
 
     def agree(self) -> None:
         """Write the plan of the search, unless there is one, for other processes to do its blocks too."""
@@ -118,12 +122,19 @@ class BlockSearch:
 
     def _new_job(self) -> SearchJob:
         of = self.wanted
-        return plan_job(of.query, of.database, of.k, exclude_self=of.exclude_self, machine=self.machine)
+        return plan_job(
+            of.query,
+            of.database,
+            of.k,
+            exclude_self=of.exclude_self,
+            parts=of.parts,
+            machine=self.machine,
+        )
 
     @property
     def _job_key(self) -> str:
         of = self.wanted
-        return key_of({"kind": "job", "neighbors": of.key, "k": of.k})
+        return key_of({"kind": "job", "neighbors": of.key, "k": of.k, "parts": of.parts})
 
     def _key(self, block: Block) -> str:
         place = [list(block.query), list(block.database)]
@@ -135,8 +146,8 @@ class BlockSearch:
         if entry is None:
             return False
         arrays, meta = entry
-        firsts = enumerate(meta["first"])
-        self._take([Part(first, arrays[f"indices_{i}"], arrays[f"values_{i}"]) for i, first in firsts])
+        places = enumerate(zip(meta["first"], meta["table"], strict=True))
+        self._take([Part(row, arrays[f"indices_{i}"], arrays[f"values_{i}"], of) for i, (row, of) in places])
         return True
 
     def _keep(self, block: Block, parts: list[Part]) -> None:
@@ -147,7 +158,7 @@ class BlockSearch:
             self._write_job()
         arrays = {f"indices_{i}": part.indices for i, part in enumerate(parts)}
         arrays |= {f"values_{i}": part.values for i, part in enumerate(parts)}
-        meta = {"first": [part.first_row for part in parts]}
+        meta = {"first": [part.first_row for part in parts], "table": [part.table for part in parts]}
         about = f"block {block.number + 1} of {len(self.blocks)} of a search that goes on"
         self.store.write(KIND, self._key(block), arrays, meta, about=about)
 
@@ -158,10 +169,10 @@ class BlockSearch:
     def _take(self, parts: list[Part]) -> None:
         """Merge what a block found into the whole; arrays that came from elsewhere are read-only."""
         for part in parts:
-            rows = slice(part.first_row, part.first_row + len(part.indices))
-            known = Part(part.first_row, self.whole.indices[rows], self.whole.values[rows])
-            merged = merge(known, Part(part.first_row, part.indices.copy(), part.values.copy()))
-            self.whole.indices[rows], self.whole.values[rows] = merged.indices, merged.values
+            rows, whole = slice(part.first_row, part.first_row + len(part.indices)), self.whole[part.table]
+            known = replace(part, indices=whole.indices[rows], values=whole.values[rows])
+            merged = merge(known, replace(part, indices=part.indices.copy(), values=part.values.copy()))
+            whole.indices[rows], whole.values[rows] = merged.indices, merged.values
 
     def _here(self, blocks: list[Block]) -> Iterator[tuple[Block, list[Part]]]:
         of, threads = self.wanted, self.engine.workers or torch.get_num_threads()
@@ -195,7 +206,7 @@ class BlockSearch:
         own = torch.from_numpy(rows) if of.exclude_self else None
         held = HeldRows(of.query, rows.tolist(), self.machine.device)
         here = TopKSearch(held, of.database, of.k, own=own, machine=self.machine).compute()[0]
-        far = np.abs(here.values - self.whole.values[rows]).max()
+        far = np.abs(here.values - self.whole[0].values[rows]).max()
         if not far <= CLOSE * max(1.0, float(np.abs(here.values).max())):
             raise DataError(
                 f"Values that the nodes found differ by {far:.1e} from those found here; expected at most "

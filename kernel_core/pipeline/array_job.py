@@ -69,7 +69,7 @@ def _searches(
     keys = plan_keys(open_source(request, progress=progress), request, store)
     machine = replace(CPU, choices=store.root / "products")
     with store.lock(keys.examples):
-        inputs = Inputs(Entries(keys, store), machine, progress)
+        inputs = Inputs(Entries(keys, store), machine, progress, engine)
         class_count = len(next(iter(inputs.examples.values())).class_names)
     for spec in keys.all_specs(class_count):
         similarity = keys.offered[spec.similarity]
@@ -77,7 +77,7 @@ def _searches(
             continue
         query, database = inputs.rows(spec, similarity, inputs.features(similarity))
         k = neighbors_kept(spec, len(database))
-        yield block_search(inputs, spec, (query, database), k, engine, progress)
+        yield block_search(inputs, spec, (query, database), k)
 
 
 @click.command()

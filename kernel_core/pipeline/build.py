@@ -19,7 +19,8 @@ from kernel_core.explain.traces import kept_run_count, why_none_kept
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.memory import default_budget
 from kernel_core.pipeline.aligned import keep_aligned
-from kernel_core.pipeline.blocks import block_search, device_for
+from kernel_core.pipeline.blocks import block_search, device_for, search_by_class
+from kernel_core.pipeline.here import done_here
 from kernel_core.pipeline.inputs import Inputs
 from kernel_core.pipeline.ranges import keep_predictions, keep_traces
 from kernel_core.pipeline.unseen import keep_unseen
@@ -35,7 +36,7 @@ from kernel_core.results.results import Results
 from kernel_core.results.run_counts import keys_of_first_runs
 from kernel_core.results.store import Store
 from kernel_core.results.unseen import UnseenEntries
-from kernel_core.search import certified, topk
+from kernel_core.search import certified
 from kernel_core.shortage import shortage_said
 from kernel_core.similarities import KERNEL
 from kernel_core.similarity.embed import embed
@@ -142,6 +143,8 @@ class _Build:
 
     def results(self) -> Results:
         """Write every entry that is missing, and return the results."""
+        for line in done_here(self.keys, self.store, self.engine):
+            log.warning("%s", line)
         self.compute()
         with contextlib.suppress(NotBuilt):
             return read_results(self.keys, self.store)
@@ -194,27 +197,27 @@ class _Build:
     def _find_neighbors(self, spec: KernelSpec) -> None:
         """Walk the line for one spec: embed, top-k, cache."""
         similarity = self.keys.offered[spec.similarity]
-        progress = renamed(self.progress, f"nearest neighbors by {spec.title}")
         if similarity.kind == "given":
+            progress = renamed(self.progress, f"nearest neighbors by {spec.title}")
             top = self.inputs.given(similarity, spec.k, progress)
             self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
             return
         features = self.inputs.features(similarity)
         rows = self.inputs.rows(spec, similarity, features)
-        top, forget = self._search(spec, *rows, progress)
+        top, forget = self._search(spec, *rows)
         values = minus_distances(top.values) if similarity.is_distance else top.values
         neighbors = Neighbors(spec, top.indices, values.astype(np.float32), top.certified, top.redone)
         self.entries.write_neighbors(neighbors, features)
         forget()
 
     def _search(
-        self, spec: KernelSpec, query: SimilarityRows, database: SimilarityRows, progress: Progress
+        self, spec: KernelSpec, query: SimilarityRows, database: SimilarityRows
     ) -> tuple[certified.CertifiedTopK, Callable[[], None]]:
         """Return the nearest, and what removes the blocks that they were found in once they are written."""
         k = neighbors_kept(spec, len(database))
         if self.precision == "exact":
-            search = block_search(self.inputs, spec, (query, database), k, self.engine, progress)
-            found = search.compute()
+            search = block_search(self.inputs, spec, (query, database), k)
+            (found,) = search.compute()
             self.ensemble.check_unchanged()
             return certified.CertifiedTopK(found.indices, found.values, budget=0), search.forget
         top = certified.nearest(
@@ -224,7 +227,7 @@ class _Build:
             precision=self.precision,
             exclude_self=spec.excludes_self,
             machine=self.machine,
-            progress=progress,
+            progress=renamed(self.progress, f"nearest neighbors by {spec.title}"),
         )
         self.ensemble.check_unchanged()
         if top.budget < self.machine.budget:
@@ -242,18 +245,13 @@ class _Build:
         query, database = embed(
             spec, KERNEL, self.inputs.examples, self.ensemble, kept_moments=self.inputs.moments(spec)
         )
-        of_all, *of_class = topk.top_k_by_class(
-            query,
-            database,
-            neighbors_kept(spec, len(database)),
-            exclude_self=spec.excludes_self,
-            machine=self.machine,
-            progress=renamed(self.progress, "nearest neighbors by each class"),
-        )
+        k, class_count = neighbors_kept(spec, len(database)), self.ensemble.class_count
+        (of_all, *of_class), forget = search_by_class(self.inputs, spec, (query, database), k, class_count)
         self.ensemble.check_unchanged()
         for spec in missing:
             top = of_all if spec.classes is None else of_class[spec.classes[0]]
             self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
+        forget()
 
     def _predict(self, split: Split) -> None:
         accuracy = keep_predictions(self.inputs, split, self.engine).mean()

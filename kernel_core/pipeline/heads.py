@@ -59,25 +59,18 @@ class Heads:
         """
         size = group_size(training.recipe)
         group_count = -(-training.run_count // size)
-        parts = {group: self.entries.read_group(group) for group in range(group_count)}
-        missing = [group for group, part in parts.items() if part is None]
-        features = self.entries.read_features()
-        if features is None:
+        missing = [group for group in range(group_count) if self.entries.read_group(group) is None]
+        if self.entries.read_features() is None:
             missing = sorted({0, *missing})
         if missing:
             self._train(training, missing, size)
-            parts |= {group: self.entries.read_group(group) for group in missing}
-            features = self.entries.read_features()
-        found = tuple(part for part in parts.values() if part is not None)
-        if features is None or len(found) < group_count:
+        found = self.entries.read_ensemble()
+        if found is None:
             raise StoreError(
                 f"The networks trained for {self.entries.name} are not in the cache "
                 f"{self.entries.store.root} any more. Run the command again."
             )
-        values = {split: features[split] for split in self.examples}
-        names = tuple(f"heads {group * size + 1} to {(group + 1) * size}" for group in range(group_count))
-        ensemble = Ensemble(names, found).first(training.run_count)
-        return ensemble, Features(values, training.recipe.layer, run="0")
+        return found
 
     def _train(self, training: Training, missing: list[int], size: int) -> None:
         """Train whole groups, as a run costs as much alone, and write each when it is done."""

@@ -77,11 +77,8 @@ def _elsewhere(
     keys: Keys, source: ImagesFrom, opened: OpenedExamples, store: Store, engine: Engine
 ) -> ImageBlocks | None:
     """Return images that a cluster decodes; None without one, and for those of one range."""
-    if not engine.is_ray:
-        return None
     split, shape = opened.split, opened.images.shape
-    if why := why_no_ranges(source, split):
-        log.info("the %s images are read on this machine: %s", split, why)
+    if not engine.is_ray or why_no_ranges(source, split):
         return None
     refuse_beyond_disk(shape, store.root, copies=2)
     of_split = ImageBlocks(source, split, shape, keys.images[split], store, engine)

@@ -23,7 +23,6 @@ from kernel_core.ensembles.predictions import (
 from kernel_core.machine import CPU
 from kernel_core.pipeline.inputs import Inputs
 from kernel_core.progress import Progress
-from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
 from kernel_core.similarity.kernel_rows import trace_blocks, trace_ranges, traces_of_range
 from kernel_core.similarity.split_moments import Kept, moment_ranges, moments_of_range
@@ -105,9 +104,9 @@ def _elsewhere(
     size: Size,
     engine: Engine,
 ) -> Iterator[tuple[slice, T]] | None:
-    """Return what a cluster does; None without one, for a single task, and for runs that are in memory."""
+    """Return what a cluster does; None without one, and for a single task."""
     groups = grouped(ranges, size, engine.block_seconds)
-    if not engine.is_ray or len(groups) < 2 or isinstance(inputs.keys.source.logits, Training):
+    if not engine.is_ray or len(groups) < 2:
         return None
     names = next(iter(inputs.examples.values())).class_names
     runs_from = RunsFrom.of(inputs.keys, inputs.store, names, ensemble.run_count)

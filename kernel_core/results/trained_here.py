@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.recipes import TrainedRun, Training
+from kernel_core.records import Ensemble, Features
 from kernel_core.results.keys import Content, Keys
 from kernel_core.results.store import Store, key_of
 from kernel_core.similarities import PATCHES
@@ -30,6 +31,7 @@ class HeadEntries:
         training = keys.source.logits
         assert isinstance(training, Training)
         self.name, self.store, self.splits = keys.source.name, store, keys.source.images.splits
+        self.training = training
         self._patches = key_of({"kind": "features", "of": keys.inputs[PATCHES]})
         self._heads: Content = {
             "kind": "heads",
@@ -73,6 +75,21 @@ class HeadEntries:
             name, shape = str(logits.filename), logits.shape
             found[split] = np.memmap(name, np.float16, "c", logits.offset, shape)
         return found
+
+    def read_ensemble(self) -> tuple[Ensemble, Features] | None:
+        """Return the runs asked for, mapped, and run 0's features, or None if they are not all there."""
+        features, parts = self.read_features(), list[dict[Split, npt.NDArray[np.float16]]]()
+        names, count = list[str](), 0
+        while count < self.training.run_count:
+            part = self.read_group(len(parts))
+            if part is None or features is None:
+                return None
+            size = len(part[self.splits[0]])
+            names.append(f"heads {count + 1} to {count + size}")
+            parts, count = [*parts, part], count + size
+        values = {split: features[split] for split in self.splits} if features else {}
+        ensemble = Ensemble(tuple(names), tuple(parts)).first(self.training.run_count)
+        return ensemble, Features(values, self.training.recipe.layer, run="0")
 
     def write_group(self, group: int, runs: list[TrainedRun]) -> None:
         """Write a whole group of runs."""

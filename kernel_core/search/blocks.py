@@ -34,7 +34,8 @@ class SearchJob:
 
     n_query, n_database: rows. run_count, width: a row has run_count * width numbers. k: neighbors per query
     row. exclude_self: query and database are the same rows, and no row is its own neighbor. product: a name
-    of `products.BY_NAME`. The rest: as in `MemoryPlan`.
+    of `products.BY_NAME`. parts: of a row, each of which has neighbors of its own, as in `TopKSearch`. The
+    rest: as in `MemoryPlan`.
     """
 
     n_query: int
@@ -48,6 +49,12 @@ class SearchJob:
     block_rows: int
     tile_rows: int
     slice_runs: int
+    parts: int = 1
+
+    @property
+    def table_count(self) -> int:
+        """How many tables are found: that of the whole rows, then one per part if there are several."""
+        return 1 if self.parts == 1 else 1 + self.parts
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as plain JSON values; `from_json` takes them back."""
@@ -73,22 +80,29 @@ class Part:
     """What a block found for rows first_row …: the nearest in its range of the other rows.
 
     indices: int32 (n, k). values: (n, k), descending, in the dtype of the rows; -inf where there are fewer
-    than k, the index then means nothing.
+    than k, the index then means nothing. table: 0 for the whole rows, 1 … for each part of them.
     """
 
     first_row: int
     indices: npt.NDArray[np.int32]
     values: npt.NDArray[Any]
+    table: int = 0
 
 
 def plan_job(
-    query: RowSource, database: RowSource, k: int, *, exclude_self: bool = False, machine: Machine
+    query: RowSource,
+    database: RowSource,
+    k: int,
+    *,
+    exclude_self: bool = False,
+    parts: int = 1,
+    machine: Machine,
 ) -> SearchJob:
     """Return the job of finding the k nearest database rows of every query row, planned for a machine's CPU.
 
-    Raises `RequestError` as `topk.top_k` does.
+    parts: as in `SearchJob`. Raises `RequestError` as `topk.top_k` does.
     """
-    search = TopKSearch(query, database, k, exclude_self=exclude_self, machine=machine)
+    search = TopKSearch(query, database, k, exclude_self=exclude_self, parts=parts, machine=machine)
     plan = search.plan
     return SearchJob(
         len(query),
@@ -102,12 +116,14 @@ def plan_job(
         plan.block_rows,
         plan.tile_rows,
         plan.slice_runs,
+        parts,
     )
 
 
 def cut(job: SearchJob, seconds: float) -> list[Block]:
     """Cut a job into blocks of about so many core-seconds; at least one block of the memory plan each."""
-    pairs = seconds / (SECONDS_PER_PAIR + SECONDS_PER_NUMBER * job.run_count * job.width)
+    per_pair = SECONDS_PER_PAIR * job.table_count + SECONDS_PER_NUMBER * job.run_count * job.width
+    pairs = seconds / per_pair
     blocks: list[Block] = []
     for first, last in ranges(0, job.n_query, job.chunk_rows):
         start = first if job.exclude_self else 0
@@ -136,6 +152,8 @@ def do(
 ) -> list[Part]:
     """Search one block: return what its query rows found, and its database rows too if they are the same.
 
+    One part per table of the job, and as many again for the database rows.
+
     query, database: all the rows of the job. threads: how many compute at once; they change no bit. progress:
     counts pairs.
 
@@ -144,7 +162,9 @@ def do(
     plan = MemoryPlan(job.chunk_rows, job.block_rows, job.tile_rows, job.slice_runs, 0)
     own = torch.arange(job.n_query) if job.exclude_self else None
     product = BY_NAME[job.product]
-    one = Pass(query, database, job.k, plan, product, CPU, threads, own=own, symmetric=job.exclude_self)
+    one = Pass(
+        query, database, job.k, plan, product, CPU, threads, job.parts, own=own, symmetric=job.exclude_self
+    )
     best = one.tables(block.query)
     mirrored = best if block.query == block.database else one.tables(block.database)
     total, done = one.pair_count(block.query, block.database), 0.0
@@ -153,26 +173,28 @@ def do(
         done += pairs
         progress("nearest neighbors", min(round(done), total), total)
     found = [best] if mirrored is best or not job.exclude_self else [best, mirrored]
-    return [_part(table) for (table,) in found]
+    return [_part(table, number) for tables in found for number, table in enumerate(tables)]
 
 
-def empty(first_row: int, row_count: int, k: int, dtype: npt.DTypeLike = np.float32) -> Part:
-    """Return the part that changes none by `merge`: nothing was found yet."""
-    return Part(
-        first_row, np.zeros((row_count, k), np.int32), np.full((row_count, k), -np.inf, np.dtype(dtype))
-    )
+def empty(job: SearchJob, dtype: npt.DTypeLike = np.float32) -> list[Part]:
+    """Return what was found before the first block, for all query rows: nothing, one part per table."""
+    shape = job.n_query, job.k
+    return [
+        Part(0, np.zeros(shape, np.int32), np.full(shape, -np.inf, np.dtype(dtype)), number)
+        for number in range(job.table_count)
+    ]
 
 
 def merge(a: Part, b: Part) -> Part:
     """Return the k best of two parts of the same rows, from different columns; the order does not matter."""
-    assert (a.first_row, a.values.shape) == (b.first_row, b.values.shape)
+    assert (a.table, a.first_row, a.values.shape) == (b.table, b.first_row, b.values.shape)
     n, k = a.values.shape
     table = Table((a.first_row, a.first_row + n), k, torch.from_numpy(a.values).dtype, CPU)
     for part in (a, b):
         table.take(part.first_row, torch.from_numpy(part.values), torch.from_numpy(part.indices).long())
-    return _part(table)
+    return _part(table, a.table)
 
 
-def _part(table: Table) -> Part:
+def _part(table: Table, number: int) -> Part:
     top = table.top()
-    return Part(table.rows[0], top.indices, top.values)
+    return Part(table.rows[0], top.indices, top.values, number)

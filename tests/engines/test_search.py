@@ -15,7 +15,7 @@ from kernel_core.engines.engine import Engine
 from kernel_core.engines.rows import check_files
 from kernel_core.errors import DataError
 from kernel_core.files import sha256_of
-from kernel_core.pipeline import build
+from kernel_core.pipeline import build, build_map
 from kernel_core.pipeline import ranges as of_examples
 from kernel_core.results.store import Store
 from kernel_core.search import topk
@@ -70,6 +70,27 @@ def test_blocks_find_what_one_block_finds(source, whole, tmp_path, workers):
 def test_blocks_of_a_split_with_itself_find_what_one_block_finds(source, tmp_path):
     whole = found(source, tmp_path / "a", Engine(workers=1), query="train")
     assert found(source, tmp_path / "b", Engine(workers=2, block_seconds=SECONDS), query="train") == whole
+
+
+def by_class(source, cache, engine):
+    """The neighbors by the kernel and by each class, as bytes."""
+    request = SourceRequest(str(source), similarities=("kernel",), classes="each")
+    results = build(request, store=Store(cache), engine=engine)
+    found = [results.neighbors["kernel"], *results.class_neighbors.values()]
+    assert len(found) == 11
+    return [(of.indices.tobytes(), of.values.tobytes()) for of in found]
+
+
+def test_blocks_find_the_neighbors_by_each_class(source, tmp_path):
+    whole = by_class(source, tmp_path / "whole", Engine(workers=1))
+    assert by_class(source, tmp_path / "blocks", Engine(workers=2, block_seconds=SECONDS)) == whole
+    assert list((tmp_path / "blocks/blocks").iterdir()) == []
+
+
+def test_workers_of_ray_find_the_neighbors_by_each_class(ray, source, tmp_path, caplog):
+    whole = by_class(source, tmp_path / "whole", Engine(workers=1))
+    assert by_class(source, tmp_path / "ray", Engine("ray", workers=2, block_seconds=SECONDS)) == whole
+    assert "on this machine" not in caplog.text
 
 
 def test_a_stopped_build_does_only_the_blocks_that_are_missing(source, whole, tmp_path, monkeypatch):
@@ -128,7 +149,7 @@ def test_values_of_another_processor_are_compared(source, tmp_path, monkeypatch)
     found(source, tmp_path, engine, query="train")
     (search,) = searches
     search._check_sample()
-    search.whole.values[-1, -1] += 1e-4
+    search.whole[0].values[-1, -1] += 1e-4
     with pytest.raises(DataError, match=r"differ by 1\.0e-04 .*--engine local\.$"):
         search._check_sample()
 
@@ -192,3 +213,17 @@ def test_ranges_of_examples_done_by_ray_are_the_same_to_the_bit(ray, source, tmp
         *[("_moments", 2)] * 2,
         ("_traces", 5),
     ]
+
+
+def test_a_map_of_what_ray_finds_is_the_same_to_the_byte(ray, source, tmp_path, monkeypatch):
+    """By landmarks, with what stands for UMAP: it takes seconds, and neither sees nor cares who searched."""
+
+    def stand_in(near, far, _progress):
+        return np.stack([near[:, 0] + far[:, 0], near[:, 1] - far[:, 1]], 1).astype(np.float32)
+
+    monkeypatch.setattr("kernel_core.findings.map_layout.layout", stand_in)
+    monkeypatch.setattr("kernel_core.findings.landmarks.LIMIT", 5_000)
+    monkeypatch.setattr("kernel_core.findings.landmarks.COUNT", 500)
+    for cache, engine in (("here", Engine(workers=1)), ("ray", Engine("ray", workers=2, block_seconds=0.05))):
+        build_map(SourceRequest(str(source)), store=Store(tmp_path / cache), engine=engine)
+    assert entries_of(tmp_path / "ray", ("map",)) == entries_of(tmp_path / "here", ("map",))

@@ -1,6 +1,7 @@
 """From images without an ensemble to their neighbors: heads are trained by the build, piece by piece."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from kernel_core.engines import search as in_blocks
+from kernel_core.engines.engine import Engine
 from kernel_core.errors import DataError
 from kernel_core.networks import heads as head_networks
 from kernel_core.networks import patches
@@ -124,6 +127,27 @@ def test_more_runs_add_to_those_that_are_there(images, trained):
     np.testing.assert_array_equal(few.predictions.single, many.predictions.single[: GROUP + 4])
     build(request(images, GROUP))
     assert trained == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_workers_of_a_cluster_open_what_was_trained_here(images, trained, tmp_path, monkeypatch, caplog):
+    """This process in the place of the workers: it makes the rows from the cache."""
+    here = build(request(images, GROUP), store=Store(tmp_path))
+    shutil.rmtree(tmp_path / "neighbors")
+    run_tasks, done = in_blocks.run_tasks, []
+
+    def noting(task, blocks, _engine, *more, **options):
+        done.append(task.args[0].spec.similarity)
+        return run_tasks(task, blocks, Engine(workers=1), *more, **options)
+
+    monkeypatch.setattr(in_blocks, "run_tasks", noting)
+    monkeypatch.setattr("kernel_core.pipeline.blocks.refuse_missing", lambda _: None)
+    there = build(request(images, GROUP), store=Store(tmp_path), engine=Engine("ray"))
+    assert done == list(here.neighbors)
+    for name, neighbors in here.neighbors.items():
+        np.testing.assert_array_equal(there.neighbors[name].indices, neighbors.indices)
+        np.testing.assert_array_equal(there.neighbors[name].values, neighbors.values)
+    assert f"on this machine, not on the cluster: the training of {GROUP} networks" in caplog.text
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -23,13 +23,13 @@ def rows_with_ties(n, seed):
 
 
 def whole_of(parts, job):
-    """Return all rows' neighbors, merged row range by row range."""
-    found = blocks.empty(0, job.n_query, job.k)
+    """Return each table of all rows' neighbors, merged row range by row range."""
+    found = blocks.empty(job)
     for part in parts:
-        whole = blocks.empty(0, job.n_query, job.k)
+        whole = blocks.empty(job)[part.table]
         rows = slice(part.first_row, part.first_row + len(part.values))
         whole.values[rows], whole.indices[rows] = part.values, part.indices
-        found = blocks.merge(found, whole)
+        found[part.table] = blocks.merge(found[part.table], whole)
     return found
 
 
@@ -52,7 +52,7 @@ def test_blocks_give_what_the_whole_search_gives(monkeypatch, exclude_self, plan
         )
     )
     np.random.default_rng(2).shuffle(parts)
-    found = whole_of(parts, job)
+    (found,) = whole_of(parts, job)
     whole = topk.top_k(query, database, 30, exclude_self=exclude_self, machine=CPU)
     np.testing.assert_array_equal(found.indices, whole.indices)
     np.testing.assert_array_equal(found.values, whole.values)
@@ -60,6 +60,25 @@ def test_blocks_give_what_the_whole_search_gives(monkeypatch, exclude_self, plan
     if exclude_self:
         np.fill_diagonal(similarity, -np.inf)
     oracle.assert_exact_order(found.indices, similarity)
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize("plan", [(200, 32, 16, 4), (96, 32, 16, 3)])
+@pytest.mark.parametrize("seconds", [1e9, 1e-9])
+def test_blocks_give_the_nearest_by_each_part_too(monkeypatch, exclude_self, plan, seconds):
+    use_plan(monkeypatch, *plan)
+    q, d = rows_with_ties(200, 0), rows_with_ties(330, 1)
+    query, database = Matrix(q, 4), Matrix(q if exclude_self else d, 4)
+    job = blocks.plan_job(query, database, 30, exclude_self=exclude_self, parts=3, machine=CPU)
+    job = blocks.SearchJob.from_json(json.loads(json.dumps(job.to_json())))
+    cut = blocks.cut(job, seconds)
+    assert (len(cut) > 4) == (seconds == 1e-9)
+    found = whole_of([part for block in cut for part in blocks.do(job, block, query, database)], job)
+    whole = topk.top_k_by_class(query, database, 30, exclude_self=exclude_self, machine=CPU)
+    assert len(found) == len(whole) == 4
+    for ours, expected in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(ours.indices, expected.indices)
+        np.testing.assert_array_equal(ours.values, expected.values)
 
 
 def test_each_pair_is_in_one_block_whatever_the_cut():
