@@ -40,7 +40,8 @@ def test_page_has_no_violations_and_hardly_moves(browser, digits_url, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "late"), [("random_examples", "SourceSansVF-Upright"), ("feature_pairs", "Input")]
+    ("name", "late"),
+    [("random_examples", "SourceSansVF-Upright"), ("feature_pairs", "Input"), ("leaks", "ButtonGroup")],
 )
 def test_page_hardly_moves_where_a_part_of_it_comes_late(browser, digits_url, name, late):
     with looks.opened(browser, digits_url, ADDRESSES[name]):

@@ -26,6 +26,7 @@ new PerformanceObserver((list) => {
 DRAWN = "[data-testid=stApp]:not(:has([data-testid=stSkeleton]))"
 """The app once nothing stands for an element whose code is still to be loaded."""
 SHIFTS = "new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(window.shifts))))"
+BUTTONS = ":is([data-testid=stButtonGroup], [data-testid=stDownloadButton])"
 LATE = 6_000
 """Milliseconds that a late part of a page is held back, at most."""
 AXE = "axe.run(document, { resultTypes: ['violations'] })"
@@ -67,7 +68,7 @@ def arrive_late(page, address, name):
     page.route(f"**/static/**/{name}.*", lambda route: held.append(route))
     page.goto(address, wait_until="commit")
     with suppress(sync_api.TimeoutError):  # the app may wait for the file, and draw nothing without it
-        page.wait_for_selector("[data-testid=stButtonGroup]", timeout=LATE)
+        page.wait_for_selector(BUTTONS, timeout=LATE)
         page.evaluate(SHIFTS)
     assert held, f"no {name} was asked for"
     for route in held:
