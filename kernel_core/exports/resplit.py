@@ -1,16 +1,15 @@
 """A new split into training and test set in which duplicates are never across.
 
 Pairs that machines or people call duplicates connect examples of both old splits into groups, and a group
-goes to one side whole. Classes keep their shares as far as groups allow (StratifiedGroupKFold of
-scikit-learn).
+goes to one side whole. The larger groups are placed first, each where the classes of what is placed so far
+are nearer to their shares; the examples without a duplicate then fill each class up to its share, exactly
+where they are enough and the groups brought no class too many.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from kernel_core.findings.groups import NearPairs
 from kernel_core.review.verdicts import UNSURE
 from kernel_core.spec import Split
 
-FOLDS = 20  # at most: parts that the new test set is put together from; more take longer
 Indices = npt.NDArray[np.int64]
 
 
@@ -58,12 +56,11 @@ def resplit(
     known = set(zip(near.first.tolist(), near.second.tolist(), strict=True))
     links, cut, added = _with_verdicts(known, decided, counts["test"])
     component = _components(links, sum(counts.values()))
-    size = np.bincount(component)[component]
+    grouped = (np.bincount(component) > 1)[component]
     numbers = np.zeros(len(component), np.int64)
-    grouped = size > 1
     numbers[grouped] = pd.factorize(component[grouped])[0] + 1
     label = np.concatenate([labels["test"], labels["train"]]).astype(np.int64)
-    in_test = _test_side(label, component, Fraction(counts["test"], len(label)), seed)
+    in_test = _test_side(label, numbers, counts["test"], seed)
     table = pd.DataFrame(
         {
             "old_split": np.repeat(["test", "train"], list(counts.values())),
@@ -108,23 +105,72 @@ def _components(links: set[tuple[int, int]], count: int) -> Indices:
     return found
 
 
-def _test_side(label: Indices, group: Indices, share: Fraction, seed: int) -> npt.NDArray[np.bool_]:
-    """Return which examples are in the new test set, of about this share of all.
+def _test_side(label: Indices, group: Indices, wanted: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which examples are in the new test set, `wanted` of them where the groups leave room for that.
 
-    It is put together from folds, as many of them as come nearest to the share.
+    label: class number of each example. group: from 1; 0 for an example without a duplicate.
     """
-    from sklearn.model_selection import StratifiedGroupKFold  # takes 1 s to import
+    rng, share = np.random.default_rng(seed), wanted / len(label)
+    side: npt.NDArray[np.bool_] = _test_groups(label, group, share, rng)[group]
+    alone = group == 0
+    class_count = int(label.max()) + 1
+    sizes = np.bincount(label, minlength=class_count)
+    placed = np.bincount(label[side], minlength=class_count)
+    free = np.bincount(label[alone], minlength=class_count)
+    takes = np.clip(_rounded(sizes * share, wanted) - placed, 0, free)
+    if takes.sum() > (room := max(0, wanted - int(side.sum()))):  # groups brought some classes too many
+        takes = _rounded(takes * (room / takes.sum()), room)
+    drawn = rng.permutation(np.flatnonzero(alone))
+    drawn = drawn[np.argsort(label[drawn], kind="stable")]  # class by class, within each by chance
+    of_class = label[drawn]
+    place = np.arange(len(drawn)) - np.searchsorted(of_class, of_class)
+    side[drawn[place < takes[of_class]]] = True
+    return _neither_empty(side, group)
 
-    most = min(FOLDS, int(np.bincount(label).max()), len(np.unique(group)))
-    near = share.limit_denominator(max(2, most))
-    near = min(max(near, Fraction(1, max(2, most))), 1 - Fraction(1, max(2, most)))
-    folds = StratifiedGroupKFold(near.denominator, shuffle=True, random_state=seed)
-    side = np.zeros(len(label), bool)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")  # its share cannot be kept
-        for number, (_, fold) in enumerate(folds.split(label, label, group)):
-            if number < near.numerator:
-                side[fold] = True
+
+def _test_groups(
+    label: Indices, group: Indices, share: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Return which groups are in the new test set; the first value stands for examples without one.
+
+    A group goes there if the classes of the groups placed so far are then nearer to their share: less in the
+    sum of squared differences. Groups of one size are placed in an order drawn by chance.
+    """
+    count = int(group.max()) + 1
+    side, size = np.zeros(count, bool), np.bincount(group, minlength=count)
+    cells, members = np.unique(group * (int(label.max()) + 1) + label, return_counts=True)
+    of_cell, classes = np.divmod(cells, int(label.max()) + 1)
+    first = np.searchsorted(of_cell, np.arange(count + 1)).tolist()
+    classes, members = classes.tolist(), members.tolist()
+    lacking = [0.0] * (int(label.max()) + 1)  # of each class, that the test set should have more by now
+    order = rng.permutation(np.arange(1, count))
+    for number in order[np.argsort(-size[order], kind="stable")].tolist():
+        mine = range(first[number], first[number + 1])
+        for cell in mine:
+            lacking[classes[cell]] += share * members[cell]
+        if sum(members[cell] * (2 * lacking[classes[cell]] - members[cell]) for cell in mine) > 0:
+            side[number] = True
+            for cell in mine:
+                lacking[classes[cell]] -= members[cell]
+    return side
+
+
+def _rounded(shares: npt.NDArray[np.floating], total: int) -> Indices:
+    """Return whole numbers that add up to a total, each next to its share; the largest rests go up."""
+    whole: Indices = np.floor(shares).astype(np.int64)
+    whole[np.argsort(whole - shares, kind="stable")[: total - int(whole.sum())]] += 1
+    return whole
+
+
+def _neither_empty(side: npt.NDArray[np.bool_], group: Indices) -> npt.NDArray[np.bool_]:
+    """Return the sides of all examples; where all are on one, the smallest group, or one example, changes."""
+    if side.any() != side.all():
+        return side
+    changed = np.flatnonzero(group == 0)[:1]
+    if not len(changed):
+        sizes = np.bincount(group)[1:]
+        changed = np.flatnonzero(group == 1 + sizes.argmin())
+    side[changed] = ~side[changed]
     return side
 
 

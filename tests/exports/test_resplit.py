@@ -1,6 +1,7 @@
 """A new split: no group across, every example once, sizes and shares kept, verdicts over the threshold."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -42,14 +43,42 @@ def test_no_link_is_across_and_every_example_is_there_once(seed):
     lists = index_lists(new.table)
     for old, of_split in labels.items():
         assert sorted(lists["test"][old] + lists["train"][old]) == list(range(len(of_split)))
-    assert abs((side == "test").sum() - 150) <= 0.03 * count
     shares = class_shares(new.table, tuple("abcd"))
-    assert shares["new_test"].sum() == (side == "test").sum()
+    assert shares["new_test"].sum() == (side == "test").sum() == 150
     whole = np.bincount(np.concatenate(list(labels.values()))) / count
-    assert abs(shares["new_test_share"] - whole).max() < 0.03
+    assert abs(shares["new_test"] - whole * 150).max() < 1, "examples without a duplicate fill each class"
     again = resplit(pairs(*links), NOTHING, labels, seed).table
     pd.testing.assert_frame_equal(again, new.table)
     assert (resplit(pairs(*links), NOTHING, labels, seed + 1).table["new_split"] != side).any()
+
+
+def test_groups_alone_keep_sizes_and_shares():
+    rng = np.random.default_rng(0)
+    labels = {"test": rng.integers(0, 3, 2_000), "train": rng.integers(0, 3, 18_000)}
+    order = rng.permutation(20_000)
+    sizes = rng.integers(2, 12, 4_000).cumsum()
+    groups = np.split(order, sizes[sizes < 19_990])
+    links = [(min(a, b), max(a, b)) for of in groups for a, b in pairwise(of.tolist())]
+    table = resplit(pairs(*links), NOTHING, labels, 0).table
+    assert (table["group"] > 0).all()
+    assert (table.groupby("group")["new_split"].nunique() == 1).all()
+    in_test = table[table["new_split"] == "test"]
+    assert abs(len(in_test) - 2_000) < 50
+    whole = np.bincount(table["label"]) / 10
+    assert abs(np.bincount(in_test["label"]) - whole).max() < 30
+    of_size = table.groupby("group").size()
+    kept = of_size[in_test["group"].unique()]
+    assert abs(kept.mean() - of_size.mean()) < 0.5, "neither side has the large groups"
+
+
+def test_size_is_kept_where_groups_bring_some_classes_too_many():
+    labels = {"test": np.arange(1_000) % 500, "train": np.arange(9_000) % 500}
+    chosen = np.random.default_rng(0).permutation(10_000)[:6_000].reshape(-1, 6)
+    links = [(min(a, b), max(a, b)) for of in chosen.tolist() for a, b in pairwise(of)]
+    table = resplit(pairs(*links), NOTHING, labels, 0).table
+    in_test = table[table["new_split"] == "test"]
+    assert len(in_test) == 1_000
+    assert np.bincount(in_test["label"]).max() > 2, "a class has two at its share"
 
 
 def test_verdicts_link_and_cut():
