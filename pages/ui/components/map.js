@@ -78,7 +78,7 @@ function takeTheme(map, root, data) {
 function replaceMap(map, root, data) {
   unpack(map, data);
   map.view = null;
-  map.wholeMs = map.count / 4000; // until it is measured
+  map.wholeMs = map.count / 15000; // until it is measured
   map.width = 0;
   map.answers.clear();
   map.selected = -1;

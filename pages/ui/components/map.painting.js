@@ -1,6 +1,6 @@
 // deno-lint-ignore-file no-unused-vars -- map.js, which follows, uses what stands here
 // How the map is drawn (map.js): points into the pixels of one canvas, marks onto a second one above it.
-// Each point is a small stamp of pixels blended into an ImageData: 60,000 of them take a few milliseconds, so
+// Each point is a small stamp of pixels blended into an ImageData: 60,000 of them take 5 milliseconds, so
 // panning and zooming redraw everything.
 
 const NEIGHBOR_RING = 6; // radius in pixels, as of the rings below
@@ -111,37 +111,47 @@ function stampsOf(map) {
 
 /** Paint points of the order from one place to another, strongly or faintly. */
 function paintPoints(map, pixels, strong, { from, to, step }) {
-  const { ratio, view } = map;
+  const { ratio, view, painted: { xy, labels } } = map;
   const { width, height } = map.points;
   const stamps = stampsOf(map);
-  const scale = view.scale * ratio;
+  for (const stamp of [stamps.train, stamps.test]) lay(stamp, width, strong ? 0 : 2);
+  const [scale, left, top] = [view.scale * ratio / 65535, view.x * ratio, view.y * ratio];
+  const firstTest = map.count - map.tests;
+  const chosen = map.only >= 0 || map.marked || map.show !== "both";
   for (let n = from; n < to; n += step) {
-    const i = map.order[n];
-    const c = map.labels[i];
-    const isTest = i < map.tests;
-    const counts = (map.only < 0 || c === map.only) && (!map.marked || map.marked[i] === 1);
-    if (counts !== strong) continue;
-    if (map.show !== "both" && isTest !== (map.show === "test")) continue;
-    const x = map.x[i] * scale + view.x * ratio | 0;
-    const y = map.y[i] * scale + view.y * ratio | 0;
-    const stamp = isTest ? stamps.test : stamps.train;
+    if (chosen && countsAt(map, n) !== strong) continue;
+    const x = xy[2 * n] * scale + left | 0;
+    const y = xy[2 * n + 1] * scale + top | 0;
+    const stamp = n < firstTest ? stamps.train : stamps.test;
     const { reach } = stamp;
     if (x < reach || y < reach || x >= width - reach || y >= height - reach) continue;
-    blend(pixels, y * width + x, width, stamp, strong ? map.colors[c] : map.faint, strong ? 0 : 2);
+    blend(pixels, y * width + x, stamp, strong ? map.colors[labels[n]] : map.faint);
   }
 }
 
-/** Blend a stamp over pixels, fainter by a power of two (fade). Red and blue are blended in one number. */
-function blend(pixels, center, width, stamp, color, fade) {
+/** Whether the point at a place of the order is painted strongly; null if its split is not shown. */
+function countsAt(map, n) {
+  const i = map.order[n];
+  if (map.show !== "both" && (i < map.tests) !== (map.show === "test")) return null;
+  return (map.only < 0 || map.labels[i] === map.only) && (!map.marked || map.marked[i] === 1);
+}
+
+/** Find a stamp's places in a canvas of this width, and its covers, fainter by a power of two (fade). */
+function lay(stamp, width, fade) {
+  stamp.places = Int32Array.from(stamp.dx, (dx, k) => stamp.dy[k] * width + dx);
+  stamp.over = Int32Array.from(stamp.cover, (cover) => cover >> fade);
+}
+
+/** Blend a stamp over pixels. Red and blue are blended in one number. */
+function blend(pixels, center, { places, over }, color) {
   const redBlue = color & 0xff00ff;
   const green = color & 0xff00;
-  for (let k = 0; k < stamp.cover.length; k++) {
-    const place = center + stamp.dy[k] * width + stamp.dx[k];
-    const over = stamp.cover[k] >> fade;
-    const under = 256 - over;
+  for (let k = 0; k < places.length; k++) {
+    const place = center + places[k];
+    const under = 256 - over[k];
     const below = pixels[place];
-    const mixedRedBlue = (redBlue * over + (below & 0xff00ff) * under) >>> 8 & 0xff00ff;
-    const mixedGreen = (green * over + (below & 0xff00) * under) >>> 8 & 0xff00;
+    const mixedRedBlue = (redBlue * over[k] + (below & 0xff00ff) * under) >>> 8 & 0xff00ff;
+    const mixedGreen = (green * over[k] + (below & 0xff00) * under) >>> 8 & 0xff00;
     pixels[place] = (0xff000000 | mixedRedBlue | mixedGreen) >>> 0;
   }
 }

@@ -23,6 +23,7 @@ function unpack(map, data) {
     map.y[i] = steps[2 * i + 1] / 65535;
   }
   map.order = paintingOrder(count, map.tests);
+  map.painted = inOrder(map, steps);
   const step = Math.ceil(count / MEDIAN_OF);
   map.sample = step > 1 ? map.order.filter((_, n) => n % step === 0) : map.order;
   map.medians = new Map();
@@ -46,6 +47,18 @@ function paintingOrder(count, tests) {
   const painted = new Int32Array(count);
   painted.set(order.subarray(tests));
   painted.set(order.subarray(0, tests), count - tests);
+  return painted;
+}
+
+/** Places, in steps, and labels in the order of painting, so that memory is read from end to end. */
+function inOrder({ order, labels }, steps) {
+  const painted = { xy: new Uint16Array(2 * order.length), labels: labels.slice() };
+  for (let n = 0; n < order.length; n++) {
+    const i = order[n];
+    painted.xy[2 * n] = steps[2 * i];
+    painted.xy[2 * n + 1] = steps[2 * i + 1];
+    painted.labels[n] = labels[i];
+  }
   return painted;
 }
 

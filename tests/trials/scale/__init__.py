@@ -2,6 +2,6 @@
 
     python -m tests.trials.scale FOLDER --train 1000000 --test 50000 --classes 10 --runs 20
 
-The neighbors are planted, not searched for, which would take core-hours: `planting` says how. All else is
+Neighbors and map are planted, not searched for, which would take core-hours: `planting` says how. All else is
 built by the product. The folder is kept, and a second call measures what is there.
 """

@@ -7,10 +7,12 @@ import torch
 from safetensors.numpy import save_file
 
 from kernel_core.bench.synthetic import write_synthetic
-from kernel_core.findings.map_layout import search_directions
+from kernel_core.findings.landmarks import COUNT, LIMIT
+from kernel_core.findings.map_layout import LINE_COUNT, Map, search_directions
 from kernel_core.machine import Machine
 from kernel_core.pipeline.build import _Build, remember_files
 from kernel_core.records import Neighbors
+from kernel_core.results.entries import Entries
 from kernel_core.results.keys import plan_keys
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
@@ -54,6 +56,21 @@ def plant(folder, size, cache, *, every_direction=True):
         machine = Machine(torch.device("cpu"), 1_000_000_000, store.root / "products")
         PlantedBuild(keys, store, machine, "float32", lambda *_: None).compute()
     remember_files(request, open_source(request), store)
+    _plant_map(plan_keys(open_source(request.whole), request.whole, store), size, store)
+
+
+def _plant_map(keys, size, store):
+    """Write a map of a cloud per class, as UMAP makes them; each example's nearest follow it by index."""
+    if store.has("map", keys.map("kernel")):
+        return
+    rng, labels = np.random.default_rng(1), _labels(size, 0)
+    of_point = np.concatenate([labels["test"], labels["train"]])
+    clouds = rng.random((size.class_count, 2), np.float32) * 9
+    xy = clouds[of_point] + rng.normal(size=(len(of_point), 2)).astype(np.float32)
+    nearest = (np.arange(len(xy))[:, None] + np.arange(1, LINE_COUNT + 1)) % len(xy)
+    landmarks = COUNT if len(xy) > LIMIT else 0
+    planted = Map(xy, nearest.astype(np.int32), (size.queries, size.database), 0.1, landmarks)
+    Entries(keys, store).write_map("kernel", planted)
 
 
 class PlantedBuild(_Build):
