@@ -13,7 +13,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGES = (
     ("", "", ()),
     ("near_duplicates", "", ("first=700&last=800", "class=3", "within=train")),
-    ("labels", "", ("page=2", "label=3", "split=train", "split=train&page=2")),
+    ("near_duplicates", "within=train", ("within=train&first=198001&last=198048",)),
+    ("near_duplicates", "within=train", ("within=train&labels=different",)),
+    ("labels", "", ("page=2", "label=3", "order=agreement")),
+    ("labels", "split=train", ("split=train&page=2", "split=train&page=10000", "split=train&order=vote")),
     ("failure_modes", "", ("labels_differ=1+%E2%89%A0+2", "within=train")),
     ("groups", "", ("threshold=0.85", "within=train")),
     ("similarities", "", ("threshold=0.8", "by=penultimate")),
@@ -21,7 +24,9 @@ PAGES = (
     ("feature_pairs", "", ("first=100&last=200",)),
     ("run_counts", "", ()),
     ("random_examples", "seed=3", ("seed=4", "k=8")),
-    ("examples", "", ("page=2", "label=3", "outcome=wrong", "sort=nearest")),
+    ("examples", "", ("page=2", "page=1000", "label=3", "outcome=wrong", "sort=nearest+first")),
+    ("examples", "index=7-900", ("index=45",)),
+    ("examples", "near=3&split=train", ("near=3&split=train&page=2", "names=test%3A5%3Btrain%3A150000")),
     ("map", "", ("only=3",)),
     ("example", "example=test:7", ("example=test:8", "example=test:8&k=20", "example=test:8&among=test")),
     ("example", "example=train:7", ("example=train:8", "example=train:8&among=test")),
@@ -30,7 +35,7 @@ PAGES = (
     ("verdicts", "", ()),
     ("leaks", "", ()),
 )  # fmt: skip
-"""Page, address of its first view, addresses of clicks on it."""
+"""Page, address of its first view, addresses of clicks on it; rank 198,001 is near the end of 200,000."""
 
 
 def core_seconds(pid):
