@@ -21,7 +21,7 @@ from kernel_core.results.upkeep import list_entries
 from kernel_core.sources.source import SourceRequest
 from pages.ui import jobs
 from pages.ui.panels import how_sure, why
-from tests.support.app import text_of
+from tests.support.app import open_page, text_of
 
 
 def page():
@@ -198,6 +198,35 @@ def test_nothing_is_offered_where_the_source_is_too_large_to_be_read(planted_sou
     assert "two runs of 170 examples and 5 classes take" in said
     assert "is compressed, so single examples cannot be read from it" in said.replace("\\", "")
     assert "Save it as" in said
+
+
+def test_pages_of_a_source_too_large_offer_what_helps(planted_source, monkeypatch):
+    """A list in a direction that is not built; a pair has its exact value, and its rank if that is kept."""
+    monkeypatch.setattr(traces, "BYTE_LIMIT", TOO_LARGE)
+    neighbors = build(planted_source).neighbors_by("kernel")
+    app = open_page("example", example="train:3", among="train", by="kernel")
+    assert [button.key for button in app.button if "Build" in button.label] == ["neighbors_train_train"]
+    far = next(j for j in range(130) if j not in neighbors.indices[4])
+    app = open_page("pair", a="test:4", b=f"train:{far}")
+    (ranks, *_) = app.table
+    assert ranks.value.iloc[0, 2:].tolist() == ["beyond #50", "–"]
+    assert f"add up to **{float(ranks.value.iloc[0, 1]):.3f}**" in text_of(app)
+    assert not [button for button in app.button if "Build" in button.label or "Prepare" in button.label]
+
+
+@pytest.mark.parametrize("limit", [TOO_LARGE, 2 * 9 * 170 * 5])
+def test_files_that_changed_are_said_and_nothing_is_offered_for_them(planted_source, monkeypatch, limit):
+    """A build of other files is offered by the banner above every page."""
+    monkeypatch.setattr(traces, "BYTE_LIMIT", limit)
+    build(planted_source)
+    show("test", 4, 64)
+    (Path(planted_source.name) / "runs/b/log.pt").write_bytes(b"others")
+    st.cache_data.clear()
+    how_sure._final.clear()
+    app = show("test", 4, 65)
+    said = "\n".join(info.value for info in app.info)
+    assert said.count("changed since these results were built") >= 2
+    assert [button.label for button in app.button] == ["Build again"]
 
 
 def test_more_neighbors_than_there_are_shows_all(planted_source):

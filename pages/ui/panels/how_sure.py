@@ -93,8 +93,8 @@ def show_how_sure(results: Results, example: Example, k: int, *, database: Split
         for stability in _answers(results, example, database, k):
             with place.container():
                 _show_intervals(results, stability, database)
-    except NotBuilt:
-        missing_outputs.offer(results, "how_sure")
+    except NotBuilt as reason:
+        missing_outputs.offer(results, "how_sure", reason)
         return
     except _NoDirection:
         missing_outputs.offer_direction(example[0], database, "how_sure")

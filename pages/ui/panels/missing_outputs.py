@@ -16,18 +16,15 @@ from pages.ui.wording import escape
 LONGEST = 800  # characters of a reason
 
 
-def offer(results: Results, place: str) -> None:
+def offer(results: Results, place: str, reason: NotBuilt | str) -> None:
     """Say that outputs are missing, and offer to prepare them; then open the results anew.
 
-    place: tells this offer from others on the page. Where the source is too large for outputs to be kept, and
-    single examples cannot be read from its files either, say why; a build would not help then.
+    place: tells this offer from others on the page. reason: what is said where a build would not help: the
+    source is too large for its outputs, or all of them, to be kept, and they cannot be read from its files.
     """
-    if results.why_no_traces:
-        try:
-            load.nearby(results.id).outputs.refuse_none()
-        except NotBuilt as reason:
-            said = escape(printable(reason, LONGEST))
-            st.info(f"This needs every run's outputs. {said}", icon=":material/info:")
+    if results.traces or results.why_no_traces:
+        said = escape(printable(reason, LONGEST))
+        st.info(f"This needs every run's outputs. {said}", icon=":material/info:")
         return
     why = (
         "This needs every run's outputs, which these results lack: an older version built them, or the disk "

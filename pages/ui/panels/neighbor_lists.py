@@ -44,14 +44,14 @@ def offer(results: Results, missing: Missing, direction: tuple[Split, Split]) ->
 
     direction: from the split of the query to that of the neighbors.
     """
-    too_large = "kernel" in missing and bool(results.why_no_traces)
+    too_large = "kernel" in missing and not results.traces and bool(results.why_no_traces)
     for name, reason in missing.items():
         if name != "kernel" or not too_large:
             st.info(f"{escape(results.title_of(name))} is missing. {escape(reason)}", icon=":material/info:")
-    if too_large:
+    if too_large and load.nearby(results.id).kept_nearest((direction[0], 0), "kernel", direction[1]) is None:
         missing_outputs.offer_direction(*direction, "neighbors")
     elif "kernel" in missing:
-        missing_outputs.offer(results, "neighbors")
+        missing_outputs.offer(results, "neighbors", missing["kernel"])
 
 
 def say_if_no_features(results: Results) -> None:

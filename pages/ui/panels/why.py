@@ -44,12 +44,16 @@ def show_why(results: Results, a: Example, b: Example) -> None:
     """Show what the kernel's value of a pair is made of: its classes, and the runs of one class or of all."""
     try:
         parts, (low, high) = _explained(results.id, a, b)
-    except NotBuilt:
-        missing_outputs.offer(results, "why")
+    except NotBuilt as reason:
+        missing_outputs.offer(results, "why", reason)
         return
     runs = runs_in_words(parts.a.shape[1], results.run_count)
+    count = len(parts.by_class)
+    bars = f"The {count:,} bars, one per class,"
+    if count > BARS:
+        bars = f"The bars of {BARS} of the {count:,} classes, and that of the rest,"
     st.markdown(
-        f"The {len(parts.by_class):,} bars, one per class, add up to **{parts.value:.3f}**: the kernel's "
+        f"{bars} add up to **{parts.value:.3f}**: the kernel's "
         f"value of this pair by {runs}. Bootstrap over runs, {bootstrap.LEVEL}%: "
         f"**{low:.3f}** to **{high:.3f}**."
     )
