@@ -12,18 +12,31 @@ if sys.platform != "win32":  # imported now, as it may not fit any more when mem
     import resource
 
 SHARE = 0.4  # of the free memory; the rest is for what a build reads and writes, and for other programs
-ASIDE = 150_000_000  # bytes that are no search's: stacks and pools of threads, and what libraries load later
+ASIDE = 150_000_000  # bytes that are no search's: stacks of threads, and what libraries load later
+POOL = 1 << 26  # bytes of address space that glibc sets aside for the memory of each thread
+LEAST_BITS = 25  # of a budget: with less than 32 MiB, hardly any search can begin
 ROOT = Path("/")
 NO_LIMIT = 1 << 60  # bytes; groups of the first version write a number like this for "no limit"
 
 
 def default_budget() -> int:
-    """Return the bytes that a search takes where nobody names any: `SHARE` of what is free but for `ASIDE`.
+    """Return the bytes that a search takes where nobody names any: `SHARE` of what is free but for `aside`.
 
-    It is a power of two, so that two builds on one machine most often cut their work alike, even though the
-    memory that is free differs a little.
+    Where address space is limited it is half of that, as files that are mapped take of it too. It is a power
+    of two, so that two builds on one machine most often cut their work alike, even though the memory that is
+    free differs a little.
     """
-    return 1 << max(0, int(SHARE * max(0, free_bytes() - ASIDE)).bit_length() - 1)
+    share = SHARE / 2 if _is_space_limited() else SHARE
+    return 1 << max(LEAST_BITS, int(share * max(0, free_bytes() - aside())).bit_length() - 1)
+
+
+def aside() -> int:
+    """Return the bytes that no search may take: `ASIDE`, and pools of threads if address space is limited."""
+    return ASIDE + (POOL * (1 + (os.cpu_count() or 1)) if _is_space_limited() else 0)
+
+
+def _is_space_limited() -> bool:
+    return sys.platform != "win32" and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def free_bytes(root: Path = ROOT) -> int:

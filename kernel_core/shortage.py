@@ -14,20 +14,21 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from kernel_core.errors import OutOfMemory
-from kernel_core.memory import free_bytes, is_limited
+from kernel_core.memory import aside, free_bytes, is_limited
 
 NO_MEMORY = (  # in messages of torch, of Rust, of Python's threads and of Arrow
     "can't allocate memory", "not enough memory", "bad_alloc", "annot allocate memory", "memory allocation",
     "can't start new thread", "malloc of size", "realloc of size", "failed to create thread",
     "failed to allocate",
 )  # fmt: skip
+NO_PRIMITIVE = "could not create a primitive"  # oneDNN's; it does not say why
 NOT_LOADED = ("failed to map segment", "annot allocate memory", "cannot create shared object")
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 MORE_ROOM = "Close other programs or raise the limit (ulimit, container, batch job)"
 START = 100_000_000  # bytes; with less, NumPy's library ends the process in words of its own
 LIBRARIES = 300_000_000  # bytes; with less, loading torch ends the process without a word
-LEFT = 250_000_000  # bytes that must be left once torch is loaded: its threads, and the least of a search
 LEAST = 50_000_000  # bytes that a search needs in any case
+LEFT = 2 * LEAST  # bytes that must be left once torch is loaded, beside what is set aside
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -39,6 +40,7 @@ def is_shortage(error: BaseException) -> bool:
             type(error).__name__ in ("RuntimeError", "PanicException", "ArrowMemoryError")
             and any(words in str(error) for words in NO_MEMORY)
         )
+        or (isinstance(error, RuntimeError) and NO_PRIMITIVE in str(error) and is_limited())
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or (isinstance(error, ImportError | OSError) and any(words in str(error) for words in NOT_LOADED))
     )
@@ -114,8 +116,8 @@ def _try_loading() -> None:
     left = _left_in_copy()
     if left is None:
         raise _no_room(free_bytes(), "torch does not fit")
-    if left < LEFT:
-        raise _no_room(free_bytes(), f"torch leaves {_size(left)} of them, at least {_size(LEFT)} are needed")
+    if left < (needed := LEFT + aside()):
+        raise _no_room(free_bytes(), f"torch leaves {_size(left)}, at least {_size(needed)} are needed")
 
 
 def _left_in_copy() -> int | None:

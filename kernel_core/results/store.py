@@ -195,6 +195,8 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise
             raise StoreError(
                 f"Cannot write to the cache {self.root} ({error.strerror or error}); nothing there was "
                 "changed. Free some space, or set KERNEL_EXPLORER_CACHE to a folder that can be written."

@@ -69,7 +69,7 @@ def test_budget_is_a_share_and_does_not_follow_small_changes(monkeypatch):
         found.add(memory.default_budget())
     assert found == {2**30, 2**31}
     monkeypatch.setattr(memory, "free_bytes", lambda: 0)
-    assert memory.default_budget() == 1
+    assert memory.default_budget() == 2**25
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")

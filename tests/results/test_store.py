@@ -451,3 +451,13 @@ def test_writing_and_mapping_make_no_copy(tmp_path):
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("100.0\n", "")
+
+
+def test_memory_that_is_short_while_writing_is_no_fault_of_the_disk(tmp_path, monkeypatch):
+    def run_short(_file):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(store_module.os, "fsync", run_short)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        write(Store(tmp_path))
+    assert not list(tmp_path.glob("neighbors/*"))
