@@ -256,25 +256,3 @@ class Neighbors:
         if not 1 <= k <= self.k:
             raise RequestError(f"{k} neighbors were asked for; {self.k} are kept, so ask for 1 to {self.k}.")
         return Neighbors(self.spec, self.indices[:, :k], self.values[:, :k])
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """The predictions of an ensemble of M runs for one split of N examples, C classes.
-
-    single: float64 (M,), accuracy of each run, 0 … 1.
-    predicted: int64 (N,), the class with the largest mean logit.
-    confidence: float32 (N,), the mean probability of that class.
-    mean: float32 (N, C), probability of each class, averaged over the runs.
-    spread: float32 (N, C), unbiased standard deviation of that probability over the runs.
-    votes: unsigned (N, C), the number of runs, of all M, whose largest logit is that class's.
-    run_votes: unsigned (N, m), the class of each run's largest logit, for the first m runs.
-    """
-
-    single: npt.NDArray[np.float64]
-    predicted: npt.NDArray[np.int64]
-    confidence: npt.NDArray[np.float32]
-    mean: npt.NDArray[np.float32]
-    spread: npt.NDArray[np.float32]
-    votes: npt.NDArray[np.unsignedinteger[Any]]
-    run_votes: npt.NDArray[np.unsignedinteger[Any]]

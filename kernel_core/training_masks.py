@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.class_probabilities import ClassProbabilities
 from kernel_core.spec import Split
 
 AT_A_TIME = 4096  # examples whose masks are turned at a time; a multiple of 8
@@ -74,7 +76,10 @@ class Unseen:
 
     run_count: M. seen: uint8 (N, ceil(M / 8)), whether each run trained on an example, as `np.packbits` packs
     the M bools of an example.
-    mean: float32 (N, C), probability of each class, averaged over the unseen runs; NaN where there is none.
+    class_count: C. classes: unsigned (N, K), the classes that are kept, in the order of `ClassProbabilities`:
+    the likeliest, then the predicted one and the label; or all. mean: float32 (N, K), probability of each,
+    averaged over the unseen runs; NaN where there is none. rest: float32 (N,), the sum over the classes that
+    are not kept.
     predicted: int64 (N,), the class with the largest logit averaged over the unseen runs; -1 for none.
     runs: int32 (N,), the number of unseen runs. right, seen_right: int32 (N,), the number of unseen and of
     seen runs whose prediction is the label.
@@ -83,13 +88,21 @@ class Unseen:
     """
 
     run_count: int
+    class_count: int
     seen: npt.NDArray[np.uint8]
+    classes: npt.NDArray[np.unsignedinteger[Any]]
     mean: npt.NDArray[np.float32]
+    rest: npt.NDArray[np.float32]
     predicted: npt.NDArray[np.int64]
     runs: npt.NDArray[np.int32]
     right: npt.NDArray[np.int32]
     seen_right: npt.NDArray[np.int32]
     of_label: Mapping[Split, npt.NDArray[np.float16]] = field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> ClassProbabilities:
+        """The mean probabilities."""
+        return ClassProbabilities(self.class_count, self.classes, self.mean, self.rest)
 
     def seen_by(self, indices: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return whether each run trained on some examples, bool (…, M); indices: of any shape."""

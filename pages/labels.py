@@ -7,7 +7,7 @@ import streamlit as st
 from kernel_core.errors import NotBuilt, RequestError
 from kernel_core.findings.labels_to_check import DEFAULT, ORDERS
 from kernel_core.findings.pairs import with_class_names
-from kernel_core.results.label_check import said_of_left_out
+from kernel_core.results.label_check import said_of_left_out, said_of_unlikely
 from pages.ui import label_checks, load, shell
 from pages.ui.controls import choose_similarity, control_row, stop_unless_built
 from pages.ui.label_checks import Asked
@@ -87,7 +87,8 @@ sentence = f"**{len(rows):,} of {plural(len(everything), own)}**" if len(rows) <
 sentence = sentence or f"**{plural(len(rows), own)}**, the first to check first"
 shell.say(
     f"{sentence}{verdict_filter.only(wanted)}. Ensemble and neighbors agree on another class for "
-    f"{against:,}; confident learning flags {flagged:,}. {said_of_left_out(results)}"
+    f"{against:,}; confident learning flags {flagged:,}. {said_of_left_out(results)} "
+    f"{said_of_unlikely(results)}"
 )
 if not len(rows):
     st.stop()

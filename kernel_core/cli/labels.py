@@ -23,7 +23,7 @@ from kernel_core.cli.tables import about_results, give_table, label_text, table_
 from kernel_core.findings.labels_to_check import DEFAULT, ORDERS, select_labels
 from kernel_core.findings.pairs import with_class_names
 from kernel_core.results.judged_rows import COLUMNS as VERDICT_COLUMNS
-from kernel_core.results.label_check import BASES, check_labels, judging, said_of_left_out
+from kernel_core.results.label_check import BASES, check_labels, judging, said_of_left_out, said_of_unlikely
 from kernel_core.results.results import Results
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import SPLITS, Split, example_name, parse_class
@@ -122,8 +122,8 @@ def _show(
     say(_sentence(results, similarity, order, table), err=as_json or any(map(is_stdout, files)))
     if BASES[basis]:
         say(f"warning: {BASES[basis]}", err=True)
-    if left_out := said_of_left_out(results):
-        say(left_out, err=True)
+    for sentence in filter(None, (said_of_left_out(results), said_of_unlikely(results))):
+        say(sentence, err=True)
     if len(rows) < len(table):
         say(f"{len(rows):,} of these examples pass the filter.", err=True)
     named = verdicts.with_columns(with_class_names(rows.head(top or len(rows)), names))

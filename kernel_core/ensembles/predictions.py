@@ -12,13 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.checks import refuse_non_finite
+from kernel_core.class_probabilities import kept_count, likeliest_classes, likeliest_count, sum_of_rest
+from kernel_core.predicted import Predictions
 from kernel_core.progress import Progress, no_progress
-from kernel_core.records import Ensemble, Floor, Predictions
+from kernel_core.records import Ensemble, Floor
 from kernel_core.spec import Split
 from kernel_core.tensor_layout import Form
 
 RUNS_AT_A_TIME = 16
 RUN_VOTES = 500  # number of runs whose votes are kept individually: 30 MB for 60,000 examples
+VOTED = 5  # classes with most votes that are kept: as many as the page of an example shows
+NAMED = VOTED + 2  # classes that are kept however unlikely they are: these, the predicted one, the label
 BLOCK_BYTES = 8_000_000  # size of a block of logits in float32
 Write = Callable[[str, int, npt.NDArray[Any]], None]
 log = logging.getLogger("kernel_core")
@@ -27,13 +31,16 @@ log = logging.getLogger("kernel_core")
 def forms(example_count: int, class_count: int, run_count: int) -> dict[str, Form]:
     """Return shape and type of each array of `Predictions`, by name."""
     N, C, M = example_count, class_count, run_count
+    K = kept_count(C, NAMED)
     return {
         "single": Form.of((M,), np.float64),
         "predicted": Form.of((N,), np.int64),
         "confidence": Form.of((N,), np.float32),
-        "mean": Form.of((N, C), np.float32),
-        "spread": Form.of((N, C), np.float32),
-        "votes": Form.of((N, C), np.min_scalar_type(M)),
+        "classes": Form.of((N, K), np.min_scalar_type(C)),
+        "mean": Form.of((N, K), np.float32),
+        "spread": Form.of((N, K), np.float32),
+        "votes": Form.of((N, K), np.min_scalar_type(M)),
+        "rest": Form.of((N,), np.float32),
         "run_votes": Form.of((N, min(M, RUN_VOTES)), np.min_scalar_type(C)),
     }
 
@@ -69,17 +76,9 @@ def predict_range(
         right[first_run : first_run + len(classes)] += (classes == labels[examples]).sum(1)
         kept = classes[: max(0, RUN_VOTES - first_run)]
         run_votes[:, first_run : first_run + len(kept)] = kept.T
-    predicted = sums.logits.argmax(-1)
-    mean, spread = (of.astype(np.float32) for of in sums.mean_and_spread(M))
-    arrays = {
-        "predicted": predicted,
-        "confidence": mean[np.arange(n), predicted],
-        "mean": mean,
-        "spread": spread,
-        "votes": sums.votes.astype(types["votes"].dtype),
-        "run_votes": run_votes,
-    }
-    return PredictedRange(arrays, right, lost)
+    arrays = sums.of_kept(M, labels[examples])
+    arrays = {name: of.astype(types[name].dtype, copy=False) for name, of in arrays.items()}
+    return PredictedRange({**arrays, "run_votes": run_votes}, right, lost)
 
 
 def predicted_ranges(ensemble: Ensemble, split: Split) -> list[slice]:
@@ -125,14 +124,14 @@ def predict(
 
     labels: (N,), for the accuracies. Raises `DataError` on a NaN or infinite logit.
     """
-    counts = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
-    arrays = {name: np.empty(form.shape, form.dtype) for name, form in forms(*counts).items()}
+    N, C, M = ensemble.example_count(split), ensemble.class_count, ensemble.run_count
+    arrays = {name: np.empty(form.shape, form.dtype) for name, form in forms(N, C, M).items()}
 
     def keep(name: str, start: int, rows: npt.NDArray[Any]) -> None:
         arrays[name][start : start + len(rows)] = rows
 
     write_predictions(ensemble, split, labels, keep, progress)
-    return Predictions(**arrays)
+    return Predictions(C, **arrays)
 
 
 def runs_of(ensemble: Ensemble, split: Split, block: slice) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
@@ -197,9 +196,42 @@ class _Sums:
         self.votes += np.bincount(cells, minlength=n * C).reshape(n, C)
         return classes
 
-    def mean_and_spread(self, M: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return the mean and the unbiased standard deviation of the probabilities over the M runs."""
-        mean = self.probabilities / M
+    def of_kept(self, M: int, labels: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of `Predictions` that are taken from the sums over all M runs, by name.
+
+        labels: (n,), which are kept like the predicted classes.
+        """
+        predicted, mean = self.logits.argmax(-1), self.probabilities / M
+        shown = mean.astype(np.float32)
+        kept = likeliest_classes(shown, likeliest_count(shown.shape[1], NAMED))
+        if kept.shape[1] < shown.shape[1]:
+            kept = np.column_stack([kept, self._most_votes(M, shown, kept), predicted, labels])
         # Probabilities are float32, summed in float64: the difference is off by 1e-16, its root by 1e-8.
-        variance = np.maximum(self.squares / M - mean**2, 0) * (M / max(M - 1, 1))
-        return mean, np.sqrt(variance)
+        squares, of_mean = np.take_along_axis(self.squares, kept, 1), np.take_along_axis(mean, kept, 1)
+        variance = np.maximum(squares / M - of_mean**2, 0) * (M / max(M - 1, 1))
+        return {
+            "predicted": predicted,
+            "confidence": shown[np.arange(len(labels)), predicted],
+            "classes": kept,
+            "mean": np.take_along_axis(shown, kept, 1),
+            "spread": np.sqrt(variance),
+            "votes": np.take_along_axis(self.votes, kept, 1),
+            "rest": sum_of_rest(mean, kept),
+        }
+
+    def _most_votes(
+        self, M: int, mean: npt.NDArray[np.float32], likeliest: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Return the `VOTED` classes with most votes, (n, VOTED); of equal ones the likelier, then the first.
+
+        Where all votes are for the likeliest, some of these: they are kept anyway.
+        """
+        most = likeliest[:, :VOTED].copy()
+        rows = np.flatnonzero(np.take_along_axis(self.votes, likeliest, 1).sum(1) < M)
+        row, c = np.nonzero(self.votes[rows])
+        order = np.lexsort((c, -mean[rows[row], c], -self.votes[rows[row], c], row))
+        row, c = row[order], c[order]
+        place = np.arange(len(row)) - np.searchsorted(row, row)  # of each in its row
+        first = place < VOTED
+        most[rows[row[first]], place[first]] = c[first]
+        return most

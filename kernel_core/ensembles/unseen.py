@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from kernel_core.class_probabilities import ClassProbabilities, kept_count
 from kernel_core.ensembles.predictions import BLOCK_BYTES, RUNS_AT_A_TIME, runs_of, softmax
 from kernel_core.progress import Progress, no_progress
 from kernel_core.records import Ensemble
 from kernel_core.spec import Split
 from kernel_core.training_masks import Unseen
+
+NAMED = 2  # classes that are kept however unlikely they are: the predicted one, and the label
 
 
 def find_unseen(
@@ -25,7 +28,9 @@ def find_unseen(
     assert ensemble.trained_on is not None
     seen = ensemble.trained_on.by_example()
     N, C, M = len(labels), ensemble.class_count, ensemble.run_count
-    mean, predicted = np.empty((N, C), np.float32), np.empty(N, np.int64)
+    K = kept_count(C, NAMED)
+    classes, mean = np.empty((N, K), np.min_scalar_type(C)), np.empty((N, K), np.float32)
+    rest, predicted = np.empty(N, np.float32), np.empty(N, np.int64)
     runs, right, seen_right = (np.zeros(N, np.int32) for _ in range(3))
     for block in _blocks(N, C):
         unseen = ~np.unpackbits(seen[block], axis=1, count=M).view(np.bool_).T  # (M, n)
@@ -38,11 +43,13 @@ def find_unseen(
             right[block] += (is_right & out).sum(0, dtype=np.int32)
             seen_right[block] += (is_right & ~out).sum(0, dtype=np.int32)
         runs[block] = unseen.sum(0, dtype=np.int32)
-        some = runs[block, None] > 0
-        mean[block] = np.where(some, sum_of_unseen / np.maximum(runs[block, None], 1), np.nan)
-        predicted[block] = np.where(some[:, 0], logit_sum.argmax(-1), -1)
+        some = runs[block] > 0
+        sum_of_unseen /= np.where(some, runs[block], np.nan)[:, None]
+        of_block = ClassProbabilities.of(sum_of_unseen, np.stack([logit_sum.argmax(-1), labels[block]], 1))
+        classes[block], mean[block], rest[block] = of_block.classes, of_block.values, of_block.rest
+        predicted[block] = np.where(some, logit_sum.argmax(-1), -1)
         progress("reading what runs say of examples they did not train on", block.stop, N)
-    return Unseen(M, seen, mean, predicted, runs, right, seen_right)
+    return Unseen(M, C, seen, classes, mean, rest, predicted, runs, right, seen_right)
 
 
 def label_probabilities(

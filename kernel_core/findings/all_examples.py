@@ -23,7 +23,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from kernel_core.errors import RequestError
-from kernel_core.records import ExampleSet, Neighbors, Predictions
+from kernel_core.predicted import Predictions
+from kernel_core.records import ExampleSet, Neighbors
 from kernel_core.spec import Split
 
 OUTCOMES = ("right", "wrong")
@@ -57,7 +58,7 @@ def describe_examples(
             "predicted": of_split.predicted,
             "right": of_split.predicted == labels,
             "confidence": of_split.confidence,
-            "label_probability": of_split.mean[np.arange(count), labels],
+            "label_probability": of_split.probabilities.of_classes(labels),
             "nearest": nearest,
             "near": near,
         }

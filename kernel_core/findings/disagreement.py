@@ -19,7 +19,8 @@ from kernel_core.findings.votes import (
     weighted_vote,
     wilson_interval,
 )
-from kernel_core.records import Neighbors, Predictions
+from kernel_core.predicted import Predictions
+from kernel_core.records import Neighbors
 
 KS = (1, 3, 5, 10, 20, 50)  # numbers of neighbors on the scoreboard
 Bools = npt.NDArray[np.bool_]

@@ -15,7 +15,8 @@ from kernel_core.errors import RequestError
 from kernel_core.findings.label_support import label_support
 from kernel_core.findings.pairs import count_label_pairs, label_mismatches
 from kernel_core.findings.votes import Labels
-from kernel_core.records import Neighbors, Predictions
+from kernel_core.predicted import Predictions
+from kernel_core.records import Neighbors
 
 MOST_SIMILAR, TO_CHECK = "most similar", "label to check"
 Order = Callable[[Neighbors, tuple[Labels, Labels], Predictions], pd.DataFrame]

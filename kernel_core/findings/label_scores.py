@@ -8,8 +8,9 @@ and Chuang 2021, "Confident learning: estimating uncertainty in dataset labels")
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ class Evidence:
     labels: (n,), as given. probabilities: float64 (n, C), P. shares: float64 (n, C), V; rows of 0 where no
     neighbor has weight. weight: float64 (n,), the sum of the neighbors' weights. nearness: (n,), the
     similarity of the nearest example, or the twin score of the twin. twin_label: (n,), of that example.
+    flagged: bool (n,), which labels confident learning calls issues.
     """
 
     labels: Labels
@@ -35,6 +37,7 @@ class Evidence:
     weight: Floats
     nearness: npt.NDArray[np.floating]
     twin_label: Labels
+    flagged: Bools
 
     def of_label(self, values: Floats) -> Floats:
         """Return each row's value of its label, (n,). values: (n, C)."""
@@ -71,6 +74,16 @@ class Scored:
     ties: Floats | None = None
     listed: Bools | None = None
 
+    @classmethod
+    def joined(cls, parts: Sequence[Scored]) -> Scored:
+        """Return one order of all examples from those of some each, all by the same score."""
+
+        def join(name: str) -> npt.NDArray[Any]:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        optional = {n: join(n) for n in ("ahead", "ties", "listed") if getattr(parts[0], n) is not None}
+        return cls(join("score"), join("proposed"), **optional)
+
     def order(self) -> npt.NDArray[np.intp]:
         """Return the places of the listed examples, the first to check first; equal ones by place."""
         n = len(self.score)
@@ -96,25 +109,10 @@ def self_confidence(evidence: Evidence) -> Scored:
     return Scored(score, evidence.of_others(evidence.probabilities)[0])
 
 
-def flag_issues(evidence: Evidence) -> Bools:
-    """Return which labels cleanlab's confident learning calls issues, (n,), by `find_label_issues`.
-
-    None where fewer than two classes have examples: there is nothing to confuse then.
-    """
-    from cleanlab.filter import find_label_issues
-
-    if len(np.unique(evidence.labels)) < 2:
-        return np.zeros(len(evidence.labels), bool)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes with few examples, which are not flagged
-        flags: Bools = find_label_issues(evidence.labels, evidence.probabilities, n_jobs=1)
-    return flags
-
-
 def confident_learning(evidence: Evidence) -> Scored:
-    """Put the flagged labels of `flag_issues` first; these and the others by their normalized margin."""
+    """Put the flagged labels first; these and the others by their normalized margin."""
     by_margin = normalized_margin(evidence)
-    return Scored(by_margin.score, by_margin.proposed, ahead=flag_issues(evidence))
+    return Scored(by_margin.score, by_margin.proposed, ahead=evidence.flagged)
 
 
 def agreement(evidence: Evidence) -> Scored:

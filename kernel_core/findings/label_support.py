@@ -20,7 +20,8 @@ import pandas as pd
 
 from kernel_core.findings.disagreement import RULES, Rule, allows_weighted_vote
 from kernel_core.findings.votes import Labels, neighbor_weights, weighted_vote
-from kernel_core.records import Neighbors, Predictions
+from kernel_core.predicted import Predictions
+from kernel_core.records import Neighbors
 
 WEIGHTED = RULES["weighted 20"]
 UNWEIGHTED = Rule(WEIGHTED.k, weighted=False)
@@ -40,18 +41,17 @@ def label_support(
     total = weights.sum(1)
     agreeing = (weights * (nearest == query_labels[:, None])).sum(1)
     share = np.divide(agreeing, total, out=np.zeros(len(total)), where=total > 0)
-    index = np.arange(len(query_labels))
-    probability = predictions.mean[index, query_labels].astype(np.float64)
+    probability = predictions.probabilities.of_classes(query_labels).astype(np.float64)
     table = pd.DataFrame(
         {
             "query_split": neighbors.spec.query,
-            "query_index": index,
+            "query_index": np.arange(len(query_labels)),
             "query_label": query_labels,
             "probability": probability,
             "share": share,
             "support": probability + share,
             "predicted": predictions.predicted,
-            "voted": weighted_vote(nearest, weights, predictions.mean.shape[1]),
+            "voted": weighted_vote(nearest, weights, predictions.class_count),
         }
     )
     table = table.sort_values("support", kind="stable", ignore_index=True)

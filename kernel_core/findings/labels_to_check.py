@@ -27,22 +27,28 @@ each weighs 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kernel_core.class_probabilities import ClassProbabilities
 from kernel_core.errors import RequestError
 from kernel_core.findings import label_scores
+from kernel_core.findings.confident_learning import flag_issues
 from kernel_core.findings.disagreement import allows_weighted_vote
 from kernel_core.findings.label_scores import Evidence, Scored
 from kernel_core.findings.twins import Aligned, twin_scores
 from kernel_core.findings.votes import Labels, blocks, class_weights, fourth_power
 from kernel_core.records import Neighbors
 
+BLOCK_CELLS = 4_000_000  # examples times classes at a time: 32 MB in float64
 DIGITS = 12  # shares that are equal in exact arithmetic must not be told apart by their last bit
+
+Columns = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -88,39 +94,60 @@ DEFAULT = next(iter(ORDERS))
 def labels_to_check(
     neighbors: Neighbors,
     labels: tuple[Labels, Labels],
-    probabilities: npt.NDArray[np.floating],
+    probabilities: ClassProbabilities,
     order: str = DEFAULT,
     aligned: Aligned | None = None,
 ) -> pd.DataFrame:
     """Return the table of labels to check, with the columns above, in an order of `ORDERS`.
 
-    labels: of the query split and of the database split. probabilities: (n, C) of the query split, averaged
-    over the runs; a row of NaN where there are none, and then the example is not in the table. aligned: of
-    the neighbors, for an order that needs pixels. Raises `RequestError` for an unknown order, for aligned
-    pixels that are missing, and where there are fewer than two classes.
+    labels: of the query split and of the database split. probabilities: of the query split, averaged over the
+    runs; an example that has none is not in the table, and the classes that are not kept share alike what is
+    left. aligned: of the neighbors, for an order that needs pixels. Raises `RequestError` for an unknown
+    order, for aligned pixels that are missing, and where there are fewer than two classes.
     """
     if order_called(order).needs_pixels and aligned is None:
         raise RequestError(f"The order {order!r} needs the aligned pixels of the neighbors; found none.")
-    if probabilities.shape[1] < 2:
+    if probabilities.class_count < 2:
         raise RequestError("Found one class; expected at least two, so that a label can be another's.")
-    index = np.flatnonzero(np.isfinite(probabilities).all(1))
+    index = np.flatnonzero(probabilities.known)
+    if len(index) < len(probabilities):
+        probabilities = probabilities.rows(index)
+    own = labels[0][index]
+    flagged = flag_issues(own, probabilities)
     twin = _twins(neighbors, aligned if ORDERS[order].needs_pixels else None)
-    columns, evidence = _evidence(neighbors, labels, probabilities, index, twin)
-    if not len(index):
-        return pd.DataFrame(columns).assign(proposed=labels[0][:0], flagged=False, score=0.0)
-    scored = ORDERS[order].score(evidence)
-    columns |= {
-        "proposed": scored.proposed,
-        "flagged": label_scores.flag_issues(evidence),
-        "score": scored.score,
-    }
+    parts, scored = [], []
+    for rows in _blocks(len(index), probabilities.class_count):
+        of_rows = index[rows], own[rows], probabilities.rows(rows), flagged[rows]
+        columns, evidence = _evidence(neighbors, labels[1], of_rows, twin)
+        parts.append(columns)
+        scored.append(ORDERS[order].score(evidence))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _table(neighbors, columns, flagged, Scored.joined(scored))
+
+
+def _blocks(count: int, class_count: int) -> Iterator[slice]:
+    """Yield slices of the examples, of which few have all their classes in memory; one at least, if empty."""
+    size = max(1, BLOCK_CELLS // class_count)
+    return (slice(start, min(start + size, count)) for start in range(0, max(1, count), size))
+
+
+def _table(
+    neighbors: Neighbors, columns: Columns, flagged: npt.NDArray[np.bool_], scored: Scored
+) -> pd.DataFrame:
+    """Return the table, put in order. columns: those that every order has, by name; each (n,), as flagged."""
     places = scored.order()
-    columns["rank"] = np.arange(1, len(places) + 1)
     # Put in order before they are a table, which takes longer.
+    ordered = {name: values[places] for name, values in columns.items()}
     return pd.DataFrame(
         {
-            name: values[places] if isinstance(values, np.ndarray) and name != "rank" else values
-            for name, values in columns.items()
+            "rank": np.arange(1, len(places) + 1),
+            "query_split": neighbors.spec.query,
+            "query_index": ordered.pop("query_index"),
+            "database_split": neighbors.spec.database,
+            **ordered,
+            "proposed": scored.proposed[places],
+            "flagged": flagged[places],
+            "score": scored.score[places],
         }
     )
 
@@ -147,59 +174,55 @@ def _twins(
 
 def _evidence(
     neighbors: Neighbors,
-    labels: tuple[Labels, Labels],
-    probabilities: npt.NDArray[np.floating],
-    index: npt.NDArray[np.intp],
+    database_labels: Labels,
+    of_rows: tuple[npt.NDArray[np.intp], Labels, ClassProbabilities, npt.NDArray[np.bool_]],
     twin: tuple[npt.NDArray[np.intp], npt.NDArray[np.floating]],
-) -> tuple[dict[str, npt.ArrayLike], Evidence]:
-    """Return the columns that every order has, and what orders are made from.
+) -> tuple[Columns, Evidence]:
+    """Return the columns that every order has, and what orders are made from, of some examples.
 
-    index: the examples, (n,). twin: of all query examples, as `_twins` returns it.
+    of_rows: their index, label, probabilities, and whether the label is flagged. twin: of all query examples,
+    as `_twins` returns it.
     """
-    own, row = labels[0][index], np.arange(len(index))
-    V, weight = vote_shares(neighbors, labels[1], probabilities.shape[1])
-    if len(index) == len(probabilities):
-        P = probabilities.astype(np.float64)
-    else:
-        P, V, weight = probabilities[index].astype(np.float64), V[index], weight[index]
-    place = twin[0][index]
+    index, own, probabilities, flagged = of_rows
+    row, place = np.arange(len(index)), twin[0][index]
+    V, weight = vote_shares(neighbors, database_labels, probabilities.class_count, index)
     nearest = neighbors.indices[index, place].astype(np.int64)
-    likeliest, voted = P.argmax(1), V.argmax(1)
-    columns: dict[str, npt.ArrayLike] = {
-        "rank": 0,
-        "query_split": neighbors.spec.query,
+    (likeliest, of_likeliest), voted = probabilities.likeliest(), V.argmax(1)
+    columns: Columns = {
         "query_index": index,
-        "database_split": neighbors.spec.database,
         "database_index": nearest,
         "similarity": neighbors.values[index, place],
         "query_label": own,
-        "database_label": labels[1][nearest],
-        "probability": probabilities[index, own],
+        "database_label": database_labels[nearest],
+        "probability": probabilities.of_classes(own),
         "likeliest": likeliest,
-        "likeliest_probability": probabilities[index, likeliest],
+        "likeliest_probability": of_likeliest,
         "share": V[row, own],
         "voted": voted,
         "voted_share": V[row, voted],
         "both_against": (likeliest == voted) & (likeliest != own),
     }
-    evidence = Evidence(own, P, V, weight, twin[1][index], labels[1][nearest])
+    evidence = Evidence(
+        own, probabilities.dense(), V, weight, twin[1][index], database_labels[nearest], flagged
+    )
     return columns, evidence
 
 
 def vote_shares(
-    neighbors: Neighbors, database_labels: Labels, class_count: int
+    neighbors: Neighbors, database_labels: Labels, class_count: int, index: npt.NDArray[np.intp]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return each class's share of the neighbors' weight, (n, C) from 0 to 1, and that weight, (n,).
 
-    All neighbors that are kept vote. A share is 0 where no neighbor has weight.
+    All neighbors that are kept vote. A share is 0 where no neighbor has weight. index: the query examples,
+    (n,).
     """
-    n, weighted = len(neighbors.indices), allows_weighted_vote(neighbors)
+    n, weighted = len(index), allows_weighted_vote(neighbors)
     shares, totals = np.zeros((n, class_count)), np.empty(n)
     for rows in blocks(n, class_count):
-        values = neighbors.values[rows]
+        values = neighbors.values[index[rows]]
         weights = fourth_power(values) if weighted else np.ones(values.shape)
         totals[rows] = weights.sum(1)
-        of_class = class_weights(database_labels[neighbors.indices[rows]], weights, class_count)
+        of_class = class_weights(database_labels[neighbors.indices[index[rows]]], weights, class_count)
         total = totals[rows, None]
         np.divide(of_class, total, out=shares[rows], where=total > 0)
         np.round(shares[rows], DIGITS, out=shares[rows])

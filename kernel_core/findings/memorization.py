@@ -59,7 +59,7 @@ def memorization(unseen: Unseen, labels: Labels) -> pd.DataFrame:
             "right_without": right_without,
             "runs_with": with_,
             "runs_without": without,
-            "probability": unseen.mean[index, labels[index]].astype(np.float64),
+            "probability": unseen.probabilities.of_classes(labels)[index].astype(np.float64),
             "predicted": unseen.predicted[index],
         }
     ).sort_values("memorization", ascending=False, kind="stable", ignore_index=True)

@@ -38,7 +38,7 @@ def keep_predictions(inputs: Inputs, split: Split, engine: Engine) -> npt.NDArra
     arrays = forms(N, C, M)
     sent = sum(form.row_bytes for name, form in arrays.items() if name != "single")
     task = functools.partial(_predicted, split, labels)
-    with inputs.entries.writing_predictions(split, arrays) as writer:
+    with inputs.entries.writing_predictions(split, arrays, C) as writer:
         found = _elsewhere(
             task, inputs, ensemble, predicted_ranges(ensemble, split), Size(M * C, sent), engine
         )

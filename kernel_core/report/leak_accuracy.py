@@ -39,8 +39,8 @@ def right_by(results: Results) -> Right:
 
     single: the share of runs that are right on the example; its mean is the mean accuracy of one run.
     """
-    labels, votes = results.labels[0], results.predictions.votes
-    single = votes[np.arange(len(labels)), labels].astype(np.float64) / results.run_count
+    labels = results.labels[0]
+    single = results.predictions.votes_for(labels) / results.run_count
     right: Right = {"single": ("One run, mean", single)}
     for key, (title, predicted) in predicted_classes(results).items():
         right[key] = title, (predicted == labels).astype(np.float64)

@@ -58,11 +58,13 @@ class Entries:
         self._write("trained", self.keys.trained, arrays, meta, about)
 
     @contextlib.contextmanager
-    def writing_predictions(self, split: Split, forms: Mapping[str, Form]) -> Iterator[ArrayWriter]:
+    def writing_predictions(
+        self, split: Split, forms: Mapping[str, Form], class_count: int
+    ) -> Iterator[ArrayWriter]:
         """Yield what writes the ensemble's predictions for a split, in blocks. forms: of `Predictions`."""
         run_count, key = forms["single"].shape[0], self.keys.predictions[split]
         about = f"{self.keys.source.name}: {split} predictions of {run_count} runs"
-        with self.store.creating("predictions", key, forms, {}, about=about) as writer:
+        with self.store.creating("predictions", key, forms, {"classes": class_count}, about=about) as writer:
             yield writer
 
     def write_moments(

@@ -24,7 +24,7 @@ from kernel_core.spec import KernelSpec, Split
 
 # What an entry of predictions holds. It is part of the key, so entries of older versions are not mistaken for
 # it.
-PREDICTED = "accuracy, mean, spread, votes, and votes run by run"
+PREDICTED = "accuracy, mean, spread and votes of the likeliest classes, and votes run by run"
 Content = dict[str, Any]  # plain JSON values that a key is made from
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from kernel_core.class_probabilities import LIKELIEST, ClassProbabilities
 from kernel_core.errors import NotBuilt
 from kernel_core.findings.labels_to_check import DEFAULT, labels_to_check, order_called
 from kernel_core.findings.twins import refuse_no_images, refuse_twin_score
@@ -35,23 +35,37 @@ def direction_of(results: Results, split: Split) -> tuple[Split, Split]:
     return (split, "train") if split == "test" and "train" in results.examples else (split, split)
 
 
-def judging(results: Results) -> tuple[str, npt.NDArray[np.floating]]:
-    """Return a key of `BASES`, and the probabilities that judge the labels of the query split, (N, C).
+def judging(results: Results) -> tuple[str, ClassProbabilities]:
+    """Return a key of `BASES`, and the probabilities that judge the labels of the query split.
 
-    A row of NaN is of an example that every run was trained on.
+    An example that every run was trained on has none.
     """
     if results.query == "test":
-        return TEST, results.predictions.mean
+        return TEST, results.predictions.probabilities
     if results.unseen is not None and (results.unseen.runs > 0).any():
-        return UNSEEN, results.unseen.mean
-    return TRAINED, results.predictions.mean
+        return UNSEEN, results.unseen.probabilities
+    return TRAINED, results.predictions.probabilities
 
 
 def said_of_left_out(results: Results) -> str:
     """Return a sentence about examples without predictions that count; empty where there are none."""
-    count = int((~np.isfinite(judging(results)[1]).all(1)).sum())
+    count = int((~judging(results)[1].known).sum())
     are, them = ("is", "it") if count == 1 else ("are", "them")
     return f"{count:,} {are} left out: every run was trained on {them}." if count else ""
+
+
+def said_of_unlikely(results: Results) -> str:
+    """Return a sentence about what is approximate where not all classes are kept; empty where all are."""
+    probabilities = judging(results)[1]
+    if probabilities.is_complete:
+        return ""
+    most = float(np.nan_to_num(probabilities.most()).max(initial=0))
+    return (
+        "Approximate here: which labels are flagged, with them the order confident learning, and scores by "
+        f"agreement, the latter by at most {most:.2g}. Of each example's {probabilities.class_count:,} "
+        f"classes, the {LIKELIEST} likeliest are kept; the others, each of a probability of at most "
+        f"{most:.2g}, count as equally likely."
+    )
 
 
 def check_labels(results: Results, by: str = "kernel", order: str = DEFAULT) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from typing import TypeVar
 from kernel_core.errors import NotBuilt, StoreError
 from kernel_core.explain.traces import Traces
 from kernel_core.findings.map_layout import Map
-from kernel_core.records import Neighbors, Predictions
+from kernel_core.predicted import Predictions
+from kernel_core.records import Neighbors
 from kernel_core.results.aligned import aligned_tables, lacks_aligned
 from kernel_core.results.example_entries import read_examples
 from kernel_core.results.keys import Keys, plan_keys
@@ -87,7 +88,7 @@ def read_results(keys: Keys, store: Store) -> Results:
     if not all(store.has(kind, key) for kind, key in keys.entries):
         raise missing  # noticed before anything is read
     examples = read_examples(keys, store)
-    predictions = {split: store.map_all("predictions", key) for split, key in keys.predictions.items()}
+    predictions = {split: read_predictions(key, store) for split, key in keys.predictions.items()}
     if examples is None or None in predictions.values():
         raise missing
     specs = keys.all_specs(len(next(iter(examples.values())).class_names))
@@ -102,7 +103,7 @@ def read_results(keys: Keys, store: Store) -> Results:
         keys.source.name,
         spec,
         examples,
-        {split: Predictions(**entry[0]) for split, entry in predictions.items() if entry},
+        {split: of_split for split, of_split in predictions.items() if of_split},
         neighbors={name: by_spec[spec] for name, spec in keys.specs.items()},
         class_neighbors={(spec.classes or ())[0]: by_spec[spec] for spec in specs[len(keys.specs) :]},
         offered=keys.offered,
@@ -142,6 +143,12 @@ def read_map(keys: Keys, similarity: str, store: Store) -> Map:
     arrays, meta = entry
     landmarks = meta.get("landmarks", 0)  # which older maps, all laid out one by one, do not say
     return Map(arrays["xy"], arrays["nearest"], tuple(meta["counts"]), meta["kept"], landmarks)
+
+
+def read_predictions(key: str, store: Store) -> Predictions | None:
+    """Return the predictions under this key, mapped; None if they are not in the cache."""
+    entry = store.map_all("predictions", key)
+    return None if entry is None else Predictions(entry[1]["classes"], **entry[0])
 
 
 def read_neighbors(

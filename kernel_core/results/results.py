@@ -14,7 +14,8 @@ import numpy.typing as npt
 from kernel_core.errors import RequestError
 from kernel_core.explain.traces import Traces, why_none_kept
 from kernel_core.findings.twins import Aligned
-from kernel_core.records import ExampleSet, Neighbors, Predictions
+from kernel_core.predicted import Predictions
+from kernel_core.records import ExampleSet, Neighbors
 from kernel_core.results.keys import refuse_unoffered
 from kernel_core.similarities import Similarity, of_variant
 from kernel_core.spec import KernelSpec, Split

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from kernel_core.records import Predictions
 from kernel_core.results.keys import Keys, plan_keys
-from kernel_core.results.opening import read_neighbors
+from kernel_core.results.opening import read_neighbors, read_predictions
 from kernel_core.results.results import Results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
@@ -60,7 +59,7 @@ def _read(
 ) -> Results | None:
     keys = keys_of_first_runs(source, request, count, store)
     spec = keys.specs["kernel"]
-    predictions = store.map_all("predictions", keys.predictions[results.query])
+    predictions = read_predictions(keys.predictions[results.query], store)
     neighbors, _features = read_neighbors(keys, [spec], store)
     if predictions is None or spec not in neighbors:
         return None
@@ -68,7 +67,7 @@ def _read(
         results,
         id=keys.id,
         spec=spec,
-        predictions_of={results.query: Predictions(**predictions[0])},
+        predictions_of={results.query: predictions},
         neighbors={"kernel": neighbors[spec]},
         class_neighbors={},
         traces={},

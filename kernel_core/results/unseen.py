@@ -16,11 +16,12 @@ from kernel_core.results.store import Store, key_of
 from kernel_core.spec import Split
 from kernel_core.training_masks import Unseen
 
-HELD = "mean, prediction, and counts of right runs, without and with the example"
+HELD = "mean of the likeliest classes, prediction, and counts of right runs, without and with the example"
 KIND, OF_LABEL = "unseen", "label_probabilities"
 BYTE_LIMIT = 4_000_000_000  # of the probabilities of labels, both splits; more are not kept
 MASKED = "masked"  # in an entry's metadata: whether the ensemble has training masks
-ARRAYS = [field.name for field in fields(Unseen) if field.name not in ("run_count", "of_label")]
+COUNTS = ("run_count", "class_count")  # fields of `Unseen` that are numbers, in the metadata
+ARRAYS = [field.name for field in fields(Unseen) if field.name not in (*COUNTS, "of_label")]
 
 
 class UnseenEntries:
@@ -49,7 +50,7 @@ class UnseenEntries:
         if entry is None or not entry[1][MASKED]:
             return None
         arrays, meta = entry
-        return Unseen(meta["runs"], **arrays, of_label=self._map_of_label())
+        return Unseen(meta["runs"], meta["classes"], **arrays, of_label=self._map_of_label())
 
     def _map_of_label(self) -> Mapping[Split, npt.NDArray[np.float16]]:
         mapped = {split: self.store.map(OF_LABEL, key, OF_LABEL) for split, key in self.of_label.items()}
@@ -67,7 +68,8 @@ class UnseenEntries:
         assert self.key is not None
         arrays = {name: getattr(unseen, name) for name in ARRAYS}
         about = f"{self.keys.source.name}: what {unseen.run_count} runs say of examples they did not train on"
-        self.store.write(KIND, self.key, arrays, {MASKED: True, "runs": unseen.run_count}, about=about)
+        counts = {"runs": unseen.run_count, "classes": unseen.class_count}
+        self.store.write(KIND, self.key, arrays, {MASKED: True, **counts}, about=about)
 
     def write_of_label(
         self, split: Split, shape: tuple[int, int], blocks: Iterable[npt.NDArray[np.float16]]

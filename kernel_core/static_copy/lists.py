@@ -18,7 +18,7 @@ from kernel_core.findings.labels_to_check import DEFAULT
 from kernel_core.findings.twins import BANDS, allows_twin_score
 from kernel_core.results.counterfactuals import memorization_of
 from kernel_core.results.grouping import counts_of, default_threshold, find_groups
-from kernel_core.results.label_check import BASES, check_labels, direction_of, judging
+from kernel_core.results.label_check import BASES, check_labels, direction_of, judging, said_of_unlikely
 from kernel_core.results.pair_orders import ORDERS, ordered_pairs
 from kernel_core.results.results import Results
 from kernel_core.spec import ADJECTIVES
@@ -145,7 +145,7 @@ def _labels(results: Results, by: str, numbered: Numbered, most: int) -> Listed:
     against = int(table["both_against"].sum())
     said = f"By {DEFAULT}. Ensemble and neighbors agree on another class for {against:,}; confident "
     said += f"learning flags {int(table['flagged'].sum()):,}."
-    notes = [said, BASES[judging(results)[0]]]
+    notes = [said, BASES[judging(results)[0]], said_of_unlikely(results)]
     split = "" if results.query == "test" else results.query
     name = "-".join(filter(None, ("labels", split)))
     return Listed("labels", name, {"split": split}, len(table), columns, [note for note in notes if note])

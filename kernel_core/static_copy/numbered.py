@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.records import ExampleSet, Predictions
+from kernel_core.predicted import Predictions
+from kernel_core.records import ExampleSet
 from kernel_core.spec import SPLITS, Split
 
 Example = tuple[Split, int]

@@ -41,7 +41,9 @@ def test_each_example_is_judged_by_the_runs_that_did_not_train_on_it(ensemble, m
             assert np.isnan(unseen.mean[i]).all()
             assert unseen.predicted[i] == -1
         else:
-            np.testing.assert_allclose(unseen.mean[i], p[out, i].mean(0), atol=1e-6)
+            mean = p[out, i].mean(0)
+            np.testing.assert_allclose(unseen.mean[i], mean[unseen.classes[i]], atol=1e-6)
+            np.testing.assert_array_equal(unseen.classes[i], np.argsort(-mean, kind="stable"))
             assert unseen.predicted[i] == LOGITS[out, i].astype(np.float64).mean(0).argmax()
     np.testing.assert_array_equal(unseen.seen_by(np.arange(N)), MASKS.T)
     np.testing.assert_array_equal(unseen.seen_by([[3, 9]])[0, 1], MASKS[:, 9])

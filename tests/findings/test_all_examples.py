@@ -7,8 +7,9 @@ import pytest
 
 from kernel_core.errors import RequestError
 from kernel_core.findings.all_examples import ORDERS, Filters, describe_examples, in_order, matching
-from kernel_core.records import ExampleSet, Neighbors, Predictions, no_images
+from kernel_core.records import ExampleSet, Neighbors, no_images
 from kernel_core.spec import KernelSpec
+from tests.support.predicted import predictions_of
 
 CLASSES, THRESHOLD = 4, 0.5
 NAMES = ("ant", "bee", "cat", "dog")
@@ -24,11 +25,7 @@ def source():
         labels = rng.integers(0, CLASSES, count)
         examples[split] = ExampleSet(split, no_images(count), labels, NAMES)
         mean = (rng.multinomial(4, [0.4, 0.3, 0.2, 0.1], count) / 4).astype(np.float32)
-        predicted = mean.argmax(1)
-        votes = np.zeros((count, CLASSES), np.uint8)
-        predictions[split] = Predictions(
-            np.array([0.5]), predicted, mean.max(1), mean, mean, votes, votes[:, :1]
-        )
+        predictions[split] = predictions_of(mean, labels)
     values = -np.sort(-rng.integers(0, 6, (COUNTS["test"], 8)).astype(np.float32) / 5, axis=1)
     indices = np.tile(np.arange(8, dtype=np.int32), (COUNTS["test"], 1))
     return examples, predictions, {"test": Neighbors(KernelSpec("kernel", k=8), indices, values)}
@@ -47,7 +44,9 @@ def rows_of(source):
                 "predicted": int(of_split.predicted[index]),
                 "right": int(of_split.predicted[index]) == label,
                 "confidence": max(of_split.mean[index].tolist()),
-                "label_probability": of_split.mean[index].tolist()[label],
+                "label_probability": dict(
+                    zip(of_split.classes[index].tolist(), of_split.mean[index].tolist(), strict=True)
+                )[label],
                 "nearest": max(near) if near else math.nan,
                 "near": len([v for v in near if v >= THRESHOLD]) if near else -1,
             })  # fmt: skip

@@ -9,8 +9,9 @@ from kernel_core.errors import RequestError
 from kernel_core.findings import disagreement, pairs
 from kernel_core.findings.disagreement import ORDERS, RULES, Rule
 from kernel_core.findings.pairs import count_label_pairs, label_mismatches, most_mismatched_labels
-from kernel_core.records import Neighbors, Predictions
+from kernel_core.records import Neighbors
 from kernel_core.spec import KernelSpec
+from tests.support.predicted import predictions_of
 
 CLASSES, QUERIES, DATABASE, K = 4, 60, 90, 25
 
@@ -142,8 +143,7 @@ def test_mcnemar_of_a_planted_difference_and_of_none():
 def predictions(labels):
     predicted = labels[0].copy()
     predicted[:10] = (predicted[:10] + 1) % CLASSES  # wrong on ten
-    unused = (np.zeros((QUERIES, CLASSES), np.float32) for _ in range(4))
-    return Predictions(np.array([0.5]), predicted, np.ones(QUERIES, np.float32), *unused)
+    return predictions_of(np.eye(CLASSES)[predicted], labels[0])
 
 
 def test_scoreboard_is_counted_by_hand_with_wilsons_interval(pair, labels):

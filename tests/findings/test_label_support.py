@@ -4,29 +4,23 @@ import numpy as np
 import pytest
 
 from kernel_core.findings.label_support import label_support
-from kernel_core.records import Neighbors, Predictions
+from kernel_core.records import Neighbors
 from kernel_core.spec import KernelSpec
+from tests.support.predicted import predictions_of
 
 
-def predictions_of(mean):
-    """Predictions with these probabilities (N, C), of one run."""
-    mean = np.asarray(mean, np.float32)
-    predicted = mean.argmax(1)
-    votes = np.zeros(mean.shape, np.uint16)
-    return Predictions(np.ones(1), predicted, mean.max(1), mean, 0 * mean, votes, predicted[:, None])
-
-
+@pytest.mark.parametrize("C", [4, 50])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_support_is_probability_plus_share(sign):
+def test_support_is_probability_plus_share(sign, C):
     rng = np.random.default_rng(0)
-    n, N, C, k = 40, 60, 4, 30
+    n, N, k = 40, 60, 30
     indices = np.array([rng.permutation(N)[:k] for _ in range(n)], np.int32)
     values = np.sort(rng.normal(0.2, 0.4, (n, k)).astype(np.float32))[:, ::-1]
     values = values if sign == 1 else -np.sort(np.abs(values))
     labels, others = rng.integers(0, C, n), rng.integers(0, C, N)
     mean = rng.dirichlet(np.ones(C), n)
     table = label_support(
-        Neighbors(KernelSpec("kernel"), indices, values), labels, others, predictions_of(mean)
+        Neighbors(KernelSpec("kernel"), indices, values), labels, others, predictions_of(mean, labels)
     )
     assert table["rank"].tolist() == list(range(1, n + 1))
     assert (np.diff(table["support"]) >= 0).all()
@@ -52,7 +46,7 @@ def test_wrong_labels_that_were_planted_come_first():
     wrong = rng.permutation(200)[:7]
     labels[wrong] = (labels[wrong] + 1) % 5
     table = label_support(
-        Neighbors(KernelSpec("kernel"), indices, values), labels, truth, predictions_of(mean)
+        Neighbors(KernelSpec("kernel"), indices, values), labels, truth, predictions_of(mean, labels)
     )
     assert set(table["query_index"].head(7)) == set(wrong)
     assert (table["voted"].head(7) == truth[table["query_index"].head(7)]).all()

@@ -1,10 +1,14 @@
 """Labels to check: each order against its formula written out, planted wrong labels, ties, and refusals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from kernel_core.class_probabilities import LIKELIEST, ClassProbabilities, likeliest_classes
 from kernel_core.errors import RequestError
-from kernel_core.findings.labels_to_check import ORDERS, labels_to_check, select_labels
+from kernel_core.findings import labels_to_check as module
+from kernel_core.findings.confident_learning import flag_issues
+from kernel_core.findings.labels_to_check import ORDERS, select_labels
 from kernel_core.findings.twins import Aligned
 from kernel_core.records import Neighbors
 from kernel_core.spec import KernelSpec
@@ -12,6 +16,12 @@ from kernel_core.spec import KernelSpec
 
 def neighbors_of(indices, values):
     return Neighbors(KernelSpec("kernel"), np.asarray(indices, np.int32), np.asarray(values, np.float32))
+
+
+def labels_to_check(neighbors, labels, probabilities, *options):
+    """The table, from a whole table of probabilities, of which what a build would keep is kept."""
+    named = np.stack([np.nan_to_num(probabilities).argmax(1), labels[0]], 1)
+    return module.labels_to_check(neighbors, labels, ClassProbabilities.of(probabilities, named), *options)
 
 
 @pytest.fixture
@@ -167,3 +177,57 @@ def test_one_class_and_unknown_orders_are_refused(made_up):
         labels_to_check(neighbors, (0 * labels[0], 0 * labels[1]), probabilities[:, :1])
     flat = labels_to_check(neighbors, (0 * labels[0], 0 * labels[1]), probabilities)
     assert not flat["flagged"].any(), "two classes, of which one has examples"
+
+
+def many_classes(C, n=1000):
+    """Neighbors, labels and probabilities of many classes, clear and less clear ones, some labels wrong."""
+    rng = np.random.default_rng(C)
+    truth, others = rng.integers(0, C, n), rng.integers(0, C, 900)
+    logits = rng.normal(0, 1, (n, C)) + rng.choice([3.0, 6.0, 9.0], n)[:, None] * np.eye(C)[truth]
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.where(rng.random(n) < 0.1, rng.integers(0, C, n), truth)
+    near = np.argsort((others != truth[:, None]) + rng.random((n, 900)), axis=1)[:, :20]
+    values = np.sort(rng.normal(0.3, 0.2, (n, 20)))[:, ::-1]
+    return neighbors_of(near, values), (labels, others), probabilities.astype(np.float32)
+
+
+def complete(probabilities):
+    """The same probabilities, of which every class is kept."""
+    C = probabilities.shape[1]
+    kept = likeliest_classes(probabilities, C)
+    nothing = np.zeros(len(kept), np.float32)
+    return ClassProbabilities(C, kept.astype(np.uint16), np.take_along_axis(probabilities, kept, 1), nothing)
+
+
+MANY = [(order, 4_000_000) for order in ORDERS if order != "twin score"] + [("agreement", 5000)]
+
+
+@pytest.mark.parametrize(("order", "block_cells"), MANY)
+def test_of_many_classes_the_likeliest_are_enough(order, block_cells, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_CELLS", block_cells)
+    neighbors, labels, probabilities = many_classes(40)
+    table = labels_to_check(neighbors, labels, probabilities, order)
+    expected = module.labels_to_check(neighbors, labels, complete(probabilities), order)
+    by_index = [of.sort_values("query_index", ignore_index=True) for of in (table, expected)]
+    if order == "agreement":  # approximate by no more than the probability of a class beyond the likeliest
+        most = 1 / LIKELIEST
+        for_label = by_index[1][["probability", "share"]].max(axis=1)
+        is_clear = for_label - by_index[1]["score"] > most
+        assert 20 < is_clear.sum() < len(table)
+        assert (by_index[0]["score"] - by_index[1]["score"]).abs().max() <= most
+        table, expected = (of[is_clear] for of in by_index)
+    if order == "confident learning":  # approximate by its flags alone
+        table, expected = by_index
+    left_out = ["rank", "flagged"]
+    pd.testing.assert_frame_equal(table.drop(columns=left_out), expected.drop(columns=left_out))
+
+
+def test_flags_of_many_classes_are_those_of_all_but_for_the_least_clear():
+    _neighbors, (labels, _others), probabilities = many_classes(40)
+    kept = ClassProbabilities.of(probabilities, labels[:, None])
+    flagged, expected = (flag_issues(labels, of) for of in (kept, complete(probabilities)))
+    assert expected.sum() > 50
+    assert (flagged & expected).sum() > 0.9 * max(flagged.sum(), expected.sum())
+    clear = probabilities.max(1) > 0.5
+    assert (flagged & expected & clear).sum() > 30
+    np.testing.assert_array_equal(flagged[clear], expected[clear])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from kernel_core.class_probabilities import ClassProbabilities
 from kernel_core.errors import RequestError
 from kernel_core.findings.influence import influence_of, intervals, most_influential, with_intervals
 from kernel_core.findings.memorization import difference_interval, memorization
@@ -24,8 +25,11 @@ def unseen(masks=MASKS, of_label=P):
     right = RNG.integers(0, runs + 1).astype(np.int32)
     seen_right = RNG.integers(0, count - runs + 1).astype(np.int32)
     mean = RNG.dirichlet(np.ones(3), len(masks)).astype(np.float32)
-    packed = np.packbits(masks, axis=1)
-    return Unseen(count, packed, mean, mean.argmax(1), runs, right, seen_right, of_label)
+    packed, kept = np.packbits(masks, axis=1), ClassProbabilities.of(mean, np.zeros((len(masks), 2), int))
+    predicted = mean.argmax(1)
+    return Unseen(
+        count, 3, packed, kept.classes, kept.values, kept.rest, predicted, runs, right, seen_right, of_label
+    )
 
 
 def neighbors(query, count, k=4):
@@ -46,7 +50,7 @@ def test_memorization_is_the_difference_of_two_shares_of_right_runs():
         expected = of.seen_right[i] / (M - without) - of.right[i] / without
         assert row.memorization == pytest.approx(expected, abs=1e-12)
         assert row.low <= row.memorization <= row.high
-        assert row.probability == pytest.approx(float(of.mean[i, LABELS["train"][i]]))
+        assert row.probability == pytest.approx(float(of.mean[i][of.classes[i] == LABELS["train"][i]][0]))
 
 
 def test_interval_of_a_difference_is_newcombes():

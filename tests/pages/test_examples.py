@@ -26,7 +26,7 @@ def facts(digits, split, index):
         "label": label,
         "predicted": int(predictions.predicted[index]),
         "confidence": float(predictions.confidence[index]),
-        "label_probability": float(predictions.mean[index, label]),
+        "label_probability": float(predictions.mean[index][predictions.classes[index] == label][0]),
         "values": values,
     }
 

@@ -27,7 +27,7 @@ def test_strips_show_what_their_links_lead_to(digits):
     assert [cell["id"] for cell in shown] == [cell["id"] for cell in listed[:12]]
     assert all(cell["pair"].startswith("pair?a=test:") for cell in shown)
 
-    check = labels_to_check(digits.neighbors_by("kernel"), digits.labels, digits.predictions.mean)
+    check = labels_to_check(digits.neighbors_by("kernel"), digits.labels, digits.predictions.probabilities)
     shown = [cell["id"] for cell in cells(app, "labels_to_check")]
     assert shown == check["query_index"].head(12).tolist()
     assert [cell["id"] for cell in cells(open_page("labels"), "labels_to_check")] == shown

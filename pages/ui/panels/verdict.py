@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from kernel_core.predicted import Predictions
 from kernel_core.results.results import Results
 from kernel_core.spec import example_name
 from pages.ui import look, pictures
@@ -19,6 +20,7 @@ from pages.ui.wording import escape, plural
 CLASSES = 5  # rows of classes; the others share one
 VOTES_ACROSS = 53  # squares of 10 pixels, 2 apart, in the 640 of a line
 RUNS_NAMED = 12  # runs that a caption names, of those that voted for one class
+Floats = npt.NDArray[np.float64]
 
 
 def show_image(results: Results, example: Example, target: int = 256) -> None:
@@ -49,7 +51,9 @@ def sentence(results: Results, example: Example) -> str:
     split, index = example
     predictions = results.predictions_of[split]
     label, predicted = int(results.examples[split].labels[index]), int(predictions.predicted[index])
-    run_count, votes = len(predictions.single), int(predictions.votes[index, predicted])
+    run_count = len(predictions.single)
+    classes, facts = predictions.of_example(index)
+    votes = int(facts[2, classes == predicted][0])
     conflict = "" if predicted == label else ", **against the label**"
     return (
         f"Label: **{escape(results.class_names[label])}**. The ensemble predicts "
@@ -58,30 +62,42 @@ def sentence(results: Results, example: Example) -> str:
     )
 
 
+def shown_classes(
+    predictions: Predictions, index: int, label: int
+) -> tuple[npt.NDArray[np.int64], Floats, tuple[float, int]]:
+    """Return the classes of which an example's page shows a row, (k,), their facts, and those of all others.
+
+    Facts, (3, k): mean probability, its spread, and votes; of the others, the sums of means and of votes.
+    They are those with most votes, of equal ones the likelier, and the label, last if it is not among them.
+    """
+    classes, facts = predictions.of_example(index)
+    shown = np.lexsort((-facts[0], -facts[2]))[:CLASSES]
+    if label not in classes[shown]:
+        shown[-1] = np.flatnonzero(classes == label)[0]
+    mean = float(np.delete(facts[0], shown).sum()) + float(predictions.rest[index])
+    votes = len(predictions.single) - int(facts[2][shown].sum())
+    return classes[shown], facts[:, shown], (mean, votes)
+
+
 def show_classes(results: Results, example: Example) -> None:
     """Show bars of the likeliest classes, the label among them: mean, spread over the runs, votes."""
     split, index = example
     predictions = results.predictions_of[split]
-    mean, spread = predictions.mean[index], predictions.spread[index]
-    votes = predictions.votes[index].astype(int)
     label = int(results.examples[split].labels[index])
-    shown = np.lexsort((-mean, -votes))[:CLASSES].tolist()
-    if label not in shown:
-        shown[-1] = label
+    classes, facts, (rest, votes_of_rest) = shown_classes(predictions, index, label)
     rows = [
         (
             '<span class="title">class</span><span class="title">mean probability</span><span></span>'
             '<span class="title number">votes</span>'
         )
     ]
-    for c in shown:
-        rows.append(_row(results.class_names[c], mean[c], spread[c], int(votes[c]), is_label=c == label))
-    others = [c for c in range(len(mean)) if c not in shown]
-    if others:
+    for c, (mean, spread, votes) in zip(classes.tolist(), facts.T.tolist(), strict=True):
+        rows.append(_row(results.class_names[c], mean, spread, int(votes), is_label=c == label))
+    if others := predictions.class_count - len(classes):
         rows.append(
-            f'<span class="title">{len(others):,} more</span><span></span>'
-            f'<span class="title number">{mean[others].sum():.1%}</span>'
-            f'<span class="title number">{votes[others].sum():,}</span>'
+            f'<span class="title">{others:,} more</span><span></span>'
+            f'<span class="title number">{rest:.1%}</span>'
+            f'<span class="title number">{votes_of_rest:,}</span>'
         )
     st.container(key="verdict_classes").html(
         style("verdict") + f'<div class="verdict-classes">{"".join(rows)}</div>'
