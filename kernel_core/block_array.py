@@ -16,7 +16,6 @@ Fill = Callable[[Array, int, int], None]
 
 
 LARGE = 256_000_000  # bytes; smaller maps may stay in this process
-READ_AHEAD = 131_072  # bytes that Linux reads of a map around what was asked for
 
 
 def unmap(values: Array) -> None:
@@ -33,8 +32,8 @@ def unmap_large(values: Array) -> None:
         unmap(values)
 
 
-def _say_scattered(values: Array) -> None:
-    """Say that a mapped array is read here and there, so that what lies between is not read ahead."""
+def say_scattered(values: Array) -> None:
+    """Say that a mapped array is read here and there; else Linux reads up to megabytes around every place."""
     with contextlib.suppress(AttributeError):  # others are in memory, and Windows has no such call
         values._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
 
@@ -93,8 +92,8 @@ def opened_for_each_block(open_array: Callable[[], Array], shape: tuple[int, ...
 
     def fill(out: Array, run: int, example: int) -> None:
         mapped = open_array()
-        if out.nbytes < READ_AHEAD * len(out):
-            _say_scattered(mapped)
+        if out.shape[1] == 1:  # one example, of which each run's numbers lie far apart
+            say_scattered(mapped)
         stored = mapped.reshape(shape)
         out[...] = stored[run : run + len(out), example : example + out.shape[1]]
 

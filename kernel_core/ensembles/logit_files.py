@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from kernel_core.array_files import Array, Stored, float32_of, form_of, open_arrays
-from kernel_core.block_array import BlockArray, Logits, opened_for_each_block
+from kernel_core.block_array import BlockArray, Logits, opened_for_each_block, say_scattered
 from kernel_core.ensembles.torch_places import tensors_in
 from kernel_core.errors import DataError, shown
 from kernel_core.sources.logit_form import ID_NAMES, LOGIT_KEYS, TEST_ALONE, LogitForm
@@ -206,7 +206,10 @@ def _numbers(found: Stored | Array | torch.Tensor, name: str, kind: str) -> tupl
 
 def _from_bfloat16(bits: Stored | Array, shape: tuple[int, ...]) -> BlockArray:
     def fill(out: Array, run: int, example: int) -> None:
-        stored = (bits.mapped() if isinstance(bits, Stored) else bits).reshape(shape)
+        mapped = bits.mapped() if isinstance(bits, Stored) else bits
+        if out.shape[1] == 1:
+            say_scattered(mapped)
+        stored = mapped.reshape(shape)
         out[...] = float32_of(stored[run : run + len(out), example : example + out.shape[1]])
 
     return BlockArray(fill, shape, np.float32)

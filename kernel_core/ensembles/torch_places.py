@@ -92,7 +92,12 @@ def _finder(
         if not place.is_row_after_row:
             raise _unreadable(path, "a tensor is not stored row after row")
         start = first_byte_of(path, member) + place.first * dtype.itemsize
-        return Stored(path, dtype, start, place.shape, bfloat16=place.storage == "BFloat16Storage")
+        stored = Stored(path, dtype, start, place.shape, bfloat16=place.storage == "BFloat16Storage")
+        try:
+            stored.mapped()
+        except DAMAGE as error:
+            raise _unreadable(path, str(error)) from None
+        return stored
 
     return find
 

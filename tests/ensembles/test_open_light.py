@@ -117,3 +117,19 @@ def test_files_cut_short_are_refused(tmp_path, length):
     (tmp_path / "log.pt").write_bytes(whole[:length])
     with pytest.raises(DataError, match="cannot be read without torch"):
         tensors_in(tmp_path / "log.pt")
+
+
+def test_damaged_files_are_refused_or_read_and_nothing_else(tmp_path):
+    torch.save({"logits": torch.from_numpy(TEST), "logits_train": torch.from_numpy(TRAIN)}, tmp_path / "a")
+    whole, rng = (tmp_path / "a").read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for case in range(300):
+        damaged, i = bytearray(whole), int(rng.integers(min(900, len(whole)) if case % 2 else len(whole)))
+        damaged[i : i + int(rng.integers(1, 9))] = bytes(rng.integers(0, 256, 3).tolist())
+        (tmp_path / "b").write_bytes(damaged)
+        try:
+            for find in tensors_in(tmp_path / "b").values():
+                find().read()
+        except DataError:
+            refused += 1
+    assert refused > 150
