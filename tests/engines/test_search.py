@@ -183,7 +183,9 @@ def test_workers_of_ray_find_what_one_thread_finds(source, whole, tmp_path):
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # where other programs keep the machine busy
-def test_a_killed_worker_a_killed_driver_and_a_lost_node_change_nothing(source, whole, tmp_path):
+def test_a_killed_worker_a_killed_driver_and_a_lost_node_change_nothing(tmp_path):
+    source = write(tmp_path / "many", {"test": 1_000, "train": 60_000}, class_count=10)  # 15 blocks
+    whole = found(source, tmp_path / "whole", Engine(workers=1))
     command = [sys.executable, "-m", "tests.support.raylets", str(source), str(SECONDS), str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=ROOT)
@@ -194,7 +196,7 @@ def test_a_killed_worker_a_killed_driver_and_a_lost_node_change_nothing(source, 
     assert said["driver"]["known"] >= 1, "finished blocks were kept"
     assert said["lose"]["longest"] is not None, "work went on after the loss"
     for harm, noticed in said.items():
-        assert noticed["blocks"] >= 5
+        assert noticed["blocks"] >= 10
         assert found(source, tmp_path / harm, Engine()) == whole
     assert "is lost; its work is done elsewhere" in done.stderr
 

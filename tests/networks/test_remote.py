@@ -1,6 +1,7 @@
 """Runs trained as tasks of their own: the same files as here, one line where files are missing."""
 
 import importlib.util
+import itertools
 import os
 import pickle
 import shutil
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from kernel_core.engines.engine import Engine
+from kernel_core.engines.ray_cluster import connected
 from kernel_core.errors import DataError
 from kernel_core.files import sha256_of
 from kernel_core.networks import heads, remote
@@ -152,8 +154,11 @@ def test_gpus_without_ray_are_refused(tmp_path):
 @needs_ray
 def test_ray_trains_the_runs_that_are_trained_here(here, in_process):
     command = ["train", "cifar10-small", "--images", "source.toml", "--epochs", 1, "--runs", 3]
-    for folder, more in (("images", []), ("there", ["--engine", "ray", "--workers", 2])):
-        done = invoke(*command, "--out", folder, *more)
-        assert done.exit_code == 0, done.stderr
-    for name in RESULTS:
-        assert sha256_of(Path("images") / name) == sha256_of(Path("there") / name), name
+    with connected(workers=2):  # one cluster for both
+        for folder, more in (("images", []), ("images-there", ["--engine", "ray", "--workers", 2])):
+            done = invoke(*command, "--out", folder, *more)
+            assert done.exit_code == 0, done.stderr
+        train_folder(of_heads())
+        train_folder(replace(of_heads(), folder=Path("heads-there"), engine=RAY))
+    for kind, name in itertools.product(("images", "heads"), RESULTS):
+        assert sha256_of(Path(kind) / name) == sha256_of(Path(f"{kind}-there") / name), (kind, name)
