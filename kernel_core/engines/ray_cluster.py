@@ -98,7 +98,8 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     with contextlib.ExitStack() as own_stack:
         if not _is_connected():
             stack = _kept or own_stack
-            stack.enter_context(_environment({**NOTICE_LOSS, **PATIENT, **QUIET}, own))
+            patience = {} if address else PATIENT  # a cluster that runs already answers, or refuses
+            stack.enter_context(_environment({**NOTICE_LOSS, **patience, **QUIET}, own))
             options = _joining(address) if address else _starting(workers, stack)
             ray = _import_ray()
             stack.callback(ray.shutdown)
@@ -185,5 +186,6 @@ def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:
         what = f"The Ray cluster at {address} cannot be joined" if address else "Ray cannot be started here"
         raise Unavailable(
             f"{what} ({type(error).__name__}: {reason}). Expected a running cluster with the Ray "
-            f"{ray.__version__} and the Python of this machine; docs/cluster.md starts one."
+            f"{ray.__version__}, the Python and the RAY_AUTH_TOKEN of this machine; docs/cluster.md has "
+            "the commands."
         ) from None
