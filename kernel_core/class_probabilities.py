@@ -128,6 +128,13 @@ class ClassProbabilities:
         found: npt.NDArray[np.float32] = self.values[np.arange(len(self)), place]
         return np.where(is_kept, found, np.float32(np.nan))
 
+    def is_first(self) -> npt.NDArray[np.bool_]:
+        """Return which of the kept classes are not among those before them, (N, K)."""
+        first = np.ones(self.classes.shape, bool)
+        for place in range(LIKELIEST, 0 if self.is_complete else self.classes.shape[1]):
+            first[:, place] = (self.classes[:, :place] != self.classes[:, place : place + 1]).all(1)
+        return first
+
     def most(self) -> Floats:
         """Return the most that a class that is not kept can have, (N,); 0 where all are kept.
 

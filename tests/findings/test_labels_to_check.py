@@ -6,6 +6,7 @@ import pytest
 
 from kernel_core.class_probabilities import LIKELIEST, ClassProbabilities, likeliest_classes
 from kernel_core.errors import RequestError
+from kernel_core.findings import confident_learning
 from kernel_core.findings import labels_to_check as module
 from kernel_core.findings.confident_learning import flag_issues
 from kernel_core.findings.labels_to_check import ORDERS, select_labels
@@ -231,3 +232,19 @@ def test_flags_of_many_classes_are_those_of_all_but_for_the_least_clear():
     clear = probabilities.max(1) > 0.5
     assert (flagged & expected & clear).sum() > 30
     np.testing.assert_array_equal(flagged[clear], expected[clear])
+
+
+@pytest.mark.parametrize(("C", "whole_cells"), [(4, 900), (40, 40 * 60), (40, 1)])
+def test_flags_found_class_by_class_are_those_of_the_whole(C, whole_cells, monkeypatch):
+    from cleanlab.count import compute_confident_joint  # seconds, for this test alone
+
+    _neighbors, (labels, _others), probabilities = many_classes(C)
+    labels[labels == 2] = 3  # a class without examples
+    kept = ClassProbabilities.of(probabilities, np.stack([labels, probabilities.argmax(1)], 1))
+    expected = [flag_issues(labels, of) for of in (kept, complete(probabilities))]
+    joint = compute_confident_joint(labels, probabilities.astype(np.float64))
+    monkeypatch.setattr(confident_learning, "WHOLE_CELLS", whole_cells)
+    for of, flags in zip((kept, complete(probabilities)), expected, strict=True):
+        np.testing.assert_array_equal(confident_learning.confident_joint(labels, of), joint)
+        np.testing.assert_array_equal(flag_issues(labels, of), flags)
+    assert expected[0].sum() > 20
