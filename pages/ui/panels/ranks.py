@@ -142,7 +142,8 @@ def choose_threshold(ranked: pd.Series, value: float, *, home: float | None = No
         if typed is not None:
             go_above(typed, home)
 
-    st.number_input(
+    typed = {"on_change": keep}
+    st.number_input(  # type: ignore[call-overload]
         "Threshold",
         value=0.0,
         step=max(span / 100, 10.0**-DIGITS),
@@ -150,7 +151,7 @@ def choose_threshold(ranked: pd.Series, value: float, *, home: float | None = No
         key="threshold",
         width=170,
         help=why or None,
-        on_change=keep,
+        **typed,
     )
 
 
