@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kernel_core.errors import RequestError
 
 ENGINES = ("local", "ray")
+KIND = "blocks"  # of the entries that are kept until the result that they are a part of is written
 BLOCK_SECONDS = 60.0  # core-seconds per block: little is lost with a block, and few are to be merged
 PLACE = re.compile(r"(?:ray://)?[\w.-]+:\d{1,5}")
 

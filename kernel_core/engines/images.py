@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kernel_core.engines.engine import Engine
+from kernel_core.engines.engine import KIND, Engine
 from kernel_core.engines.files import check_files
-from kernel_core.engines.search import KIND
 from kernel_core.engines.tasks import run_tasks
 from kernel_core.errors import StoreError
 from kernel_core.held import remove

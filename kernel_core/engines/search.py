@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kernel_core.engines.engine import Engine
+from kernel_core.engines.engine import KIND, Engine
 from kernel_core.engines.rows import RowsFrom
 from kernel_core.engines.tasks import run_tasks
 from kernel_core.errors import DataError
@@ -29,7 +29,6 @@ from kernel_core.search.certified import HeldRows
 from kernel_core.search.topk import TopK, TopKSearch
 from kernel_core.similarity.rows import SimilarityRows
 
-KIND = "blocks"  # of the entries that a search keeps until its result is written
 BUDGET = 1_000_000_000  # bytes per worker; the same everywhere, as the sizes of tiles depend on it
 SAMPLE = 16  # query rows that are searched here too, where processors differ
 CLOSE = 1e-6  # most that values may differ where processors do

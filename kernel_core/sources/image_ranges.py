@@ -60,11 +60,10 @@ def absolute(source: ImagesFrom) -> ImagesFrom:
 
 def why_no_ranges(source: ImagesFrom, split: Split) -> str:
     """Return why the images of a split cannot be decoded by ranges; empty if they can."""
-    parts = READERS[source.reader].parts
-    if parts is None:
+    reader = READERS[source.reader]
+    if reader.parts is None:
         return "a data set of this kind is read at once"
-    is_there = parts(*_undivided(source, split)) is not None
-    return "" if is_there else "its Parquet files name the images, which are in files of their own"
+    return reader.why_no_parts(*_undivided(source, split))
 
 
 def image_ranges(
@@ -79,7 +78,6 @@ def image_ranges(
     parts = READERS[source.reader].parts
     assert parts is not None
     part = parts(*_undivided(source, split))
-    assert part is not None
     rows = rows_of_part(source, split)[2] if source.held_out else None
     places = None if rows is None else np.flatnonzero(rows)
     found = []

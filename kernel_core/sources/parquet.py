@@ -56,13 +56,16 @@ def parquet_cells(
     )
 
 
-def parquet_parts(source: ImagesFrom, split: Split) -> Callable[[int, int], Part] | None:
-    """Return what gives images start … stop - 1 for other processes; None if files only name the images."""
+def why_no_parquet_parts(source: ImagesFrom, split: Split) -> str:
+    """Return why other processes cannot be given a part of the images; empty if they can."""
+    is_named = any(_refers_to_files(*_opened(path, source)) for path in source.shards[split])
+    return "its Parquet files name the images, which are in files of their own" if is_named else ""
+
+
+def parquet_parts(source: ImagesFrom, split: Split) -> Callable[[int, int], Part]:
+    """Return what gives images start … stop - 1 for other processes; they are in the files themselves."""
     shards = source.shards[split]
-    opened = [_opened(path, source) for path in shards]
-    if any(_refers_to_files(file, columns) for file, columns in opened):
-        return None
-    ends = np.cumsum([file.metadata.num_rows for file, _ in opened]).tolist()
+    ends = np.cumsum([_opened(path, source)[0].metadata.num_rows for path in shards]).tolist()
 
     def part(start: int, stop: int) -> Part:
         first, last = bisect.bisect_right(ends, start), bisect.bisect_left(ends, stop)

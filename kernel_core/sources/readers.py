@@ -31,6 +31,7 @@ from kernel_core.sources.parquet import (
     parquet_parts,
     parquet_samples,
     parquet_units,
+    why_no_parquet_parts,
 )
 from kernel_core.sources.part import Part
 from kernel_core.sources.source import ImagesFrom
@@ -63,6 +64,10 @@ def _no_samples(_source: ImagesFrom, _split: Split, _count: int) -> list[Sample]
     return []
 
 
+def _nothing(_source: ImagesFrom, _split: Split) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Reader:
     """One way to read images: whole splits by `load`, or image by image by `encoded`, with `labels`.
@@ -72,8 +77,8 @@ class Reader:
     (N,) and the names of the classes, before `classes` gives them another order; nothing is decoded.
     inventories: source → what each split has. names: source, split → names of its images in order, or None if
     they have none. samples: source, split, number → names and encoded images of a few. parts: source, split →
-    what returns examples start … stop - 1 for other processes, or None if they cannot be told apart without
-    being read.
+    what returns examples start … stop - 1 for other processes. why_no_parts: source, split → why there are
+    none; empty if there are.
     """
 
     units: Callable[[ImagesFrom], Units]
@@ -83,7 +88,8 @@ class Reader:
     inventories: Callable[[ImagesFrom], dict[Split, Inventory]] = _counted
     names: Callable[[ImagesFrom, Split], list[str] | None] = _no_names
     samples: Callable[[ImagesFrom, Split, int], list[Sample]] = _no_samples
-    parts: Callable[[ImagesFrom, Split], Parts | None] | None = None
+    parts: Callable[[ImagesFrom, Split], Parts] | None = None
+    why_no_parts: Callable[[ImagesFrom, Split], str] = _nothing
 
     @property
     def is_counted(self) -> bool:
@@ -117,6 +123,7 @@ READERS = {
         parquet_names,
         parquet_samples,
         parquet_parts,
+        why_no_parquet_parts,
     ),
     "torchvision": Reader(_torchvision_units, load_torchvision),
 }
