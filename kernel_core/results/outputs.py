@@ -82,8 +82,10 @@ class Outputs:
         return standardized
 
     def several(self, split: Split, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-        """Return the traces of some examples, read anew: (n, C, M). Only where `is_exact`."""
-        assert self._ensemble is not None
+        """Return the traces of some examples, (n, C, M)."""
+        if self._ensemble is None:
+            self.refuse_none()
+            return np.asarray(self.results.traces[split].values[indices], np.float32)
         C, M = self._ensemble.class_count, self._ensemble.run_count
         found = np.empty((len(indices), C, M), np.float32)
         size = max(1, NUMBERS // (C * M))

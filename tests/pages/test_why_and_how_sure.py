@@ -160,6 +160,16 @@ def test_outputs_of_a_large_source_are_read_anew_and_exact(planted_source, monke
     assert not app.button
 
 
+def test_how_sure_looks_at_few_where_reading_all_that_is_kept_takes_long(planted_source, monkeypatch):
+    neighbors = build(planted_source).neighbors_by("kernel")
+    monkeypatch.setattr(how_sure, "VAST", 130 * 5 * 24 - 1)
+    app = show("test", 4, 64)
+    assert "among its 50 nearest training examples by all runs" in text_of(app)
+    (*_, whole) = json.loads(app.get_by_key("lists_by_runs").proto.json)["cells"]
+    examples = [tile["example"] for tile in whole["groups"][0]["tiles"]]
+    assert examples == [f"train:{n}" for n in neighbors.indices[4, :5]]
+
+
 def test_how_sure_shows_half_of_those_it_looks_at(planted_source, monkeypatch):
     monkeypatch.setattr(traces, "BYTE_LIMIT", TOO_LARGE)
     build(planted_source)

@@ -26,6 +26,8 @@ from pages.ui.wording import plural
 
 SMALL = 64  # pixels a tile of a list aims at
 SURE = 0.95  # of the resamples
+# Numbers kept of a database: to look at more takes half a core-second, and the nearest alone are looked at.
+VAST = 500_000_000
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -52,7 +54,9 @@ def _answers(results: Results, example: Example, database: Split, k: int) -> Ite
 def _found(results: Results, example: Example, database: Split, k: int) -> Iterator[NeighborStability]:
     split, index = example
     outputs = load.nearby(results.id).outputs
-    nearest = load.nearby(results.id).kept_nearest(example, "kernel", database) if outputs.is_exact else None
+    kept = results.traces.get(database)
+    looks_at_few = outputs.is_exact or (kept is not None and kept.values.size > VAST)
+    nearest = load.nearby(results.id).kept_nearest(example, "kernel", database) if looks_at_few else None
     if nearest is not None:
         indices = nearest[0]
         traces = Traces(database, outputs.several(database, indices))
