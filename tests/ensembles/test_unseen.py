@@ -53,3 +53,20 @@ def test_each_runs_probability_of_the_label_is_kept(ensemble):
     blocks = list(label_probabilities(ensemble, "train", LABELS))
     expected = probabilities()[:, np.arange(N), LABELS].T
     np.testing.assert_allclose(np.concatenate(blocks), expected, atol=5e-4)
+
+
+def test_of_many_classes_the_likeliest_the_predicted_one_and_the_label_are_kept():
+    rng, C = np.random.default_rng(0), 30
+    logits, labels = rng.normal(size=(M, N, C)).astype(np.float16), rng.integers(0, C, N)
+    packed = TrainingMasks(np.packbits(MASKS, axis=1), N)
+    of = find_unseen(Ensemble(("a",), ({"train": logits, "test": logits},), trained_on=packed), labels)
+    p = np.exp(logits.astype(np.float64))
+    p /= p.sum(-1, keepdims=True)
+    assert (of.class_count, of.classes.shape) == (C, (N, 12))
+    assert np.flatnonzero(~of.probabilities.known).tolist() == [5]
+    for i in set(range(N)) - {5}:
+        mean = p[~MASKS[:, i], i].mean(0)
+        assert set(of.classes[i, :10].tolist()) == set(np.argsort(-mean)[:10].tolist())
+        assert of.classes[i, 10:].tolist() == [of.predicted[i], labels[i]]
+        np.testing.assert_allclose(of.mean[i], mean[of.classes[i]], atol=1e-6)
+        assert of.rest[i] == pytest.approx(np.delete(mean, of.classes[i]).sum(), abs=1e-6)
