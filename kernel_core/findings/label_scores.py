@@ -51,6 +51,8 @@ class Evidence:
         the smallest.
         """
         classes, largest = self._largest_other(values)
+        if (largest > 0).all():
+            return classes, largest
         return np.where(largest > 0, classes, self._largest_other(self.probabilities)[0]), largest
 
     def _largest_other(self, values: Floats) -> tuple[Labels, Floats]:

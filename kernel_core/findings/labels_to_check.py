@@ -27,8 +27,8 @@ each weighs 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ from kernel_core.findings.label_scores import Evidence, Scored
 from kernel_core.findings.twins import Aligned, twin_scores
 from kernel_core.findings.votes import Labels, blocks, class_weights, fourth_power
 from kernel_core.records import Neighbors
+from kernel_core.spec import KernelSpec
 
 BLOCK_CELLS = 4_000_000  # examples times classes at a time: 32 MB in float64
 DIGITS = 12  # shares that are equal in exact arithmetic must not be told apart by their last bit
@@ -107,6 +108,20 @@ def labels_to_check(
     """
     if order_called(order).needs_pixels and aligned is None:
         raise RequestError(f"The order {order!r} needs the aligned pixels of the neighbors; found none.")
+    pixels = aligned if ORDERS[order].needs_pixels else None
+    return gather(neighbors, labels, probabilities, pixels).ranked(order)
+
+
+def gather(
+    neighbors: Neighbors,
+    labels: tuple[Labels, Labels],
+    probabilities: ClassProbabilities,
+    aligned: Aligned | None = None,
+) -> Gathered:
+    """Return what speaks for and against the labels. aligned: for an order by pixels, and for no other.
+
+    The rest is as of `labels_to_check`.
+    """
     if probabilities.class_count < 2:
         raise RequestError("Found one class; expected at least two, so that a label can be another's.")
     index = np.flatnonzero(probabilities.known)
@@ -114,15 +129,38 @@ def labels_to_check(
         probabilities = probabilities.rows(index)
     own = labels[0][index]
     flagged = flag_issues(own, probabilities)
-    twin = _twins(neighbors, aligned if ORDERS[order].needs_pixels else None)
-    parts, scored = [], []
-    for rows in _blocks(len(index), probabilities.class_count):
-        of_rows = index[rows], own[rows], probabilities.rows(rows), flagged[rows]
-        columns, evidence = _evidence(neighbors, labels[1], of_rows, twin)
-        parts.append(columns)
-        scored.append(ORDERS[order].score(evidence))
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return _table(neighbors, columns, flagged, Scored.joined(scored))
+    twin = _twins(neighbors, aligned)
+    of_rows = (
+        (index[rows], own[rows], probabilities.rows(rows), flagged[rows])
+        for rows in _blocks(len(index), probabilities.class_count)
+    )
+    return Gathered(neighbors.spec, flagged, (_evidence(neighbors, labels[1], of, twin) for of in of_rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What speaks for and against labels, before it is put in an order.
+
+    spec: of the neighbors. flagged: bool (n,). parts: of some examples each, the columns that every order has
+    and what orders are made from; gone through once, unless they are `kept`.
+    """
+
+    spec: KernelSpec
+    flagged: npt.NDArray[np.bool_]
+    parts: Iterable[tuple[Columns, Evidence]]
+
+    def kept(self) -> Gathered:
+        """Return the same to be put in several orders; takes 16 bytes per example and class."""
+        return replace(self, parts=tuple(self.parts))
+
+    def ranked(self, order: str) -> pd.DataFrame:
+        """Return the table in an order of `ORDERS` that needs pixels if and only if they were gathered."""
+        tables, scored = [], []
+        for columns, evidence in self.parts:
+            tables.append(columns)
+            scored.append(ORDERS[order].score(evidence))
+        columns = {name: np.concatenate([of[name] for of in tables]) for name in tables[0]}
+        return _table(self.spec, columns, self.flagged, Scored.joined(scored))
 
 
 def _blocks(count: int, class_count: int) -> Iterator[slice]:
@@ -132,7 +170,7 @@ def _blocks(count: int, class_count: int) -> Iterator[slice]:
 
 
 def _table(
-    neighbors: Neighbors, columns: Columns, flagged: npt.NDArray[np.bool_], scored: Scored
+    spec: KernelSpec, columns: Columns, flagged: npt.NDArray[np.bool_], scored: Scored
 ) -> pd.DataFrame:
     """Return the table, put in order. columns: those that every order has, by name; each (n,), as flagged."""
     places = scored.order()
@@ -141,14 +179,15 @@ def _table(
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(places) + 1),
-            "query_split": neighbors.spec.query,
+            "query_split": spec.query,
             "query_index": ordered.pop("query_index"),
-            "database_split": neighbors.spec.database,
+            "database_split": spec.database,
             **ordered,
             "proposed": scored.proposed[places],
             "flagged": flagged[places],
             "score": scored.score[places],
-        }
+        },
+        copy=False,
     )
 
 
@@ -219,14 +258,23 @@ def vote_shares(
     n, weighted = len(index), allows_weighted_vote(neighbors)
     shares, totals = np.zeros((n, class_count)), np.empty(n)
     for rows in blocks(n, class_count):
-        values = neighbors.values[index[rows]]
+        chosen = _as_slice(index[rows])
+        values = np.asarray(neighbors.values[chosen])
         weights = fourth_power(values) if weighted else np.ones(values.shape)
         totals[rows] = weights.sum(1)
-        of_class = class_weights(database_labels[neighbors.indices[index[rows]]], weights, class_count)
+        near = np.asarray(neighbors.indices[chosen])
+        of_class = class_weights(database_labels[near], weights, class_count)
         total = totals[rows, None]
         np.divide(of_class, total, out=shares[rows], where=total > 0)
         np.round(shares[rows], DIGITS, out=shares[rows])
     return shares, totals
+
+
+def _as_slice(index: npt.NDArray[np.intp]) -> npt.NDArray[np.intp] | slice:
+    """Return rising indices as a slice where they leave none out: then nothing is copied."""
+    if len(index) and index[-1] - index[0] == len(index) - 1:
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
 
 
 def select_labels(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from kernel_core.class_probabilities import LIKELIEST, ClassProbabilities
 from kernel_core.errors import NotBuilt
-from kernel_core.findings.labels_to_check import DEFAULT, labels_to_check, order_called
+from kernel_core.findings.labels_to_check import DEFAULT, Gathered, gather, order_called
 from kernel_core.findings.twins import refuse_no_images, refuse_twin_score
 from kernel_core.results.results import Results
 from kernel_core.spec import Split
@@ -71,14 +71,23 @@ def said_of_unlikely(results: Results) -> str:
 def check_labels(results: Results, by: str = "kernel", order: str = DEFAULT) -> pd.DataFrame:
     """Return the table of `labels_to_check` of the results' query split. by: similarity of the neighbors.
 
-    Raises `NotBuilt` for aligned pixels that an order needs and that are not built, and `RequestError` where
-    there can be none, and as `labels_to_check` and `neighbors_by` do.
+    Raises `RequestError` for an unknown order, and as `gather_labels` does.
+    """
+    return gather_labels(results, by, needs_pixels=order_called(order).needs_pixels).ranked(order)
+
+
+def gather_labels(results: Results, by: str = "kernel", *, needs_pixels: bool = False) -> Gathered:
+    """Return what speaks for and against the labels of the results' query split. by: as of `check_labels`.
+
+    needs_pixels: whether orders that need aligned pixels are asked for, and no others. Raises `NotBuilt` for
+    aligned pixels that are not built, and `RequestError` where there can be none, and as `gather` and
+    `neighbors_by` do.
     """
     neighbors, aligned = results.neighbors_by(by), None
-    if order_called(order).needs_pixels:
+    if needs_pixels:
         refuse_no_images(results.name, has_images=results.has_images)
         refuse_twin_score(results.similarity(by))
         aligned = results.aligned.get(by)
         if aligned is None:
             raise NotBuilt(f"The pixels of neighbors {results.spec.direction} by {by} are not aligned yet.")
-    return labels_to_check(neighbors, results.labels, judging(results)[1], order, aligned)
+    return gather(neighbors, results.labels, judging(results)[1], aligned)

@@ -73,6 +73,17 @@ def score_by_hand(order, P, V, y, twin):
     return -twin[0], twin[1]
 
 
+def test_what_is_kept_can_be_put_in_every_order(made_up, monkeypatch):
+    neighbors, labels, probabilities = made_up
+    wanted = {order: labels_to_check(neighbors, labels, probabilities, order, ALIGNED) for order in ORDERS}
+    monkeypatch.setattr(module, "BLOCK_CELLS", 30)
+    kept = ClassProbabilities.of(probabilities, labels[0][:, None])  # 4 classes: all of them
+    with_pixels, without = (module.gather(neighbors, labels, kept, of).kept() for of in (ALIGNED, None))
+    for order, table in wanted.items():
+        found = (with_pixels if ORDERS[order].needs_pixels else without).ranked(order)
+        pd.testing.assert_frame_equal(found, table)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_order_is_that_of_its_formula(made_up, order):
     neighbors, (labels, others), probabilities = made_up
