@@ -81,6 +81,7 @@ def search_timed(
     timed = replace(
         product,
         operand=lambda rows: stages.call("rows", product.operand, rows),
+        packed=lambda rows: stages.call("rows", product.database_operand, rows),
         multiply=lambda q, d: stages.call("product", product.multiply, q, d),
     )
     return TopKSearch(query, database, k, product=timed, machine=machine).compute()[0], stages.seconds
@@ -118,7 +119,8 @@ def product_rates(dim: int, device: torch.device) -> Rates:
 def _rate(product: Product, dim: int, device: torch.device) -> float:
     # A tile and a block of the search; of long rows, whose rate depends little on it, a quarter of a block.
     shape = TILE[device.type], BLOCK[device.type] // (4 if dim == LONG else 1)
-    q, d = (product.operand(torch.rand(n, dim, device=device)) for n in shape)
+    q, d = (torch.rand(n, dim, device=device) for n in shape)
+    q, d = product.operand(q), product.database_operand(d)
     threads = thread_count(device)
     seconds = []
     for _ in range(1 + ROUNDS):  # the first round makes plans and buffers

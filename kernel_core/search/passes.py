@@ -86,7 +86,7 @@ class Pass:
     ) -> Iterator[float]:
         """Search with query rows that are embedded once and held."""
         tiles = ranges(*chunk, self.plan.tile_rows)
-        held = list(self._each_embedded(self.query, tiles, slice(None), lambda _tile, of_tile: of_tile))
+        held = list(self._each_query(tiles, slice(None), lambda _tile, of_tile: of_tile))
         idle: SimpleQueue[list[RunningTopK]] = SimpleQueue()  # the tables of threads that have no block now
         for _ in range(self.threads):
             idle.put(self._running(chunk))
@@ -106,7 +106,7 @@ class Pass:
             return self.pair_count(chunk, block)
 
         blocks = ranges(self._first_column(chunk, columns), columns[1], self.plan.block_rows)
-        yield from self._each_embedded(self.database, blocks, slice(None), search_block)
+        yield from self._each_database(blocks, slice(None), search_block)
         while not idle.empty():
             _take(best, chunk[0], idle.get())
 
@@ -134,7 +134,7 @@ class Pass:
         sums: dict[tuple[Range, Range], Products],
     ) -> None:
         """Add the products of a slice of the runs to the sums of each tile and piece."""
-        held = list(self._each_embedded(self.database, pieces, run_slice, lambda _piece, of_piece: of_piece))
+        held = list(self._each_database(pieces, run_slice, lambda _piece, of_piece: of_piece))
 
         def add(tile: Range, of_tile: list[Operand]) -> None:
             for piece, of_piece in zip(pieces, held, strict=True):
@@ -145,7 +145,7 @@ class Pass:
                     if total is not addend:
                         total += addend
 
-        list(self._each_embedded(self.query, tiles, run_slice, add))
+        list(self._each_query(tiles, run_slice, add))
 
     def _take_sums(
         self,
@@ -187,30 +187,42 @@ class Pass:
         """Return whether a tile of query rows lies above a block of the same rows: it serves both sides."""
         return self.symmetric and tile[1] <= block[0]
 
+    def _each_query(
+        self, tiles: list[Range], run_slice: slice, work: Callable[[Range, list[Operand]], B]
+    ) -> Iterator[B]:
+        """Yield what `work` makes of each tile of query rows and its operands, one per part."""
+        return self._each_embedded(self.query, self.product.operand, tiles, run_slice, work)
+
+    def _each_database(
+        self, blocks: list[Range], run_slice: slice, work: Callable[[Range, list[Operand]], B]
+    ) -> Iterator[B]:
+        """Yield what `work` makes of each block of database rows and its operands, one per part."""
+        return self._each_embedded(self.database, self.product.database_operand, blocks, run_slice, work)
+
     def _each_embedded(
         self,
         source: RowSource,
+        operand: Callable[[Tensor], Operand],
         row_ranges: list[Range],
         run_slice: slice,
         work: Callable[[Range, list[Operand]], B],
     ) -> Iterator[B]:
-        """Yield what `work` makes of each range of rows and its operands, one per part."""
         run_slice = slice(*run_slice.indices(source.run_count))
+
+        def on_operands(row_range: Range, raw: Tensor) -> B:
+            rows = source.rows(raw, row_range[0], run_slice)
+            by_part = rows.view(len(rows), self.parts, -1)  # (b, parts, D / parts)
+            return work(row_range, [operand(by_part[:, part]) for part in range(self.parts)])
+
         if self.device.type == "cuda":
             for row_range, raw in read_ahead(source, row_ranges, run_slice, self.device):
-                yield work(row_range, self._operands(source, row_range, raw, run_slice))
+                yield on_operands(row_range, raw)
             return
 
         def embed(row_range: Range) -> B:
-            raw = torch.from_numpy(source.read(*row_range, run_slice))
-            return work(row_range, self._operands(source, row_range, raw, run_slice))
+            return on_operands(row_range, torch.from_numpy(source.read(*row_range, run_slice)))
 
         yield from each(embed, row_ranges, self.threads, self.stop)
-
-    def _operands(self, source: RowSource, row_range: Range, raw: Tensor, run_slice: slice) -> list[Operand]:
-        rows = source.rows(raw, row_range[0], run_slice)
-        by_part = rows.view(len(rows), self.parts, -1)  # (b, parts, D / parts)
-        return [self.product.operand(by_part[:, part]) for part in range(self.parts)]
 
     def _multiply(self, of_tile: list[Operand], of_block: list[Operand]) -> Products:
         return [self.product.multiply(*pair) for pair in zip(of_tile, of_block, strict=True)]

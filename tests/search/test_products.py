@@ -1,6 +1,7 @@
 """Products of blocks, and how much of the machine they use."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,13 +19,16 @@ def unit_rows(n, dim, seed):
 
 
 @pytest.mark.parametrize("dim", [1, 59, 5_000])
-@pytest.mark.parametrize("product", [products.PLAIN, products.ONEDNN, products.DOUBLE], ids=lambda p: p.name)
+@pytest.mark.parametrize("product", products.BY_NAME.values(), ids=lambda p: p.name)
 def test_every_exact_product_is_that_of_float64(product, dim):
-    if product is products.ONEDNN and not torch.backends.mkldnn.is_available():
-        pytest.skip("this torch is built without oneDNN")
-    q, d = unit_rows(7, dim, 0), unit_rows(9, dim, 1)
-    computed = product.multiply(product.operand(q), product.operand(d))
-    torch.testing.assert_close(computed.double(), q.double() @ d.double().T, atol=1e-6, rtol=0)
+    if product.name not in {products.DOUBLE.name, *(p.name for p in products.exact_on_cpu())}:
+        pytest.skip("this torch is built without it")
+    q, d = unit_rows(70, dim, 0), unit_rows(9, dim, 1)
+    every = slice(None, None, 2)  # rows need not be contiguous
+    computed = product.multiply(product.operand(q[:, every]), product.database_operand(d[:, every]))
+    expected = q[:, every].double() @ d[:, every].double().T
+    torch.testing.assert_close(computed.double(), expected, atol=1e-6, rtol=0)
+    assert computed.is_contiguous()
 
 
 @pytest.mark.parametrize("dim", [3, 4_096, 4_097, 20_000])
@@ -37,7 +41,7 @@ def test_half_precision_sums_long_rows_in_spans(dim):
 
 
 def test_the_quickest_exact_product_is_one_that_rounds_nothing():
-    assert products.exact_product(CPU, 100) in (products.PLAIN, products.ONEDNN)
+    assert products.exact_product(CPU, 100) in products.exact_on_cpu()
     assert products.exact_product(CPU, 100, torch.float64) is products.DOUBLE
 
 
@@ -53,6 +57,27 @@ def found(monkeypatch):
 
     yield wins
     products._fastest_on_cpu.cache_clear()
+
+
+def test_a_torch_without_what_packs_has_the_others(monkeypatch):
+    for failure in (AttributeError, RuntimeError, TypeError):
+
+        def fail(*_, failure=failure):
+            raise failure
+
+        products.exact_on_cpu.cache_clear()
+        monkeypatch.setattr(products, "PACKED", replace(products.PACKED, packed=fail))
+        assert products.exact_on_cpu() == (products.PLAIN, products.ONEDNN)
+    products.exact_on_cpu.cache_clear()
+
+
+def test_a_choice_among_other_products_is_made_anew(tmp_path, found, monkeypatch):
+    found(products.PLAIN)
+    products.exact_product(CPU, 100, choices=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(products, "exact_on_cpu", lambda: (products.ONEDNN,))
+        products._fastest_on_cpu.cache_clear()
+        assert products.exact_product(CPU, 100, choices=tmp_path) is products.ONEDNN
 
 
 def test_the_choice_is_made_once_per_machine(tmp_path, found, one_thread):
