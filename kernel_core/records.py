@@ -233,6 +233,8 @@ class Neighbors:
     certified: number of rows that float16 products proposed and a proof certified; None if all products were
     float32.
     redone: number of rows that were searched again in float32 because the proof failed.
+    product: the name of how rows were multiplied, as in `search.products`: ways differ in the last digit.
+    None if they were not, or nobody noted it.
     """
 
     spec: KernelSpec
@@ -240,6 +242,7 @@ class Neighbors:
     values: npt.NDArray[np.float32]
     certified: int | None = None
     redone: int = 0
+    product: str | None = None
 
     def __post_init__(self) -> None:
         assert self.indices.shape == self.values.shape

@@ -80,7 +80,7 @@ class BlockSearch:
         for block, parts in done:
             self._keep(block, parts)
             self._take(parts)
-        return [TopK(part.indices, part.values) for part in self.whole]
+        return [TopK(part.indices, part.values, self.job.product) for part in self.whole]
 
     def agree(self) -> None:
         """Write the plan of the search, unless there is one, for other processes to do its blocks too."""

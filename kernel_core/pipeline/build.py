@@ -206,7 +206,8 @@ class _Build:
         rows = self.inputs.rows(spec, similarity, features)
         top, forget = self._search(spec, *rows)
         values = minus_distances(top.values) if similarity.is_distance else top.values
-        neighbors = Neighbors(spec, top.indices, values.astype(np.float32), top.certified, top.redone)
+        how = (top.certified, top.redone, top.product)
+        neighbors = Neighbors(spec, top.indices, values.astype(np.float32), *how)
         self.entries.write_neighbors(neighbors, features)
         forget()
 
@@ -219,7 +220,7 @@ class _Build:
             search = block_search(self.inputs, spec, (query, database), k)
             (found,) = search.compute()
             self.ensemble.check_unchanged()
-            return certified.CertifiedTopK(found.indices, found.values, budget=0), search.forget
+            return certified.CertifiedTopK(found.indices, found.values, found.product), search.forget
         top = certified.nearest(
             query,
             database,
@@ -250,7 +251,8 @@ class _Build:
         self.ensemble.check_unchanged()
         for spec in missing:
             top = of_all if spec.classes is None else of_class[spec.classes[0]]
-            self.entries.write_neighbors(Neighbors(spec, top.indices, top.values), None)
+            found = Neighbors(spec, top.indices, top.values, product=top.product)
+            self.entries.write_neighbors(found, None)
         forget()
 
     def _predict(self, split: Split) -> None:

@@ -88,6 +88,7 @@ class Entries:
         meta: dict[str, Any] = {
             "spec": spec.to_json(),
             "how": {} if neighbors.certified is None else proof,
+            "product": neighbors.product,
         }
         if features is not None:
             meta |= {"layer": features.layer, "run": features.run}

@@ -162,7 +162,9 @@ def read_neighbors(
         if entry is not None:
             arrays, meta = entry
             written = KernelSpec.from_json(meta["spec"])
-            by_spec[spec] = Neighbors(written, arrays["indices"], arrays["values"], **meta["how"])
+            product = meta.get("product")  # which older entries do not say
+            found = Neighbors(written, arrays["indices"], arrays["values"], **meta["how"], product=product)
+            by_spec[spec] = found
             if spec.similarity in OF_ONE_RUN:
                 features = {name: meta[name] for name in ("layer", "run") if name in meta}
     return by_spec, features

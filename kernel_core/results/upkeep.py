@@ -25,6 +25,7 @@ class Entry:
 
     about: what it holds, in a few words; empty if it is damaged, of another format, or not a file. used: when
     it was last used, in seconds since the epoch.
+    product: how the rows of neighbors were multiplied; None of other entries, and of given neighbors.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Entry:
     bytes: int
     used: float
     path: Path
+    product: str | None = None
 
 
 def list_entries(store: Store) -> list[Entry]:
@@ -70,21 +72,23 @@ def _entries(store: Store) -> Iterator[Entry]:
         with contextlib.suppress(OSError):  # it was removed meanwhile
             status = path.lstat()
             used = max(status.st_atime, status.st_mtime)
-            about = _read_about(path)
+            about, product = _read_about(path)
             with contextlib.suppress(OSError):  # looking at it is no use; a read-only cache is listed too
                 os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
-            yield Entry(path.parent.name, path.stem, about, status.st_size, used, path)
+            yield Entry(path.parent.name, path.stem, about, status.st_size, used, path, product)
 
 
-def _read_about(path: Path) -> str:
-    """Return what an entry says that it holds; empty if it is damaged, of another format, or not a file."""
+def _read_about(path: Path) -> tuple[str, str | None]:
+    """Return what an entry says that it holds, and by which product; see `Entry`."""
     if not os.path.isfile(path):
-        return ""
+        return "", None
     try:
         entry = json.loads(read_layout(path).metadata["entry"])
-        return str(entry["about"]) if entry["format"] == FORMAT else ""
+        return (
+            (str(entry["about"]), entry["meta"].get("product")) if entry["format"] == FORMAT else ("", None)
+        )
     except DAMAGE:
-        return ""
+        return "", None
 
 
 def _remove(paths: Iterable[Path]) -> list[Path]:

@@ -73,7 +73,7 @@ def nearest(
         try:
             if precision == "exact" or query.dtype == torch.float64:
                 top = top_k(query, database, k, exclude_self=exclude_self, machine=machine, progress=progress)
-                return CertifiedTopK(top.indices, top.values, budget=machine.budget)
+                return CertifiedTopK(top.indices, top.values, top.product, budget=machine.budget)
             search = _CertifiedSearch(query, database, k, exclude_self, machine, progress)
             return search.compute(redo=precision == "certified")
         except torch.OutOfMemoryError:
@@ -135,6 +135,7 @@ class _CertifiedSearch:
         return CertifiedTopK(
             indices.to(torch.int32).numpy(),
             values.numpy(),
+            rounded.product,
             certified=int(proved.sum()),
             redone=len(unproved) if redo else 0,
             budget=self.machine.budget,

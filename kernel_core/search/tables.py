@@ -20,10 +20,12 @@ class TopK:
     """The k nearest database rows of every query row: larger values first, ties by smaller index.
 
     indices: int32 (n, k), the database rows. values: (n, k), their inner products, in the dtype of the rows.
+    product: the name of how blocks of rows were multiplied; None if they were not.
     """
 
     indices: npt.NDArray[np.int32]
     values: npt.NDArray[Any]
+    product: str | None = None
 
 
 class Table:
@@ -51,6 +53,6 @@ class Table:
             best_values, best_indices = in_order(*of_both)
             self.values[place], self.indices[place] = best_values[:, : self.k], best_indices[:, : self.k]
 
-    def top(self) -> TopK:
-        """Return what was found."""
-        return TopK(self.indices.to(torch.int32).cpu().numpy(), self.values.cpu().numpy())
+    def top(self, product: str | None = None) -> TopK:
+        """Return what was found. product: as in `TopK`."""
+        return TopK(self.indices.to(torch.int32).cpu().numpy(), self.values.cpu().numpy(), product)

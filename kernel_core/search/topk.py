@@ -135,7 +135,7 @@ class TopKSearch:
             for pairs in steps.search(chunk, columns, best, best):
                 done += pairs
                 self.progress(step, round(done), total)
-        return [table.top() for table in best]
+        return [table.top(steps.product.name) for table in best]
 
 
 def _size_of(

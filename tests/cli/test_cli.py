@@ -202,6 +202,11 @@ def test_cache_is_listed_and_cleared(source_folder, cache):
     assert invoke("build", source_folder).exit_code == 0
     listing = invoke("cache", "list").stdout
     assert "planted: test→train neighbors by kernel" in listing
+    entries = json.loads(invoke("cache", "list", "--json").stdout)["entries"]
+    products = {(entry["kind"], entry["product"]) for entry in entries}
+    of_neighbors = {product for kind, product in products if kind == "neighbors"}
+    assert of_neighbors <= {"float32 by oneDNN, packed", "float32 by oneDNN", "float32", "float64"}
+    assert {product for kind, product in products if kind != "neighbors"} == {None}
     assert invoke("cache", "prune", "--days", 1).stdout.startswith("0 removed")
     assert re.match(r"\d\d removed", invoke("cache", "clear").stdout)
     assert "0 entries" in invoke("cache", "list").stdout

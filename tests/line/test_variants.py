@@ -15,6 +15,7 @@ from kernel_core.report import figures
 from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import list_entries
+from kernel_core.search import products
 from kernel_core.sources.source import SourceRequest
 from kernel_core.spec import KernelSpec
 from tests.support import oracle
@@ -86,6 +87,9 @@ def test_each_class_has_its_own_neighbors_beside_those_of_all(variant, ask, plan
         whole = expected(planted, classes=classes, **variant)
         assert neighbors.spec.classes == classes
         oracle.assert_neighbors(neighbors.indices, neighbors.values, whole, 2e-6)
+    assert results.neighbors["kernel"].product in {product.name for product in products.exact_on_cpu()}
+    of_class = {neighbors.product for neighbors in results.class_neighbors.values()}
+    assert of_class <= {product.name for product in products.exact_on_cpu()}, "each entry says it"
     one = open_results(ask(classes=(3,), **variant))  # shares the entry, so that nothing is left to build
     np.testing.assert_array_equal(one.neighbors["kernel"].indices, results.class_neighbors[3].indices)
 
