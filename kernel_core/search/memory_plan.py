@@ -13,16 +13,18 @@ BLOCK = {"cpu": 4_096, "cuda": 8_192}
 TILE = {"cpu": 1_024, "cuda": 4_096}
 # Bytes that embedding and selecting take beside those counted here: temporaries of pieces and of groups.
 WORKSPACE = {"cpu": 16_000_000, "cuda": 512_000_000}
-# Seconds per number multiplied, number embedded, product added to a sum, product looked at, and tile; only
-# the ratios matter.
+# Seconds per number multiplied, number embedded, product added to a sum, product looked at, tile, and
+# beginning to look at a tile; only the ratios matter.
 # The CPU's were measured on two cores with AVX-512. CUDA's come from data sheets; starting a tile's many
 # small steps costs most.
 SECONDS = {
-    "cpu": {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "select": 4e-10, "step": 2e-4},
-    "cuda": {"product": 1e-14, "embed": 1e-11, "add": 1e-12, "select": 1e-12, "step": 5e-4},
+    "cpu": {"product": 5e-12, "embed": 3e-9, "add": 1e-9, "select": 2.2e-10, "step": 2e-4, "begin": 4e-4},
+    "cuda": {"product": 1e-14, "embed": 1e-11, "add": 1e-12, "select": 1e-12, "step": 5e-4, "begin": 0},
 }
+NARROW = {"cpu": 2_000, "cuda": 200}  # columns of a block at which looking at a product takes twice that
 # Database rows multiplied at once where rows are too long to be held, and blocks therefore larger.
 MULTIPLIED = 4_096
+REUSED = 31_000_000  # bytes of rows above which the C library maps new memory each time
 SHARED_BY = 2  # threads among which blocks should divide evenly
 ENOUGH = 1.04  # times the fastest plan's time: slow enough for a plan that takes less memory
 
@@ -98,7 +100,7 @@ def _plans(size: SearchSize, budget: int) -> Iterator[MemoryPlan]:
     """Yield, for every size of block, tile and slice, the plan with the largest chunk that fits."""
     for runs in _halvings(size.run_count):
         most_block_rows = BLOCK[size.device] if runs == size.run_count else 16 * BLOCK[size.device]
-        for block in _powers_of_two(size.n_database, most_block_rows):
+        for block in _block_rows(size, most_block_rows):
             most_tile_rows = max(128, TILE[size.device] // size.parts)
             if size.symmetric:
                 most_tile_rows = min(most_tile_rows, block)
@@ -118,6 +120,14 @@ def _halvings(number: int) -> Iterator[int]:
         yield number
         number = -(-number // 2)
     yield 1
+
+
+def _block_rows(size: SearchSize, most: int) -> Iterator[int]:
+    """Yield sizes of a block: powers of two, and that of an even number of large blocks, as threads share."""
+    yield from _powers_of_two(size.n_database, most)
+    if size.n_database > most and not size.symmetric:
+        pairs_of_blocks = -(-size.n_database // (SHARED_BY * most))
+        yield min(most, -(-size.n_database // (SHARED_BY * pairs_of_blocks * 64)) * 64)
 
 
 def _powers_of_two(rows: int, most: int) -> Iterator[int]:
@@ -163,14 +173,19 @@ def _seconds(size: SearchSize, plan: MemoryPlan) -> float:
     slices = -(-size.run_count // plan.slice_runs)
     rows_embedded = chunks * size.n_database + (size.n_query if slices == 1 else blocks * size.n_query)
     pairs = size.n_query * size.n_database
+    embed = cost["embed"]
+    made = plan.block_rows if slices == 1 else plan.tile_rows  # rows at a time, of those made most often
+    if size.device == "cpu" and made * plan.slice_runs * size.width * size.row_itemsize > REUSED:
+        embed *= 2  # each new page costs a fault
     short_blocks = 1 + 16 / plan.tile_rows + 64 / min(plan.block_rows, MULTIPLIED)
     if size.device == "cpu":  # threads take blocks, or tiles of one block
         shares = blocks if slices == 1 else -(-plan.chunk_rows // plan.tile_rows)
         short_blocks *= -(-shares // SHARED_BY) * SHARED_BY / shares
     return (
         cost["product"] * pairs * numbers * short_blocks
-        + (cost["embed"] + cost["product"] * size.work) * rows_embedded * numbers
+        + (embed + cost["product"] * size.work) * rows_embedded * numbers
         + cost["step"] * blocks * (tiles + chunks) * slices
+        + cost["begin"] * blocks * tiles
         + cost["add"] * pairs * (slices - 1)
-        + cost["select"] * pairs * (1 + 200 / min(plan.block_rows, MULTIPLIED))
+        + cost["select"] * pairs * (1 + NARROW[size.device] / min(plan.block_rows, MULTIPLIED))
     )

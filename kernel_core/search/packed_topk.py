@@ -7,6 +7,7 @@ by smaller column. NumPy sorts integers six times as fast as torch sorts values.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ Integers = npt.NDArray[np.int64]
 
 LANES = 64  # columns whose maximum is compared first: most groups hold nothing new
 STRIDED_LANES = 16  # the same where the columns of a row lie apart in memory: each then costs a cache line
-FEW_GROUPS = 16  # per row; where more hold something new, a closer bound is looked for first
+MANY_GROUPS = 0.75  # of all; where more hold something new, a closer bound is looked for first
 FEW_CANDIDATES = 128  # per row; where there are more, the rows of a tile are taken in parts, to save memory
 PART_ROWS = 64  # rows that are not taken in parts
 MERGED_AT = 0.5  # new columns, relative to those merged before, at which candidates are merged
@@ -65,10 +66,11 @@ class PackedTopK:
     """The k largest values seen so far of each of n rows, and their columns, as sorted keys (n, k).
 
     Candidates of a range of rows wait until a merge pays; a range is named by its first row.
+    least: as in `RunningTopK`.
     """
 
-    def __init__(self, n: int, k: int) -> None:
-        self.k = k
+    def __init__(self, n: int, k: int, least: Values | None = None) -> None:
+        self.k, self.least = k, least
         self.keys = np.full((n, k), pack(np.array([NOTHING]), 0))
         self.waiting: dict[int, _Candidates] = {}
 
@@ -104,9 +106,11 @@ class PackedTopK:
         last = unpack(held[:, -1])
         # One that ties with the last value held takes its place only if its column is smaller.
         bound = np.where(columns_of(held[:, -1]) < first_column, last, np.nextafter(last, NOTHING))
-        groups = _Groups(tile, _lanes(tile, k, is_empty=bool(last[0] == NOTHING)))
+        if self.least is not None:
+            bound = np.maximum(bound, np.nextafter(self.least[first_row : first_row + q], NOTHING))
+        groups = _Groups(tile, _lanes(tile, k, is_empty=bool(bound[0] == NOTHING)))
         hits = groups.above(bound)
-        if len(hits) > FEW_GROUPS * q:
+        if len(hits) > MANY_GROUPS * groups.maxima.size:
             # The k-th of what is held and of the groups' maxima together: no value below it can stay.
             known = np.concatenate([unpack(held), groups.maxima], axis=1)
             known.partition(known.shape[1] - k, axis=1)
@@ -114,15 +118,16 @@ class PackedTopK:
             bound = np.maximum(bound, closer)
             hits = groups.above(bound)
         rows, lanes, columns = groups.of(hits)
-        places = _true_places(lanes > bound[rows][:, None])
-        if len(places) > FEW_CANDIDATES * q and q > PART_ROWS:
+        words = _words(lanes > bound[rows][:, None])
+        if np.bitwise_count(words).sum(dtype=np.int64) > FEW_CANDIDATES * q and q > PART_ROWS:
             half = q // 2
             self._collect(waiting, range_row, first_row, tile[:half], first_column)
             self._collect(waiting, range_row, first_row + half, tile[half:], first_column)
             return
-        hit, lane = np.divmod(places, groups.lanes)
+        hit, lane = _set_bits(words)
         waiting.rows.append(rows[hit] + (first_row - range_row))
-        waiting.keys.append(pack(lanes.reshape(-1)[places], columns[hit] + lane + first_column))
+        values = lanes.reshape(-1)[hit * groups.lanes + lane]
+        waiting.keys.append(pack(values, columns[hit] + lane + first_column))
 
     def _merge_waiting(self, first_row: int) -> None:
         """Merge the candidates of a range of rows."""
@@ -143,6 +148,9 @@ class PackedTopK:
             table.reshape(-1)[np.repeat(first, count) + np.arange(len(key))] = key
             table.sort(axis=1)
             self.keys[first_row + changed] = table[:, : self.k]
+            if self.least is not None:  # where another thread writes too, the lower may stay, which is safe
+                last = unpack(table[:, self.k - 1])
+                self.least[first_row + changed] = np.maximum(self.least[first_row + changed], last)
         self.waiting[first_row] = _Candidates(waiting.before + waiting.columns)
 
 
@@ -175,10 +183,12 @@ class _Groups:
         """Return the rows (h,), values (h, lanes) and first columns (h,) of groups at these places."""
         row_count, group_count = self.maxima.shape
         if self.transposed:
-            group, row = np.divmod(hits, row_count)
+            group = hits // row_count  # with the next line, twice as fast as divmod
+            row = hits - group * row_count
             values = self.base[group[:, None], np.arange(self.lanes), row[:, None]]
         else:
-            row, group = np.divmod(hits, group_count)
+            row = hits // group_count
+            group = hits - row * group_count
             values = np.take(self.base.reshape(-1, self.lanes), hits, axis=0)
         return row, values, group * self.lanes
 
@@ -195,13 +205,21 @@ def _lanes(tile: Tensor, k: int, *, is_empty: bool) -> int:
     return lanes
 
 
-def _true_places(mask: npt.NDArray[np.bool_]) -> Integers:
-    """Return the flat places where a mask (h, lanes), lanes a multiple of 8, is true, in order.
+def _words(mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return each row of a mask (h, lanes) as one integer: bit i is column i. lanes: 8, 16, 32 or 64."""
+    return np.packbits(mask.reshape(-1), bitorder="little").view(f"<u{mask.shape[1] // 8}")
 
-    Eight at a time are looked at first, which is three times as fast as `np.flatnonzero`.
+
+def _set_bits(words: npt.NDArray[Any]) -> tuple[Integers, Integers]:
+    """Return the places of words and the numbers of their bits that are set: of each its lowest, then others.
+
+    Nearly every word has one, which is therefore twice as fast as to look for what is true in a mask.
     """
-    words = mask.reshape(-1).view(np.uint64)
-    some = np.flatnonzero(words != 0)
-    inside = np.flatnonzero(words[some].view(np.bool_))
-    places: Integers = some[inside >> 3] * 8 + (inside & 7)
-    return places
+    place, places, bits = np.arange(len(words)), [], []
+    while len(words):
+        places.append(place)
+        bits.append(np.bitwise_count((words & -words) - words.dtype.type(1)))
+        words = words & (words - words.dtype.type(1))
+        left = np.flatnonzero(words)
+        place, words = place[left], words[left]
+    return np.concatenate([place, *places]), np.concatenate([place, *bits])

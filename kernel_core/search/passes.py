@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -77,9 +79,10 @@ class Pass:
         """Return the first row of a range that a chunk of query rows must be multiplied with."""
         return min(max(chunk[0], columns[0]), columns[1]) if self.symmetric else columns[0]
 
-    def _running(self, rows: Range) -> list[RunningTopK]:
-        n = rows[1] - rows[0]
-        return [RunningTopK(n, self.k, self.query.dtype, self.device) for _ in range(self._table_count)]
+    def _running(self, rows: Range, least: npt.NDArray[np.float32] | None = None) -> list[RunningTopK]:
+        """Return empty running tables; least: as in `RunningTopK`, a row of it for each of them."""
+        n, shared = rows[1] - rows[0], [None] * self._table_count if least is None else least
+        return [RunningTopK(n, self.k, self.query.dtype, self.device, of_table) for of_table in shared]
 
     def _search_held(
         self, chunk: Range, columns: Range, best: list[Table], mirrored: list[Table]
@@ -88,8 +91,9 @@ class Pass:
         tiles = ranges(*chunk, self.plan.tile_rows)
         held = list(self._each_query(tiles, slice(None), lambda _tile, of_tile: of_tile))
         idle: SimpleQueue[list[RunningTopK]] = SimpleQueue()  # the tables of threads that have no block now
+        least = np.full((self._table_count, chunk[1] - chunk[0]), -np.inf, np.float32)
         for _ in range(self.threads):
-            idle.put(self._running(chunk))
+            idle.put(self._running(chunk, least if self.threads > 1 else None))
 
         def search_block(block: Range, of_block: list[Operand]) -> int:
             running, reverse = idle.get(), self._running(block) if self.symmetric else []

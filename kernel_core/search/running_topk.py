@@ -5,6 +5,8 @@ The order is defined: larger values first, ties by smaller index. The order of t
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,11 +20,21 @@ class RunningTopK:
     """The k largest values seen so far of each of n rows, and their columns.
 
     Candidates may wait to be merged; `values` and `indices` merge them first.
+    least: float32 (n,), the least value that each row will keep, as far as is known, -inf where nothing is.
+        Several that are merged at the end share it, on any threads: what is below is of no use to any. Each
+        raises it. Used for float32 on the CPU alone.
     """
 
-    def __init__(self, n: int, k: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        n: int,
+        k: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        least: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         packed = dtype == torch.float32 and device.type == "cpu"
-        self.kept = PackedTopK(n, k) if packed else _SortedTopK(n, k, dtype, device)
+        self.kept = PackedTopK(n, k, least) if packed else _SortedTopK(n, k, dtype, device)
 
     def merge(self, first_row: int, tile: Tensor, first_column: int) -> None:
         """Take in a tile of values (q, b): rows first_row …, columns first_column ….

@@ -7,6 +7,7 @@ import torch
 from kernel_core.search import packed_topk
 from kernel_core.search.packed_topk import columns_of, pack, unpack
 from kernel_core.search.running_topk import RunningTopK
+from kernel_core.search.tables import Table
 
 CPU = torch.device("cpu")
 DTYPES = [torch.float32, torch.float64]
@@ -62,6 +63,38 @@ def test_ranges_of_rows_may_overlap_and_look_at_values_in_between(dtype):
             assert len(top.values) == 40
     expected = np.argsort(-values, axis=1, kind="stable")[:, :5]
     np.testing.assert_array_equal(top.indices.numpy(), expected)
+
+
+@pytest.mark.parametrize("kind", ["random", "ties", "equal", "signs of zero", "rising", "falling"])
+def test_several_share_the_least_that_is_kept(kind):
+    """As threads do: each takes some of the tiles, of any columns; merged, they are as one that takes all."""
+    n, columns, k = 90, 700, 11
+    values = matrix(kind, n, columns)
+    least = np.full(n, -np.inf, np.float32)
+    several = [RunningTopK(n, k, torch.float32, CPU, least) for _ in range(3)]
+    for number, (row, column) in enumerate(cut(n, columns, 30, 64)):
+        tile = torch.from_numpy(values[row, column]).float().contiguous()
+        several[number % 3].merge(row.start, tile, column.start)
+    table = Table((0, n), k, torch.float32, CPU)
+    for running in several:
+        table.take(0, running.values, running.indices)
+    expected = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(table.top().indices, expected)
+    np.testing.assert_array_equal(table.top().values, np.take_along_axis(values, expected, 1))
+    assert (least <= table.top().values[:, -1]).all(), "a bound never exceeds what is kept in the end"
+
+
+def test_what_others_found_is_not_looked_for(monkeypatch):
+    taken = []
+    monkeypatch.setattr(packed_topk, "pack", lambda v, c: taken.append(np.size(v)) or pack(v, c))
+    values = torch.from_numpy(matrix("random", 50, 8_192)).float()
+    least = np.full(50, -np.inf, np.float32)
+    first, second = (RunningTopK(50, 10, torch.float32, CPU, least) for _ in range(2))
+    first.merge(0, values[:, :4_096].contiguous(), 0)
+    assert len(first.values) == 50
+    taken.clear()
+    second.merge(0, values[:, 4_096:].contiguous(), 4_096)
+    assert sum(taken) < 50 * 10 * 1.5, "as few as if the second had seen the first half"
 
 
 def test_a_value_that_is_masked_is_no_neighbor():
