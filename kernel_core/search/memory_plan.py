@@ -176,8 +176,8 @@ def _seconds(size: SearchSize, plan: MemoryPlan) -> float:
     embed = cost["embed"]
     made = plan.block_rows if slices == 1 else plan.tile_rows  # rows at a time, of those made most often
     if size.device == "cpu" and made * plan.slice_runs * size.width * size.row_itemsize > REUSED:
-        embed *= 2  # each new page costs a fault
-    short_blocks = 1 + 16 / plan.tile_rows + 64 / min(plan.block_rows, MULTIPLIED)
+        embed *= 1.5  # each new page costs a fault
+    short_blocks = 1 + 16 / plan.tile_rows + 32 / min(plan.block_rows, MULTIPLIED)
     if size.device == "cpu":  # threads take blocks, or tiles of one block
         shares = blocks if slices == 1 else -(-plan.chunk_rows // plan.tile_rows)
         short_blocks *= -(-shares // SHARED_BY) * SHARED_BY / shares
