@@ -82,16 +82,16 @@ def standardized(
     """
     Z = transformed(logits, transform, out=out)
     if moments is None:
-        moments = _refined(center(Z), logits, transform)
+        moments, delicate = _refined(center(Z), logits, transform)
     else:
         Z -= moments.mean[:, :, None].to(Z.dtype)
+        delicate = moments.delicate
     scale = moments.scale * length
     Z *= scale[:, :, None].to(Z.dtype)
     if out is None:
         Z = Z.float()
     elif Z is not out:
         Z = out.copy_(Z)
-    delicate = moments.delicate
     if delicate.any():
         exact = transformed(logits[delicate], transform, torch.float64)
         exact -= moments.mean[delicate, :, None]
@@ -152,7 +152,7 @@ def moments_of(logits: Tensor, transform: str) -> Moments:
     Computed in float32 where that is enough (`moments.DELICATE`), else in float64. A NaN or infinite logit
     gives a mean that is not finite.
     """
-    return _refined(center(transformed(logits, transform)), logits, transform)
+    return _refined(center(transformed(logits, transform)), logits, transform)[0]
 
 
 def exact_moments(logits: Tensor, transform: str) -> Moments:
@@ -160,9 +160,13 @@ def exact_moments(logits: Tensor, transform: str) -> Moments:
     return center(transformed(logits, transform, torch.float64))
 
 
-def _refined(moments: Moments, logits: Tensor, transform: str) -> Moments:
-    """Compute the moments again in float64, in place, for the examples where float32 is not enough."""
+def _refined(moments: Moments, logits: Tensor, transform: str) -> tuple[Moments, Tensor]:
+    """Compute the moments again in float64, in place, for the examples where float32 is not enough.
+
+    Return them, and which examples are delicate by them, bool (b,).
+    """
     delicate = moments.delicate
     if delicate.any():
         moments[delicate] = exact_moments(logits[delicate], transform)
-    return moments
+        delicate = moments.delicate
+    return moments, delicate
