@@ -39,6 +39,7 @@ NOTICE_LOSS = {
 PATIENT = {  # a busy machine takes longer than the 20 and 30 s after which Ray gives up starting
     "RAY_NUM_REDIS_GET_RETRIES": "180",
     "RAY_raylet_start_wait_time_s": "180",
+    "RAY_worker_niceness": "0",  # Ray's own, 15, leaves workers next to nothing beside other programs
 }
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,13 +1,14 @@
 """Pieces of work: the same results from threads and from Ray, and one line for what goes wrong."""
 
 import functools
+import os
 
 import pytest
 
 from kernel_core.engines.engine import Engine
 from kernel_core.engines.tasks import run_tasks
 from kernel_core.errors import DataError, RequestError, Unavailable
-from tests.support.pieces import dying, failing, squared
+from tests.support.pieces import dying, failing, niceness, squared
 
 RAY = Engine("ray", workers=2)
 
@@ -34,6 +35,10 @@ def test_nothing_to_do_takes_no_cluster():
 def test_ray_does_every_item(ray):
     task = functools.partial(squared, 10)
     assert dict(run_tasks(task, range(20), RAY, step="squares")) == {n: 10 + n * n for n in range(20)}
+
+
+def test_workers_that_are_started_here_have_the_priority_of_the_command(ray):
+    assert dict(run_tasks(niceness, range(1), RAY, step="niceness")) == {0: os.nice(0)}
 
 
 def test_an_error_on_ray_names_the_node(ray):
