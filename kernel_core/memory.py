@@ -26,16 +26,17 @@ def default_budget() -> int:
     of two, so that two builds on one machine most often cut their work alike, even though the memory that is
     free differs a little.
     """
-    share = SHARE / 2 if _is_space_limited() else SHARE
+    share = SHARE / 2 if is_space_limited() else SHARE
     return 1 << max(LEAST_BITS, int(share * max(0, free_bytes() - aside())).bit_length() - 1)
 
 
 def aside() -> int:
     """Return the bytes that no search may take: `ASIDE`, and pools of threads if address space is limited."""
-    return ASIDE + (POOL * (1 + (os.cpu_count() or 1)) if _is_space_limited() else 0)
+    return ASIDE + (POOL * (1 + (os.cpu_count() or 1)) if is_space_limited() else 0)
 
 
-def _is_space_limited() -> bool:
+def is_space_limited() -> bool:
+    """Return whether this process has a limit of address space (`ulimit -v`)."""
     return sys.platform != "win32" and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from kernel_core.errors import OutOfMemory
-from kernel_core.memory import aside, free_bytes, is_limited
+from kernel_core.memory import aside, free_bytes, is_limited, is_space_limited
 
 NO_MEMORY = (  # in messages of torch, of Rust, of Python's threads and of Arrow
     "can't allocate memory", "not enough memory", "bad_alloc", "annot allocate memory", "memory allocation",
@@ -68,6 +68,8 @@ def words_of_shortage(error: BaseException, *, on_page: bool = False) -> str:
     found = f"{found}; {_size(free)} are free here now. {MORE_ROOM}"
     if on_page:
         return f"{found}, then load the page again."
+    if isinstance(error, OSError) and is_space_limited():  # a smaller search would not help
+        return f"{found}: files are mapped whole, which counts under ulimit -v. What was finished is kept."
     budget = max(LEAST, 1 << max(0, (free // 8).bit_length() - 1))
     return (
         f"{found}; or ask for less: --memory {budget // 1_000_000}MB for the search, fewer --runs. What was "

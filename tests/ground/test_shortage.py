@@ -1,5 +1,6 @@
 """Where memory is too short for the libraries or for a table: one line, before they end the process."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 from kernel_core.errors import OutOfMemory
-from kernel_core.shortage import refuse_too_little
+from kernel_core.shortage import refuse_too_little, words_of_shortage
 from tests.support.command import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
@@ -79,3 +80,13 @@ def test_too_little_is_refused_with_both_numbers(monkeypatch):
     with pytest.raises(OutOfMemory, match=r"^0\.2 GB of memory are free here now; .* alone take 0\.3 GB\. "):
         refuse_too_little()
     refuse_too_little(200_000_000)
+
+
+def test_a_file_that_cannot_be_mapped_is_not_blamed_on_the_search(monkeypatch):
+    lacking, full = OSError(errno.ENOMEM, "Cannot allocate memory"), MemoryError()
+    monkeypatch.setattr("kernel_core.shortage.is_space_limited", lambda: True)
+    assert "files are mapped whole, which counts under ulimit -v" in words_of_shortage(lacking)
+    assert "--memory" not in words_of_shortage(lacking)
+    assert "--memory" in words_of_shortage(full)
+    monkeypatch.setattr("kernel_core.shortage.is_space_limited", lambda: False)
+    assert "--memory" in words_of_shortage(lacking)
