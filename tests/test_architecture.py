@@ -39,10 +39,13 @@ MAY_IMPORT = {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "networks",
         "pipeline",
     },
+    "lab": {
+        "sources", "similarity", "search", "findings", "ensembles", "results", "networks", "pipeline",
+    },
     "pages": {"sources", "findings", "explain", "review", "results", "report", "exports"},
     "cli": {
         "sources", "similarity", "search", "findings", "explain", "ensembles", "results", "engines",
-        "networks", "report", "pipeline", "bench", "review", "exports", "static_copy",
+        "networks", "report", "pipeline", "bench", "lab", "review", "exports", "static_copy",
     },
 }  # fmt: skip
 TORCH = {
@@ -55,6 +58,7 @@ TORCH = {
     "networks",
     "pipeline",
     "bench",
+    "lab",
 }
 
 CORE = sorted((ROOT / "kernel_core").rglob("*.py"))

@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "figures": ("findings:figures", "Draw figures for a paper, as PNG files."),
         "aligned": ("aligned:aligned", "Compare the pixels of near pairs, for the twin score."),
         "export": ("export:export", "Write a read-only copy of the findings that needs no server."),
+        "lab": ("lab:lab_command", "Put an open question about the kernel to SOURCE."),
         "map": ("map:lay_out_map", "Lay out all examples in the plane, for the app's map."),
     },
     "Review": {

@@ -89,7 +89,7 @@ def report_command(
     """
     request = SourceRequest(source, files=files, precision=precision)
     if out is not None:
-        _refuse_unwritable(out)
+        refuse_unwritable(out)
     with open_progress(progress_file) as progress:
         open_results = functools.partial(open_or_build, device=device, memory=memory, progress=progress)
         request = replace(request, run_count=_runs_to_train(request, run_counts, progress))
@@ -116,7 +116,7 @@ def _runs_to_train(
     return largest if is_more else None
 
 
-def _refuse_unwritable(out: Path) -> None:
+def refuse_unwritable(out: Path) -> None:
     """Raise `RequestError` if the folder cannot be written, before anything is computed; create nothing."""
     existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):

@@ -6,7 +6,7 @@ Runs are always trained in whole groups, so that a run is the same however many 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -37,23 +37,62 @@ def train_runs(
     group = run_numbers[0] // GROUP
     assert all(run // GROUP == group for run in run_numbers)
     device = device or torch.device("cpu")
-    train = examples["train"]
-    inputs = {split: _inputs(examples[split], train).to(device) for split in SPLITS}
-    labels = torch.from_numpy(train.labels).to(device)
-    widths = (inputs["train"].shape[1], *recipe.hidden, len(train.class_names))
+    inputs = {split: inputs_of(examples[split], examples["train"]).to(device) for split in SPLITS}
+    layers = _train_group(recipe, inputs["train"], examples["train"], (group, seed), progress)
+    return _trained_runs(layers, inputs, examples, run_numbers)
+
+
+def logits_by_epoch(
+    recipe: MlpRecipe,
+    examples: Mapping[Split, ExampleSet],
+    group: int,
+    seed: int,
+    *,
+    progress: Progress = no_progress,
+) -> list[dict[Split, npt.NDArray[np.float32]]]:
+    """Train the runs of a group as `train_runs` does; return their logits before and after each epoch.
+
+    They are (GROUP, N, C) by split, first those of the networks at their start.
+    """
+    inputs = {split: inputs_of(of_split, examples["train"]) for split, of_split in examples.items()}
+    found = []
+
+    @torch.no_grad()
+    def look(layers: Layers) -> None:
+        found.append(
+            {split: _forward(layers, x.expand(GROUP, -1, -1))[0].numpy() for split, x in inputs.items()}
+        )
+
+    _train_group(recipe, inputs["train"], examples["train"], (group, seed), progress, look)
+    return found
+
+
+def _train_group(
+    recipe: MlpRecipe,
+    inputs: Tensor,
+    train: ExampleSet,
+    group_and_seed: tuple[int, int],
+    progress: Progress,
+    look: Callable[[Layers], None] = lambda _: None,
+) -> Layers:
+    """Return the layers of a group of runs, trained. look: called at their start and after each epoch."""
+    group, seed = group_and_seed
+    labels = torch.from_numpy(train.labels).to(inputs.device)
+    widths = (inputs.shape[1], *recipe.hidden, len(train.class_names))
     generators = [
         torch.Generator().manual_seed(run_seed(seed, run))
         for run in range(group * GROUP, (group + 1) * GROUP)
     ]
     layers = [
-        (w.to(device).requires_grad_(), b.to(device).requires_grad_())
+        (w.to(inputs.device).requires_grad_(), b.to(inputs.device).requires_grad_())
         for w, b in _initial(widths, generators)
     ]
-    _descend(recipe, layers, inputs["train"], labels, generators, progress)
-    return _trained_runs(layers, inputs, examples, run_numbers)
+    look(layers)
+    _descend(recipe, layers, inputs, labels, generators, progress, look)
+    return layers
 
 
-def _inputs(examples: ExampleSet, train: ExampleSet) -> Tensor:
+def inputs_of(examples: ExampleSet, train: ExampleSet) -> Tensor:
     """Return gray levels in 0 … 1, flattened to (N, D), minus the mean image of the training set."""
 
     def flat(images: npt.NDArray[np.uint8]) -> Tensor:
@@ -78,6 +117,7 @@ def _descend(
     labels: Tensor,
     generators: list[torch.Generator],
     progress: Progress,
+    look: Callable[[Layers], None],
 ) -> None:
     """Train the layers in place, each run with its own order of the data."""
     steps = recipe.epochs * -(-len(labels) // recipe.batch)
@@ -95,6 +135,7 @@ def _descend(
             schedule.step()
             done += 1
             progress("training", done, steps)
+        look(layers)
 
 
 def loss_of_runs(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:

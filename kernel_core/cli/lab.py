@@ -1,0 +1,117 @@
+"""`kernel-explorer lab`: put an open question to a source; the same input gives the same answer."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kernel_core.cli.options import add_options, open_progress, source_options
+from kernel_core.cli.output import say, say_json
+from kernel_core.cli.report import refuse_unwritable
+from kernel_core.report.answer_files import write_answer
+from kernel_core.report.answer_markdown import answer_markdown
+from kernel_core.results.answers import QUESTIONS
+from kernel_core.sources.source import SourceRequest
+
+
+class Counts(click.ParamType["tuple[int, ...]"]):
+    """Numbers of runs such as 5,10,50."""
+
+    name = "5,10,50"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in str(value).split(",")]
+        if not all(re.fullmatch("[0-9]{1,9}", word) and int(word) >= 2 for word in words):
+            self.fail(
+                f"{value!r} is not a list of numbers of runs; expected one such as 5,10,50, each 2 or more.",
+                param,
+                ctx,
+            )
+        return tuple(map(int, words))
+
+
+class HowMany(click.ParamType["int | None"]):
+    """A number, or all, which becomes None."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value == "all" or value is None:
+            return None
+        if not re.fullmatch("[0-9]{1,9}", str(value)) or int(value) < 1:
+            self.fail(f"{value!r} is not a number of examples; expected one, or all.", param, ctx)
+        return int(value)
+
+
+question_options = (
+    click.argument("question", type=click.Choice(list(QUESTIONS))),
+    source_options,
+    click.option(
+        "--counts", type=Counts(), help="Numbers of runs to compare, beside all.  [default: 5,10,20,50,…]"
+    ),
+    click.option(
+        "--queries", type=HowMany(), default="2000", show_default=True,
+        help="Examples asked about, drawn at random.",
+    ),
+    click.option(
+        "--sets", type=click.IntRange(1), default=4, show_default=True,
+        help="Most sets of runs of one size; no run is in two.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn at random."),
+    click.option(
+        "--out", type=click.Path(file_okay=False, path_type=Path),
+        help="Write answer.md, answer.json and, with curves, answer.png to this folder.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object; shares are fractions."),
+)  # fmt: skip
+
+
+@click.command("lab")
+@functools.partial(add_options, question_options)
+def lab_command(
+    question: str,
+    source: str,
+    device: str,
+    memory: int | None,
+    progress_file: Path | None,
+    *,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Put one of the open questions about the kernel to SOURCE.
+
+    \b
+    transforms   Why log-softmax? Other functions of the same logits.
+    classes      Why is the kernel of one class worse than the average?
+    untrained    What is the kernel before any training, and how does it move?
+    runs         From how many runs on do votes pass the ensemble?
+
+    What was computed is kept, so a question that was stopped goes on where it was.
+
+    \b
+    Example:  kernel-explorer lab runs digits --out lab
+    """
+    if out is not None:
+        refuse_unwritable(out)
+    from kernel_core.lab.ask import Order, ask  # torch takes seconds to load
+
+    amount = {name: options.pop(name) for name in ("run_count", "files", "precision")}
+    request, order = SourceRequest(source, **amount), Order(**options)
+    with open_progress(progress_file) as progress:
+        answer = ask(question, request, order, device=device, budget=memory, progress=progress)
+    if out is not None:
+        for path in write_answer(answer, out):
+            say(f"written: {path}", err=True)
+    if as_json:
+        say_json(answer.to_json())
+    else:
+        say(*answer_markdown(answer).splitlines())

@@ -1,0 +1,1 @@
+"""The open questions of the dataset card, put to any source."""

@@ -1,0 +1,45 @@
+"""Sets of runs that have no run in common, and ensembles of such sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from kernel_core.records import Ensemble
+from kernel_core.spec import Split
+
+Runs = tuple[int, ...]
+
+
+def disjoint_sets(run_count: int, size: int, most: int, seed: int) -> list[Runs]:
+    """Return up to `most` sets of `size` of the runs 0 … run_count-1, none of which is in two sets.
+
+    The same seed orders the runs alike for every size, so that a smaller set is the beginning of a larger.
+
+    >>> [len(runs) for runs in disjoint_sets(10, 3, 4, seed=0)], disjoint_sets(3, 3, 4, seed=0)
+    ([3, 3, 3], [(0, 1, 2)])
+    """
+    order = np.random.default_rng(seed).permutation(run_count).tolist()
+    count = min(most, run_count // size)
+    return [tuple(sorted(order[n * size : (n + 1) * size])) for n in range(count)]
+
+
+def logits_of(
+    ensemble: Ensemble, split: Split, runs: Sequence[int], examples: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.floating]:
+    """Return the logits of some runs and examples of a split, in memory: (m, n, C), in the files' precision.
+
+    runs: rising. examples: indices; None for all of them.
+    """
+    found = []
+    first = 0  # number of the part's first run
+    for part in (part[split] for part in ensemble.parts):
+        for run in runs:
+            if first <= run < first + len(part):
+                of_run = np.asarray(part[run - first : run - first + 1])[0]
+                found.append(of_run if examples is None else of_run[examples])
+        first += len(part)
+    ensemble.check_unchanged()
+    return np.stack(found)

@@ -1,0 +1,164 @@
+"""What every question needs of a source: its runs, labels and twins, and the neighbors by any of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from kernel_core.findings.twins import BANDS, twin_pairs
+from kernel_core.findings.votes import neighbor_weights, weighted_vote
+from kernel_core.lab.functions import FUNCTIONS
+from kernel_core.lab.run_sets import Runs, logits_of
+from kernel_core.machine import Machine
+from kernel_core.progress import Progress
+from kernel_core.records import Ensemble, Neighbors
+from kernel_core.results.keys import Keys
+from kernel_core.results.results import Results
+from kernel_core.results.store import Store, key_of
+from kernel_core.search.topk import TopKSearch
+from kernel_core.similarity.kernel_rows import KernelRows
+from kernel_core.spec import KernelSpec
+
+K = 20  # neighbors that a point keeps: as many as vote by weight
+POINTS = "lab"  # kind of the entries that keep a point's neighbors
+FORMAT = 1  # of such an entry
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What one ensemble's kernel finds.
+
+    nearest: int32 (n,), the nearest of each query example. right: by vote, bool (n,), whether it is right;
+    "knn3", "weighted20", and "ensemble" for the averaged logits. twin_first: share of the query examples with
+    a known twin whose nearest is one, 0 … 1; NaN where none has.
+    """
+
+    nearest: npt.NDArray[np.int32]
+    right: Mapping[str, npt.NDArray[np.bool_]]
+    twin_first: float
+
+    def share(self, measure: str) -> float:
+        """Return a measure as a share of the query examples: a vote's, or "twin_first"."""
+        return self.twin_first if measure == "twin_first" else float(self.right[measure].mean())
+
+
+class Setting:
+    """A source to which questions are put.
+
+    results: by all runs. ensemble: the runs. query_count: number of query examples that are drawn, by `seed`;
+    None for all of them. sets: most disjoint sets of runs of one size.
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        ensemble: Ensemble,
+        keys: Keys,
+        store: Store,
+        machine: Machine,
+        progress: Progress,
+        *,
+        query_count: int | None,
+        sets: int,
+        seed: int,
+    ) -> None:
+        self.results, self.ensemble, self.keys, self.store = results, ensemble, keys, store
+        self.machine, self.progress = machine, progress
+        self.sets, self.seed = sets, seed
+        everyone = np.arange(len(results.labels[0]))
+        if query_count is not None and query_count < len(everyone):
+            drawn = np.random.default_rng(seed).choice(everyone, query_count, replace=False)
+            everyone = np.sort(drawn)
+        self.queries: Indices = everyone
+
+    @property
+    def labels(self) -> tuple[Indices, Indices]:
+        """Labels of the drawn query examples and of the database."""
+        query, database = self.results.labels
+        return query[self.queries], database
+
+    @cached_property
+    def twins(self) -> npt.NDArray[np.int64]:
+        """Pairs (query, database) in one number each, found by pixels and the kernel of all runs."""
+        if "kernel" not in self.results.aligned:
+            return np.empty(0, np.int64)
+        kernel = self.results.neighbors_by("kernel")
+        table = twin_pairs(kernel, self.results.aligned["kernel"], *self.results.labels)
+        same = table[table["band"] == BANDS[0]]
+        return self._codes(same["query_index"].to_numpy(), same["database_index"].to_numpy())
+
+    def _codes(self, query: Indices, database: Indices) -> Indices:
+        return query.astype(np.int64) * len(self.results.labels[1]) + database
+
+    def point(self, function: str, runs: Runs, classes: tuple[int, ...] | None = None) -> Point:
+        """Return what the kernel of some runs finds, from the cache if it is known.
+
+        function: a key of `FUNCTIONS`. classes: those averaged over; None for all.
+        """
+        content = {
+            "kind": POINTS,
+            "format": FORMAT,
+            "logits": self.keys.inputs["kernel"],
+            "direction": self.results.spec.direction,
+            "queries": [len(self.queries), self.seed if len(self.queries) < self.query_total else None],
+            "function": function,
+            "runs": list(runs),
+            "classes": None if classes is None else list(classes),
+        }
+        key = key_of(content)
+        entry = self.store.read(POINTS, key)
+        if entry is None:
+            found = self._search(function, runs, classes)
+            about = f"{self.results.name}: neighbors by {function} of {len(runs)} runs, for a question"
+            self.store.write(POINTS, key, found, {}, about=about)
+        else:
+            found = entry[0]
+        return self._measured(found)
+
+    @property
+    def query_total(self) -> int:
+        """Number of query examples that could be drawn."""
+        return len(self.results.labels[0])
+
+    def _measured(self, found: Mapping[str, npt.NDArray[Any]]) -> Point:
+        (of_query, of_database), C = self.labels, len(self.results.class_names)
+        spec = KernelSpec("kernel", *self.results.spec.splits)
+        neighbors = Neighbors(spec, found["indices"], found["values"])
+        labels = of_database[neighbors.indices]  # (n, k)
+        nearest = neighbors.indices[:, 0]
+        right = {"ensemble": found["predicted"] == of_query}
+        for name, k, weighted in (("knn3", 3, False), ("weighted20", K, True)):
+            weights = neighbor_weights(neighbors, k, weighted=weighted)
+            right[name] = weighted_vote(labels[:, :k], weights, C) == of_query
+        has_twin = np.isin(self.queries, self.twins // len(of_database))
+        is_twin = np.isin(self._codes(self.queries, nearest.astype(np.int64)), self.twins)
+        return Point(nearest, right, float(is_twin[has_twin].mean()) if has_twin.any() else np.nan)
+
+    def _search(
+        self, function: str, runs: Runs, classes: Sequence[int] | None
+    ) -> dict[str, npt.NDArray[Any]]:
+        of = FUNCTIONS[function]
+        query, database = self.results.spec.splits
+        asked = logits_of(self.ensemble, query, runs, self.queries)
+        predicted = asked.sum(0, dtype=np.float64).argmax(-1)
+        logits = {"query": of(asked), "database": of(logits_of(self.ensemble, database, runs))}
+        rows = [
+            KernelRows(
+                Ensemble(("the runs of a question",), ({database: values},)),
+                database,
+                transform=of.transform,
+                classes=None if classes is None else tuple(classes),
+            )
+            for values in logits.values()
+        ]
+        own = torch.from_numpy(self.queries) if query == database else None
+        k = min(K, len(rows[1]) - (own is not None))
+        top = TopKSearch(rows[0], rows[1], k, own=own, machine=self.machine).compute()[0]
+        return {"indices": top.indices, "values": top.values, "predicted": predicted.astype(np.int32)}

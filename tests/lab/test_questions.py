@@ -1,0 +1,173 @@
+"""Open questions put to a planted source: each point against an oracle in float64, and the answers kept."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kernel_core.errors import RequestError
+from kernel_core.lab import ask, setting
+from kernel_core.lab.ask import Order
+from kernel_core.lab.curves import difference
+from kernel_core.lab.fit import fit_shares, fitted
+from kernel_core.lab.functions import FUNCTIONS
+from kernel_core.lab.run_sets import disjoint_sets
+from kernel_core.progress import no_progress
+from kernel_core.results.answers import QUESTIONS, Answer, read_answer
+from kernel_core.results.keys import plan_keys
+from kernel_core.results.store import Store
+from kernel_core.sources.catalog import open_source
+from kernel_core.sources.source import SourceRequest
+from tests.support.command import invoke
+
+RUNS = (1, 4, 5, 9, 20)
+
+
+def log_softmax(x):
+    shifted = x - x.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def log_odds(x):
+    p = np.exp(log_softmax(x))
+    return np.log(p) - np.log1p(-p)
+
+
+ORACLES = {
+    "log_softmax": log_softmax,
+    "none": lambda x: x,
+    "centred": lambda x: x - x.mean(-1, keepdims=True),
+    "shift": lambda x: x.mean(-1, keepdims=True),
+    "log_odds": log_odds,
+    "temperature-0.5": lambda x: log_softmax(x / 0.5),
+    "temperature-2": lambda x: log_softmax(x / 2),
+    "temperature-4": lambda x: log_softmax(x / 4),
+}
+
+
+def values_of(test, train, function, classes=None):
+    """The kernel of two splits' logits (M, N, C), in float64."""
+    standard = []
+    for logits in (test, train):
+        z = ORACLES[function](logits.astype(np.float64))
+        z = z if classes is None else z[..., list(classes)]
+        standard.append((z - z.mean(0)) / z.std(0, ddof=1))
+    M, _, C = standard[0].shape
+    return np.einsum("ric,rjc->ij", *standard) / (M * C)
+
+
+def open_planted(source_folder, **order):
+    request = SourceRequest(str(source_folder / "source.toml"))
+    return ask.open_setting(
+        request, Order(**order), device="cpu", budget=None, progress=no_progress, store=Store()
+    )
+
+
+@pytest.fixture
+def opened(source_folder, cache):
+    return open_planted(source_folder)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("classes", [None, (3,), (0, 4)])
+def test_point_is_what_an_oracle_finds(opened, planted, function, classes):
+    if function == "shift" and classes:
+        return  # it has no classes
+    point = opened.point(function, RUNS, classes)
+    test, train = planted.test[list(RUNS)], planted.train[list(RUNS)]
+    values = values_of(test, train, function, classes)
+    order = np.argsort(-values, axis=1, kind="stable")
+    rows = np.arange(len(values))
+    found = values[rows, point.nearest]
+    assert np.abs(found - values[rows, order[:, 0]]).max() < 2e-6
+    votes = planted.train_labels[order[:, :3]]
+    majority = np.array([np.bincount(row, minlength=5).argmax() for row in votes])
+    clear = values[rows, order[:, 2]] - values[rows, order[:, 3]] > 1e-5
+    assert (point.right["knn3"] == (majority == planted.test_labels))[clear].all()
+    predicted = test.astype(np.float64).sum(0).argmax(-1)
+    assert (point.right["ensemble"] == (predicted == planted.test_labels)).all()
+
+
+def test_drawn_examples_are_some_of_all_and_the_same_for_a_seed(source_folder, cache, opened):
+    every = opened.point("log_softmax", RUNS)
+    some = open_planted(source_folder, queries=12, seed=3)
+    assert len(some.queries) == 12 == len(set(some.queries))
+    assert some.point("log_softmax", RUNS).nearest.tolist() == every.nearest[some.queries].tolist()
+    again = open_planted(source_folder, queries=12, seed=3)
+    assert again.queries.tolist() == some.queries.tolist()
+
+
+def test_point_is_read_where_it_is_known(opened, monkeypatch):
+    first = opened.point("none", RUNS)
+    monkeypatch.setattr(setting, "TopKSearch", None)  # which no second search could call
+    again = opened.point("none", RUNS)
+    assert again.nearest.tolist() == first.nearest.tolist()
+    with pytest.raises(TypeError):
+        opened.point("none", (1, 2))
+
+
+def test_disjoint_sets_share_no_run_and_grow_from_each_other():
+    few, more = (disjoint_sets(24, size, 10, seed=1) for size in (3, 6))
+    assert len(few) == 8
+    assert sorted(run for runs in few for run in runs) == list(range(24))
+    assert set(more[0]) == {*few[0], *few[1]}
+
+
+def test_difference_is_that_of_paired_means(opened):
+    first, second = (opened.point(function, RUNS) for function in ("log_softmax", "shift"))
+    found = difference([first], [second], "knn3")
+    paired = second.right["knn3"].astype(float) - first.right["knn3"]
+    assert found.value == pytest.approx(second.share("knn3") - first.share("knn3"))
+    assert found.high - found.value == pytest.approx(1.96 * paired.std(ddof=1) / np.sqrt(len(paired)))
+
+
+def test_fitted_curve_promises_what_a_planted_one_holds():
+    n = np.array([5, 10, 20, 50, 100, 200.0])
+    noise = np.random.default_rng(0).normal(scale=1e-4, size=len(n))
+    found = fit_shares(n, 0.93 - 0.4 * n**-0.7 + noise)
+    assert fitted(found, 1000) == pytest.approx(0.93 - 0.4 * 1000**-0.7, abs=2e-3)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_answer_is_kept_and_read_back(source_folder, cache, question):
+    request = SourceRequest(str(source_folder / "source.toml"))
+    found = ask.ask(question, request, Order(counts=(2, 4, 8, 12)), device="cpu")
+    keys = plan_keys(open_source(request, offline=True), request, Store())
+    assert read_answer(keys, question, Store()) == found
+    assert Answer.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert found.seen
+    for panel in found.panels:
+        for curve in panel.curves:
+            y, low, high = (np.array(of) for of in (curve.y, curve.low, curve.high))
+            assert len(curve.x) == len(y)
+            assert (low <= y + 1e-9).all() & (y <= high + 1e-9).all()
+
+
+def test_few_runs_are_refused(source_folder, cache):
+    request = SourceRequest(str(source_folder / "source.toml"), run_count=3)
+    with pytest.raises(RequestError, match="3 runs"):
+        ask.ask("transforms", request, Order(), device="cpu")
+    request = SourceRequest(str(source_folder / "source.toml"), run_count=9)
+    with pytest.raises(RequestError, match="10 runs or more"):
+        ask.ask("classes", request, Order(), device="cpu")
+
+
+def test_verb_prints_writes_and_refuses(source_folder, cache, tmp_path):
+    source, out = str(source_folder / "source.toml"), tmp_path / "out"
+    done = invoke("lab", "runs", source, "--counts", "2,4,8,12", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("# How many runs?")
+    assert sorted(path.name for path in out.iterdir()) == ["answer.json", "answer.md", "answer.png"]
+    answer = json.loads(invoke("lab", "runs", source, "--counts", "2,4,8,12", "--json").stdout)
+    kept = json.loads((out / "answer.json").read_text())
+    assert {**answer, "seconds": 0} == {**kept, "seconds": 0}
+    assert "--counts 2,4,8,12" in answer["command"]
+    for words, said in (
+        (("lab", "nothing", source), "nothing"),
+        (("lab", "runs", source, "--counts", "1"), "each 2 or more"),
+        (("lab", "runs", source, "--queries", "no"), "number of examples"),
+        (("lab", "runs", source, "--out", source), "is a file"),
+    ):
+        refused = invoke(*words)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
