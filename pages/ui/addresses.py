@@ -24,6 +24,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "similarities": ("by", "within", "threshold"),
     "disagreement": ("by", "within", "other", "vote", "class", "order", "k", "page"),
     "run_counts": (),
+    "open_questions": ("question",),
     "leaks": ("kind", "by", "order", "rule", "leaked", "anonymous"),
     "verdicts": ("kind", "rule", "which", "reviewers", "two", "cell", "by", "page"),
     "feature_pairs": ("first", "last", "by", "other"),

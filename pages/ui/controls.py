@@ -62,8 +62,19 @@ def choose_direction(
     """
     if len(results.examples) == 1:
         return results
-    key, names = "within", list(titles)
-    chosen = st.query_params.get("within", names[0])
+    chosen = choose_one(label, "within", titles, about, keeps_value=keeps_value)
+    return load.in_direction(results, "" if chosen == next(iter(titles)) else chosen)
+
+
+def choose_one(
+    label: str, key: str, titles: Mapping[str, str], about: str | None = None, *, keeps_value: bool = False
+) -> str:
+    """Show a control that picks a name by its title; return it. The address has it, but not the first.
+
+    key: of the control, and of the parameter. about, keeps_value: as of `choose_direction`.
+    """
+    names = list(titles)
+    chosen = st.query_params.get(key, names[0])
     if chosen not in names:
         chosen = names[0]
         del st.query_params[key]
@@ -80,7 +91,7 @@ def choose_direction(
         help=about,
         wrap=True,
     )
-    return load.in_direction(results, "" if chosen == names[0] else chosen)
+    return chosen
 
 
 def choose_similarity(

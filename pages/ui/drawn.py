@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import streamlit as st
 
@@ -9,10 +11,11 @@ from kernel_core.findings.label_orders import count_conflicts
 from kernel_core.findings.votes import wilson_interval
 from kernel_core.report.run_counts import table_by_runs
 from kernel_core.results import accuracy
+from kernel_core.results.answers import Panel, Table
 from kernel_core.results.run_counts import read_run_counts
 from kernel_core.results.store import Store
 from pages.ui import charts, load
-from pages.ui.curves import curves
+from pages.ui.curves import curves, of_panel
 from pages.ui.wording import ENSEMBLE
 
 
@@ -88,3 +91,21 @@ def _board(results_id: str, names: tuple[str, ...], of_class: int | None) -> pd.
     titles = {name: load.by_id[results_id].title_of(name) for name in names} | {"ensemble": ENSEMBLE}
     board = load.scoreboard(results_id, names, of_class)
     return board.assign(title=board["by"].map(titles))
+
+
+@st.cache_data(max_entries=50, hash_funcs={Panel: repr})
+def panel_chart(panel: Panel) -> charts.Specification:
+    """Return the chart of a panel of an answer."""
+    return of_panel(panel).to_dict()
+
+
+def answer_table(table: Table) -> pd.DataFrame:
+    """Return a table of an answer as people read it: shares in percent, a dash for none."""
+    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    return pd.DataFrame(rows, columns=list(table.columns))
+
+
+def _cell(cell: str | float | None) -> str:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "–"
+    return cell if isinstance(cell, str) else f"{cell:.2%}"

@@ -37,12 +37,12 @@ class Status(TypedDict):
 def arguments(request: SourceRequest, verb: str = "build") -> list[str]:
     """Return the arguments of the command line that build a request.
 
-    verb: another one with the same options.
+    verb: another one with the same options, with its first argument if it has one before the source.
 
     >>> arguments(SourceRequest("digits", run_count=10, similarities=("kernel",)))
     ['build', 'digits', '--runs', '10', '--similarity', 'kernel']
     """
-    words = [verb, request.name]
+    words = [*verb.split(), request.name]
     for option, number in (("--runs", request.run_count), ("--files", request.files)):
         words += [option, str(number)] if number else []
     words += ["--query", request.query] if request.query != "test" else []

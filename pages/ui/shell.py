@@ -36,6 +36,7 @@ PAGES: dict[str, dict[str, tuple[str, str]]] = {
         "disagreement": ("Disagreement", ":material/call_split:"),
         "feature_pairs": ("Kernel or features?", ":material/balance:"),
         "run_counts": ("How many runs?", ":material/stacked_line_chart:"),
+        "open_questions": ("Open questions", ":material/science:"),
     },
     "Review": {
         "review": ("Review", ":material/gavel:"),

@@ -16,9 +16,9 @@ from pages.ui.shell import PAGES
 from tests.support.app import open_page, text_of
 from tests.support.command import ROOT
 
-LABELS_OF_OWN = {"choose_similarity": 1, "choose_similarities": 1, "example_of_address": 0}
+LABELS_OF_OWN = {"choose_similarity": 1, "choose_similarities": 1, "choose_one": 0, "example_of_address": 0}
 """Functions of ours that draw a bound control, or read a parameter → what stands before the key."""
-OWN = {*LABELS_OF_OWN, "walk.example_of_address"}
+OWN = {*LABELS_OF_OWN, "walk.example_of_address", "controls.choose_one"}
 MODULES = sorted((ROOT / "pages").rglob("*.py"))
 NO_CONTROLS = {"gallery"}
 """Functions of ours that take the key of an element without a value."""

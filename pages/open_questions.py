@@ -1,0 +1,53 @@
+"""Open questions about the kernel, and what was seen when they were put to this source."""
+
+import streamlit as st
+
+from kernel_core.results.answers import QUESTIONS, Answer, read_answer
+from kernel_core.results.keys import plan_keys
+from kernel_core.results.store import Store
+from kernel_core.sources.catalog import open_source
+from pages.ui import controls, drawn, jobs, load, read_only, shell
+from pages.ui.wording import escape
+
+shell.guard()
+results = load.results()
+shell.heading(
+    results,
+    "Open questions",
+    "What the dataset card asks about the kernel and nobody has answered for all data, put to yours.",
+)
+titles = {name: question.title for name, question in QUESTIONS.items()}
+name = controls.choose_one("Question", "question", titles)
+question, request = QUESTIONS[name], load.request().whole
+shell.say(f"{question.asked} {question.how}")
+verb = f"lab {name}"
+
+
+def show(answer: Answer) -> None:
+    """Show what was seen, then every number behind it."""
+    st.markdown("\n".join(f"- {escape(sentence)}" for sentence in answer.seen))
+    columns = st.columns(2, gap="large")
+    for n, panel in enumerate(answer.panels):
+        with columns[n % 2]:
+            st.header(panel.title)
+            st.vega_lite_chart(drawn.panel_chart(panel), alt=f"{panel.title} by {panel.x_title}")
+    for table in answer.tables:
+        st.header(table.title)
+        st.dataframe(drawn.answer_table(table), hide_index=True)
+    of = answer.asked
+    drawn_from = "all" if of["queries"] == of["of"] else f"{of['queries']:,} of {of['of']:,}, drawn at random"
+    st.caption(
+        f"{answer.bands} Examples that are asked about: {drawn_from}. It took {answer.seconds:,.0f} seconds "
+        "of processor time."
+    )
+    st.caption("The same on the command line, with figures for print (`--out DIR`):")
+    st.code(answer.command, language="bash")
+
+
+answer = read_answer(plan_keys(open_source(request, offline=True), request, Store()), name, Store())
+if answer is None:
+    jobs.offer(request, "It has not been put to this source yet.", verb=verb, label="Ask it", key="ask")
+else:
+    show(answer)
+    if not read_only.is_read_only():
+        jobs.offer_line(request, "Put it again:", "again", verb=verb)
