@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from kernel_core.errors import NotBuilt, RequestError, StoreError
+from kernel_core.machine import CPU
 from kernel_core.pipeline import build, build_map
 from kernel_core.results.accuracy import accuracies
 from kernel_core.results.entries import Entries
 from kernel_core.results.opening import open_results
 from kernel_core.results.store import Store
 from kernel_core.results.upkeep import clear, list_entries
-from kernel_core.search import products, topk
+from kernel_core.search import certified, products, topk
 from kernel_core.sources.source import SourceRequest
 from tests.support import forked, oracle
 from tests.support.command import ROOT
@@ -74,6 +75,22 @@ def test_device_does_not_change_the_answer(source_folder, cache, planted):
     oracle.assert_neighbors(
         neighbors.indices, neighbors.values, oracle.kernel(planted.test, planted.train), 1e-6
     )
+
+
+@pytest.mark.parametrize("precision", ["exact", "certified"])
+def test_gpu_searches_in_one_piece_with_any_precision(source_folder, cache, monkeypatch, precision):
+    asked, real = [], certified.nearest
+
+    def nearest(*rows, machine, precision, **options):
+        asked.append((machine.device.type, precision))
+        return real(*rows, machine=CPU, precision="exact", **options)
+
+    line = sys.modules["kernel_core.pipeline.build"]  # the package has the function under this name
+    monkeypatch.setattr(line, "device_for", lambda *_: torch.device("cuda"))
+    monkeypatch.setattr(certified, "nearest", nearest)
+    request = SourceRequest(str(source_folder / "source.toml"), precision=precision, similarities=("kernel",))
+    build(request)
+    assert asked == [("cuda", precision)]
 
 
 def test_absent_gpu_is_refused(source_folder, cache, monkeypatch):
