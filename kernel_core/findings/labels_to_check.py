@@ -117,10 +117,12 @@ def gather(
     labels: tuple[Labels, Labels],
     probabilities: ClassProbabilities,
     aligned: Aligned | None = None,
+    flagged: npt.NDArray[np.bool_] | None = None,
 ) -> Gathered:
     """Return what speaks for and against the labels. aligned: for an order by pixels, and for no other.
 
-    The rest is as of `labels_to_check`.
+    flagged: bool (N,), which labels `flag_issues` flags, where that is known. The rest is as of
+    `labels_to_check`.
     """
     if probabilities.class_count < 2:
         raise RequestError("Found one class; expected at least two, so that a label can be another's.")
@@ -128,7 +130,7 @@ def gather(
     if len(index) < len(probabilities):
         probabilities = probabilities.rows(index)
     own = labels[0][index]
-    flagged = flag_issues(own, probabilities)
+    flagged = flag_issues(own, probabilities) if flagged is None else np.asarray(flagged[index])
     twin = _twins(neighbors, aligned)
     of_rows = (
         (index[rows], own[rows], probabilities.rows(rows), flagged[rows])

@@ -29,6 +29,7 @@ from kernel_core.recipes import Training
 from kernel_core.records import Neighbors
 from kernel_core.results.aligned import lacks_aligned
 from kernel_core.results.entries import Entries
+from kernel_core.results.flags import keep_flags, lacks_flags
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.opening import lacks_traces, read_back, read_results
@@ -78,7 +79,7 @@ def build(
     with contextlib.suppress(NotBuilt):
         results = read_results(keys, store)
         is_whole = not lacks_traces(keys, results) and UnseenEntries(keys, store).is_known
-        if is_whole and not lacks_aligned(request, results):
+        if is_whole and not lacks_aligned(request, results) and not lacks_flags(results):
             remember_files(request, source, store)
             return results
     machine = Machine(torch_device, budget or budget_on(torch_device), store.root / "products")
@@ -89,6 +90,8 @@ def build(
         remember_files(request, source, store)
         if lacks_aligned(request, results):
             keep_aligned(results, machine, progress)
+        if lacks_flags(results):
+            results = replace(results, flags=keep_flags(results, keys, store, progress))
         return results
 
 

@@ -35,16 +35,17 @@ def direction_of(results: Results, split: Split) -> tuple[Split, Split]:
     return (split, "train") if split == "test" and "train" in results.examples else (split, split)
 
 
-def judging(results: Results) -> tuple[str, ClassProbabilities]:
-    """Return a key of `BASES`, and the probabilities that judge the labels of the query split.
+def judging(results: Results, split: Split | None = None) -> tuple[str, ClassProbabilities]:
+    """Return a key of `BASES`, and the probabilities that judge the labels of a split, or the query split.
 
     An example that every run was trained on has none.
     """
-    if results.query == "test":
-        return TEST, results.predictions.probabilities
+    split = split or results.query
+    if split == "test":
+        return TEST, results.predictions_of[split].probabilities
     if results.unseen is not None and (results.unseen.runs > 0).any():
         return UNSEEN, results.unseen.probabilities
-    return TRAINED, results.predictions.probabilities
+    return TRAINED, results.predictions_of[split].probabilities
 
 
 def said_of_left_out(results: Results) -> str:
@@ -90,4 +91,5 @@ def gather_labels(results: Results, by: str = "kernel", *, needs_pixels: bool = 
         aligned = results.aligned.get(by)
         if aligned is None:
             raise NotBuilt(f"The pixels of neighbors {results.spec.direction} by {by} are not aligned yet.")
-    return gather(neighbors, results.labels, judging(results)[1], aligned)
+    flagged = results.flags.get(results.query)
+    return gather(neighbors, results.labels, judging(results)[1], aligned, flagged)

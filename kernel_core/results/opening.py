@@ -15,6 +15,7 @@ from kernel_core.predicted import Predictions
 from kernel_core.records import Neighbors
 from kernel_core.results.aligned import aligned_tables, lacks_aligned
 from kernel_core.results.example_entries import read_examples
+from kernel_core.results.flags import lacks_flags, read_flags
 from kernel_core.results.keys import Keys, plan_keys
 from kernel_core.results.last_files import remember_files, warn_of_missing_files
 from kernel_core.results.results import Results
@@ -48,6 +49,8 @@ def open_results(request: SourceRequest, store: Store | None = None, *, complete
         raise _not_built("traces", keys, store)
     if complete and lacks_aligned(request, results):
         raise _not_built("aligned pixels", keys, store)
+    if complete and lacks_flags(results):
+        raise _not_built("labels that confident learning flags", keys, store)
     if complete and not UnseenEntries(keys, store).is_known:
         raise _not_built("predictions by runs that did not train on an example", keys, store)
     if complete:
@@ -114,6 +117,7 @@ def read_results(keys: Keys, store: Store) -> Results:
         about=keys.source.about,
         unseen=UnseenEntries(keys, store).read(),
         aligned=aligned_tables(keys, spec.splits, store),
+        flags=read_flags(keys, store),
     )
 
 

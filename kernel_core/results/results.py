@@ -38,6 +38,7 @@ class Results:
     not kept, by an older version or for lack of space.
     aligned: by name, the aligned pixels of neighbors by a similarity or variant, where they are built.
     unseen: what the runs say of training examples that they did not train on; None without training masks.
+    flags: by split, which labels confident learning flags, where that is kept as it takes seconds.
     about: what to know of an ensemble or a test set that the source's owner did not bring; often empty.
     """
 
@@ -57,6 +58,7 @@ class Results:
     about: str = ""
     unseen: Unseen | None = None
     aligned: Mapping[str, Aligned] = field(default_factory=dict)
+    flags: Mapping[Split, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def query(self) -> Split:

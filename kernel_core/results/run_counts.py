@@ -74,4 +74,5 @@ def _read(
         variants={},
         unseen=None,
         aligned={},
+        flags={},
     )
