@@ -11,9 +11,12 @@ from kernel_core.findings.landmarks import COUNT, LIMIT
 from kernel_core.findings.map_layout import LINE_COUNT, Map, search_directions
 from kernel_core.machine import Machine
 from kernel_core.pipeline.build import _Build, remember_files
+from kernel_core.progress import no_progress
 from kernel_core.records import Neighbors
 from kernel_core.results.entries import Entries
+from kernel_core.results.flags import keep_flags, lacks_flags
 from kernel_core.results.keys import plan_keys
+from kernel_core.results.opening import read_results
 from kernel_core.results.store import Store
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
@@ -54,7 +57,11 @@ def plant(folder, size, cache, *, every_direction=True):
         asked = replace(request, query=query, database=database)
         keys = plan_keys(open_source(asked), asked, store)
         machine = Machine(torch.device("cpu"), 1_000_000_000, store.root / "products")
-        PlantedBuild(keys, store, machine, "float32", lambda *_: None).compute()
+        PlantedBuild(keys, store, machine, "float32", no_progress).compute()
+    keys = plan_keys(open_source(request), request, store)
+    results = read_results(keys, store)
+    if lacks_flags(results):
+        keep_flags(results, keys, store, no_progress)
     remember_files(request, open_source(request), store)
     _plant_map(plan_keys(open_source(request.whole), request.whole, store), size, store)
 
