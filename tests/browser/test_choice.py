@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.ui import names
-from tests.support.browser import settle, tab, visit
+from tests.support.browser import listen, settle, tab, visit
 
 pytestmark = pytest.mark.browser
 COUNTS = {"test": 500, "train": 1297}
@@ -93,3 +93,20 @@ def test_chosen_examples_are_a_list_and_are_there_after_back(grid):
     grid.get_by_text("wrong", exact=True).click()
     grid.wait_for_url("**outcome=wrong**")
     said(grid, 0)
+
+
+TWO_LATE_RUNS = """() => {
+  globalThis.__kernelExplorerHistory = "entered";
+  for (const address of ["examples?names=test:2,7", "examples"]) history.pushState({}, "", address);
+}"""
+
+
+def test_choice_outlives_a_run_that_ends_after_its_page_was_left(grid):
+    checks = grid.locator(".gallery .check")
+    for index in (7, 2):
+        checks.nth(index).click()
+    listen(grid)
+    grid.evaluate(TWO_LATE_RUNS)
+    grid.reload()
+    said(grid, 2)
+    assert chosen(grid) == ["test:2", "test:7"]

@@ -5,12 +5,13 @@
 // added one of the page being left, without its parameters, where Back then stopped. Here only the first
 // entry after an action of the user is added; the others replace it. A choice in a row of buttons adds none:
 // Streamlit itself puts such a choice into the address without one, and controls.py puts that of a
-// similarity there.
+// similarity there. What is kept in an entry stays: after Back twice in a row, the run of the first page can
+// end late, and its address replaces that of the second for a moment.
 if (!globalThis.__kernelExplorerHistory) {
   const push = history.pushState.bind(history);
   history.pushState = (...entry) => {
     if (globalThis.__kernelExplorerHistory === "acted") push(...entry);
-    else history.replaceState(...entry);
+    else history.replaceState({ ...history.state, ...entry[0] }, ...entry.slice(1));
     globalThis.__kernelExplorerHistory = "entered";
   };
   const note = (event) => {
