@@ -87,7 +87,7 @@ def lab_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Put one of the open questions about the kernel to SOURCE.
+    """Put an open question about the kernel to SOURCE.
 
     \b
     transforms   Why log-softmax? Other functions of the same logits.

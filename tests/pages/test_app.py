@@ -186,9 +186,8 @@ def test_what_is_prepared_later_comes_from_the_cache_of_the_results(source_folde
 def test_example_says_what_the_ensemble_says(digits):
     app = open_page("example", example="train:17")
     said = digits.predictions_of["train"]
-    predicted = said.predicted[17]
     assert f"mean probability {said.confidence[17]:.0%}" in text_of(app)
-    assert f"{said.votes[17, predicted]} of 256 runs vote for it" in text_of(app)
+    assert f"{said.votes_for(said.predicted)[17]} of 256 runs vote for it" in text_of(app)
     bars = next(element.value for element in app.html if 'class="verdict-classes"' in element.value)
     assert f"{said.mean[17].max():.1%} ± {said.spread[17, said.mean[17].argmax()]:.1%}" in bars
 
