@@ -46,7 +46,7 @@ from kernel_core.findings.votes import Labels, blocks, class_weights, fourth_pow
 from kernel_core.records import Neighbors
 from kernel_core.spec import KernelSpec
 
-BLOCK_CELLS = 4_000_000  # examples times classes at a time: 32 MB in float64
+BLOCK_CELLS = 1_000_000  # examples times classes at a time: 8 MB in float64, a fifth faster than 32
 DIGITS = 12  # shares that are equal in exact arithmetic must not be told apart by their last bit
 
 Columns = dict[str, npt.NDArray[Any]]

@@ -259,3 +259,14 @@ def test_flags_found_class_by_class_are_those_of_the_whole(C, whole_cells, monke
         np.testing.assert_array_equal(confident_learning.confident_joint(labels, of), joint)
         np.testing.assert_array_equal(flag_issues(labels, of), flags)
     assert expected[0].sum() > 20
+
+
+@pytest.mark.parametrize(("order", "method"), [("normalized margin", "normalized_margin"),
+                                               ("self-confidence", "self_confidence")])  # fmt: skip
+def test_scores_are_those_of_cleanlab_to_the_bit(order, method):
+    from cleanlab.rank import get_label_quality_scores
+
+    neighbors, labels, probabilities = many_classes(7)
+    table = labels_to_check(neighbors, labels, probabilities, order).sort_values("query_index")
+    expected = get_label_quality_scores(labels[0], probabilities.astype(np.float64), method=method)
+    np.testing.assert_array_equal(table["score"], expected)
