@@ -10,7 +10,8 @@ from tests.support.predicted import predictions_of
 
 def results_of(C):
     mean = np.random.default_rng(C).dirichlet(np.ones(C), 50).astype(np.float32)
-    return mean, SimpleNamespace(query="test", predictions=predictions_of(mean, np.arange(50) % C))
+    of_split = {"test": predictions_of(mean, np.arange(50) % C)}
+    return mean, SimpleNamespace(query="test", predictions_of=of_split)
 
 
 def test_nothing_is_said_where_all_classes_are_kept():
