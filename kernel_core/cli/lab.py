@@ -93,6 +93,7 @@ def lab_command(
     transforms   Why log-softmax? Other functions of the same logits.
     classes      Why is the kernel of one class worse than the average?
     untrained    What is the kernel before any training, and how does it move?
+    attribution  Does it say which training examples a prediction depends on?
     runs         From how many runs on do votes pass the ensemble?
 
     What was computed is kept, so a question that was stopped goes on where it was.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernel_core.errors import RequestError
-from kernel_core.lab import classes, runs, transforms, untrained
+from kernel_core.lab import attribution, classes, runs, transforms, untrained
 from kernel_core.lab.curves import BANDS, Answered
 from kernel_core.lab.setting import Setting
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
@@ -26,6 +26,7 @@ ANSWERS: dict[str, Callable[[Setting, Sequence[int] | None], Answered]] = {
     "transforms": transforms.answer,
     "classes": classes.answer,
     "untrained": untrained.answer,
+    "attribution": attribution.answer,
     "runs": runs.answer,
 }
 """Question → what answers it from numbers of runs, if any were asked for."""
@@ -64,10 +65,10 @@ def ask(
     before, store = _seconds(), store or Store()
     setting = open_setting(request, order, device=device, budget=budget, progress=progress, store=store)
     with shortage_said():
-        seen, panels, tables = ANSWERS[question](setting, order.counts)
+        found = ANSWERS[question](setting, order.counts)
     asked = {
         "runs": setting.ensemble.run_count,
-        "queries": len(setting.queries),
+        "queries": found.queries or len(setting.queries),
         "of": setting.query_total,
         "sets": order.sets,
         "seed": order.seed,
@@ -75,10 +76,10 @@ def ask(
     answer = Answer(
         question,
         setting.results.name,
-        seen,
-        panels,
-        tables,
-        bands=BANDS.format(sets=order.sets),
+        found.seen,
+        found.panels,
+        found.tables,
+        bands=found.bands or BANDS.format(sets=order.sets),
         asked=asked,
         command=_command(question, request, order),
         seconds=round(_seconds() - before, 1),

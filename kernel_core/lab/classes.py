@@ -45,7 +45,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
                 points.append(setting.point(function, runs, classes))
                 done += 1
                 setting.progress("kernels of some classes", done, total)
-    return _sentences(found, M, C), _panels(setting, found, plan), (_table(found, plan),)
+    return Answered(_sentences(found, M, C), _panels(setting, found, plan), (_table(found, plan),))
 
 
 def _plan(setting: Setting) -> Plan:

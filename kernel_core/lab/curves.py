@@ -25,9 +25,22 @@ MEASURES = {
 """Measure of a `Point` → title of its panel."""
 SAME_NEAREST = "Two disjoint sets of runs have the same nearest"
 
-Answered = tuple[tuple[str, ...], tuple[Panel, ...], tuple[Table, ...]]
-"""Sentences, panels and tables."""
 Points = Mapping[int, Sequence[Point]]  # number of runs → one point per set
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was seen: sentences, panels and tables.
+
+    bands: what the bands are, where they are not those of `BANDS`. queries: how many examples were asked
+    about, where it is not those of the setting.
+    """
+
+    seen: tuple[str, ...]
+    panels: tuple[Panel, ...]
+    tables: tuple[Table, ...]
+    bands: str = ""
+    queries: int | None = None
 
 
 def counts_for(run_count: int, requested: Sequence[int] | None) -> list[int]:

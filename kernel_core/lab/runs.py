@@ -53,7 +53,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
         _passing_said(title, found, counts) for title, found in zip(VOTES.values(), passing, strict=True)
     ]
     table, said = _further(by_count, drawn)
-    return (*sentences, *said), (votes, *of_kernel), table
+    return Answered((*sentences, *said), (votes, *of_kernel), table)
 
 
 def _right(by_count: Points, name: str) -> Values:

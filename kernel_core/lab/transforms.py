@@ -39,7 +39,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
     by_name = {
         function.title: points_by_count(setting, name, counts, step) for name, function in FUNCTIONS.items()
     }
-    return _sentences(setting, by_name), panels(setting, by_name), (_table(setting, by_name),)
+    return Answered(_sentences(setting, by_name), panels(setting, by_name), (_table(setting, by_name),))
 
 
 def _table(setting: Setting, by_name: Mapping[str, Points]) -> Table:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.errors import RequestError
 from kernel_core.findings.votes import knn_vote
 from kernel_core.lab.curves import Answered
+from kernel_core.lab.drawn import RECIPE, Most, examples_drawn
 from kernel_core.lab.nngp import nngp_correlation
 from kernel_core.lab.run_sets import disjoint_sets
 from kernel_core.lab.setting import POINTS, Setting
 from kernel_core.machine import one_thread
 from kernel_core.networks.mlp import GROUP, inputs_of, logits_by_epoch
-from kernel_core.recipes import DIGITS, as_json
+from kernel_core.recipes import as_json
 from kernel_core.records import ExampleSet
 from kernel_core.results.answers import Curve, Panel, Table
 from kernel_core.results.store import key_of
 from kernel_core.spec import Split
 
 NETWORKS = 256  # a multiple of GROUP
-MOST_QUERIES, MOST_DATABASE = 500, 2_000  # examples that are compared; of more, so many are drawn
+MOST: Most = {"test": 500, "train": 2_000}  # examples that are compared; of more, so many are drawn
 OVERLAP = 10  # nearest
 FORMAT = 1  # of an entry of outputs
-RECIPE = DIGITS
+BANDS = (
+    "Bands: the lowest and the highest of up to {sets} sets of networks that have none in common. Lines: the "
+    "mean of the sets."
+)
 Values = npt.NDArray[np.float64]
 Labels = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # of the query and the database examples
 Outputs = list[dict[str, npt.NDArray[np.float16]]]
@@ -38,7 +40,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
 
     Raises `RequestError` if the source has no images, or no training examples.
     """
-    examples = _drawn(setting)
+    examples = examples_drawn(setting, MOST)
     outputs = _outputs(setting, examples)
     query, database = (
         inputs_of(examples[split], examples["train"]).numpy().astype(np.float64)
@@ -49,25 +51,8 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
     counts = [count for count in requested or (16, 64, NETWORKS) if 2 <= count <= NETWORKS]
     start = _by_count(setting, outputs[0], closed, labels, counts)
     along = _by_epoch(setting, outputs, closed, labels)
-    return _sentences(start, along, closed, labels), (start, *along), (_table(along, closed, labels),)
-
-
-def _drawn(setting: Setting) -> dict[Split, ExampleSet]:
-    """Return the query and the training examples that are compared; networks train on the latter."""
-    source = setting.results.examples
-    if not setting.results.has_images or set(source) < {"test", "train"}:
-        raise RequestError(
-            f"{setting.results.name} has no images of a training and a test set; networks are trained on "
-            "them to answer this. Choose a source that has both."
-        )
-    random = np.random.default_rng(setting.seed)
-    drawn: dict[Split, ExampleSet] = {}
-    most_of: dict[Split, int] = {"test": MOST_QUERIES, "train": MOST_DATABASE}
-    for split, most in most_of.items():
-        of_split = source[split]
-        kept = np.sort(random.permutation(len(of_split))[:most])
-        drawn[split] = replace(of_split, images=of_split.small[kept], labels=of_split.labels[kept])
-    return drawn
+    seen, table = _sentences(start, along, closed, labels), _table(along, closed, labels)
+    return Answered(seen, (start, *along), (table,), BANDS.format(sets=setting.sets), len(labels[0]))
 
 
 def _outputs(setting: Setting, examples: dict[Split, ExampleSet]) -> Outputs:

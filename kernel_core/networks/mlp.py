@@ -67,6 +67,28 @@ def logits_by_epoch(
     return found
 
 
+def layers_trained_on(
+    recipe: MlpRecipe,
+    examples: Mapping[Split, ExampleSet],
+    subsets: npt.NDArray[np.int64],
+    group: int,
+    seed: int,
+) -> Layers:
+    """Train the runs of a group, each on its own subset of the training examples; return their layers.
+
+    subsets: (GROUP, n), the indices of each run's examples. The inputs are those of all training examples.
+    """
+    inputs = inputs_of(examples["train"], examples["train"])
+    chosen = torch.from_numpy(subsets)
+    return _train_group(recipe, inputs, examples["train"], (group, seed), no_progress, subsets=chosen)
+
+
+def logits_of(layers: Layers, inputs: Tensor) -> Tensor:
+    """Return the logits of every run of a group, (GROUP, n, C). inputs: (n, D), as of `inputs_of`."""
+    with torch.no_grad():
+        return _forward(layers, inputs.expand(GROUP, -1, -1))[0]
+
+
 def _train_group(
     recipe: MlpRecipe,
     inputs: Tensor,
@@ -74,8 +96,13 @@ def _train_group(
     group_and_seed: tuple[int, int],
     progress: Progress,
     look: Callable[[Layers], None] = lambda _: None,
+    *,
+    subsets: Tensor | None = None,
 ) -> Layers:
-    """Return the layers of a group of runs, trained. look: called at their start and after each epoch."""
+    """Return the layers of a group of runs, trained. look: called at their start and after each epoch.
+
+    subsets: int64 (GROUP, n), the training examples of each run; None for all.
+    """
     group, seed = group_and_seed
     labels = torch.from_numpy(train.labels).to(inputs.device)
     widths = (inputs.shape[1], *recipe.hidden, len(train.class_names))
@@ -88,7 +115,7 @@ def _train_group(
         for w, b in _initial(widths, generators)
     ]
     look(layers)
-    _descend(recipe, layers, inputs, labels, generators, progress, look)
+    _descend(recipe, layers, inputs, labels, generators, progress, look, subsets)
     return layers
 
 
@@ -118,15 +145,18 @@ def _descend(
     generators: list[torch.Generator],
     progress: Progress,
     look: Callable[[Layers], None],
+    subsets: Tensor | None,
 ) -> None:
-    """Train the layers in place, each run with its own order of the data."""
-    steps = recipe.epochs * -(-len(labels) // recipe.batch)
+    """Train the layers in place, each run with its own order of its own data."""
+    count = len(labels) if subsets is None else subsets.shape[1]
+    steps = recipe.epochs * -(-count // recipe.batch)
     parameters = [parameter for layer in layers for parameter in layer]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
     done = 0
     for _ in range(recipe.epochs):
-        order = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])  # (M, N)
+        order = torch.stack([torch.randperm(count, generator=g) for g in generators])  # (M, N)
+        order = order if subsets is None else subsets.gather(1, order)
         for batch in torch.split(order.to(inputs.device), recipe.batch, dim=1):  # (M, b)
             logits, _features = _forward(layers, inputs[batch])  # (M, b, C)
             optimizer.zero_grad()

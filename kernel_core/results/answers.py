@@ -50,6 +50,13 @@ QUESTIONS = {
             "ones (NNGP, the neural network Gaussian process), then epoch by epoch.",
         ),
         Question(
+            "attribution",
+            "What does an example do?",
+            "Does the kernel say which training examples a prediction depends on?",
+            "Small networks on random halves of the training set, whose outputs each method foretells from "
+            "the examples that they had; and networks without the examples that it names.",
+        ),
+        Question(
             "runs",
             "How many runs?",
             "From how many runs on does a vote pass the ensemble, and what would more runs bring?",
