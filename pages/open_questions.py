@@ -34,11 +34,9 @@ def show(answer: Answer) -> None:
     for table in answer.tables:
         st.header(table.title)
         st.dataframe(drawn.answer_table(table), hide_index=True)
-    of = answer.asked
-    drawn_from = "all" if of["queries"] == of["of"] else f"{of['queries']:,} of {of['of']:,}, drawn at random"
     st.caption(
-        f"{answer.bands} Examples that are asked about: {drawn_from}. It took {answer.seconds:,.0f} seconds "
-        "of processor time."
+        f"{answer.bands} Examples that are asked about: {answer.drawn}. It took {answer.seconds:,.0f} "
+        "seconds of processor time."
     )
     st.caption("The same on the command line, with figures for print (`--out DIR`):")
     st.code(answer.command, language="bash")

@@ -5,26 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.findings.votes import knn_vote
+from kernel_core.lab.all_pairs import Labels, Values, kernel_values, nearest_of, shared, vote_accuracy
 from kernel_core.lab.curves import Answered
-from kernel_core.lab.datamodels import datamodels, effects, linear_datamodeling_scores, margins_of
+from kernel_core.lab.datamodels import VALIDATION, datamodels, effects, linear_datamodeling_scores, margins_of
 from kernel_core.lab.drawn import RECIPE, Most, examples_drawn, places_drawn
 from kernel_core.lab.nngp import nngp_correlation
 from kernel_core.lab.run_sets import logits_of as logits_of_runs
-from kernel_core.lab.setting import POINTS, Setting
+from kernel_core.lab.setting import Setting
 from kernel_core.lab.trak import trak_scores
-from kernel_core.lab.untrained import kernel_values
 from kernel_core.machine import one_thread
 from kernel_core.networks.mlp import GROUP, Layers, inputs_of, layers_trained_on, logits_of
 from kernel_core.recipes import as_json
 from kernel_core.records import ExampleSet
 from kernel_core.results.answers import Curve, Panel, Table
-from kernel_core.results.store import key_of
 from kernel_core.spec import Split
 
 MOST: Most = {"test": 200, "train": 1_500}  # examples that are looked at; of more, so many are drawn
@@ -38,8 +37,6 @@ BANDS = (
     f"standard error over {REMOVED_FOR} of them."
 )
 FORMAT = 1  # of an entry of margins
-Values = npt.NDArray[np.float64]
-Labels = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
     scores = {name: linear_datamodeling_scores(w, runs.held_masks, runs.held) for name, w in found.items()}
     drops = _drops(setting, examples, found)
     table = _table(found, scores, labels, drops, seconds)
-    counts = [c for c in requested or (64, 128, 256, FITTED) if 2 * 5 <= c <= FITTED]
+    counts = [c for c in requested or (64, 128, 256, FITTED) if 2 * VALIDATION <= c <= FITTED]
     panel = _panel(runs, counts, setting.seed)
     return Answered(_sentences(scores, drops), (panel,), (table,), BANDS, len(labels[0]))
 
@@ -121,42 +118,40 @@ def _train(
 
 def _runs(setting: Setting, examples: dict[Split, ExampleSet]) -> Runs:
     """Return networks on random halves of the training examples, from the cache if they are known."""
-    N = len(examples["train"])
     content = {
-        "kind": POINTS, "format": FORMAT, "of": "margins of runs on halves", "seed": setting.seed,
+        "format": FORMAT, "of": "margins of runs on halves", "seed": setting.seed,
         "images": setting.keys.examples, "recipe": as_json(RECIPE), "sizes": [FITTED, HELD, EACH],
         "drawn": [len(of_split) for of_split in examples.values()],
     }  # fmt: skip
-    key = key_of(content)
-    entry = setting.store.read(POINTS, key)
-    if entry is None:
-        random = np.random.default_rng(setting.seed)
-        halves = np.stack([np.sort(random.permutation(N)[: N // 2]) for _ in range(FITTED + HELD)])
-        order = np.concatenate([np.arange(FITTED), np.repeat(np.arange(FITTED, FITTED + HELD), EACH)])
-        margins = _margins(setting, examples, halves[order])
-        masks = np.zeros((len(halves), N), bool)
-        np.put_along_axis(masks, halves, values=True, axis=1)
-        arrays = {"masks": masks, "fitted": margins[:FITTED],
-                  "held": margins[FITTED:].reshape(HELD, EACH, -1).mean(1)}  # fmt: skip
-        about = f"{setting.results.name}: margins of {len(order)} networks on halves, for a question"
-        setting.store.write(POINTS, key, arrays, {}, about=about)
-    else:
-        arrays = entry[0]
+    about = f"margins of {FITTED + HELD * EACH} networks on halves"
+    arrays = setting.kept(content, lambda: _on_halves(setting, examples), about)
     masks = arrays["masks"]
     return Runs(masks[:FITTED], arrays["fitted"], masks[FITTED:], arrays["held"])
+
+
+def _on_halves(setting: Setting, examples: dict[Split, ExampleSet]) -> dict[str, npt.NDArray[Any]]:
+    """Train networks on random halves; return the masks of the halves, and margins as in `Runs`."""
+    N, random = len(examples["train"]), np.random.default_rng(setting.seed)
+    halves = np.stack([np.sort(random.permutation(N)[: N // 2]) for _ in range(FITTED + HELD)])
+    order = np.concatenate([np.arange(FITTED), np.repeat(np.arange(FITTED, FITTED + HELD), EACH)])
+    margins = _margins(setting, examples, halves[order])
+    masks = np.zeros((len(halves), N), bool)
+    np.put_along_axis(masks, halves, values=True, axis=1)
+    held = margins[FITTED:].reshape(HELD, EACH, -1).mean(1)
+    return {"masks": masks, "fitted": margins[:FITTED], "held": held}
 
 
 def _margins(
     setting: Setting, examples: dict[Split, ExampleSet], subsets: npt.NDArray[np.int64], first_group: int = 0
 ) -> Values:
     """Return the margins on the query examples of a network per subset, (M, n), in groups of `GROUP`."""
-    query, train = examples["test"], examples["train"]
-    found, groups = [], len(subsets) // GROUP
+    query, found, groups = examples["test"], [], len(subsets) // GROUP
+    inputs = inputs_of(query, examples["train"])
     for group in range(groups):
         setting.progress("training networks on parts of the training set", group, groups)
         chosen = subsets[group * GROUP : (group + 1) * GROUP]
         layers = _train(setting, examples, chosen, first_group + group)
-        found.append(margins_of(logits_of(layers, inputs_of(query, train)).numpy(), query.labels))
+        found.append(margins_of(logits_of(layers, inputs).numpy(), query.labels))
     setting.progress("training networks on parts of the training set", groups, groups)
     return np.concatenate(found)
 
@@ -196,8 +191,7 @@ def _panel(runs: Runs, counts: Sequence[int], seed: int) -> Panel:
         for count in counts:
             weights = method(runs.fitted_masks[:count], runs.fitted[:count])
             ends.append(_interval(linear_datamodeling_scores(weights, runs.held_masks, runs.held), seed))
-        y, low, high = zip(*ends, strict=True)
-        curves.append(Curve(name, tuple(map(float, counts)), y, low, high))
+        curves.append(Curve.through(name, [(x, *of) for x, of in zip(counts, ends, strict=True)]))
     return Panel("Linear datamodeling score by number of networks", "networks", tuple(curves), "number")
 
 
@@ -215,17 +209,13 @@ def _table(
     drops: dict[str, list[float]],
     seconds: dict[str, float],
 ) -> Table:
-    nearest = {
-        name: np.argsort(-weights, axis=1, kind="stable")[:, :OVERLAP] for name, weights in found.items()
-    }
-    count, kernel = int(max(map(np.max, labels))) + 1, nearest["kernel"]
+    kernel = nearest_of(found["kernel"], OVERLAP)
     rows: list[tuple[str | float | None, ...]] = []
-    for name, of in nearest.items():
+    for name, weights in found.items():
         value, low, high = _interval(scores[name], 0)
         drop, error = np.mean(drops[name]), np.std(drops[name], ddof=1) / len(drops[name]) ** 0.5
-        votes = float((knn_vote(labels[1][of[:, :3]], count) == labels[0]).mean())
-        shared = float((of[:, :, None] == kernel[:, None]).any(2).mean())
-        rows.append((name, f"{value:.3f} ({low:.3f}–{high:.3f})", f"{drop:.2f} ± {error:.2f}", votes, shared,
+        rows.append((name, f"{value:.3f} ({low:.3f}–{high:.3f})", f"{drop:.2f} ± {error:.2f}",
+                     vote_accuracy(weights, labels), shared(nearest_of(weights, OVERLAP), kernel),
                      f"{seconds[name]:.1f}"))  # fmt: skip
     columns = ("method", "LDS", f"fall without its {REMOVED}", "3 nearest vote",
                f"shared {OVERLAP} with the kernel", "processor seconds")  # fmt: skip

@@ -35,7 +35,8 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
             f"numbers as those of one class would have {M // C} runs. Expected {2 * C:,} runs or more."
         )
     plan = _plan(setting)
-    total, done = len(COMPARED) * sum(len(chosen) for _, _, chosen in plan), 0
+    total = len(COMPARED) * sum(len(chosen) for _, _, chosen in plan)
+    step = setting.counter("kernels of some classes", total)
     found: Found = {}
     for function in COMPARED:
         found[function] = {}
@@ -43,8 +44,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
             points = found[function].setdefault(title, [])
             for runs, classes in chosen:
                 points.append(setting.point(function, runs, classes))
-                done += 1
-                setting.progress("kernels of some classes", done, total)
+                step()
     return Answered(_sentences(found, M, C), _panels(setting, found, plan), (_table(found, plan),))
 
 
@@ -85,10 +85,10 @@ def _panels(setting: Setting, found: Found, plan: Plan) -> tuple[Panel, ...]:
         curves = []
         for function, by_title in found.items():
             points = [[point.share("knn3") for point in by_title[title]] for title, _, _ in compared]
-            y = tuple(float(np.mean(values)) for values in points)
-            bands = [band(values, len(setting.queries)) for values in points]
-            low, high = (tuple(ends) for ends in zip(*bands, strict=True))
-            curves.append(Curve(FUNCTIONS[function].title, x, y, low, high))
+            ends = [(float(np.mean(of)), *band(of, len(setting.queries))) for of in points]
+            curves.append(
+                Curve.through(FUNCTIONS[function].title, [(at, *of) for at, of in zip(x, ends, strict=True)])
+            )
         panels.append(Panel(title, "classes", tuple(curves)))
     return tuple(panels)
 

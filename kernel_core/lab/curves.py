@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -55,34 +55,30 @@ def counts_for(run_count: int, requested: Sequence[int] | None) -> list[int]:
 
 
 def points_by_count(
-    setting: Setting, function: str, counts: Sequence[int], step: Callable[[], None]
-) -> dict[int, list[Point]]:
-    """Return number of runs → what each disjoint set of so many runs finds. step: called after each."""
-    found: dict[int, list[Point]] = {}
-    for count in counts:
-        found[count] = []
-        for runs in disjoint_sets(setting.ensemble.run_count, count, setting.sets, setting.seed):
-            found[count].append(setting.point(function, runs))
-            step()
+    setting: Setting, functions: Sequence[str], counts: Sequence[int]
+) -> dict[str, dict[int, list[Point]]]:
+    """Return function → number of runs → what each disjoint set of so many runs finds by it."""
+    sets = {n: disjoint_sets(setting.ensemble.run_count, n, setting.sets, setting.seed) for n in counts}
+    step = setting.counter("kernels of sets of runs", len(functions) * sum(map(len, sets.values())))
+    found: dict[str, dict[int, list[Point]]] = {}
+    for function in functions:
+        found[function] = {count: [] for count in counts}
+        for count, of_count in sets.items():
+            for runs in of_count:
+                found[function][count].append(setting.point(function, runs))
+                step()
     return found
-
-
-def point_total(setting: Setting, counts: Sequence[int]) -> int:
-    """Return how many points `points_by_count` returns."""
-    return sum(min(setting.sets, setting.ensemble.run_count // count) for count in counts)
 
 
 def curve(name: str, by_count: Points, measure: str, trials: int) -> Curve:
     """Return a measure by number of runs. trials: number of examples that a share is of."""
-    x, y, low, high = [], [], [], []
-    for count, points in by_count.items():
-        values = [point.share(measure) for point in points]
-        ends = band(values, trials)
-        x.append(float(count))
-        y.append(float(np.mean(values)))
-        low.append(float(ends[0]))
-        high.append(float(ends[1]))
-    return Curve(name, tuple(x), tuple(y), tuple(low), tuple(high))
+    values = {count: [point.share(measure) for point in points] for count, points in by_count.items()}
+    return Curve.through(name, [(x, float(np.mean(of)), *band(of, trials)) for x, of in values.items()])
+
+
+def curve_of_sets(name: str, by_x: Mapping[int, Sequence[float]]) -> Curve:
+    """Return a curve of means, whose band is the lowest and the highest. by_x: x → a number per set."""
+    return Curve.through(name, [(x, float(np.mean(of)), min(of), max(of)) for x, of in by_x.items()])
 
 
 def band(values: Sequence[float], trials: int) -> tuple[float, float]:
@@ -94,15 +90,12 @@ def band(values: Sequence[float], trials: int) -> tuple[float, float]:
 
 def same_nearest(name: str, by_count: Points) -> Curve | None:
     """Return how often two disjoint sets of runs have the same nearest; None if there are no two sets."""
-    x, y, low, high = [], [], [], []
-    for count, points in by_count.items():
-        shares = [float((a.nearest == b.nearest).mean()) for a, b in combinations(points, 2)]
-        if shares:
-            x.append(float(count))
-            y.append(float(np.mean(shares)))
-            low.append(min(shares))
-            high.append(max(shares))
-    return Curve(name, tuple(x), tuple(y), tuple(low), tuple(high)) if x else None
+    shares = {
+        count: [float((a.nearest == b.nearest).mean()) for a, b in combinations(points, 2)]
+        for count, points in by_count.items()
+        if len(points) > 1
+    }
+    return curve_of_sets(name, shares) if shares else None
 
 
 def panels(setting: Setting, by_name: Mapping[str, Points]) -> tuple[Panel, ...]:

@@ -14,7 +14,6 @@ from kernel_core.lab.curves import (
     curve,
     panels,
     passes_at,
-    point_total,
     points_by_count,
 )
 from kernel_core.lab.fit import Fit, fit_shares, fitted
@@ -30,14 +29,7 @@ Values = npt.NDArray[np.float64]
 def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered:
     """Return sentences, panels and tables. requested: numbers of runs; by default `counts_for`."""
     counts = counts_for(setting.ensemble.run_count, requested)
-    total, done = point_total(setting, counts), 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        setting.progress("kernels of some runs", done, total)
-
-    by_count = points_by_count(setting, "log_softmax", counts, step)
+    (by_count,) = points_by_count(setting, ["log_softmax"], counts).values()
     n = len(setting.queries)
     drawn = np.random.default_rng(setting.seed).integers(0, n, (REPEATS, n))
     votes = Panel(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,9 +19,9 @@ from kernel_core.lab.run_sets import Runs, logits_of
 from kernel_core.machine import Machine
 from kernel_core.progress import Progress
 from kernel_core.records import Ensemble, Neighbors
-from kernel_core.results.keys import Keys
+from kernel_core.results.keys import Content, Keys
 from kernel_core.results.results import Results
-from kernel_core.results.store import Store, key_of
+from kernel_core.results.store import Arrays, Store, key_of
 from kernel_core.search.topk import TopKSearch
 from kernel_core.similarity.kernel_rows import KernelRows
 from kernel_core.spec import KernelSpec
@@ -103,7 +104,6 @@ class Setting:
         function: a key of `FUNCTIONS`. classes: those averaged over; None for all.
         """
         content = {
-            "kind": POINTS,
             "format": FORMAT,
             "logits": self.keys.inputs["kernel"],
             "direction": self.results.spec.direction,
@@ -112,15 +112,26 @@ class Setting:
             "runs": list(runs),
             "classes": None if classes is None else list(classes),
         }
-        key = key_of(content)
+        about = f"neighbors by {function} of {len(runs)} runs"
+        return self._measured(self.kept(content, lambda: self._search(function, runs, classes), about))
+
+    def kept(self, content: Content, compute: Callable[[], Arrays], about: str) -> Arrays:
+        """Return what was computed for a question, from the cache or now; it is kept then.
+
+        content: all that it depends on, as plain JSON values. about: what it is, in words.
+        """
+        key = key_of({"kind": POINTS, **content})
         entry = self.store.read(POINTS, key)
-        if entry is None:
-            found = self._search(function, runs, classes)
-            about = f"{self.results.name}: neighbors by {function} of {len(runs)} runs, for a question"
-            self.store.write(POINTS, key, found, {}, about=about)
-        else:
-            found = entry[0]
-        return self._measured(found)
+        if entry is not None:
+            return entry[0]
+        arrays = compute()
+        self.store.write(POINTS, key, arrays, {}, about=f"{self.results.name}: {about}, for a question")
+        return arrays
+
+    def counter(self, step: str, total: int) -> Callable[[], None]:
+        """Return what reports one more of `total` parts of a step as done, each time that it is called."""
+        done = itertools.count(1)
+        return lambda: self.progress(step, next(done), total)
 
     @property
     def query_total(self) -> int:

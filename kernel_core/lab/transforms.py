@@ -13,7 +13,6 @@ from kernel_core.lab.curves import (
     difference,
     panels,
     passes_at,
-    point_total,
     points_by_count,
     share,
     twin_count,
@@ -29,16 +28,8 @@ SAMPLE = 500  # query examples of which the shift's share of the variance is tak
 def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered:
     """Return sentences, panels and tables. requested: numbers of runs; by default `counts_for`."""
     counts = counts_for(setting.ensemble.run_count, requested)
-    total, done = point_total(setting, counts) * len(FUNCTIONS), 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        setting.progress("kernels of other functions", done, total)
-
-    by_name = {
-        function.title: points_by_count(setting, name, counts, step) for name, function in FUNCTIONS.items()
-    }
+    found = points_by_count(setting, list(FUNCTIONS), counts)
+    by_name = {FUNCTIONS[name].title: by_count for name, by_count in found.items()}
     return Answered(_sentences(setting, by_name), panels(setting, by_name), (_table(setting, by_name),))
 
 

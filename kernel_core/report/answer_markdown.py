@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 
+from kernel_core.report.document import Table, table_markdown
 from kernel_core.results.answers import QUESTIONS, Answer, Panel
 
 WIDTH = 100
@@ -13,6 +15,10 @@ WIDTH = 100
 def answer_markdown(answer: Answer) -> str:
     """Return an answer as Markdown: what was seen, then every number behind it."""
     question = QUESTIONS[answer.question]
+    source = (
+        f"Source: {answer.source}, {answer.asked['runs']:,} runs; examples that are asked about: "
+        f"{answer.drawn}."
+    )
     parts = [
         f"# {question.title}",
         f"{question.asked} {question.how}",
@@ -20,20 +26,10 @@ def answer_markdown(answer: Answer) -> str:
         *(f"## {table.title}\n\n{_grid(table.columns, table.rows)}" for table in answer.tables),
         *(f"## {panel.title}\n\n{_numbers(panel)}" for panel in answer.panels),
         answer.bands,
-        _asked(answer),
+        source,
         f"Again: `{answer.command}`",
     ]
     return "\n\n".join(part if part.startswith("#") else textwrap.fill(part, WIDTH) for part in parts) + "\n"
-
-
-def _asked(answer: Answer) -> str:
-    of = answer.asked
-    drawn = (
-        f"all {of['of']:,}"
-        if of["queries"] == of["of"]
-        else f"{of['queries']:,} of {of['of']:,}, drawn at random"
-    )
-    return f"Source: {answer.source}, {of['runs']:,} runs; examples that are asked about: {drawn}."
 
 
 def _numbers(panel: Panel) -> str:
@@ -51,23 +47,12 @@ def _numbers(panel: Panel) -> str:
             else:
                 cells.append("")
         rows.append(tuple(cells))
-    return _grid((panel.x_title, *(curve.name for curve in panel.curves)), tuple(rows))
+    return _grid((panel.x_title, *(curve.name for curve in panel.curves)), rows)
 
 
-def _grid(columns: tuple[str, ...], rows: tuple[tuple[str | float | None, ...], ...]) -> str:
-    """Return a Markdown table, aligned as plain text too; numbers are shares and become percentages."""
-    lines = [list(columns), *([_word(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    aligned = [
-        [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-        ]
-        for row in lines
-    ]
-    aligned.insert(1, rule)
-    return "\n".join("| " + " | ".join(row) + " |" for row in aligned)
+def _grid(columns: tuple[str, ...], rows: Sequence[tuple[str | float | None, ...]]) -> str:
+    """Return a Markdown table; numbers are shares and become percentages."""
+    return table_markdown(Table(columns, tuple(tuple(map(_word, row)) for row in rows)))
 
 
 def _word(cell: str | float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -76,6 +76,12 @@ class Curve:
     low: tuple[float, ...]
     high: tuple[float, ...]
 
+    @classmethod
+    def through(cls, name: str, points: Iterable[tuple[float, float, float, float]]) -> Curve:
+        """Return the curve through points (x, y, low, high), at least one."""
+        x, y, low, high = (tuple(map(float, axis)) for axis in zip(*points, strict=True))
+        return cls(name, x, y, low, high)
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -120,6 +126,12 @@ class Answer:
     command: str = ""
     seconds: float = 0.0
 
+    @property
+    def drawn(self) -> str:
+        """How many of the query examples were asked about, in words."""
+        queries, every = self.asked["queries"], self.asked["of"]
+        return f"all {every:,}" if queries == every else f"{queries:,} of {every:,}, drawn at random"
+
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain JSON values."""
         return asdict(self)
@@ -154,11 +166,6 @@ def write_answer(keys: Keys, answer: Answer, store: Store) -> None:
     """Keep an answer, in the place of the last one to its question. Raises `StoreError`."""
     about = f"{answer.source}: answer to the open question {answer.question}"
     store.write(KIND, _key(keys, answer.question), {}, {"answer": answer.to_json()}, about=about)
-
-
-def answered(keys: Keys, store: Store) -> Sequence[str]:
-    """Return the names of the questions that have an answer, in the order of `QUESTIONS`."""
-    return [name for name in QUESTIONS if store.has(KIND, _key(keys, name))]
 
 
 def _key(keys: Keys, question: str) -> str:

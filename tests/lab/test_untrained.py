@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from kernel_core.lab.all_pairs import kernel_values, pearson
 from kernel_core.lab.nngp import nngp_correlation
-from kernel_core.lab.untrained import kernel_values, pearson
 from kernel_core.networks import mlp
 from kernel_core.recipes import MlpRecipe
 from kernel_core.records import ExampleSet
 from kernel_core.similarity.kernel import kernel_rows
+from tests.support import oracle
 
 
 def by_integrals(first, second, hidden_layers, points=400):
@@ -62,6 +63,7 @@ def test_values_of_all_pairs_are_the_kernels():
     logits = [rng.normal(size=(12, n, 4)).astype(np.float16) for n in (6, 9)]
     rows = [kernel_rows(torch.from_numpy(x).permute(1, 2, 0))[0].flatten(1) for x in logits]
     assert np.abs(kernel_values(*logits) - (rows[0] @ rows[1].T).numpy()).max() < 1e-5
+    assert np.abs(kernel_values(*logits) - oracle.kernel(*logits)).max() < 1e-6
     assert pearson(kernel_values(*logits), kernel_values(*logits)) == pytest.approx(1)
 
 
