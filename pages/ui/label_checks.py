@@ -17,7 +17,7 @@ from kernel_core.spec import Split
 from pages.ui import load, verdicts
 from pages.ui.wording import escape
 
-MOST_RANKED = 300_000_000  # examples times classes: 7 core-seconds to rank, and 0.2 GB
+MOST_RANKED = 300_000_000  # examples times classes; 200 million take 1.4 core-seconds to rank
 MOST_KEPT = 12_000_000  # of them what speaks for and against stays in memory: 0.2 GB
 LOOKED_AT = 50_000_000  # numbers of the runs' outputs that are searched to complete a row of evidence
 EVIDENCE = 3  # nearest examples of a class, per row
