@@ -14,7 +14,7 @@ results = load.results()
 shell.heading(
     results,
     "Open questions",
-    "What the dataset card asks about the kernel and nobody has answered for all data, put to yours.",
+    "What the dataset card asks about the kernel, answered for your data.",
 )
 titles = {name: question.title for name, question in QUESTIONS.items()}
 name = controls.choose_one("Question", "question", titles)
@@ -35,7 +35,7 @@ def show(answer: Answer) -> None:
         st.header(table.title)
         st.dataframe(drawn.answer_table(table), hide_index=True)
     st.caption(
-        f"{answer.bands} Examples that are asked about: {answer.drawn}. It took {answer.seconds:,.0f} "
+        f"{answer.bands} Query examples: {answer.drawn}. It took {answer.seconds:,.0f} "
         "seconds of processor time."
     )
     st.caption("The same on the command line, with figures for print (`--out DIR`):")
@@ -44,8 +44,8 @@ def show(answer: Answer) -> None:
 
 answer = read_answer(plan_keys(open_source(request, offline=True), request, Store()), name, Store())
 if answer is None:
-    jobs.offer(request, "It has not been put to this source yet.", verb=verb, label="Ask it", key="ask")
+    jobs.offer(request, "Nobody has asked this of your data yet.", verb=verb, label="Ask it", key="ask")
 else:
     show(answer)
     if not read_only.is_read_only():
-        jobs.offer_line(request, "Put it again:", "again", verb=verb)
+        jobs.offer_line(request, "Ask again:", "again", verb=verb)

@@ -59,7 +59,7 @@ question_options = (
     ),
     click.option(
         "--queries", type=HowMany(), default="2000", show_default=True,
-        help="Examples asked about, drawn at random.",
+        help="Number of query examples, drawn at random.",
     ),
     click.option(
         "--sets", type=click.IntRange(1), default=4, show_default=True,

@@ -33,7 +33,7 @@ TRAK_NETWORKS = 16
 REMOVED, REMOVED_FOR = 20, 6  # training examples taken away, and query examples for which they are
 OVERLAP = 10
 BANDS = (
-    "Bands and brackets: 95% intervals by a bootstrap over the test examples that are asked about; ±: the "
+    "Bands and brackets: 95% intervals by a bootstrap over the query examples; ±: the "
     f"standard error over {REMOVED_FOR} of them."
 )
 FORMAT = 1  # of an entry of margins
@@ -217,7 +217,7 @@ def _table(
         rows.append((name, f"{value:.3f} ({low:.3f}–{high:.3f})", f"{drop:.2f} ± {error:.2f}",
                      vote_accuracy(weights, labels), shared(nearest_of(weights, OVERLAP), kernel),
                      f"{seconds[name]:.1f}"))  # fmt: skip
-    columns = ("method", "LDS", f"fall without its {REMOVED}", "3 nearest vote",
+    columns = ("method", "LDS", f"margin lost without its top {REMOVED}", "3 nearest vote",
                f"shared {OVERLAP} with the kernel", "processor seconds")  # fmt: skip
     return Table("Each method", columns, tuple(rows))
 
@@ -227,16 +227,16 @@ def _sentences(scores: dict[str, Values], drops: dict[str, list[float]]) -> tupl
     best, *_ = sorted(means, key=means.__getitem__, reverse=True)
     falls = {name: float(np.mean(values)) for name, values in drops.items()}
     hardest = max(falls, key=falls.__getitem__)
-    foretold = (
-        f"What networks on held-out halves of the training set do is foretold best by {best} (linear "
-        f"datamodeling score {means[best]:.2f}); the kernel reaches {means['kernel']:.2f}, squared and "
+    predicting = (
+        f"{best} predicts best what networks trained on held-out halves do (linear datamodeling score "
+        f"{means[best]:.2f}); the kernel reaches {means['kernel']:.2f}, squared and "
         f"signed {means['kernel², signed by label']:.2f}, the cosine of the pixels in the same way "
         f"{means['pixel cosine², signed']:.2f}, datamodels {means['datamodels']:.2f} and TRAK "
         f"{means['TRAK']:.2f}."
     )
-    falling = (
-        f"Without the {REMOVED} training examples that it names, the margin falls most by {hardest} "
-        f"({falls[hardest]:.2f} more than without random ones; the kernel: {falls['kernel']:.2f}), the mean "
-        f"of {REMOVED_FOR} test examples."
+    losing = (
+        f"Without its top {REMOVED} training examples, the margin falls most for {hardest} "
+        f"({falls[hardest]:.2f} more than without random ones; for the kernel {falls['kernel']:.2f}), on "
+        f"average over {REMOVED_FOR} test examples."
     )
-    return foretold, falling
+    return predicting, losing

@@ -79,7 +79,7 @@ def _passing_said(title: str, found: tuple[float | None, Values], counts: Sequen
     end = f"{high:,.0f}" if np.isfinite(high) else f"beyond {counts[-1]:,}"
     return (
         f"The vote of {title} passes the ensemble at about {place:,.0f} runs (95% interval {low:,.0f} to "
-        f"{end}, by a bootstrap over the examples; it counts from {counts[0]:,} on)."
+        f"{end}, by a bootstrap over the examples; fewer than {counts[0]:,} runs are not tried)."
     )
 
 
@@ -87,7 +87,7 @@ def _further(by_count: Points, drawn: npt.NDArray[np.int64]) -> tuple[tuple[Tabl
     """Return a table of what fitted curves promise of more runs, and how such a promise was kept before."""
     counts = np.array(list(by_count), np.float64)
     if len(counts) < 4:
-        return (), ("There are too few numbers of runs to draw a curve on to more.",)
+        return (), ("There are too few numbers of runs to fit a curve.",)
     rows, kept = [], []
     for name, title in {**VOTES, "ensemble": "the ensemble"}.items():
         right = _right(by_count, name)
@@ -101,14 +101,14 @@ def _further(by_count: Points, drawn: npt.NDArray[np.int64]) -> tuple[tuple[Tabl
             before = fit_shares(counts[:-1], right.mean(1)[:-1])
             kept.append((title, fitted(before, counts[-1]), float(right.mean(1)[-1])))
     columns = ("vote", "level of the curve", *(f"{counts[-1] * times:,.0f} runs" for times in FURTHER))
-    said = "; ".join(f"{title} {promised:.2%}, seen {seen:.2%}" for title, promised, seen in kept)
+    said = "; ".join(f"{title} {promised:.2%} (measured {seen:.2%})" for title, promised, seen in kept)
     checked = (
-        f"Drawn through all but the last number of runs, the curves promise for {counts[-1]:,.0f} runs: "
+        f"Fitted to all but the largest number of runs, the curves predict for {counts[-1]:,.0f} runs: "
         f"{said}."
         if kept
-        else "There are too few numbers of runs to check such a promise on those there are."
+        else "There are too few numbers of runs to check such a prediction."
     )
-    title = "What a curve a − b·n^(−c) promises of more runs"
+    title = "What a fitted curve, level − drop·n^(−rate), predicts for more runs"
     return (Table(title, columns, tuple(rows)),), (checked,)
 
 

@@ -100,22 +100,22 @@ def _by_count(
 ) -> Panel:
     """Return how near the kernel of networks at their start is to the closed form, by their number."""
     alike = labels[0][:, None] == labels[1]
-    found: dict[str, list[list[float]]] = {"all pairs": [], "pairs of one label": []}
+    found: dict[str, list[list[float]]] = {"all pairs": [], "pairs of the same label": []}
     for count in counts:
         values = [
             kernel_values(outputs["test"][list(runs)], outputs["train"][list(runs)])
             for runs in disjoint_sets(NETWORKS, count, setting.sets, setting.seed)
         ]
         found["all pairs"].append([pearson(of, closed) for of in values])
-        found["pairs of one label"].append([pearson(of, closed, alike) for of in values])
+        found["pairs of the same label"].append([pearson(of, closed, alike) for of in values])
     curves = tuple(curve_of_sets(name, dict(zip(counts, of, strict=True))) for name, of in found.items())
-    return Panel("Networks at their start: correlation with the closed form", "networks", curves, "number")
+    return Panel("Untrained networks: correlation with the closed form", "networks", curves, "number")
 
 
 def _by_epoch(setting: Setting, outputs: Outputs, closed: Values, labels: Labels) -> tuple[Panel, ...]:
     """Return how training moves the kernel away from the closed form: correlation, overlap and votes."""
     alike = labels[0][:, None] == labels[1]
-    names = ("all pairs", "pairs of one label")
+    names = ("all pairs", "pairs of the same label")
     near, overlap, votes = {name: [] for name in names}, [], []  # type: ignore[var-annotated]
     nearest = nearest_of(closed, OVERLAP)
     for epoch, of_epoch in enumerate(outputs):
@@ -153,7 +153,7 @@ def _table(along: tuple[Panel, ...], closed: Values, labels: Labels) -> Table:
         for epoch in range(len(near))
     )
     last = ("closed form", "1.000", "1.000", 1.0, vote_accuracy(closed, labels))
-    columns = ("epoch", "correlation", "of one label", f"shared {OVERLAP} nearest", "3 nearest vote")
+    columns = ("epoch", "correlation", "of the same label", f"shared {OVERLAP} nearest", "3 nearest vote")
     return Table(f"{GROUP} networks, epoch by epoch", columns, (*rows, last))
 
 
@@ -162,12 +162,12 @@ def _sentences(start: Panel, along: tuple[Panel, ...], closed: Values, labels: L
     near = along[0].curves
     words = ", ".join(f"{y:.3f} with {x:,.0f}" for x, y in zip(every.x, every.y, strict=True))
     beginning = (
-        "At their start, the kernel of networks comes near the closed form as their number grows: "
-        f"correlation {words}; among pairs of one label {within.y[-1]:.3f} with {within.x[-1]:,.0f}."
+        "The kernel of untrained networks approaches the closed form as their number grows: "
+        f"correlation {words}; among pairs of the same label {within.y[-1]:.3f} with {within.x[-1]:,.0f}."
     )
     leaving = (
-        f"Training leaves it: {near[0].y[0]:.3f} before, {near[0].y[1]:.3f} after one epoch, "
-        f"{near[0].y[-1]:.3f} after {near[0].x[-1]:.0f}; among pairs of one label {near[1].y[0]:.3f}, "
+        f"Training moves away from it: {near[0].y[0]:.3f} before, {near[0].y[1]:.3f} after one epoch, "
+        f"{near[0].y[-1]:.3f} after {near[0].x[-1]:.0f}; among pairs of the same label {near[1].y[0]:.3f}, "
         f"{near[1].y[1]:.3f} and {near[1].y[-1]:.3f}."
     )
     votes = (

@@ -15,10 +15,7 @@ WIDTH = 100
 def answer_markdown(answer: Answer) -> str:
     """Return an answer as Markdown: what was seen, then every number behind it."""
     question = QUESTIONS[answer.question]
-    source = (
-        f"Source: {answer.source}, {answer.asked['runs']:,} runs; examples that are asked about: "
-        f"{answer.drawn}."
-    )
+    source = f"Source: {answer.source}, {answer.asked['runs']:,} runs; query examples: {answer.drawn}."
     parts = [
         f"# {question.title}",
         f"{question.asked} {question.how}",

@@ -46,15 +46,15 @@ QUESTIONS = {
             "untrained",
             "Before any training?",
             "What is the kernel of networks at their start, and how does training move it?",
-            "Small fully connected networks of random weights against the closed form of infinitely wide "
+            "Small fully connected networks with random weights against the closed form of infinitely wide "
             "ones (NNGP, the neural network Gaussian process), then epoch by epoch.",
         ),
         Question(
             "attribution",
             "What does an example do?",
             "Does the kernel say which training examples a prediction depends on?",
-            "Small networks on random halves of the training set, whose outputs each method foretells from "
-            "the examples that they had; and networks without the examples that it names.",
+            "Small networks trained on random halves of the training set, whose outputs each method predicts "
+            "from the examples that they had; then networks trained without those that it ranks first.",
         ),
         Question(
             "runs",
