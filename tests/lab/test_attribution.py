@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.lab import attribution
+from kernel_core.lab import attribution, halves, methods
 from kernel_core.lab.datamodels import datamodels, effects, linear_datamodeling_scores, margins_of
 from kernel_core.lab.trak import _features, trak_scores
 from kernel_core.networks import mlp
@@ -117,16 +117,16 @@ def test_question_is_answered_from_few_networks(source_folder, cache, monkeypatc
     from kernel_core.lab.ask import Order, ask
     from kernel_core.sources.source import SourceRequest
 
-    for name, value in (
-        ("FITTED", 64),
-        ("HELD", 16),
-        ("REMOVED", 5),
-        ("REMOVED_FOR", 2),
-        ("TRAK_NETWORKS", 2),
+    for module, name, value in (
+        (halves, "FITTED", 64),
+        (halves, "HELD", 16),
+        (halves, "REMOVED_FOR", 2),
+        (attribution, "REMOVED", 5),
+        (methods, "TRAK_NETWORKS", 2),
     ):
-        monkeypatch.setattr(attribution, name, value)
+        monkeypatch.setattr(module, name, value)
     found = ask("attribution", SourceRequest(str(source_folder)), Order(counts=(16, 64)), device="cpu")
     (table,), (panel,) = found.tables, found.panels
-    assert [row[0] for row in table.rows] == list(attribution._METHODS)
+    assert [row[0] for row in table.rows] == [method.title for method in methods.METHODS]
     assert table.rows[0][4] == 1  # the kernel shares its nearest with itself
     assert [curve.x for curve in panel.curves] == [(16.0, 64.0)] * 2
