@@ -45,7 +45,8 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
             for runs, classes in chosen:
                 points.append(setting.point(function, runs, classes))
                 step()
-    return Answered(_sentences(found, M, C), _panels(setting, found, plan), (_table(found, plan),))
+    tables = (_table(found, plan), _alone(found, plan, setting.results.class_names))
+    return Answered(_sentences(found, M, C), _panels(setting, found, plan), tables)
 
 
 def _plan(setting: Setting) -> Plan:
@@ -100,6 +101,17 @@ def _table(found: Found, plan: Plan) -> Table:
         rows.append((title, f"{length:,}", *of_functions))
     columns = ("kernel of", "numbers per row", *(FUNCTIONS[function].title for function in COMPARED))
     return Table("The 3 nearest vote", columns, tuple(rows))
+
+
+def _alone(found: Found, plan: Plan, class_names: Sequence[str]) -> Table:
+    title, _, chosen = plan[0]
+    rows = [
+        (class_names[classes[0]], *(found[function][title][n].share("knn3") for function in COMPARED))
+        for n, (_, classes) in enumerate(chosen)
+        if classes is not None
+    ]
+    columns = ("kernel of the class", *(FUNCTIONS[function].title for function in COMPARED))
+    return Table("Each class alone, with all runs: the 3 nearest vote", columns, tuple(rows))
 
 
 def _sentences(found: Found, M: int, C: int) -> tuple[str, ...]:

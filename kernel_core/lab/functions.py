@@ -17,12 +17,19 @@ class Function:
 
     name: on the command line and in cache keys. title: the name that people see. transform: what the kernel
     does to the values, a key of `TRANSFORMS`. first: what is done to the logits before, if anything.
+    shift_weight: 0 … 1, weight of the kernel of the common shift in a mean with that of the transform.
     """
 
     name: str
     title: str
     transform: str
     first: Callable[[Logits], Logits] | None = None
+    shift_weight: float = 0.0
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the kernel can be made of some of the classes alone."""
+        return self.transform != "shift" and not self.shift_weight
 
     def __call__(self, logits: Logits) -> Logits:
         """Return what the kernel's own transform is given, (m, n, C)."""
@@ -56,9 +63,9 @@ FUNCTIONS = {
         Function("none", "raw logits", "none"),
         Function("centred", "centered logits", "centred"),
         Function("shift", "the common shift alone", "shift"),
+        Function("with-shift", "log-softmax and shift, 4 to 1", "log_softmax", shift_weight=0.2),
         Function("log_odds", "log p/(1−p)", "none", log_odds),
         Function("temperature-0.5", "log-softmax, temperature 0.5", "log_softmax", tempered(0.5)),
         Function("temperature-2", "log-softmax, temperature 2", "log_softmax", tempered(2)),
-        Function("temperature-4", "log-softmax, temperature 4", "log_softmax", tempered(4)),
     )
 }

@@ -14,8 +14,9 @@ import torch
 
 from kernel_core.findings.twins import BANDS, twin_pairs
 from kernel_core.findings.votes import neighbor_weights, weighted_vote
-from kernel_core.lab.functions import FUNCTIONS
+from kernel_core.lab.functions import FUNCTIONS, Function
 from kernel_core.lab.run_sets import Runs, logits_of
+from kernel_core.lab.with_shift import WithShift
 from kernel_core.machine import Machine
 from kernel_core.progress import Progress
 from kernel_core.records import Ensemble, Neighbors
@@ -24,7 +25,7 @@ from kernel_core.results.results import Results
 from kernel_core.results.store import Arrays, Store, key_of
 from kernel_core.search.topk import TopKSearch
 from kernel_core.similarity.kernel_rows import KernelRows
-from kernel_core.spec import KernelSpec
+from kernel_core.spec import KernelSpec, Split
 
 K = 20  # neighbors that a point keeps: as many as vote by weight
 POINTS = "lab"  # kind of the entries that keep a point's neighbors
@@ -54,7 +55,8 @@ class Setting:
     """A source to which questions are put.
 
     results: by all runs. ensemble: the runs. query_count: number of query examples that are drawn, by `seed`;
-    None for all of them. sets: most disjoint sets of runs of one size.
+    None for all of them. sets: most disjoint sets of runs of one size. known: the query and the
+    database index of each pair of twins, if a list of them is given; else they are found.
     """
 
     def __init__(
@@ -69,9 +71,10 @@ class Setting:
         query_count: int | None,
         sets: int,
         seed: int,
+        known: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.results, self.ensemble, self.keys, self.store = results, ensemble, keys, store
-        self.machine, self.progress = machine, progress
+        self.machine, self.progress, self.known = machine, progress, known
         self.sets, self.seed = sets, seed
         everyone = np.arange(len(results.labels[0]))
         if query_count is not None and query_count < len(everyone):
@@ -87,7 +90,12 @@ class Setting:
 
     @cached_property
     def twins(self) -> npt.NDArray[np.int64]:
-        """Pairs (query, database) in one number each, found by pixels and the kernel of all runs."""
+        """Pairs (query, database) in one number each: those that are known, or found here.
+
+        They are found by pixels and the kernel of all runs, as the same picture.
+        """
+        if self.known:
+            return np.unique(self._codes(*np.array(self.known).T))
         if "kernel" not in self.results.aligned:
             return np.empty(0, np.int64)
         kernel = self.results.neighbors_by("kernel")
@@ -161,15 +169,20 @@ class Setting:
         predicted = asked.sum(0, dtype=np.float64).argmax(-1)
         logits = {"query": of(asked), "database": of(logits_of(self.ensemble, database, runs))}
         rows = [
-            KernelRows(
-                Ensemble(("the runs of a question",), ({database: values},)),
-                database,
-                transform=of.transform,
-                classes=None if classes is None else tuple(classes),
-            )
+            _rows(of, Ensemble(("the runs of a question",), ({database: values},)), database, classes)
             for values in logits.values()
         ]
         own = torch.from_numpy(self.queries) if query == database else None
         k = min(K, len(rows[1]) - (own is not None))
         top = TopKSearch(rows[0], rows[1], k, own=own, machine=self.machine).compute()[0]
         return {"indices": top.indices, "values": top.values, "predicted": predicted.astype(np.int32)}
+
+
+def _rows(
+    of: Function, ensemble: Ensemble, split: Split, classes: Sequence[int] | None
+) -> KernelRows | WithShift:
+    """Return the examples of a split as rows for the kernel of a function of the logits."""
+    if of.shift_weight:
+        return WithShift(ensemble, split, of.shift_weight)
+    chosen = None if classes is None else tuple(classes)
+    return KernelRows(ensemble, split, transform=of.transform, classes=chosen)

@@ -61,7 +61,13 @@ def _sentences(setting: Setting, by_name: Mapping[str, Points]) -> tuple[str, ..
         f"{shift_share(setting):.1%} of their variance over the runs; alone, one number per run, it is right "
         f"on {share(shift[last], 'knn3'):.1%}."
     )
-    found = [few, _overtaking(own, raw), alone]
+    both = by_name[FUNCTIONS["with-shift"].title]
+    gains = (difference(own[count], both[count], "knn3").words for count in (first, last))
+    added = (
+        "Weighed 4 to 1, log-softmax and the shift together against log-softmax alone: "
+        f"{next(gains)}, with {first:,} runs; {next(gains)}, with all."
+    )
+    found = [few, _overtaking(own, raw), alone, added]
     if twin_count(setting):
         found.append(
             f"A known twin is the nearest for {share(own[last], 'twin_first'):.0%} by log-softmax, "

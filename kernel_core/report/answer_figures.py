@@ -25,8 +25,12 @@ def draw_answer(answer: Answer, path: Path) -> None:
     rows = math.ceil(len(answer.panels) / columns)
     figure = Figure(figsize=(WIDE * columns, HIGH * rows), dpi=150, layout="constrained")
     figure.suptitle(f"{answer.source}: {QUESTIONS[answer.question].title}")
+    names = {tuple(curve.name for curve in panel.curves) for panel in answer.panels}
     for number, panel in enumerate(answer.panels, start=1):
-        _draw(figure.add_subplot(rows, columns, number), panel, with_legend=number == 1)
+        axes = figure.add_subplot(rows, columns, number)
+        _draw(axes, panel, with_legend=len(names) > 1)
+    if len(names) == 1:  # one legend for all panels
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -48,5 +52,5 @@ def _draw(axes: Axes, panel: Panel, *, with_legend: bool) -> None:
     axes.set_title(panel.title, fontsize=10)
     axes.set_xlabel(panel.x_title)
     axes.grid(alpha=0.25)
-    if with_legend or len({curve.name for curve in panel.curves}) > 1:
+    if with_legend:
         axes.legend(fontsize=7, framealpha=0.8)
