@@ -40,7 +40,8 @@ MAY_IMPORT = {
         "pipeline",
     },
     "lab": {
-        "sources", "similarity", "search", "findings", "ensembles", "results", "networks", "pipeline",
+        "sources", "similarity", "search", "findings", "review", "ensembles", "results", "networks",
+        "pipeline",
     },
     "pages": {"sources", "findings", "explain", "review", "results", "report", "exports"},
     "cli": {

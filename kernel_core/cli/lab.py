@@ -67,6 +67,11 @@ question_options = (
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn at random."),
     click.option(
+        "--truth", type=click.Path(path_type=Path), metavar="FILE",
+        help="Known twins: ciFAIR's CSV columns, two names such as test:1,train:2 a line, or verdicts.  "
+        "[default: those that pixels and the kernel find]",
+    ),
+    click.option(
         "--out", type=click.Path(file_okay=False, path_type=Path),
         help="Write answer.md, answer.json and, with curves, answer.png to this folder.",
     ),

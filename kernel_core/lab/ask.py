@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import resource
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import DataError, RequestError
 from kernel_core.lab import attribution, classes, runs, transforms, untrained
-from kernel_core.lab.curves import BANDS, Answered
+from kernel_core.lab.curves import BANDS, MEASURES, Answered, twin_count
 from kernel_core.lab.setting import Setting
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
 from kernel_core.pipeline.build import budget_on, build
@@ -17,7 +20,9 @@ from kernel_core.progress import Progress, no_progress
 from kernel_core.results.answers import Answer, write_answer
 from kernel_core.results.entries import Entries
 from kernel_core.results.keys import plan_keys
+from kernel_core.results.results import Results
 from kernel_core.results.store import Store
+from kernel_core.review.truth import read_truth
 from kernel_core.shortage import shortage_said
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
@@ -31,6 +36,7 @@ ANSWERS: dict[str, Callable[[Setting, Sequence[int] | None], Answered]] = {
 }
 """Question → what answers it from numbers of runs, if any were asked for."""
 LEAST_RUNS = 4  # two sets of two
+log = logging.getLogger("kernel_core")
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,15 @@ class Order:
     """How a question is put.
 
     queries: number of query examples that are drawn; None for all. sets: most disjoint sets of runs of a
-    size. seed: of what is drawn. counts: numbers of runs; None for the question's own.
+    size. seed: of what is drawn. counts: numbers of runs; None for the question's own. truth: a list of known
+    twins; None for those that are found.
     """
 
     queries: int | None = 2_000
     sets: int = 4
     seed: int = 0
     counts: tuple[int, ...] | None = None
+    truth: Path | None = None
 
 
 def ask(
@@ -72,6 +80,7 @@ def ask(
         "of": setting.query_total,
         "sets": order.sets,
         "seed": order.seed,
+        "truth": None if order.truth is None else order.truth.name,
     }
     answer = Answer(
         question,
@@ -79,13 +88,26 @@ def ask(
         found.seen,
         found.panels,
         found.tables,
-        bands=found.bands or BANDS.format(sets=order.sets),
+        bands=_bands(found, setting, order),
         asked=asked,
         command=_command(question, request, order),
         seconds=round(_seconds() - before, 1),
     )
     write_answer(setting.keys, answer, store)
     return answer
+
+
+def _bands(found: Answered, setting: Setting, order: Order) -> str:
+    """Return what the bands are, and where the twins come from if there are any."""
+    said = found.bands or BANDS.format(sets=order.sets)
+    if not any(panel.title == MEASURES["twin_first"] for panel in found.panels):
+        return said
+    where = (
+        f"they are those of {order.truth.name}"
+        if order.truth
+        else "they were found by pixels and the kernel of all runs, which favors what finds the same pairs"
+    )
+    return f"{said} Twins: {twin_count(setting):,} of the query examples have one; {where}."
 
 
 def open_setting(
@@ -118,12 +140,35 @@ def open_setting(
         query_count=order.queries,
         sets=order.sets,
         seed=order.seed,
+        known=_known_twins(order.truth, results),
     )
+
+
+def _known_twins(path: Path | None, results: Results) -> list[tuple[int, int]]:
+    """Return the pairs of twins that a list names, by index; none where there is no list.
+
+    Raises `DataError` if it cannot be read, or has no twins of the source.
+    """
+    if path is None:
+        return []
+    query, database = results.spec.splits
+    truth = read_truth(path, results.examples, query if query == database else None)
+    for line in truth.warnings:
+        log.warning("%s: %s", path, line)
+    twins = truth.twins(query, database)
+    if not twins:
+        raise DataError(
+            f"{path} has no twins from {query} to {database}, only pairs of other verdicts or splits. "
+            "Expected some that are the same picture."
+        )
+    return twins
 
 
 def _command(question: str, request: SourceRequest, order: Order) -> str:
     default = Order()
     words = ["kernel-explorer", "lab", question, request.name]
+    if order.truth is not None:
+        words += ["--truth", str(order.truth)]
     if request.run_count:
         words += ["--runs", str(request.run_count)]
     if order.counts:
@@ -133,7 +178,7 @@ def _command(question: str, request: SourceRequest, order: Order) -> str:
     for name in ("sets", "seed"):
         if getattr(order, name) != getattr(default, name):
             words += [f"--{name}", str(getattr(order, name))]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _seconds() -> float:

@@ -105,7 +105,7 @@ def _table(found: Found, plan: Plan) -> Table:
 
 def _alone(found: Found, plan: Plan, class_names: Sequence[str]) -> Table:
     title, _, chosen = plan[0]
-    rows = [
+    rows: list[tuple[str | float | None, ...]] = [
         (class_names[classes[0]], *(found[function][title][n].share("knn3") for function in COMPARED))
         for n, (_, classes) in enumerate(chosen)
         if classes is not None

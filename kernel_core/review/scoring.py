@@ -7,7 +7,7 @@ the true one, and average precision the mean of these lower limits over the list
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from kernel_core.records import Neighbors
 from kernel_core.review.judged import Pair
-from kernel_core.review.truth import LISTED
+from kernel_core.review.truth import is_twin, ways
 from kernel_core.review.verdicts import UNSURE
 
 REPEATS = 1_000  # bootstrap resamples
@@ -82,25 +82,18 @@ def ranked(neighbors: Neighbors, known: Mapping[Pair, str], leaked: Collection[s
     positive, first = np.zeros(count, bool), np.zeros(count, bool)
     scores, signs = [], []
     for pair, verdict in sorted(known.items()):
-        ways = list(_ways(pair, query, database))
-        if not ways or verdict == UNSURE:
+        places = list(ways(pair, query, database))
+        if not places or verdict == UNSURE:
             continue
-        is_positive = verdict in leaked or verdict == LISTED
+        is_positive = is_twin(verdict, leaked)
         if is_positive:
-            for i, j in ways:
+            for i, j in places:
                 positive[i] = True
                 first[i] |= neighbors.indices[i, 0] == j
-        scores.append(max(_value(neighbors, i, j) for i, j in ways))
+        scores.append(max(_value(neighbors, i, j) for i, j in places))
         signs.append(is_positive)
     score = neighbors.values[:, 0].astype(np.float64)
     return Ranked(score, positive, first, np.array(scores, np.float64), np.array(signs, bool))
-
-
-def _ways(pair: Pair, query: str, database: str) -> Iterator[tuple[int, int]]:
-    """Yield the query and the database index of a pair; within one split both ways round."""
-    for (a_split, a), (b_split, b) in (pair, pair[::-1]):
-        if (a_split, b_split) == (query, database):
-            yield a, b
 
 
 def _value(neighbors: Neighbors, query: int, database: int) -> float:

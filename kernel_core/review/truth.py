@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from kernel_core.records import ExampleSet
 from kernel_core.review.judged import Judged, Pair, PixelHashes, pair_of
 from kernel_core.review.leaked import decided_pairs
 from kernel_core.review.verdict_file import VerdictFile
-from kernel_core.review.verdicts import PAIR_VERDICTS
+from kernel_core.review.verdicts import DUPLICATES, PAIR_VERDICTS
 from kernel_core.spec import Split, parse_example
 
 LISTED = "listed"
@@ -43,6 +43,27 @@ class Truth:
         """What to tell people: which lines were left out and why."""
         more = len(self.problems) - NAMED
         return [*self.problems[:NAMED], *([f"and {more:,} more lines are left out"] if more > 0 else [])]
+
+    def twins(self, query: Split, database: Split) -> list[tuple[int, int]]:
+        """Return the index of the query and of the database example of each pair that is a twin."""
+        return [
+            way
+            for pair, verdict in self.pairs.items()
+            if is_twin(verdict, DUPLICATES)
+            for way in ways(pair, query, database)
+        ]
+
+
+def is_twin(verdict: str, leaked: Collection[str]) -> bool:
+    """Whether a verdict makes a pair one of twins: those of `leaked` do, and a list that gives none."""
+    return verdict in leaked or verdict == LISTED
+
+
+def ways(pair: Pair, query: Split, database: Split) -> Iterator[tuple[int, int]]:
+    """Yield the query and the database index of a pair; within one split both ways round."""
+    for (a_split, a), (b_split, b) in (pair, pair[::-1]):
+        if (a_split, b_split) == (query, database):
+            yield a, b
 
 
 def read_truth(path: Path, examples: Mapping[Split, ExampleSet], within: Split | None = None) -> Truth:

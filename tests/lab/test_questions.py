@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kernel_core.errors import RequestError
+from kernel_core.errors import DataError, RequestError
 from kernel_core.lab import ask, setting
 from kernel_core.lab.ask import Order
 from kernel_core.lab.curves import difference
@@ -144,6 +144,35 @@ def test_answer_is_kept_and_read_back(source_folder, cache, question):
             y, low, high = (np.array(of) for of in (curve.y, curve.low, curve.high))
             assert len(curve.x) == len(y)
             assert (low <= y + 1e-9).all() & (y <= high + 1e-9).all()
+
+
+def test_known_twins_take_the_place_of_those_found(source_folder, cache, planted, tmp_path):
+    every = open_planted(source_folder)
+    point = every.point("log_softmax", RUNS)
+    named = [(i, int(point.nearest[i])) for i in range(3)] + [(3, int(point.nearest[3] == 0))]
+    listed = tmp_path / "twins.txt"
+    listed.write_text("".join(f"train:{j},test:{i}\n" for i, j in named) + "test:5,test:6\n")
+    setting = open_planted(source_folder, truth=listed)
+    assert sorted(setting.twins) == sorted(i * len(planted.train_labels) + j for i, j in named)
+    assert setting.point("log_softmax", RUNS).twin_first == 0.75  # three of four
+    request = SourceRequest(str(source_folder / "source.toml"))
+    answer = ask.ask("transforms", request, Order(counts=(4, 8), truth=listed), device="cpu")
+    assert "4 of the query examples have one; they are those of twins.txt" in answer.bands
+    assert f"--truth {listed} " in answer.command
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("test:0,train:0,different\n", "no twins from test to train"),
+        ("nothing\n", "has no pair of this source"),
+    ],
+)
+def test_list_without_twins_is_refused(source_folder, cache, tmp_path, text, words):
+    listed = tmp_path / "twins.txt"
+    listed.write_text(text)
+    with pytest.raises(DataError, match=words):
+        open_planted(source_folder, truth=listed)
 
 
 def test_few_runs_are_refused(source_folder, cache):
