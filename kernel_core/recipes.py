@@ -7,7 +7,7 @@ runs there are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -199,6 +199,20 @@ def as_json(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of plain JSON values, as of `as_json`. Raises `ValueError` if they are of none.
+
+    >>> recipe_of(as_json(DIGITS)) == DIGITS, recipe_of(as_json(HEADS)) == HEADS
+    (True, True)
+    """
+    kinds: tuple[type[Recipe], ...] = (MlpRecipe, CnnRecipe, HeadsRecipe)
+    read: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+    for kind in kinds:
+        if {of.name for of in fields(kind)} == set(values):
+            return kind(**read)
+    raise ValueError(f"no recipe has the values {', '.join(values)}")
+
+
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
     """One run that was trained here.
@@ -206,6 +220,7 @@ class TrainedRun:
     run: its number. logits[split]: float16 (N, C). features[split]: floating (N, D), penultimate.
     accuracy: on the test split, 0 … 1; on the training split where there is no other.
     trained_on: bool (N,), which training examples it was trained on; None for all of them.
+    weights: of the trained network, by name, as a module of `networks.modules` takes them; empty if not kept.
     """
 
     run: int
@@ -213,6 +228,7 @@ class TrainedRun:
     features: Mapping[Split, npt.NDArray[Any]]
     accuracy: float
     trained_on: npt.NDArray[np.bool_] | None = None
+    weights: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ SIZES = (32, 64)  # that the CNNs take
 @heads_options
 @device_option
 @click.option(
+    "--checkpoints", type=click.IntRange(1), metavar="K",
+    help="Also keep the trained weights of the first K runs, in the folder checkpoints. Asked for later, "
+    "these runs are trained again.",
+)  # fmt: skip
+@click.option(
     "--workers", type=int, help="Number of processes on a CPU, one thread each.  [default: one per core]"
 )
 @engine_option
@@ -65,8 +70,8 @@ SIZES = (32, 64)  # that the CNNs take
 )  # fmt: skip
 def train(
     recipe: str, path: str | None, run_count: int | None, out: Path, images: str | None, size: int | None,
-    epochs: int | None, seed: int, device: str, workers: int | None, engine: str, address: str | None,
-    num_gpus_per_run: float, **of_heads: Any,
+    epochs: int | None, seed: int, device: str, checkpoints: int | None, workers: int | None, engine: str,
+    address: str | None, num_gpus_per_run: float, **of_heads: Any,
 ) -> None:  # fmt: skip
     """Train an ensemble into a folder, which is then a source.
 
@@ -101,7 +106,8 @@ def train(
     if size or recipe == "imagefolder":
         source = replace(source, size=size or SIZES[0])
     training = Training(network, HEADS_RUNS if run_count is None else run_count, seed)
-    _train(Order(recipe, training, source, out, device_type, workers, features, trained_by, num_gpus_per_run))
+    order = Order(recipe, training, source, out, device_type, workers, features, trained_by, num_gpus_per_run)
+    _train(replace(order, checkpoints=checkpoints or 0))
 
 
 def _engine(name: str, address: str | None, workers: int | None, gpus: float) -> Engine:
@@ -151,6 +157,8 @@ def _train(order: Order) -> None:
             sys.exit(130)
     dropped = "".join(f"; run {run} was dropped: {reason}" for run, reason in sorted(trained.dropped.items()))
     say(f"{len(trained.run_numbers):,} runs are in {order.folder}{dropped}")
+    if order.checkpoints:
+        say(f"their weights, of the first {order.checkpoints:,}, are in {order.folder / 'checkpoints'}")
     say(f"next:  kernel-explorer serve {trained.source}")
 
 

@@ -171,6 +171,15 @@ class RunFiles:
             )
         return run_numbers, content
 
+    def logits(self, run: int) -> dict[Split, npt.NDArray[np.float16]]:
+        """Return the logits of a run that is here, by split, (N, C)."""
+        if self._pending_path(run).exists():
+            arrays = read_arrays(self._pending_path(run))[0]
+            return {split: arrays[f"logits_{split}"] for split in SPLITS if f"logits_{split}" in arrays}
+        numbers, content = self._packed(run // RUNS_PER_PART)
+        at = numbers.index(run)
+        return {split: content[key][at].numpy() for split, key in LOGIT_KEYS.items() if key in content}
+
     def write_features(self, layer: str) -> bool:
         """Write the features of the lowest run that has some, pending or kept; return whether any exist."""
         path, pending = self.folder / FEATURES, self.pending
@@ -201,7 +210,7 @@ class RunFiles:
     def clean(self) -> None:
         """Delete the unfinished files of processes that died."""
         unfinished = f"*.{'[0-9a-f]' * 32}{UNFINISHED}"
-        for folder in ("", "images/", "runs/", "runs/pending/", "runs/part-*/"):
+        for folder in ("", "images/", "runs/", "runs/pending/", "runs/part-*/", "checkpoints/"):
             for path in self.folder.glob(folder + unfinished):
                 path.unlink()
 

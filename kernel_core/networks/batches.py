@@ -66,17 +66,19 @@ def normalizer(train: ExampleSet, device: torch.device, dtype: torch.dtype) -> C
     Over the training set, each channel then has mean 0 and deviation 1.
     """
     mean, deviation = (
-        torch.from_numpy(per_channel.astype(np.float32)).view(1, 3, 1, 1).to(device)
-        for per_channel in (
-            _per_channel(train.images, np.mean),
-            np.maximum(_per_channel(train.images, np.std), 1.0),
-        )
+        torch.from_numpy(per_channel).view(1, 3, 1, 1).to(device) for per_channel in channel_scale(train)
     )
 
     def normalize(x: Tensor) -> Tensor:
         return x.float().sub_(mean).div_(deviation).to(dtype).contiguous(memory_format=torch.channels_last)
 
     return normalize
+
+
+def channel_scale(train: ExampleSet) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the mean and the deviation, at least 1, of each channel of the training images, (3,)."""
+    deviation = np.maximum(_per_channel(train.images, np.std), 1.0)
+    return _per_channel(train.images, np.mean).astype(np.float32), deviation.astype(np.float32)
 
 
 def _per_channel(

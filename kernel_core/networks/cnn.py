@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kernel_core.errors import DataError
-from kernel_core.networks.batches import Batches
+from kernel_core.networks.batches import Batches, channel_scale
 from kernel_core.networks.outputs import outputs
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import CnnRecipe, Diverged, TrainedRun, run_seed
@@ -230,7 +230,10 @@ def _trained_run(
         assert penultimate is not None
         logits[split], features[split] = of_split.astype(np.float16), penultimate
     accuracy = float((logits["test"].argmax(1) == examples["test"].labels).mean())
-    return TrainedRun(run, logits, features, accuracy)
+    mean, deviation = channel_scale(examples["train"])
+    state = {f"network.{name}": values.cpu().numpy() for name, values in network.state_dict().items()}
+    weights = {"mean": mean, "deviation": deviation, **state}
+    return TrainedRun(run, logits, features, accuracy, weights=weights)
 
 
 def descend(recipe: CnnRecipe, network: SmallCnn, batches: Batches, progress: Progress) -> bool:

@@ -226,4 +226,17 @@ def _trained_run(inputs: _Inputs, run: _Run, layers: list[Tensor], train: Tensor
     if not run.whole:
         trained_on = np.zeros(len(inputs.labels["train"]), np.bool_)
         trained_on[run.examples] = True
-    return TrainedRun(run.number, logits, hidden, accuracy, trained_on)
+    weights = _weights(inputs.scale, run.columns, layers)
+    return TrainedRun(run.number, logits, hidden, accuracy, trained_on, weights)
+
+
+def _weights(
+    scale: Scale, columns: npt.NDArray[np.int64], layers: list[Tensor]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the weights of a run under the names of `modules.Head`."""
+    w, b, last_w, last_b = (values.cpu().numpy() for values in layers)
+    return {
+        "columns": columns, "mean": scale.mean[columns], "factor": scale.factor[columns],
+        "layers.0.weight": np.ascontiguousarray(w.T), "layers.0.bias": b[0],
+        "layers.2.weight": np.ascontiguousarray(last_w.T), "layers.2.bias": last_b[0],
+    }  # fmt: skip

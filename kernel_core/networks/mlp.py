@@ -121,11 +121,22 @@ def _train_group(
 
 def inputs_of(examples: ExampleSet, train: ExampleSet) -> Tensor:
     """Return gray levels in 0 … 1, flattened to (N, D), minus the mean image of the training set."""
+    return gray(examples) - gray(train).mean(0)
 
-    def flat(images: npt.NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(images.mean(axis=3, dtype=np.float32).reshape(len(images), -1) / 255)
 
-    return flat(examples.images) - flat(train.images).mean(0)
+def gray(examples: ExampleSet) -> Tensor:
+    """Return the images' gray levels in 0 … 1, flattened to (N, D)."""
+    levels = examples.images.mean(axis=3, dtype=np.float32)
+    return torch.from_numpy(levels.reshape(len(levels), -1) / 255)
+
+
+def _weights(layers: Layers, m: int, mean: Tensor) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the weights of run m of a group under the names of `modules.Mlp`; mean: of the inputs."""
+    weights = {"mean": mean}
+    for number, (weight, bias) in enumerate(layers):
+        weights[f"layers.{2 * number}.weight"] = weight[m].detach().T
+        weights[f"layers.{2 * number}.bias"] = bias[m, 0].detach()
+    return {name: np.ascontiguousarray(values.cpu().numpy()) for name, values in weights.items()}
 
 
 def _initial(widths: tuple[int, ...], generators: list[torch.Generator]) -> Layers:
@@ -192,7 +203,8 @@ def _trained_runs(
     examples: Mapping[Split, ExampleSet],
     run_numbers: Sequence[int],
 ) -> list[TrainedRun | Diverged]:
-    """Compute the outputs of some runs of the group for every example."""
+    """Compute the outputs of some runs of the group for every example, and take their weights."""
+    mean = gray(examples["train"]).mean(0)
     outputs = {split: _forward(layers, x.expand(GROUP, -1, -1)) for split, x in inputs.items()}
     trained: list[TrainedRun | Diverged] = []
     for run in run_numbers:
@@ -203,5 +215,5 @@ def _trained_runs(
             continue
         features = {split: of_group[m].clone().cpu().numpy() for split, (_, of_group) in outputs.items()}
         accuracy = float((logits["test"].argmax(1) == examples["test"].labels).mean())
-        trained.append(TrainedRun(run, logits, features, accuracy))
+        trained.append(TrainedRun(run, logits, features, accuracy, weights=_weights(layers, m, mean)))
     return trained

@@ -98,13 +98,14 @@ class FeatureFiles:
 class RemoteWork:
     """Everything that another machine needs to train a group of runs; a call trains one.
 
-    device: cpu or cuda, where the group is trained.
+    device: cpu or cuda, where the group is trained. checkpoints: the first N runs bring their weights.
     """
 
     recipe: Recipe
     seed: int
     files: ImageFiles | FeatureFiles
     device: str = "cpu"
+    checkpoints: int = 0
 
     def __call__(self, group: Sequence[int]) -> Runs:
         """Train a group of runs as `Work.train` does, in one thread.
@@ -114,7 +115,8 @@ class RemoteWork:
         """
         device, material = choose_device(self.device), _material(self.files)
         with one_thread():
-            return Work(self.recipe, self.seed, material).train(group, device, no_progress)
+            work = Work(self.recipe, self.seed, material, self.checkpoints)
+            return work.train(group, device, no_progress)
 
 
 def train_on_engine(

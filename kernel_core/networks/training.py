@@ -22,6 +22,7 @@ from kernel_core.errors import DataError, RequestError, Unavailable
 from kernel_core.machine import choose_device, cores_allowed, one_thread
 from kernel_core.networks.fixed_features import FixedFeatures
 from kernel_core.networks.groups import PARTS, Examples, Material, groups_of, share_of, train_group
+from kernel_core.networks.kept_weights import WeightFiles
 from kernel_core.networks.remote import FeatureFiles, ImageFiles, RemoteWork, train_on_engine
 from kernel_core.networks.workers import Runs, Work, train_groups
 from kernel_core.progress import Progress, no_progress
@@ -111,6 +112,7 @@ class Order:
     features: those that heads are trained on; None for other recipes.
     engine: what trains the runs. On Ray, the device is that of what else is computed here.
     gpus: on Ray, how many GPUs a group of runs is given; 0 to train on a CPU core.
+    checkpoints: of the first N runs, the trained weights are kept too.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Order:
     features: FixedFeatures | None = None
     engine: Engine = LOCAL
     gpus: float = 0.0
+    checkpoints: int = 0
 
 
 def train_folder(
@@ -132,28 +135,34 @@ def train_folder(
 ) -> Trained:
     """Train the runs that a folder lacks, and write its `source.toml`.
 
+    A run that is there without the weights that are to be kept is trained again, and must have the same
+    logits.
+
     finished: called with the outcomes of each group of runs once they are in the folder.
 
     Runs that are finished survive a kill at any moment; the same order then resumes with the others. Raises
     `RequestError` for fewer than two runs, if the folder is of another recipe, seed or images, or if another
-    process is training into it; `DataError` for images that cannot be trained on; `StoreError` if the disk is
-    full.
+    process is training into it; `DataError` for images that cannot be trained on, or a run with other logits
+    than before; `StoreError` if the disk is full.
     """
     training, device = order.training, choose_device(order.device)
-    _refuse_counts(training.run_count, order.workers)
+    _refuse_counts(order)
     examples = with_common_classes(images.load_splits(order.images, progress))
     refuse_untrainable(examples, of_images=order.features is None or order.features.of_images)
     if order.features is not None:
         order.features.check(order.folder, examples, images.remarks_on(order.images))
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
-        missing = set(range(training.run_count)) - set(writer.runs) - set(writer.dropped)
+        known = set(writer.runs)
+        weights = WeightFiles(order.folder, order.name, writer.identity.made_by or {})
+        missing = set(range(training.run_count)) - known - set(writer.dropped)
+        missing |= weights.lacking(known, order.checkpoints)
         material = _material(order, examples, device, progress)
         del examples  # heads need the images no more
         groups = groups_of(training.recipe, missing)
         runs = _trained(order, material, writer.identity, groups, device=device, progress=progress)
         with contextlib.closing(runs):  # after an error, the processes end now and not some time later
             for of_group in runs:
-                finished(_keep(writer, of_group))
+                finished(_keep(writer, weights, of_group, known))
     return Trained(order.folder / "source.toml", writer.runs, writer.dropped)
 
 
@@ -169,19 +178,26 @@ def _trained(
     """Train groups of runs, here or on Ray, yielding each group's once they are trained."""
     recipe, seed = order.training.recipe, order.training.seed
     if not order.engine.is_ray or not groups:
-        work, workers = Work(recipe, seed, material), order.workers or cores_allowed()
+        work = Work(recipe, seed, material, order.checkpoints)
+        workers = order.workers or cores_allowed()
         return train_groups(work, groups, device=device, workers=workers, progress=progress)
     files: ImageFiles | FeatureFiles
     if material.features is not None:
         files = FeatureFiles.of(material.features, order.folder, identity.class_names)
     else:
         files = ImageFiles.of(images.with_size(order.images, progress), identity.examples)
-    remote = RemoteWork(recipe, seed, files, "cuda" if order.gpus else "cpu")
+    remote = RemoteWork(recipe, seed, files, "cuda" if order.gpus else "cpu", order.checkpoints)
     return train_on_engine(remote, groups, order.engine, order.gpus, progress)
 
 
-def _refuse_counts(run_count: int, workers: int | None) -> None:
-    """Raise `RequestError` for fewer than two runs, or no worker."""
+def _refuse_counts(order: Order) -> None:
+    """Raise `RequestError` for fewer than two runs, no worker, or more checkpoints than runs."""
+    run_count, workers = order.training.run_count, order.workers
+    if order.checkpoints > run_count:
+        raise RequestError(
+            f"--checkpoints is {order.checkpoints}, but {run_count} runs were requested; ask for at most as "
+            "many."
+        )
     if run_count < 2:
         raise RequestError(
             f"{run_count} run(s) were requested, but the kernel correlates over runs; ask for 2 or more."
@@ -199,14 +215,21 @@ def _material(order: Order, examples: Examples, device: torch.device, progress: 
     return Material.for_heads(examples, features)
 
 
-def _keep(writer: EnsembleWriter, runs: Runs) -> list[Outcome]:
-    """Add trained runs to the folder, or note there that one was dropped; return each one's outcome."""
+def _keep(writer: EnsembleWriter, weights: WeightFiles, runs: Runs, known: set[int]) -> list[Outcome]:
+    """Add trained runs to the folder, or note there that one was dropped; return each one's outcome.
+
+    known: the runs that were there before, of which only the weights are kept.
+    """
     outcomes: list[Outcome] = []
     for run in runs:
+        if run.run in known:
+            weights.refuse_other(run)
         if isinstance(run, Diverged):
             writer.drop(run.run, run.reason)
             outcomes.append((run.run, run.reason))
-        else:
+            continue
+        weights.write(run)  # first: a run that is there has its weights, also after a kill
+        if run.run not in known:
             writer.add(
                 run.run,
                 logits=run.logits,
@@ -214,7 +237,7 @@ def _keep(writer: EnsembleWriter, runs: Runs) -> list[Outcome]:
                 accuracy=run.accuracy,
                 trained_on=run.trained_on,
             )
-            outcomes.append((run.run, run.accuracy))
+        outcomes.append((run.run, run.accuracy))
     return outcomes
 
 

@@ -28,16 +28,24 @@ Runs = list[TrainedRun | Diverged]
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Everything that a process needs to train runs."""
+    """Everything that a process needs to train runs. checkpoints: the first N runs bring their weights."""
 
     recipe: Recipe
     seed: int
     material: Material
+    checkpoints: int = 0
 
     def train(self, group: Sequence[int], device: torch.device, progress: Progress) -> Runs:
         """Train a group of runs; features are kept of run 0 alone."""
         runs = train_group(self.recipe, self.material, group, self.seed, device, progress)
-        return [replace(run, features={}) if isinstance(run, TrainedRun) and run.run else run for run in runs]
+        return [run if isinstance(run, Diverged) else self._kept(run) for run in runs]
+
+    def _kept(self, run: TrainedRun) -> TrainedRun:
+        return replace(
+            run,
+            features=run.features if run.run == 0 else {},
+            weights=run.weights if run.run < self.checkpoints else {},
+        )
 
 
 def train_groups(
