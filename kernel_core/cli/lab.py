@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from kernel_core.cli.option_types import RunCounts
 from kernel_core.cli.options import add_options, open_progress, source_options
 from kernel_core.cli.output import say, say_json
 from kernel_core.cli.report import refuse_unwritable
@@ -16,26 +17,6 @@ from kernel_core.report.answer_files import write_answer
 from kernel_core.report.answer_markdown import answer_markdown
 from kernel_core.results.answers import QUESTIONS
 from kernel_core.sources.source import SourceRequest
-
-
-class Counts(click.ParamType["tuple[int, ...]"]):
-    """Numbers of runs such as 5,10,50."""
-
-    name = "5,10,50"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        words = [word.strip() for word in str(value).split(",")]
-        if not all(re.fullmatch("[0-9]{1,9}", word) and int(word) >= 2 for word in words):
-            self.fail(
-                f"{value!r} is not a list of numbers of runs; expected one such as 5,10,50, each 2 or more.",
-                param,
-                ctx,
-            )
-        return tuple(map(int, words))
 
 
 class HowMany(click.ParamType["int | None"]):
@@ -55,7 +36,8 @@ question_options = (
     click.argument("question", type=click.Choice(list(QUESTIONS))),
     source_options,
     click.option(
-        "--counts", type=Counts(), help="Numbers of runs to compare, beside all.  [default: 5,10,20,50,…]"
+        "--counts", type=RunCounts(takes_all=False),
+        help="Numbers of runs to compare, beside all.  [default: 5,10,20,50,…]",
     ),
     click.option(
         "--queries", type=HowMany(), default="2000", show_default=True,

@@ -1,4 +1,4 @@
-"""Types of options: sizes, windows of ranks, and sets of classes."""
+"""Types of options: sizes, windows of ranks, sets of classes, and numbers of runs."""
 
 from __future__ import annotations
 
@@ -53,3 +53,28 @@ class Classes(click.ParamType["tuple[int, ...] | str"]):
             words = ", ".join(self.words)
             self.fail(f"{value!r} does not name classes; expected {words}, or numbers as in 0,3.", param, ctx)
         return tuple(sorted(map(int, str(value).split(","))))  # `KernelSpec` refuses a class that comes twice
+
+
+class RunCounts(click.ParamType["tuple[int | None, ...]"]):
+    """Numbers of runs such as 10,50, each 2 or more; if the verb takes it, all, which becomes None."""
+
+    def __init__(self, *, takes_all: bool) -> None:
+        self.words = ("all",) if takes_all else ()
+        self.name = ",".join(("10", "50", *self.words))
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in str(value).split(",")]
+        if not all(
+            word in self.words or (re.fullmatch("[0-9]{1,9}", word) and int(word) >= 2) for word in words
+        ):
+            self.fail(
+                f"{value!r} is not a list of numbers of runs; expected one such as {self.name}, each 2 "
+                "or more.",
+                param,
+                ctx,
+            )
+        return tuple(None if word in self.words else int(word) for word in words)

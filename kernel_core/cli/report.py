@@ -7,10 +7,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
+from kernel_core.cli.option_types import RunCounts
 from kernel_core.cli.options import open_or_build, open_progress, source_options
 from kernel_core.cli.output import say, say_json
 from kernel_core.errors import RequestError, Unavailable
@@ -24,27 +24,10 @@ from kernel_core.results.results import Results
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
 
-
-class RunCounts(click.ParamType["tuple[int | None, ...]"]):
-    """Numbers of runs such as 10,50,all; all becomes None."""
-
-    name = "10,50,all"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int | None, ...]:
-        words = [word.strip() for word in str(value).split(",")]
-        if not all(word == "all" or (word.isascii() and word.isdigit() and len(word) < 10) for word in words):
-            self.fail(
-                f"{value!r} is not a list of numbers of runs; expected one such as 10,50,all.", param, ctx
-            )
-        return tuple(None if word == "all" else int(word) for word in words)
-
-
 run_counts_option = click.option(
     "--runs",
     "run_counts",
-    type=RunCounts(),
+    type=RunCounts(takes_all=True),
     help="Numbers of runs to report on.  [default: 10,20,50,100,200,500,…,all]",
 )
 

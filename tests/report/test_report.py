@@ -198,16 +198,15 @@ def test_default_numbers_of_runs_reach_all():
             run_counts([count], 59)
 
 
-@pytest.mark.parametrize("runs", ["ten", "", "5,,9", "-4", "1.5"])
+@pytest.mark.parametrize("runs", ["ten", "", "5,,9", "-4", "1.5", "1"])
 def test_runs_that_are_not_numbers_are_wrong_usage(runs):
     done = invoke("digits", f"--runs={runs}")
     assert done.exit_code == 2
     assert "is not a list of numbers of runs" in done.stderr
 
 
-@pytest.mark.parametrize("runs", ["1", "25,all"])
-def test_runs_that_there_are_not_are_refused(runs, source, tmp_path):
-    done = invoke(source, "--runs", runs, "--out", tmp_path / "out")
+def test_runs_that_there_are_not_are_refused(source, tmp_path):
+    done = invoke(source, "--runs", "25,all", "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert "from 2 to 24" in done.stderr
     assert not (tmp_path / "out").exists()
