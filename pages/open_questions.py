@@ -26,18 +26,16 @@ verb = f"lab {name}"
 def show(answer: Answer) -> None:
     """Show what was seen, then every number behind it."""
     st.markdown("\n".join(f"- {escape(sentence)}" for sentence in answer.seen))
-    columns = st.columns(2, gap="large")
-    for n, panel in enumerate(answer.panels):
-        with columns[n % 2]:
-            st.header(panel.title)
-            st.vega_lite_chart(drawn.panel_chart(panel), alt=f"{panel.title} by {panel.x_title}")
+    for n in range(0, len(answer.panels), 2):  # row by row, which is their order where the page is narrow
+        for column, panel in zip(st.columns(2, gap="large"), answer.panels[n : n + 2], strict=False):
+            with column:
+                st.header(panel.title)
+                st.vega_lite_chart(drawn.panel_chart(panel), alt=f"{panel.title} by {panel.x_title}")
     for table in answer.tables:
         st.header(table.title)
         st.dataframe(drawn.answer_table(table), hide_index=True)
-    st.caption(
-        f"{answer.bands} Query examples: {answer.drawn}. It took {answer.seconds:,.0f} "
-        "seconds of processor time."
-    )
+    took = f"It took {answer.seconds:,.0f} seconds of processor time." if answer.seconds >= 1 else ""
+    st.caption(f"{answer.bands} Query examples: {answer.drawn}. {took}")
     st.caption("The same on the command line, with figures for print (`--out DIR`):")
     st.code(answer.command, language="bash")
 
@@ -47,5 +45,5 @@ if answer is None:
     jobs.offer(request, "Nobody has asked this of your data yet.", verb=verb, label="Ask it", key="ask")
 else:
     show(answer)
-    if not read_only.is_read_only():
-        jobs.offer_line(request, "Ask again:", "again", verb=verb)
+    if answer.has_options and not read_only.is_read_only():
+        jobs.offer_line(request, "It was asked with options.", "again", verb=verb, label="Ask without them")

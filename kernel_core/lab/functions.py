@@ -63,9 +63,9 @@ FUNCTIONS = {
         Function("none", "raw logits", "none"),
         Function("centred", "centered logits", "centred"),
         Function("shift", "the common shift alone", "shift"),
-        Function("with-shift", "log-softmax and shift, 4 to 1", "log_softmax", shift_weight=0.2),
+        Function("with-shift", "log-softmax with shift", "log_softmax", shift_weight=0.2),
         Function("log_odds", "log p/(1−p)", "none", log_odds),
-        Function("temperature-0.5", "log-softmax, temperature 0.5", "log_softmax", tempered(0.5)),
-        Function("temperature-2", "log-softmax, temperature 2", "log_softmax", tempered(2)),
+        Function("temperature-0.5", "temperature 0.5", "log_softmax", tempered(0.5)),
+        Function("temperature-2", "temperature 2", "log_softmax", tempered(2)),
     )
 }

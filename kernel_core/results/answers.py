@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -131,6 +132,11 @@ class Answer:
         """How many of the query examples were asked about, in words."""
         queries, every = self.asked["queries"], self.asked["of"]
         return f"all {every:,}" if queries == every else f"{queries:,} of {every:,}, drawn at random"
+
+    @property
+    def has_options(self) -> bool:
+        """Whether it was asked otherwise than by default: with options beside the number of runs."""
+        return any(word.startswith("--") and word != "--runs" for word in shlex.split(self.command))
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain JSON values."""

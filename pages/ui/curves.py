@@ -8,9 +8,10 @@ import pandas as pd
 from kernel_core.results.answers import Panel
 from pages.ui.charts import BLUE, GREY, ORANGE, TEXT
 
-COLORS = (ORANGE, BLUE, TEXT, GREY, "#009e73", "#cc79a7", "#b8a000", "#7b61c9")
+COLORS = (ORANGE, BLUE, "#009e73", "#cc79a7", "#b8a000", "#7b61c9", TEXT, GREY)
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2]) * 2  # a second sign, for those who see no colors
 LEGEND_LINE = 30  # pixels
+NARROW = 380  # pixels of a chart that has no room for two columns of names
 
 
 def curves(table: pd.DataFrame, titles: dict[str, str]) -> alt.LayerChart:
@@ -37,9 +38,10 @@ def of_panel(panel: Panel) -> alt.LayerChart:
 def _layers(rows: pd.DataFrame, names: list[str], panel: Panel) -> alt.LayerChart:
     """Draw what `_long` returns. names: of the curves, in order. panel: says what the axes are."""
     columns = 1 if len(names) <= len(DASHES) // 2 else 2
+    fitting = alt.ExprRef(f"width < {NARROW} ? 1 : {columns}")
     legend = alt.Legend(
         orient="bottom",
-        columns=columns,
+        columns=fitting,
         labelLimit=300,
         symbolOpacity=1,
         symbolType="stroke",

@@ -159,7 +159,9 @@ def offer_part(request: SourceRequest, why: str, key: str, *, label: str = "Prep
     return False
 
 
-def offer_line(request: SourceRequest, what: str, key: str, *, verb: str = "build") -> None:
+def offer_line(
+    request: SourceRequest, what: str, key: str, *, verb: str = "build", label: str = "Build"
+) -> None:
     """Show, in one line, what is not built, with a button that builds it; below, the progress of the build.
 
     what: in Markdown. key: tells this offer from others on the page.
@@ -172,7 +174,7 @@ def offer_line(request: SourceRequest, what: str, key: str, *, verb: str = "buil
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(what, width="content")
         if not running:
-            st.button("Build", key=key, on_click=jobs().start, args=(request, verb), icon=":material/build:")
+            st.button(label, key=key, on_click=jobs().start, args=(request, verb), icon=":material/build:")
     _show_failure(jobs().status(request, verb))
     _watch(request, running, verb)
 

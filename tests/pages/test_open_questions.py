@@ -31,3 +31,11 @@ def test_answer_is_shown_with_its_numbers_and_its_command(source_folder, cache, 
         *(t.title for t in answer.tables),
     ]
     assert answer.command in [code.value for code in app.code]
+    assert [button.label for button in app.button] == ["Ask without them"]  # it was asked with --counts
+
+
+def test_answer_by_default_is_not_offered_again(source_folder, cache, monkeypatch):
+    source = str(source_folder / "source.toml")
+    monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", source)
+    ask("runs", SourceRequest(source), Order(), device="cpu")
+    assert not open_page("open_questions", question="runs").button
