@@ -37,7 +37,7 @@ question_options = (
     source_options,
     click.option(
         "--counts", type=RunCounts(takes_all=False),
-        help="Numbers of runs to compare, beside all.  [default: 5,10,20,50,…]",
+        help="Numbers of runs to compare, beside all.  [default: 5,10,20,50,…; for runs, steps of √2]",
     ),
     click.option(
         "--queries", type=HowMany(), default="2000", show_default=True,

@@ -11,6 +11,17 @@ from kernel_core.records import Ensemble
 from kernel_core.spec import Split
 
 Runs = tuple[int, ...]
+FEWEST = 4  # runs of a set
+
+
+def ladder(run_count: int) -> list[int]:
+    """Return numbers of runs, rising, down from all by a factor of √2: half of one that fits is one again.
+
+    >>> ladder(59), ladder(5)
+    ([5, 7, 10, 14, 20, 29, 41, 59], [5])
+    """
+    steps = (int(run_count / 2 ** (half / 2)) for half in range(64))
+    return sorted({count for count in steps if count >= FEWEST} | {run_count})
 
 
 def disjoint_sets(run_count: int, size: int, most: int, seed: int) -> list[Runs]:

@@ -38,17 +38,17 @@ class Point:
     """What one ensemble's kernel finds.
 
     nearest: int32 (n,), the nearest of each query example. right: by vote, bool (n,), whether it is right;
-    "knn3", "weighted20", and "ensemble" for the averaged logits. twin_first: share of the query examples with
-    a known twin whose nearest is one, 0 … 1; NaN where none has.
+    "knn3", "weighted20", and "ensemble" for the averaged logits; and "twin_first", bool (t,), of the query
+    examples that have a known twin, whether the nearest is one.
     """
 
     nearest: npt.NDArray[np.int32]
     right: Mapping[str, npt.NDArray[np.bool_]]
-    twin_first: float
 
     def share(self, measure: str) -> float:
-        """Return a measure as a share of the query examples: a vote's, or "twin_first"."""
-        return self.twin_first if measure == "twin_first" else float(self.right[measure].mean())
+        """Return a measure, a key of `right`, as a share of its examples, 0 … 1; NaN where there are none."""
+        right = self.right[measure]
+        return float(right.mean()) if len(right) else np.nan
 
 
 class Setting:
@@ -158,7 +158,7 @@ class Setting:
             right[name] = weighted_vote(labels[:, :k], weights, C) == of_query
         has_twin = np.isin(self.queries, self.twins // len(of_database))
         is_twin = np.isin(self._codes(self.queries, nearest.astype(np.int64)), self.twins)
-        return Point(nearest, right, float(is_twin[has_twin].mean()) if has_twin.any() else np.nan)
+        return Point(nearest, {**right, "twin_first": is_twin[has_twin]})
 
     def _search(
         self, function: str, runs: Runs, classes: Sequence[int] | None

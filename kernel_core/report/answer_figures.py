@@ -16,6 +16,7 @@ from kernel_core.results.answers import QUESTIONS, Answer, Panel
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7f7f7f")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^v<>P"
+MOST_TICKS = 18  # of an x axis, so that their numbers do not overlap
 WIDE, HIGH = 5.2, 4.2  # inches of a panel
 
 
@@ -43,7 +44,7 @@ def _draw(axes: Axes, panel: Panel, *, with_legend: bool) -> None:
         axes.plot(curve.x, curve.y, style, color=color, marker=marker, markersize=4, label=curve.name)
     if panel.is_log:
         axes.set_xscale("log")
-    ticks = sorted({x for curve in panel.curves for x in curve.x})
+    ticks = _ticks(panel)
     axes.set_xticks(ticks, [f"{x:,.0f}" for x in ticks])
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -54,3 +55,15 @@ def _draw(axes: Axes, panel: Panel, *, with_legend: bool) -> None:
     axes.grid(alpha=0.25)
     if with_legend:
         axes.legend(fontsize=7, framealpha=0.8)
+
+
+def _ticks(panel: Panel) -> list[float]:
+    """Return the x of the curves that get a number: the last, and of the others those that have room."""
+    every = sorted({x for curve in panel.curves for x in curve.x}, reverse=True)
+    places = [math.log(x) if panel.is_log and x > 0 else x for x in every]
+    room = (places[0] - places[-1]) / MOST_TICKS
+    kept: list[int] = []
+    for n, place in enumerate(places):
+        if not kept or places[kept[-1]] - place >= room:
+            kept.append(n)
+    return [every[n] for n in reversed(kept)]

@@ -9,7 +9,6 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.lab import ask, setting
 from kernel_core.lab.ask import Order
 from kernel_core.lab.curves import difference
-from kernel_core.lab.fit import fit_shares, fitted
 from kernel_core.lab.functions import FUNCTIONS
 from kernel_core.lab.run_sets import disjoint_sets
 from kernel_core.progress import no_progress
@@ -120,13 +119,6 @@ def test_difference_is_that_of_paired_means(opened):
     paired = second.right["knn3"].astype(float) - first.right["knn3"]
     assert found.value == pytest.approx(second.share("knn3") - first.share("knn3"))
     assert found.high - found.value == pytest.approx(1.96 * paired.std(ddof=1) / np.sqrt(len(paired)))
-
-
-def test_fitted_curve_promises_what_a_planted_one_holds():
-    n = np.array([5, 10, 20, 50, 100, 200.0])
-    noise = np.random.default_rng(0).normal(scale=1e-4, size=len(n))
-    found = fit_shares(n, 0.93 - 0.4 * n**-0.7 + noise)
-    assert fitted(found, 1000) == pytest.approx(0.93 - 0.4 * 1000**-0.7, abs=2e-3)
 
 
 @pytest.mark.parametrize(
