@@ -146,7 +146,7 @@ def test_known_twins_take_the_place_of_those_found(source_folder, cache, planted
     listed.write_text("".join(f"train:{j},test:{i}\n" for i, j in named) + "test:5,test:6\n")
     setting = open_planted(source_folder, truth=listed)
     assert sorted(setting.twins) == sorted(i * len(planted.train_labels) + j for i, j in named)
-    assert setting.point("log_softmax", RUNS).twin_first == 0.75  # three of four
+    assert setting.point("log_softmax", RUNS).share("twin_first") == 0.75  # three of four
     request = SourceRequest(str(source_folder / "source.toml"))
     answer = ask.ask("transforms", request, Order(counts=(4, 8), truth=listed), device="cpu")
     assert "4 of the query examples have one; they are those of twins.txt" in answer.bands
