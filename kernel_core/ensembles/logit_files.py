@@ -16,10 +16,10 @@ import numpy as np
 
 from kernel_core.array_files import Array, Stored, float32_of, form_of, open_arrays
 from kernel_core.block_array import BlockArray, Logits, opened_for_each_block, say_scattered
-from kernel_core.ensembles.torch_places import tensors_in
 from kernel_core.errors import DataError, shown
 from kernel_core.sources.logit_form import ID_NAMES, LOGIT_KEYS, TEST_ALONE, LogitForm
 from kernel_core.spec import Split
+from kernel_core.torch_places import tensors_in
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,8 @@
-"""Neighbors that the source's owner gives: a matrix of scores, or a table of neighbors."""
+"""Neighbors that the source's owner gives: a matrix of scores, or a table of neighbors.
+
+Datamodels as their authors publish them are such a matrix: a file of torch with a tensor `weight`, whose rows
+are the database and whose columns are the queries.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kernel_core.array_files import open_arrays
+from kernel_core.array_files import Array, form_of, open_arrays
 from kernel_core.errors import DataError, shown
 from kernel_core.files import regular_file
 from kernel_core.sources.source import Given, Source
 from kernel_core.spec import Split
+from kernel_core.torch_places import tensors_in
 
+WEIGHT = "weight"  # what files of datamodels call their matrix (database, queries), beside bias and lam
 COLUMNS = ["query_index", "database_index", "similarity"]  # of a table as CSV or Parquet; the last may lack
 FORMS = (
-    "expected a matrix of scores (queries, database) in a .npy file, arrays indices and values (queries, k), "
-    "or a table with the columns query_index, database_index and similarity"
+    "expected a matrix of scores (queries, database) in a .npy file, weight (database, queries) in a .pt, "
+    "arrays indices and values (queries, k), or a table with the columns query_index, database_index and "
+    "similarity"
 )
 
 
@@ -56,14 +63,16 @@ def open_given(given: Given, counts: Mapping[Split, int]) -> GivenNeighbors:
     path, shape = regular_file(given.file), (counts[given.query], counts[given.database])
     if path.suffix.lower() in (".csv", ".parquet"):
         return GivenNeighbors(given, None, *_fitting(given, *_read_table(path, shape[0]), shape))
-    arrays = open_arrays(path, "a matrix of scores, or a table of neighbors").arrays
+    arrays = _arrays_in(path)
     if "indices" in arrays:
         indices = np.asarray(arrays["indices"])
         values = np.asarray(arrays["values"]) if "values" in arrays else None
         return GivenNeighbors(given, None, *_fitting(given, indices, values, shape))
     if len(arrays) != 1:
         raise DataError(f"{path} holds the arrays {shown(sorted(arrays))}; {FORMS}.")
-    (scores,) = arrays.values()
+    ((name, scores),) = arrays.items()
+    if name == WEIGHT:
+        scores = scores.T
     if scores.shape != shape or scores.dtype.kind not in "fiu":
         hint = " It is the transpose: save scores.T." if scores.shape == shape[::-1] else ""
         raise DataError(
@@ -71,6 +80,15 @@ def open_given(given: Given, counts: Mapping[Split, int]) -> GivenNeighbors:
             f"{given.query} example and one column per {given.database} example.{hint}"
         )
     return GivenNeighbors(given, scores)
+
+
+def _arrays_in(path: Path) -> Mapping[str, Array]:
+    """Return the arrays of a file by name, mapped; of one with datamodels, the weights alone."""
+    if form_of(path) == "torch":
+        tensors = tensors_in(path)
+        return {name: tensors[name]().read() for name in ([WEIGHT] if WEIGHT in tensors else tensors)}
+    arrays = open_arrays(path, "a matrix of scores, or a table of neighbors").arrays
+    return {WEIGHT: arrays[WEIGHT]} if WEIGHT in arrays else arrays
 
 
 def _read_table(path: Path, query_count: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:

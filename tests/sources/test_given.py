@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from kernel_core.errors import DataError
 from kernel_core.search.scores import top_k_of_scores
@@ -46,6 +47,41 @@ def test_no_row_is_its_own_neighbor(tmp_path):
     top = top_k_of_scores(found.scores, 50, "TRAK", exclude_self=True)
     np.fill_diagonal(scores, -np.inf)
     np.testing.assert_array_equal(top.indices, nearest(scores, 6))
+
+
+@pytest.mark.parametrize("block", [1, 600, 10**9])
+@pytest.mark.parametrize("lies", ["row after row", "column after column"])
+@pytest.mark.parametrize("query", ["test", "train"])
+def test_datamodels_of_a_torch_file_are_read_as_their_authors_save_them(
+    tmp_path, monkeypatch, block, lies, query
+):
+    monkeypatch.setattr("kernel_core.search.scores.BLOCK_BYTES", block)
+    n, is_own = COUNTS[query], query == "train"
+    weight = rng.normal(size=(20, n)).astype(np.float32)
+    weight[rng.random(weight.shape) < 0.6] = 0  # as the lasso leaves them: many ties
+    tensor = torch.from_numpy(weight)
+    stored = tensor if lies == "row after row" else tensor.T.contiguous().T
+    torch.save({"weight": stored, "bias": torch.zeros(n), "lam": torch.ones(n)}, tmp_path / "d.pt")
+    found = given(tmp_path / "d.pt", query)
+    assert isinstance(found.scores, np.memmap)
+    wanted = weight.T.copy()
+    if is_own:
+        np.fill_diagonal(wanted, -np.inf)
+    top = top_k_of_scores(found.scores, 5, "datamodels", exclude_self=is_own)
+    np.testing.assert_array_equal(top.indices, nearest(wanted, 5))
+    np.testing.assert_array_equal(top.values, np.take_along_axis(wanted, nearest(wanted, 5), 1))
+    np.testing.assert_array_equal(found.scores_of(query, 3, "train"), weight[:, 3])
+
+
+def test_matrix_of_a_torch_file_has_a_row_per_query(tmp_path):
+    torch.save(torch.from_numpy(SCORES), tmp_path / "s.pt")
+    np.testing.assert_array_equal(given(tmp_path / "s.pt").scores, SCORES)
+    torch.save({"weight": torch.from_numpy(SCORES)}, tmp_path / "s.pt")
+    with pytest.raises(DataError, match=r"holds float32 \(20, 7\); expected real numbers \(7, 20\)"):
+        given(tmp_path / "s.pt")
+    torch.save({"weight": torch.full((20, 7), np.nan)}, tmp_path / "s.pt")
+    with pytest.raises(DataError, match="row 0, column 0 is not a number"):
+        top_k_of_scores(given(tmp_path / "s.pt").scores, 5, "datamodels", exclude_self=False)
 
 
 def test_scores_that_do_not_fit_are_refused(tmp_path):

@@ -1,8 +1,8 @@
 """Where the tensors of a file that torch wrote lie in it, so that they can be mapped without loading torch.
 
-The web process reads single examples in this way. Such a file is a zip archive whose members are stored as
-they are: a pickle that names the tensors, and the bytes of each. The pickle may ask for tensors, their types
-and ordered dicts, and for nothing else.
+The web process reads single examples in this way, and given neighbors are read so too. Such a file is a zip
+archive whose members are stored as they are: a pickle that names the tensors, and the bytes of each. The
+pickle may ask for tensors, their types and ordered dicts, and for nothing else.
 """
 
 from __future__ import annotations
@@ -46,20 +46,29 @@ class Place:
     @property
     def is_row_after_row(self) -> bool:
         """Whether its numbers lie one after another, the last axis varying fastest."""
-        rest = 0 if 0 in self.shape else 1
-        for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if n > 1 and stride != rest:
-                return False
-            rest *= n
-        return True
+        return _are_one_run(self.shape[::-1], self.strides[::-1])
+
+    @property
+    def is_column_after_column(self) -> bool:
+        """Whether its numbers lie one after another, the first axis varying fastest."""
+        return _are_one_run(self.shape, self.strides)
+
+
+def _are_one_run(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Return whether numbers lie one after another; shape, strides: from the axis that varies fastest."""
+    rest = 0 if 0 in shape else 1
+    for n, stride in zip(shape, strides, strict=True):
+        if n > 1 and stride != rest:
+            return False
+        rest *= n
+    return True
 
 
 def tensors_in(path: Path) -> Mapping[str, Callable[[], Stored]]:
     """Return, by name, what says where each tensor of a dict lies; a tensor alone is called "".
 
-    What is returned raises `DataError` for a tensor that is not one run of numbers, row after row, and so
-    does this for a file that is damaged, of torch's older format, or of anything but tensors and plain
-    values.
+    What is returned raises `DataError` for a tensor that is not one run of numbers, and so does this for a
+    file that is damaged, of torch's older format, or of anything but tensors and plain values.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -89,10 +98,12 @@ def _finder(
         used = (place.first + math.prod(place.shape)) * dtype.itemsize
         if member is None or member.compress_type != zipfile.ZIP_STORED or used > member.file_size:
             raise _unreadable(path, "a tensor's bytes are not all in it")
-        if not place.is_row_after_row:
-            raise _unreadable(path, "a tensor is not stored row after row")
+        fortran = not place.is_row_after_row
+        if fortran and not place.is_column_after_column:
+            raise _unreadable(path, "a tensor is a part of another, or its axes are mixed")
         start = first_byte_of(path, member) + place.first * dtype.itemsize
-        stored = Stored(path, dtype, start, place.shape, bfloat16=place.storage == "BFloat16Storage")
+        bfloat16 = place.storage == "BFloat16Storage"
+        stored = Stored(path, dtype, start, place.shape, fortran, bfloat16)
         try:
             stored.mapped()
         except DAMAGE as error:
