@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kernel_core.cli import check_parts
+from kernel_core.cli.check_logits import check_logits
 from kernel_core.cli.check_parts import Report
 from kernel_core.cli.completion import complete_source
 from kernel_core.cli.output import say, say_json
@@ -56,7 +57,7 @@ KEYS = ("images", "logits", "features", "neighbors", "similarities", "pages")
 
 def _check_parts(report: Report, source: Source) -> None:
     check_parts.check_images(report, source.images)
-    check_parts.check_logits(report, source)
+    check_logits(report, source)
     check_parts.check_features(report, source)
     check_parts.check_given(report, source)
     check_parts.check_pages(report, source)

@@ -112,11 +112,10 @@ class RunsFrom:
             ensemble = self.trained()[0]
         else:
             hashes = [sha256 for _, sha256 in self.keys.inputs["kernel"]["files"]]
-            check_files(source.logits, hashes, self.cache)
+            check_files(source.logits, hashes, self.cache, self.keys.run_count)
             named = ExampleNames(lambda s: images.example_names(source.images, s), self.class_names)
-            ensemble = open_ensemble(
-                source.logits, source.root, source.images.splits, source.logit_form, named
-            )
+            splits, form = source.images.splits, source.logit_form
+            ensemble = open_ensemble(source.logits, source.root, splits, form, named, self.keys.run_count)
         for run_count in (self.keys.run_count, self.run_count):
             if run_count is not None and run_count != ensemble.run_count:
                 ensemble = ensemble.first(run_count)

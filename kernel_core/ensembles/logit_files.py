@@ -6,6 +6,7 @@ may load it (`light`).
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 from kernel_core.array_files import Array, Stored, float32_of, form_of, open_arrays
 from kernel_core.block_array import BlockArray, Logits, opened_for_each_block, say_scattered
 from kernel_core.errors import DataError, shown
-from kernel_core.sources.logit_form import ID_NAMES, LOGIT_KEYS, TEST_ALONE, LogitForm
+from kernel_core.sources.logit_form import ID_NAMES, LOGIT_KEYS, NO_KERNEL, TEST_ALONE, LogitForm
 from kernel_core.spec import Split
 from kernel_core.torch_places import tensors_in
 
@@ -33,6 +34,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """What an array in a file is → the names that it may have; the first that is there counts."""
 NO_EXAMPLES = "single examples cannot be read from it. Save it as .npy or .safetensors."
+MARGINS = re.compile(r"(?<![a-z])margins?(?![a-z])")
 UNNAMED = ("", "arr_0")  # what one array alone is called: in a `.npy`, and by numpy.savez
 
 
@@ -224,6 +226,11 @@ def _three_axes(shape: tuple[int, ...], name: str, dtype: Any, kind: str) -> tup
         if len(shape) == 2 and shape[1] != 1:
             return shape[0], shape[1], 1
         shape = (1, shape[0], 1) if len(shape) == 1 else shape
+    if len(shape) == 2 and MARGINS.search(Path(name).stem.lower()):
+        raise DataError(
+            f"{name} is {dtype} {shape} and holds margins, as its name says. {NO_KERNEL} Expected logits "
+            "(runs, examples, classes); save those, or rename the file if it holds those of one run."
+        )
     if len(shape) == 2:
         shape = (1, *shape)
     if len(shape) != 3 or (kind == "sigmoid" and shape[2] != 1):

@@ -21,8 +21,10 @@ OfFile = tuple[str, int, Callable[[], Array] | None]
 """Name of a file, its number of runs, and what reads its masks if it has some."""
 
 
-def read_masks(files: Sequence[OfFile], path: Path | None, example_count: int | None) -> TrainingMasks | None:
-    """Return the training masks of all runs; None if there are none.
+def read_masks(
+    files: Sequence[OfFile], path: Path | None, example_count: int | None, kept: int
+) -> TrainingMasks | None:
+    """Return the training masks of the first `kept` runs; None if there are none.
 
     files: those of the logits, in the order of the runs. path: the file of masks, if it is another.
     example_count: N, the number of training examples, if it is known.
@@ -30,7 +32,7 @@ def read_masks(files: Sequence[OfFile], path: Path | None, example_count: int | 
     """
     run_count = sum(count for _, count, _ in files)
     if path is not None:
-        packed, N = _packed(str(path), _only_array(path), run_count, example_count)
+        packed, N = _packed(str(path), _only_array(path), run_count, example_count, kept)
         return _looked_at(TrainingMasks(packed, N), str(path))
     missing = [name for name, _, read in files if read is None]
     if len(missing) == len(files):
@@ -40,11 +42,13 @@ def read_masks(files: Sequence[OfFile], path: Path | None, example_count: int | 
             f"{missing[0]} has no training masks, and {len(files) - len(missing):,} of {len(files):,} files "
             "have some; expected them for every run. Save 'trained_on' in every file, or in none."
         )
-    parts = []
+    parts: list[npt.NDArray[np.uint8]] = []
     for name, count, read in files:
         assert read is not None
-        packed, example_count = _packed(name, read(), count, example_count)
-        parts.append(packed)
+        left = kept - sum(map(len, parts))
+        if left > 0:
+            packed, example_count = _packed(name, read(), count, example_count, min(left, count))
+            parts.append(packed)
     assert example_count is not None
     return _looked_at(TrainingMasks(np.concatenate(parts), example_count), files[0][0])
 
@@ -59,9 +63,9 @@ def _only_array(path: Path) -> Array:
 
 
 def _packed(
-    name: str, masks: Array, run_count: int, example_count: int | None
+    name: str, masks: Array, run_count: int, example_count: int | None, kept: int
 ) -> tuple[npt.NDArray[np.uint8], int]:
-    """Pack the masks of some runs, block by block; return them and the number of examples."""
+    """Pack the first masks of a file of some runs, block by block; return them and the number of examples."""
     masks = masks[None] if masks.ndim == 1 and run_count == 1 else masks
     wanted = f"({run_count}, {example_count or 'training examples'})"
     if masks.ndim != 2 or masks.shape[0] != run_count or masks.shape[1] != (example_count or masks.shape[1]):
@@ -70,10 +74,10 @@ def _packed(
             "and one column per training example. Save them again."
         )
     N = masks.shape[1]
-    packed = np.empty((run_count, -(-N // 8)), np.uint8)
+    packed = np.empty((kept, -(-N // 8)), np.uint8)
     size = max(1, BLOCK // max(1, N * masks.itemsize))
-    for start in range(0, run_count, size):
-        block = np.asarray(masks[start : start + size])
+    for start in range(0, kept, size):
+        block = np.asarray(masks[start : min(start + size, kept)])
         if block.dtype.kind not in "biuf" or not ((block == 0) | (block == 1)).all():
             raise DataError(
                 f"{name}: its training masks are {block.dtype} and hold other numbers than 0 and 1; expected "

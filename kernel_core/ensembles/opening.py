@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from kernel_core.block_array import Logits, stacked
+from kernel_core.ensembles.completed import refuse_incomplete
 from kernel_core.ensembles.join import ExampleNames, order_of
 from kernel_core.ensembles.kinds import as_logits, floor_of
 from kernel_core.ensembles.logit_files import NO_EXAMPLES, LogitFile, open_logit_file
@@ -54,11 +55,13 @@ def open_ensemble(
     splits: tuple[Split, ...] = SPLITS,
     form: LogitForm = LogitForm(),  # noqa: B008 (frozen)
     named: ExampleNames | None = None,
+    run_count: int | None = None,
 ) -> Ensemble:
-    """Open the files of an ensemble, reading only their headers; runs are in the order of the files.
+    """Open the files of an ensemble, reading only headers and masks; runs are in the order of the files.
 
     root: messages name files relative to this folder. splits: those to open. form: how to read them.
     named: what the examples are called, for files whose rows are joined to them by name.
+    run_count: number of the first runs that are wanted; None for all. If there are fewer, all are opened.
     Raises `DataError` for a missing, damaged or foreign file, one whose pickle asks for more than tensors and
     plain values, a missing array, or files that disagree.
     """
@@ -73,8 +76,17 @@ def open_ensemble(
         (runs.name, runs.count, next(filter(None, (opened[n].trained_on for n in runs.numbers)), None))
         for runs in all_runs
     ]
-    masks = read_masks(readers, form.masks, None if train is None else train.shape[1])
-    return dataclasses.replace(_joined(files, opened, all_runs, form), trained_on=masks)
+    ensemble = _joined(files, opened, all_runs, form)
+    kept = min(run_count or ensemble.run_count, ensemble.run_count)
+    starts = np.cumsum([0, *(runs.count for runs in all_runs)])
+    refuse_incomplete(
+        (files[number], min(runs.count, kept - start))
+        for runs, start in zip(all_runs, starts.tolist(), strict=False)
+        for number in runs.numbers
+        if start < kept
+    )
+    masks = read_masks(readers, form.masks, None if train is None else train.shape[1], kept)
+    return dataclasses.replace(ensemble.first(kept), trained_on=masks)
 
 
 def open_light(

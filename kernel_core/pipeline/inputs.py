@@ -71,14 +71,13 @@ class Inputs:
         else:
             class_names = next(iter(self.examples.values())).class_names
             named = ExampleNames(lambda split: images.example_names(source.images, split), class_names)
-            ensemble = open_ensemble(
-                source.logits, source.root, source.images.splits, source.logit_form, named
-            )
-            hashes = hash_each(self.store, source.logits)
+            splits, form = source.images.splits, source.logit_form
+            ensemble = open_ensemble(source.logits, source.root, splits, form, named, self.keys.run_count)
+            hashes = hash_each(self.store, source.logits, self.keys.run_count)
             for (name, sha256), now in zip(self.keys.inputs["kernel"]["files"], hashes, strict=True):
                 if now != sha256:
                     raise DataError(f"{name} was replaced during the build; run the command again.")
-        if self.keys.run_count:
+        if self.keys.run_count and self.keys.run_count != ensemble.run_count:
             ensemble = ensemble.first(self.keys.run_count)
         check_alignment(ensemble, self.examples, images.remarks_on(source.images))
         return ensemble

@@ -145,7 +145,7 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
     splits = source.images.splits
     image_content = _image_content(source, store)
     is_trained = isinstance(source.logits, Training)
-    logits = _logits_content(source, image_content, store)
+    logits = _logits_content(source, image_content, store, request.run_count)
     predicted = {
         "kind": "predictions",
         "of": PREDICTED,
@@ -175,10 +175,10 @@ def _image_content(source: Source, store: Store) -> Content:
     return content | source.images.said
 
 
-def _logits_content(source: Source, image_content: Content, store: Store) -> Content:
+def _logits_content(source: Source, image_content: Content, store: Store, run_count: int | None) -> Content:
     if isinstance(source.logits, Training):
         return {"recipe": source.logits.content(), "images": image_content}
-    of_each = hash_each_promised(store, source.logits)
+    of_each = hash_each_promised(store, source.logits, run_count)
     hashes = [[_relative(path, source.root), sha] for path, sha in zip(source.logits, of_each, strict=True)]
     _refuse_duplicates(hashes)
     form = source.logit_form.content()

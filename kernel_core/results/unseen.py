@@ -94,7 +94,7 @@ def _content(keys: Keys, store: Store) -> Content | None:
         content["name"] = form.keys["trained_on"]
     if form.masks is not None:
         try:
-            content["masks"] = hash_files(store, [form.masks])
+            content["masks"] = hash_files(store, [form.masks], keys.run_count)
         except (OSError, DataError):  # results without masks open without them; a build says what is missing
             return None
     return content

@@ -16,6 +16,7 @@ from kernel_core.printable import NAME, printable
 from kernel_core.progress import Progress, no_progress
 from kernel_core.recipes import DIGITS, HEADS, HEADS_RUNS, Training
 from kernel_core.sources import hub_images, published, source_toml, torchvision_images
+from kernel_core.sources.datamodels_data import datamodels_data_in
 from kernel_core.sources.images_alone import EXPECTED, images_at
 from kernel_core.sources.source import ImagesFrom, Source, SourceRequest, penultimate
 from kernel_core.sources.source_toml import FEATURES, read_images_table, read_source_file
@@ -77,9 +78,7 @@ def _of_images_alone(request: SourceRequest, offline: bool, progress: Progress) 
     path, name = request.path, request.name
     training = _heads(request)
     if path is not None and path.suffix != ".toml" and (os.path.isdir(path) or os.path.isfile(path)):
-        images = replace(images_at(path.resolve()), choose_size=True)
-        called = path.resolve().name if os.path.isdir(path) else path.resolve().stem
-        return Source(printable(called, NAME), images, training)
+        return _at(path.resolve(), training)
     if name in torchvision_images.FOLDERS:
         return Source(name, fetched(from_torchvision(name), offline=offline), training)
     of_hub = name.startswith(hub_images.PREFIX) or PLAIN.fullmatch(name)
@@ -99,6 +98,27 @@ def _of_images_alone(request: SourceRequest, offline: bool, progress: Progress) 
         here = "" if name == text else f"{name!r} does not exist here.{_meant(name)} "
         raise type(error)(f"{here}{error}") from None
     return Source(images.hub["hub"], replace(images, choose_size=True), training)
+
+
+def _at(path: Path, training: Training) -> Source:
+    """Return the images in a folder or a file, with the files of datamodels that lie beside them."""
+    if not os.path.isdir(path):
+        return Source(printable(path.stem, NAME), replace(images_at(path), choose_size=True), training)
+    data = datamodels_data_in(path)
+    try:
+        images = replace(images_at(path), choose_size=True)
+    except SourceError as error:
+        if data is None:
+            raise
+        raise SourceError(
+            f"{printable(path, NAME)} has {data.about}, but no labeled images beside; expected {EXPECTED}. "
+            f"Put them there, or write these lines to a source.toml there: {data.lines}"
+        ) from error
+    name = printable(path.name, NAME)
+    if data is None:
+        return Source(name, images, training)
+    logits = data.logits or training
+    return Source(name, images, logits, given=data.given, root=path, logit_form=data.form)
 
 
 def _meant(name: str) -> str:

@@ -25,6 +25,11 @@ TEST_ALONE = (
 )
 """What is said where a file lacks the logits of the training set."""
 
+NO_KERNEL = (
+    "Margins are one number per run and example; the kernel compares the probabilities of all classes."
+)
+"""What is said where there are margins instead of logits."""
+
 
 @dataclass(frozen=True)
 class LogitForm:

@@ -34,7 +34,7 @@ def test_the_processes_of_a_node_read_a_large_file_once(path, tmp_path, monkeypa
     cache, read, right = tmp_path / "cache", [], sha256_of(path)
     cache.mkdir()
     monkeypatch.setattr(files, "LARGE", 1)
-    monkeypatch.setattr(files, "sha256_of", lambda path: read.append(path) or sha256_of(path))
+    monkeypatch.setattr(files, "sha256_of_runs", lambda path, _: read.append(path) or sha256_of(path))
 
     def check_in_a_new_process(on):
         monkeypatch.setattr(files.socket, "gethostname", lambda: on)

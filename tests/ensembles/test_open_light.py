@@ -8,8 +8,8 @@ from safetensors.torch import save_file as save_torch_file
 from kernel_core.block_array import BlockArray
 from kernel_core.ensembles import logit_files
 from kernel_core.ensembles.opening import open_ensemble, open_light
-from kernel_core.torch_places import tensors_in
 from kernel_core.errors import DataError
+from kernel_core.torch_places import tensors_in
 from tests.ensembles.test_logit_forms import FORMS, TEST, TRAIN, legacy_torch, npz, source, together
 from tests.support.planted import Bomb
 
