@@ -26,9 +26,9 @@ def unmap(values: Array) -> None:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def unmap_large(values: Array) -> None:
+def unmap_large(values: Any) -> None:
     """Let go of what was read of a mapped array of more than `LARGE` bytes, as `unmap`."""
-    if values.nbytes > LARGE:
+    if getattr(values, "nbytes", 0) > LARGE:  # of what is made when it is cut, nothing is mapped
         unmap(values)
 
 

@@ -1,7 +1,8 @@
 """The registry of similarities: pages, verbs and notebooks list what a source offers from here.
 
-A source has the kernel, pixels, any number of sets of features, and neighbors that its owner gives. The
-kernel has variants, whose names say what differs: `kernel.raw`, `kernel.first-50`, `kernel.whitened`.
+A source has the kernel, pixels, the closed form of networks before any training (NNGP), any number of sets
+of features, and neighbors that its owner gives. The kernel has variants, whose names say what differs:
+`kernel.raw`, `kernel.first-50`, `kernel.whitened`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal
 
 from kernel_core.spec import WHITENED, KernelSpec
 
-Kind = Literal["kernel", "features", "pixels", "given"]
+Kind = Literal["kernel", "features", "pixels", "nngp", "given"]
 By = Literal["correlation", "cosine", "euclidean", "dot", "given"]
 
 WAYS: dict[By, tuple[str, str]] = {
@@ -42,7 +43,8 @@ class Similarity:
 
     name: on the command line, in addresses and in cache keys. title: the name that people see.
     meaning: what is compared, in one line. kind, by: what the values are of. of: the set of features, or the
-    given neighbors, by their name in the `source.toml`.
+    given neighbors, by their name in the `source.toml`. on_request: whether neighbors by it are found only
+    where somebody asks for it by name.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Similarity:
     kind: Kind
     by: By
     of: str = ""
+    on_request: bool = False
 
     @property
     def is_distance(self) -> bool:
@@ -66,6 +69,15 @@ KERNEL = Similarity(
     "correlation",
 )
 PIXELS = Similarity("pixels", "Pixels", "correlation of the pixel values", "pixels", "correlation")
+NNGP = Similarity(
+    "nngp",
+    "NNGP",
+    "what networks of infinite width see before any training: correlation of their outputs, in closed form, "
+    "of gray levels through two hidden layers",
+    "nngp",
+    "correlation",
+    on_request=True,
+)
 
 
 def of_features(name: str, title: str, ways: tuple[By, ...]) -> list[Similarity]:

@@ -66,9 +66,9 @@ similarities_option = click.option(
     shell_complete=complete_similarity,
     multiple=True,
     help="Use only this similarity; repeat the option for several. Names: kernel, pixels, penultimate, "
-    "penultimate-euclidean, those that the source.toml gives, and variants such as kernel.whitened or "
-    "kernel.first-50.  [default: all that SOURCE has; kernel if query, database, transform, classes or "
-    "whitened are set]",
+    "penultimate-euclidean, nngp, those that the source.toml gives, and variants such as kernel.whitened or "
+    "kernel.first-50.  [default: all that SOURCE has, without nngp; kernel if query, database, transform, "
+    "classes or whitened are set]",
 )
 similarity_option = click.option(
     "--similarity",
@@ -76,7 +76,7 @@ similarity_option = click.option(
     shell_complete=complete_similarity,
     default="kernel",
     show_default=True,
-    help="kernel, pixels, penultimate, penultimate-euclidean, a name that the source.toml gives, or a "
+    help="kernel, pixels, penultimate, penultimate-euclidean, nngp, a name that the source.toml gives, or a "
     "variant such as kernel.whitened or kernel.first-50.",
 )
 csv_option = click.option(

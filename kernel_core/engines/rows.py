@@ -148,7 +148,7 @@ class _Opening:
             ensemble = self.runs.open()
             if not isinstance(self.keys.source.logits, Training):
                 moments = {s: partial(self._moments_of_file, ensemble, s) for s in self.spec.splits}
-        examples = self._examples() if similarity.kind == "pixels" else {}
+        examples = self._examples() if similarity.kind in ("pixels", "nngp") else {}
         features = self._features(similarity) if similarity.kind == "features" else None
         return embed(self.spec, similarity, examples, ensemble, features, kept_moments=moments)
 

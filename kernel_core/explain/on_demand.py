@@ -18,6 +18,7 @@ import numpy.typing as npt
 from kernel_core.block_array import unmap_large
 from kernel_core.explain.in_parallel import in_blocks
 from kernel_core.explain.traces import standardize, to_float32
+from kernel_core.nngp import GrayInputs, nngp_of_cosine
 from kernel_core.similarities import Similarity
 
 BLOCK = 100_000  # numbers converted at a time: 0.4 MB of float32, which fit a core's cache
@@ -32,8 +33,9 @@ TOLERANCE = 1e-4
 class Vectors:
     """The examples of one split as the vectors that a similarity compares.
 
-    similarity: the kernel, of traces (N, C, M); one of features (N, D); or pixels, of images (N, H, W, 3).
-    values: those traces, features or images, of any dtype, perhaps memory-mapped.
+    similarity: the kernel, of traces (N, C, M); one of features (N, D); pixels, of images (N, H, W, 3); or
+        the closed form, of inputs (N, D), which are compared by their cosine.
+    values: those traces, features, images or inputs, of any dtype, perhaps memory-mapped.
     mean: float64 (N,), subtracted from each vector.
     norm: float64 (N,), by which each vector is then divided.
     longest: the largest length of a vector as it is compared.
@@ -42,7 +44,7 @@ class Vectors:
     """
 
     similarity: Similarity
-    values: npt.NDArray[Any]
+    values: npt.NDArray[Any] | GrayInputs
     mean: npt.NDArray[np.float64]
     norm: npt.NDArray[np.float64]
     longest: float = 1.0
@@ -69,7 +71,7 @@ def some(vectors: Vectors, indices: npt.NDArray[np.intp]) -> Vectors:
 
 
 def prepare_vectors(
-    similarity: Similarity, values: npt.NDArray[Any], *, of_some_runs: bool = False
+    similarity: Similarity, values: npt.NDArray[Any] | GrayInputs, *, of_some_runs: bool = False
 ) -> Vectors:
     """Return the vectors of a split with their means and norms, read once. Parameters: as of `Vectors`."""
     N = len(values)
@@ -78,7 +80,7 @@ def prepare_vectors(
         norm[:] = float(np.prod(values.shape[1:])) ** 0.5  # squares that sum to 1 over classes and runs
     elif similarity.by in ("cosine", "correlation", "dot"):
         for part, rows in _blocks(values, np.float64):
-            if similarity.by == "correlation":
+            if similarity.kind == "pixels":
                 mean[part] = rows.mean(1)
                 rows -= mean[part, None]
             norm[part] = np.sqrt(np.vecdot(rows, rows))
@@ -87,7 +89,9 @@ def prepare_vectors(
     return Vectors(similarity, values, mean, norm, longest, of_some_runs)
 
 
-def _blocks(values: npt.NDArray[Any], dtype: type[np.floating]) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+def _blocks(
+    values: npt.NDArray[Any] | GrayInputs, dtype: type[np.floating]
+) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
     """Yield blocks of rows, (b, D) of a dtype, each with its place."""
     N = len(values)
     size = max(1, BLOCK // max(1, int(np.prod(values.shape[1:]))))
@@ -170,7 +174,7 @@ def nearest(
     candidates = np.flatnonzero(approximate >= least - _tolerance(query, index, database, least))
     values = exact_similarities(query, index, database, candidates)
     order = np.argsort(-values.astype(np.float32), kind="stable")[:k]  # equal values by index, as everywhere
-    return candidates[order].astype(np.int32), values[order].astype(np.float32)
+    return candidates[order].astype(np.int32), _shown(query.similarity, values[order]).astype(np.float32)
 
 
 def rank_of(
@@ -189,7 +193,13 @@ def rank_of(
     undecided = np.flatnonzero(np.abs(approximate - value) <= tolerance)
     exact = exact_similarities(query, index, database, undecided).astype(np.float32)
     ahead = (exact > np.float32(value)) | ((exact == np.float32(value)) & (undecided < other))
-    return int((approximate > value + tolerance).sum() + ahead.sum()) + 1, float(value)
+    place = int((approximate > value + tolerance).sum() + ahead.sum()) + 1
+    return place, float(_shown(query.similarity, value))
+
+
+def _shown(similarity: Similarity, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return values as they are shown; all else compares by the cosine of the networks' inputs."""
+    return nngp_of_cosine(values) if similarity.kind == "nngp" else values
 
 
 def nearest_of_scores(

@@ -13,10 +13,10 @@ from kernel_core.lab.asked import Asked, Rows, Values
 from kernel_core.lab.datamodels import datamodels, effects
 from kernel_core.lab.drawn import RECIPE
 from kernel_core.lab.halves import networks
-from kernel_core.lab.nngp import nngp_correlation
 from kernel_core.lab.run_sets import logits_of
 from kernel_core.lab.trak import trak_scores
 from kernel_core.networks.mlp import GROUP, inputs_of
+from kernel_core.nngp import nngp_correlation
 
 KERNEL = "kernel"
 TRAK_NETWORKS = 16

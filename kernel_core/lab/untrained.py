@@ -18,11 +18,11 @@ from kernel_core.lab.all_pairs import (
 )
 from kernel_core.lab.curves import Answered, curve_of_sets
 from kernel_core.lab.drawn import RECIPE, Most, examples_drawn
-from kernel_core.lab.nngp import nngp_correlation
 from kernel_core.lab.run_sets import disjoint_sets
 from kernel_core.lab.setting import Setting
 from kernel_core.machine import one_thread
 from kernel_core.networks.mlp import GROUP, inputs_of, logits_by_epoch
+from kernel_core.nngp import nngp_correlation
 from kernel_core.recipes import as_json
 from kernel_core.records import ExampleSet
 from kernel_core.results.answers import Curve, Panel, Table

@@ -34,7 +34,7 @@ from kernel_core.spec import Split
 from kernel_core.tensor_files import read_metadata
 
 FIXED = "fixed"  # the name of features whose own name stands for others
-OURS = ("kernel", "pixels", "ensemble", PATCHES)  # and all that begins with penultimate
+OURS = ("kernel", "pixels", "nngp", "ensemble", PATCHES)  # and all that begins with penultimate
 Examples = Mapping[Split, ExampleSet]
 Compute = Callable[[Examples, torch.device, int | None, Progress], Features]
 """Function that computes features: (examples, device, number of processes or threads, progress)."""

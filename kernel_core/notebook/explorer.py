@@ -43,8 +43,8 @@ def open(  # noqa: A001 (called as kernel_core.open, like gzip.open)
     """Open what has been built of a source, named as on the command line: `digits`, a path, …
 
     runs: use only the first N runs; of labeled images alone, how many are trained. files: number of files of
-    `cifar10-multirun`. variants: of the kernel, such as kernel.raw, that must be there too; others are there
-    if they happen to be built. build: compute what the cache lacks, with a progress bar; device (auto, cpu,
+    `cifar10-multirun`. variants: of the kernel, such as kernel.raw, or nngp, that must be there too; others
+    are there if they are built. build: compute what the cache lacks, with a progress bar; device (auto, cpu,
     cuda) and memory (bytes) are as for `kernel-explorer build`. verdicts: their file, if elsewhere.
     Raises `NotBuilt` if something is missing and `build` is false, and any other `KernelExplorerError`.
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from kernel_core.checks import refuse_single_example
@@ -42,7 +41,7 @@ from kernel_core.shortage import shortage_said
 from kernel_core.similarities import KERNEL
 from kernel_core.similarity.embed import embed
 from kernel_core.similarity.rows import SimilarityRows
-from kernel_core.similarity.vectors import minus_distances
+from kernel_core.similarity.vectors import shown_values
 from kernel_core.similarity.whitening import refuse_too_wide
 from kernel_core.sources.catalog import open_source
 from kernel_core.sources.source import SourceRequest
@@ -208,9 +207,8 @@ class _Build:
         features = self.inputs.features(similarity)
         rows = self.inputs.rows(spec, similarity, features)
         top, forget = self._search(spec, *rows)
-        values = minus_distances(top.values) if similarity.is_distance else top.values
         how = (top.certified, top.redone, top.product)
-        neighbors = Neighbors(spec, top.indices, values.astype(np.float32), *how)
+        neighbors = Neighbors(spec, top.indices, shown_values(similarity, top.values), *how)
         self.entries.write_neighbors(neighbors, features)
         forget()
 

@@ -53,8 +53,9 @@ def accuracies(results: Results) -> dict[str, float | int | None]:
 
 
 def _names(results: Results) -> list[str]:
-    """Return every similarity but the kernel, asked for or not, and the variants that were asked for."""
-    return [name for name in dict.fromkeys([*results.offered, *results.neighbors]) if name != "kernel"]
+    """Return every similarity but the kernel, and of variants and those on request the ones asked for."""
+    always = [similarity.name for similarity in results.offered.values() if not similarity.on_request]
+    return [name for name in dict.fromkeys([*always, *results.neighbors]) if name != "kernel"]
 
 
 UNSEEN_TITLES = {

@@ -31,7 +31,8 @@ def in_direction(
     keys = plan_keys(open_source(request, offline=True), request, store)
     kernel = KernelSpec("kernel", query, database, run_count=request.run_count)
     names = fitting(keys.source, query, database)
-    specs = {name: KernelSpec.named(name, kernel) for name in names}
+    always = [name for name in names if not keys.offered[name].on_request]
+    specs = {name: KernelSpec.named(name, kernel) for name in always}
     return replace(
         results,
         id=f"{results.id}-{query}-{database}",

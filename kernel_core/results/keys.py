@@ -11,6 +11,7 @@ from kernel_core.did_you_mean import did_you_mean
 from kernel_core.errors import DataError, RequestError
 from kernel_core.explain import traces
 from kernel_core.findings.map_layout import RECIPE, SPLIT_ORDER, distance_of
+from kernel_core.nngp import HIDDEN_LAYERS
 from kernel_core.recipes import Training
 from kernel_core.records import Ensemble
 from kernel_core.results.promised import hash_each_promised, hash_promised
@@ -160,7 +161,7 @@ def plan_keys(source: Source, request: SourceRequest, store: Store) -> Keys:
         predictions={split: key_of({**predicted, "split": split}) for split in splits},
         specs=_specs(source, request),
         each_class=request.classes == "each",
-        inputs={"kernel": logits, "pixels": image_content, **_other_inputs(source, logits, store)},
+        inputs={"kernel": logits, **_of_images(image_content), **_other_inputs(source, logits, store)},
         trained=key_of({"kind": "trained", **logits}) if is_trained else None,
         traces=_trace_keys(splits, request, logits),
         unproved=request.precision == "fast",
@@ -173,6 +174,12 @@ def _image_content(source: Source, store: Store) -> Content:
     if source.images.size is not None:
         content["size"] = source.images.size
     return content | source.images.said
+
+
+def _of_images(image_content: Content) -> dict[str, Content]:
+    """Return, by similarity, the content of those that are of images alone."""
+    nngp = {"images": image_content, "hidden_layers": HIDDEN_LAYERS}
+    return {"pixels": image_content, "nngp": nngp}
 
 
 def _logits_content(source: Source, image_content: Content, store: Store, run_count: int | None) -> Content:
@@ -216,7 +223,8 @@ def _trace_keys(splits: tuple[Split, ...], request: SourceRequest, logits: Conte
 def _specs(source: Source, request: SourceRequest) -> dict[str, KernelSpec]:
     """Return one spec per similarity that is asked for.
 
-    If none is, that is the kernel alone for a variant of it, and otherwise every similarity of the source.
+    If none is, that is the kernel alone for a variant of it, and otherwise every similarity of the source but
+    those on request.
     """
     splits = source.images.splits
     offered = {similarity.name: similarity for similarity in source.similarities}
@@ -227,7 +235,8 @@ def _specs(source: Source, request: SourceRequest) -> dict[str, KernelSpec]:
             f"split alone, as its [ensemble] says. Ask for {splits[0]}→{splits[0]}."
         )
     fits = fitting(source, *kernel.splits)
-    requested = request.similarities or (("kernel",) if request.is_variant(splits) else fits)
+    unasked = ["kernel"] if request.is_variant(splits) else [n for n in fits if not offered[n].on_request]
+    requested = request.similarities or unasked
     specs = {name: request.spec(name, splits) for name in requested}
     for name, spec in specs.items():
         refuse_unoffered(source.name, spec.similarity, tuple(offered))

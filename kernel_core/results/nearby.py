@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from kernel_core.errors import KernelExplorerError, NotBuilt, RequestError
 from kernel_core.explain import on_demand
 from kernel_core.explain.on_demand import Vectors
+from kernel_core.nngp import gray_inputs
 from kernel_core.recipes import Training
 from kernel_core.records import Neighbors
 from kernel_core.results.directions import in_direction
@@ -203,11 +205,13 @@ class Nearby:
             raise NotBuilt(f"The files of {keys.source.name} changed since these results were built.")
         return keys
 
-    def _read_values(self, spec: KernelSpec, similarity: Similarity) -> dict[Split, npt.NDArray[Any]]:
-        """Return by split features (N, D), images (N, H, W, 3), or traces (N, C, M)."""
+    def _read_values(self, spec: KernelSpec, similarity: Similarity) -> Mapping[Split, Any]:
+        """Return by split features or inputs (N, D), images (N, H, W, 3), or traces (N, C, M)."""
         examples = self.results.examples
         if similarity.kind == "pixels":
             return {split: of_split.images for split, of_split in examples.items()}
+        if similarity.kind == "nngp":
+            return gray_inputs(examples)
         keys = self._keys()
         if similarity.kind == "kernel":
             return self._read_traces(spec)

@@ -29,7 +29,8 @@ class Results:
     spec: the kernel's spec; if the kernel was not asked for, that of the first similarity.
     predictions_of: by split, the ensemble's predictions.
     neighbors: by name of a similarity or of a variant of the kernel, the neighbors; "kernel" is the kernel
-    that was asked for. variants: by name, neighbors by further variants that happen to be built.
+    that was asked for. variants: by name, neighbors by variants, and similarities on request, that happen to
+    be built.
     class_neighbors: by class, the neighbors by the kernel of that class alone; empty unless asked for.
     offered: by name, every similarity that the source offers, asked for or not. fitting: the names of those
     that can be asked for in this direction.

@@ -1,4 +1,4 @@
-"""Variants of the kernel, as of raw logits or of fewer runs: those that have been built for some results."""
+"""Variants of the kernel, as of raw logits, and similarities on request: those built for some results."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Built(Mapping[str, Neighbors]):
 
 
 class Variants(Built):
-    """By name, the neighbors by each variant of the kernel that is built.
+    """By name, the neighbors by each variant of the kernel, and each similarity on request, that is built.
 
     of: the spec of the kernel that is varied. keys: those of its results.
     """
@@ -77,16 +77,24 @@ class Variants(Built):
         return self._specs
 
     def _variant(self, path: Path) -> KernelSpec | None:
-        """Return the spec of an entry that is a variant, or None for anything else."""
+        """Return the spec of an entry that is a variant or on request, or None for anything else."""
         spec = spec_of_entry(path)
-        if spec is None or (spec.similarity, spec.splits) != (self._of.similarity, self._of.splits):
+        if spec is None or spec.splits != self._of.splits or not (self._varies(spec) or self._is_more(spec)):
             return None
-        is_own = spec == self._of or spec.differences == ""
-        return None if is_own or self._keys.key(spec) != path.stem else spec
+        return spec if self._keys.key(spec) == path.stem else None
+
+    def _varies(self, spec: KernelSpec) -> bool:
+        """Return whether a spec is a variant of the kernel, which is not what is varied itself."""
+        return spec.similarity == self._of.similarity and spec != self._of and spec.differences != ""
+
+    def _is_more(self, spec: KernelSpec) -> bool:
+        """Return whether a spec is of a similarity on request, which the results do not hold already."""
+        similarity = self._keys.offered.get(spec.similarity)
+        return similarity is not None and similarity.on_request and spec.similarity not in self._keys.specs
 
 
 def with_variants(results: Results, request: SourceRequest, store: Store) -> Results:
-    """Return the results with every variant of their kernel that the cache holds in their direction.
+    """Return the results with all that the cache holds in their direction beside what a build finds.
 
     request: that which opened them. Raises `KernelExplorerError` if the source can no longer be opened.
     """

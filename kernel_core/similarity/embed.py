@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from kernel_core.nngp import gray_inputs
 from kernel_core.records import Ensemble, ExampleSet, Features
 from kernel_core.similarities import Similarity
 from kernel_core.similarity.kernel_rows import KernelRows
@@ -41,6 +42,10 @@ def embed(
         images = (examples[split].images for split in spec.splits)
         pixels, database_pixels = (CosineRows(of.reshape(len(of), -1), centered=True) for of in images)
         return pixels, database_pixels
+    if similarity.kind == "nngp":  # its values rise with this cosine, and `shown_values` has them
+        inputs = gray_inputs(examples)
+        of_query, of_database = (CosineRows(inputs[split]) for split in spec.splits)
+        return of_query, of_database
     assert features is not None
     values, database_values = (features.values[split] for split in spec.splits)
     if similarity.by == "cosine":

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from kernel_core.block_array import unmap_large
 from kernel_core.machine import piece_bytes
+from kernel_core.nngp import GrayInputs, nngp_of_cosine
+from kernel_core.similarities import Similarity
 from kernel_core.similarity.rows import SimilarityRows
 
 
 class _VectorRows(SimilarityRows):
-    """Rows made of vectors; values: (N, D), any number type, in memory or mapped."""
+    """Rows made of vectors; values: (N, D), any number type, in memory, mapped, or made when cut."""
 
-    def __init__(self, values: npt.NDArray[Any]) -> None:
+    def __init__(self, values: npt.NDArray[Any] | GrayInputs) -> None:
         self.values = values
         self.width = values.shape[1]
         self.raw_bytes = values.shape[1] * values.itemsize
@@ -52,7 +54,7 @@ class CosineRows(_VectorRows):
         change.
     """
 
-    def __init__(self, values: npt.NDArray[Any], *, centered: bool = False) -> None:
+    def __init__(self, values: npt.NDArray[Any] | GrayInputs, *, centered: bool = False) -> None:
         super().__init__(values)
         self.centered = centered
 
@@ -99,6 +101,14 @@ class EuclideanRows(_VectorRows):
         return torch.cat([x * 2**0.5, *ends], dim=1)
 
 
-def minus_distances(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Turn inner products of `EuclideanRows` into minus distances; values rounded to above 0 become 0."""
-    return -np.sqrt(np.maximum(-values, 0))
+def shown_values(similarity: Similarity, products: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return a similarity's values, of the inner products that its neighbors were found by; the order stays.
+
+    A product of `EuclideanRows` becomes a minus distance, rounded to above 0 a distance of 0; a cosine of the
+    networks' inputs becomes the closed form.
+    """
+    if similarity.is_distance:
+        products = -np.sqrt(np.maximum(-products, 0))
+    elif similarity.kind == "nngp":
+        products = nngp_of_cosine(products)
+    return products.astype(np.float32)

@@ -17,7 +17,7 @@ from kernel_core.spec import SPLITS, Split
 FEATURE_KEYS = {"file", "train", "test", "title", "by"}
 GIVEN_KEYS = {"file", "title", "query", "database"}
 NAME = r"[a-z][a-z0-9_-]{0,39}"  # of a set of features or of given neighbors
-TAKEN = ("kernel", "pixels", "ensemble")  # names that stand for something else
+TAKEN = ("kernel", "pixels", "nngp", "ensemble")  # names that stand for something else
 
 
 def read_feature_sets(table: Table, splits: tuple[Split, ...]) -> tuple[FeatureSet, ...]:

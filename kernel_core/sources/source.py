@@ -12,6 +12,7 @@ from kernel_core.errors import DataError, RequestError
 from kernel_core.recipes import Training
 from kernel_core.similarities import (
     KERNEL,
+    NNGP,
     PATCHES,
     PENULTIMATE,
     PIXELS,
@@ -19,7 +20,7 @@ from kernel_core.similarities import (
     Similarity,
     of_features,
     of_given,
-)
+)  # fmt: skip
 from kernel_core.sources.logit_form import LogitForm
 from kernel_core.spec import SPLITS, KernelSpec, Split
 
@@ -129,8 +130,7 @@ class Given:
 class Source:
     """Images, the logits of an ensemble, and optionally features and given neighbors.
 
-    logits: the files to read, or a recipe to train the ensemble by.
-    logit_form: how these files are to be read.
+    logits: the files to read, or a recipe to train the ensemble by. logit_form: how these files are read.
     root: the folder that file names in cache keys are relative to.
     """
 
@@ -145,7 +145,7 @@ class Source:
     @property
     def features(self) -> Path | None:
         """The file of penultimate features, or the first of them, if there are any."""
-        own = (features.files for features in self.feature_sets if features.name == PENULTIMATE)
+        own = [of.files for of in self.feature_sets if of.name == PENULTIMATE]
         return next((path for files in own for path in files.values()), None)
 
     @property
@@ -170,8 +170,8 @@ class Source:
         if isinstance(self.logits, Training):
             sets = (penultimate(None), *((patches(None),) if self.logits.of_heads else ()), *sets)
         features = (similarity for features in sets for similarity in features.similarities)
-        pixels = (PIXELS,) if self.images.has_images else ()
-        return KERNEL, *features, *(given.similarity for given in self.given), *pixels
+        given = (given.similarity for given in self.given)
+        return KERNEL, *features, *given, *((PIXELS, NNGP) if self.images.has_images else ())
 
 
 def penultimate(file: Path | None) -> FeatureSet:
@@ -195,7 +195,7 @@ class SourceRequest:
     database: as in `KernelSpec`; None for the training set, or for the only split that the source has.
     classes: as in `KernelSpec`; "each" for the kernel of all classes and the kernel of each class alone.
     similarities: names, variants of the kernel among them; None for the kernel and, if only run_count and
-    files are given, for every similarity of the source.
+    files are given, for every similarity but those on request.
     precision: one of `PRECISIONS`.
     Raises `RequestError` if these do not fit together.
     """
@@ -270,7 +270,7 @@ class SourceRequest:
 
     @property
     def whole(self) -> SourceRequest:
-        """The request for every similarity of the same source and runs, in the default direction."""
+        """The request for all that a build finds of the same source and runs, in the default direction."""
         return SourceRequest(self.name, self.run_count, self.files, precision=self.precision)
 
     @property

@@ -107,15 +107,16 @@ def choose_similarity(
 
     key: of the control, and of the parameter in the address. default: by default the first. without: a name
     that is not offered; where it is the only one, the kernel of raw logits is. more: variants of the kernel
-    that are offered even if they are not built; then, and where the address names one, the page calls
-    `stop_unless_built`.
+    that are offered even if they are not built; then, and where the address names one, or a similarity on
+    request, the page calls `stop_unless_built`.
     """
-    offered = dict.fromkeys([*results.fitting, *results.names, *more])
+    always = [name for name in results.fitting if not results.offered[name].on_request]
+    offered = dict.fromkeys([*always, *results.names, *more])
     names = [name for name in offered if name != without] or [RAW]
     if default in names:
         names.remove(default)
         names.insert(0, default)
-    chosen = _choice_of_address(results, key, names)
+    chosen = _choice_of_address(results, key, names, without)
     names += [chosen] if chosen not in names else []
     if st.session_state.get(key) != chosen:
         st.session_state[key] = chosen
@@ -158,12 +159,9 @@ def _offer_variants(results: Results, key: str) -> None:
     with st.popover("", icon=":material/tune:", help="Vary the kernel", key=f"{key}_vary", type="tertiary"):
         st.caption("The kernel of other values, of some classes, or of the first runs alone.")
         transform = st.selectbox(
-            "Values",
-            list(TRANSFORMS),
-            format_func=TRANSFORMS.__getitem__,
-            key=f"{key}_values",
+            "Values", list(TRANSFORMS), format_func=TRANSFORMS.__getitem__, key=f"{key}_values",
             help=VALUES_HELP,
-        )
+        )  # fmt: skip
         whitened = st.toggle("Whitened", key=f"{key}_whitened", help=WHITENED_HELP)
         total = results.run_count
         runs = st.number_input("First runs", 2, total, total, key=f"{key}_runs") if total > 2 else total
@@ -183,22 +181,27 @@ def _offer_variants(results: Results, key: str) -> None:
             whitened=whitened,
         )
 
-        def choose() -> None:
+        def choose(name: str) -> None:
             st.query_params.pop(VALUE, None)
-            st.query_params[key] = spec.name
+            st.query_params[key] = name
 
         is_built = spec.name in results.names
         label = "Show it" if is_built else "Choose it"
-        st.button(label, on_click=choose, key=f"{key}_show", disabled=spec == whole)
+        st.button(label, on_click=choose, args=(spec.name,), key=f"{key}_show", disabled=spec == whole)
         if spec != whole:
             st.caption(f"{'Built' if is_built else 'Not built yet'}: `{spec.name}`")
+        for name in results.fitting:
+            if results.offered[name].on_request:
+                st.button(results.title_of(name), on_click=choose, args=(name,), key=f"{key}_{name}")
+                st.caption(f"{results.offered[name].meaning}.")
 
 
 def stop_unless_built(results: Results, *names: str) -> None:
-    """Where a variant of the kernel is not built yet, say so, offer to build it, and end the page."""
+    """Where neighbors are not built yet, say so, offer to build them, and end the page."""
     for name in names:
         if name not in results.names:
             st.header(results.title_of(name))
+            st.caption(f"{escape(results.similarity(name).meaning)}.")
             where = f" within the {ADJECTIVES[results.query]} set" if results.within else ""
             jobs.offer(
                 load.request_of(name, results.within),
@@ -211,23 +214,26 @@ def stop_unless_built(results: Results, *names: str) -> None:
 
 # Streamlit's own binding would write the names that people see into the address. These keep identifiers
 # there and, like the binding, leave out the default, which is the first name.
-def _choice_of_address(results: Results, key: str, names: list[str]) -> str:
+def _choice_of_address(results: Results, key: str, names: list[str], without: str) -> str:
     """Return the name that a parameter of the address holds; where it is not offered, the default."""
     asked_for = st.query_params.get(key, names[0])
     chosen = asked_for if asked_for in names else _variant_called(results, asked_for)
-    if chosen:
+    if chosen and chosen != without:
         return chosen
     del st.query_params[key]
     return names[0]
 
 
 def _variant_called(results: Results, name: str) -> str:
-    """Return the full name of a variant that the kernel of these results can have; empty for another text."""
+    """Return the full name of a variant or similarity that can be built; empty for another text."""
     try:
         spec = KernelSpec.named(name, KernelSpec("kernel", run_count=results.spec.run_count))
     except RequestError:
         return ""
-    fits = spec.similarity == "kernel" and 2 <= (spec.run_count or 2) <= results.run_count
+    if spec.similarity != "kernel":
+        is_offered = spec.name in results.fitting and results.offered[spec.name].on_request
+        return spec.name if is_offered else ""
+    fits = 2 <= (spec.run_count or 2) <= results.run_count
     return spec.name if fits and max(spec.classes or (0,)) < len(results.class_names) else ""
 
 

@@ -28,7 +28,7 @@ def test_what_is_built_later_is_found(store):
     results = open_results(REQUEST, store)
     within = in_direction(results, REQUEST, store, "train", "train")
     built_before = set(within.names)
-    assert within.fitting == ("kernel", "penultimate", "penultimate-euclidean", "pixels")
+    assert within.fitting == ("kernel", "penultimate", "penultimate-euclidean", "pixels", "nngp")
     pipeline.build(
         SourceRequest("digits", query="train", database="train", similarities=("pixels",)), store=store
     )

@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
-from kernel_core.similarity.vectors import CosineRows, EuclideanRows, minus_distances
+from kernel_core.similarities import of_features
+from kernel_core.similarity.vectors import CosineRows, EuclideanRows, shown_values
 
 CPU = torch.device("cpu")
+(EUCLIDEAN,) = of_features("clip", "CLIP", ("euclidean",))
 
 
 def test_cosine_rows_agree_with_numpy():
@@ -36,4 +38,4 @@ def test_euclidean_rows_give_distances_even_of_twins_far_from_the_origin():
         @ EuclideanRows(b, center, is_query=False).block(0, 30, CPU).T
     )
     expected = -np.linalg.norm(a[:, None] - b[None], axis=2)
-    np.testing.assert_allclose(minus_distances(squared.numpy()), expected, atol=1e-6)
+    np.testing.assert_allclose(shown_values(EUCLIDEAN, squared.numpy()), expected, atol=1e-6)

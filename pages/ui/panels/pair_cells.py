@@ -14,7 +14,7 @@ from pages.ui.paired import TWIN, Asked, has_twins, why_no_twins
 from pages.ui.panels import twin_words
 from pages.ui.wording import DIFFERENT_LABEL, escape
 
-SHORT = {"kernel": "kernel", "pixels": "pixels", "features": "features", "given": "given"}
+SHORT = {"kernel": "kernel", "pixels": "pixels", "features": "features", "nngp": "NNGP", "given": "given"}
 """Kind of similarity → its short name."""
 
 
