@@ -6,21 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from kernel_core.lab.all_pairs import kernel_values
 from kernel_core.lab.asked import Asked, Rows, Values
 from kernel_core.lab.datamodels import datamodels, effects
 from kernel_core.lab.drawn import RECIPE
-from kernel_core.lab.halves import networks
 from kernel_core.lab.run_sets import logits_of
-from kernel_core.lab.trak import trak_scores
-from kernel_core.networks.mlp import GROUP, inputs_of
+from kernel_core.lab.trak import TrakScores, trak_scores
+from kernel_core.lab.trak_library import is_installed, traker_scores
+from kernel_core.lab.trak_networks import networks_for
+from kernel_core.networks.mlp import inputs_of
 from kernel_core.nngp import nngp_correlation
 
 KERNEL = "kernel"
-TRAK_NETWORKS = 16
-TRAK_GROUP = 1_000  # number of their group
 
 
 def _always(_asked: Asked) -> bool:
@@ -80,12 +78,12 @@ def _datamodels(asked: Asked) -> Rows:
     return datamodels(asked.runs.fitted_masks.of_runs(slice(None)), asked.runs.fitted).__getitem__
 
 
-def _trak(asked: Asked) -> Rows:
-    query, train = asked.examples["test"], asked.examples["train"]
-    everyone = np.tile(np.arange(len(train)), (GROUP, 1))
-    layers = networks(asked.setting, asked.examples, everyone, TRAK_GROUP)
-    pairs = [(inputs_of(of, train), torch.from_numpy(of.labels)) for of in (query, train)]
-    return trak_scores(layers, pairs[0], pairs[1], TRAK_NETWORKS, asked.setting.seed).__getitem__
+def _trak(asked: Asked, scores: TrakScores) -> Rows:
+    networks = networks_for(asked)
+    labels = {split: of_split.labels for split, of_split in asked.examples.items()}
+    step = asked.setting.counter("looking into networks for TRAK", len(networks.states))
+    found = scores(networks, labels, asked.setting.seed, step=step)
+    return lambda queries: found[queries].astype(np.float64)
 
 
 METHODS = (
@@ -99,5 +97,11 @@ METHODS = (
     ),
     Method("effects", "effects", _effects),
     Method("datamodels", "datamodels", _datamodels),
-    Method("trak", "TRAK", _trak),
+    Method("trak", "TRAK", lambda asked: _trak(asked, trak_scores)),
+    Method(
+        "traker",
+        "TRAK (traker)",
+        lambda asked: _trak(asked, traker_scores),
+        lambda _asked: is_installed(),
+    ),
 )

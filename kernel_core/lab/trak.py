@@ -1,64 +1,129 @@
-"""TRAK for the small networks of `networks.mlp`: attributions from gradients, after Park et al. 2023.
+"""TRAK: what training examples do, from gradients of trained networks, after Park et al. 2023.
 
-For each network, φ(x) is the gradient of the margin of x by all its weights, brought down to few numbers
-by a random matrix; with Φ those of the training examples, the scores of a query example x are φ(x)ᵀ
+For each network, φ(x) is the gradient of the margin of x by all its trained weights, brought down to few
+numbers by a random matrix; with Φ those of the training examples, the scores of a query example x are φ(x)ᵀ
 (ΦᵀΦ)⁻¹ Φᵀ. They are averaged over the networks, and multiplied by each training example's mean 1 − p, p
 the probability of its label.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.func import grad, vmap
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 
-from kernel_core.networks.mlp import Layers
+from kernel_core.networks.kept_networks import Networks
+from kernel_core.recipes import run_seed
+from kernel_core.spec import Split
 
 NUMBERS = 512  # of a projected gradient
-PIECE = 64  # examples whose gradients are held at a time
-Values = npt.NDArray[np.float64]
-Labeled = tuple[Tensor, Tensor]  # inputs (n, D) and labels int64 (n,)
+GRADIENTS = 256_000_000  # bytes of gradients that are held at a time
+ADDED = 4_096  # examples of which squares are added at a time, in float64
+DRAWN = 65_536  # rows of a random matrix that are drawn at a time; another number gives another matrix
+Values = npt.NDArray[np.float32]
+Labels = Mapping[Split, npt.NDArray[np.int64]]
+Step = Callable[[], None]
+Projection = Callable[[Tensor], Tensor]
 
 
-def trak_scores(layers: Layers, query: Labeled, train: Labeled, networks: int, seed: int) -> Values:
-    """Return the attributions (n, N) by the first networks of a group."""
-    scores, doubt = [], []
-    for m in range(networks):
-        weights = [part[m].detach() for layer in layers for part in layer]
-        projection = _projection(sum(part.numel() for part in weights), seed + m)
-        of_query, _ = _features(weights, query, projection)
-        of_train, probability = _features(weights, train, projection)
-        inverse = np.linalg.pinv(of_train.T @ of_train, hermitian=True)
-        scores.append(of_query @ inverse @ of_train.T)
-        doubt.append(1 - probability)
-    found: Values = np.mean(scores, 0) * np.mean(doubt, 0)
+class TrakScores(Protocol):
+    """A function such as `trak_scores`."""
+
+    def __call__(self, networks: Networks, labels: Labels, seed: int, *, step: Step) -> Values: ...
+
+
+def trak_scores(
+    networks: Networks,
+    labels: Labels,
+    seed: int,
+    *,
+    numbers: int | None = NUMBERS,
+    step: Step = lambda: None,
+) -> Values:
+    """Return the attributions of test to training examples by all the networks, float32 (n, N).
+
+    numbers: of a projected gradient; None for whole gradients. step: called after each network.
+    """
+    n, N = len(labels["test"]), len(labels["train"])
+    scores, doubt = np.zeros((n, N), np.float32), np.zeros(N)
+    for m, state in enumerate(networks.states.values()):
+        project = projection(networks.module, numbers, run_seed(seed, m))
+        of_query, _ = _features(networks, state, "test", labels, project)
+        of_train, probability = _features(networks, state, "train", labels, project)
+        inverse = torch.linalg.pinv(torch.from_numpy(_squares(of_train)), hermitian=True).numpy()
+        scores += (of_query @ inverse).astype(np.float32) @ of_train.T
+        doubt += 1 - probability
+        step()
+    scores *= doubt / len(networks.states) ** 2
+    return scores
+
+
+def _squares(features: Values) -> npt.NDArray[np.float64]:
+    """Return ΦᵀΦ in float64, (k, k): its condition is the square of that of Φ."""
+    found = np.zeros((features.shape[1], features.shape[1]))
+    for start in range(0, len(features), ADDED):
+        piece = features[start : start + ADDED].astype(np.float64)
+        found += piece.T @ piece
     return found
 
 
-def _projection(numbers: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    drawn: Tensor = torch.randn(numbers, min(NUMBERS, numbers), generator=generator) / NUMBERS**0.5
-    return drawn
+def _features(
+    networks: Networks, state: Mapping[str, Tensor], split: Split, labels: Labels, project: Projection
+) -> tuple[Values, npt.NDArray[np.float64]]:
+    """Return projected gradients (n, k) and the probability of each label (n,), for one network."""
+    trained = {name: state[name] for name in trained_weights(networks.module)}
+    others = {name: values for name, values in state.items() if name not in trained}
 
-
-def _features(weights: list[Tensor], examples: Labeled, projection: Tensor) -> tuple[Values, Values]:
-    """Return projected gradients (n, k) and the probability of each label (n,)."""
-
-    def margin(parts: list[Tensor], x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        for weight, bias in zip(parts[:-2:2], parts[1:-2:2], strict=True):
-            x = (x @ weight + bias[0]).relu()
-        logits = x @ parts[-2] + parts[-1][0]
+    def margin(weights: dict[str, Tensor], x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        logits = functional_call(networks.module, {**others, **weights}, x[None])[0]
         own = logits.gather(0, label[None])[0]
-        others = logits.scatter(0, label[None], -torch.inf).logsumexp(0)
-        return own - others, torch.sigmoid(own - others)
+        found = own - logits.scatter(0, label[None], -torch.inf).logsumexp(0)
+        return found, torch.sigmoid(found)
 
     of_each = vmap(grad(margin, has_aux=True), in_dims=(None, 0, 0))
     features, probabilities = [], []
-    for x, labels in zip(*(torch.split(part, PIECE) for part in examples), strict=True):
-        gradients, probability = of_each(weights, x, labels)
-        flat = torch.cat([part.flatten(1) for part in gradients], 1)
-        features.append((flat @ projection).double().numpy())
+    size = max(1, GRADIENTS // (4 * sum(values.numel() for values in trained.values())))
+    for start in range(0, len(labels[split]), size):
+        rows = slice(start, start + size)
+        gradients, probability = of_each(
+            trained, networks.inputs(split, rows), torch.from_numpy(labels[split][rows])
+        )
+        flat = torch.cat([gradients[name].flatten(1) for name in trained], 1)
+        features.append(project(flat).numpy())
         probabilities.append(probability.double().numpy())
     return np.concatenate(features), np.concatenate(probabilities)
+
+
+def trained_weights(module: nn.Module) -> list[str]:
+    """Return the names of a module's trained weights."""
+    return [name for name, weight in module.named_parameters() if weight.requires_grad]
+
+
+def projection(module: nn.Module, numbers: int | None, seed: int) -> Projection:
+    """Return a function that brings gradients by a module's trained weights, (b, P), down to (b, numbers)."""
+    total = sum(module.get_parameter(name).numel() for name in trained_weights(module))
+    if numbers is None:
+        return lambda flat: flat
+    k = min(numbers, total)
+
+    def drawn(start: int) -> Tensor:
+        generator = torch.Generator().manual_seed(run_seed(seed, start // DRAWN))
+        rows: Tensor = torch.randn(min(DRAWN, total - start), k, generator=generator)
+        return rows.mul_(k**-0.5)
+
+    only = drawn(0) if total <= DRAWN else None  # the matrix of a large network is drawn anew each time
+
+    def project(flat: Tensor) -> Tensor:
+        if only is not None:
+            return flat @ only
+        found = torch.zeros(len(flat), k)
+        for start in range(0, total, DRAWN):
+            found += flat[:, start : start + DRAWN] @ drawn(start)
+        return found
+
+    return project

@@ -31,11 +31,13 @@ class WeightFiles:
     """The files of weights in an ensemble's folder.
 
     name: of the recipe. made_by: what the folder's manifest says of how the runs were made.
+    features: name in the `source.toml` of those that heads are trained on; empty for other recipes.
     """
 
     folder: Path
     name: str
     made_by: Mapping[str, Any]
+    features: str = ""
 
     def path(self, run: int) -> Path:
         """Return the file of a run's weights."""
@@ -50,7 +52,8 @@ class WeightFiles:
         if not run.weights:
             return
         path = self.path(run.run)
-        metadata = {"made_by": json.dumps(self.made_by, sort_keys=True), "run": str(run.run)}
+        made_by = json.dumps(self.made_by, sort_keys=True)
+        metadata = {"made_by": made_by, "features": self.features, "run": str(run.run)}
         try:
             write_arrays(path, run.weights, metadata)
         except OSError as error:
@@ -85,14 +88,18 @@ def find_weights(folder: Path) -> dict[int, Path]:
     return found
 
 
-def read_weights(path: Path) -> tuple[Weights, dict[str, Any]]:
-    """Return a file's weights by name, and what made the run. Raises `DataError` if it is not such a file."""
+def read_weights(path: Path) -> tuple[Weights, dict[str, Any], str]:
+    """Return a file's weights by name, what made the run, and the name of the features of heads.
+
+    Raises `DataError` if it is not such a file.
+    """
     weights, metadata = read_arrays(path)
     try:
         made_by: dict[str, Any] = json.loads(metadata["made_by"])
+        features = metadata["features"]
     except (KeyError, ValueError):
         raise DataError(
             f"{path} does not say what made it; expected weights that train --checkpoints wrote. Move it out "
             f"of {path.parent}."
         ) from None
-    return weights, made_by
+    return weights, made_by, features

@@ -130,7 +130,7 @@ def gray(examples: ExampleSet) -> Tensor:
     return torch.from_numpy(levels.reshape(len(levels), -1) / 255)
 
 
-def _weights(layers: Layers, m: int, mean: Tensor) -> dict[str, npt.NDArray[np.float32]]:
+def weights_of(layers: Layers, m: int, mean: Tensor) -> dict[str, npt.NDArray[np.float32]]:
     """Return the weights of run m of a group under the names of `modules.Mlp`; mean: of the inputs."""
     weights = {"mean": mean}
     for number, (weight, bias) in enumerate(layers):
@@ -215,5 +215,5 @@ def _trained_runs(
             continue
         features = {split: of_group[m].clone().cpu().numpy() for split, (_, of_group) in outputs.items()}
         accuracy = float((logits["test"].argmax(1) == examples["test"].labels).mean())
-        trained.append(TrainedRun(run, logits, features, accuracy, weights=_weights(layers, m, mean)))
+        trained.append(TrainedRun(run, logits, features, accuracy, weights=weights_of(layers, m, mean)))
     return trained

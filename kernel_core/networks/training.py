@@ -153,7 +153,8 @@ def train_folder(
         order.features.check(order.folder, examples, images.remarks_on(order.images))
     with _open_writer(order, examples) as writer, _only_trainer(order.folder):
         known = set(writer.runs)
-        weights = WeightFiles(order.folder, order.name, writer.identity.made_by or {})
+        features = order.features.set.name if order.features else ""
+        weights = WeightFiles(order.folder, order.name, writer.identity.made_by or {}, features)
         missing = set(range(training.run_count)) - known - set(writer.dropped)
         missing |= weights.lacking(known, order.checkpoints)
         material = _material(order, examples, device, progress)

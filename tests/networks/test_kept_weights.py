@@ -65,7 +65,8 @@ def test_kept_weights_give_the_logits_of_their_run(recipe, here, in_process):
     files = find_weights(Path("out"))
     assert [path.name for path in files.values()] == [f"tiny-run-00000{run}.safetensors" for run in (0, 1)]
     for run, path in files.items():
-        weights, made_by = read_weights(path)
+        weights, made_by, features = read_weights(path)
+        assert features == ("numbers_train" if recipe is PARTS else "")
         assert made_by["recipe"].pop("name") == "tiny"
         assert read_metadata(path)["run"] == str(run)
         network = module_of(recipe_of(made_by["recipe"]), weights, size=16)
