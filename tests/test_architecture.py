@@ -11,9 +11,10 @@ from tests.support.command import ROOT
 
 GROUND = (
     "errors", "printable", "did_you_mean", "held", "files", "looks_like", "library_caches", "memory",
-    "shortage", "crash", "progress", "spec", "similarities", "machine", "threads", "tensor_layout",
-    "tensor_files", "array_files", "run_hashes", "torch_places", "block_array", "class_probabilities",
-    "training_masks", "predicted", "class_labels", "records", "nngp", "oddities", "recipes", "checks",
+    "memory_watch", "shortage", "crash", "progress", "spec", "similarities", "machine", "threads",
+    "tensor_layout", "tensor_files", "array_files", "run_hashes", "torch_places", "block_array",
+    "class_probabilities", "training_masks", "predicted", "class_labels", "records", "nngp", "oddities",
+    "recipes", "checks",
 )  # fmt: skip
 # A package of kernel_core → what it may import beside the ground and itself. Nothing else, so no circles.
 MAY_IMPORT = {

@@ -8,7 +8,6 @@ import os
 import platform
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +15,6 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
-from pathlib import Path
-from typing import Self
 
 import torch
 
@@ -26,6 +23,7 @@ from kernel_core.bench.competitors import METHODS, Job, Laps
 from kernel_core.bench.stages import Rates, choose_product, product_rates
 from kernel_core.errors import KernelExplorerError
 from kernel_core.machine import cpu_info, use_allowed_cores
+from kernel_core.memory_watch import MemoryWatch
 from kernel_core.progress import Progress
 from kernel_core.search.topk import TopK
 
@@ -59,38 +57,6 @@ class Failure:
     """The reason why a method could not be measured, in one line."""
 
     reason: str
-
-
-class MemoryWatch:
-    """The peak of this process's anonymous memory in bytes: what it allocates, not the files it maps.
-
-    Sampled every 10 ms while the context is open. peak: None on systems other than Linux.
-    """
-
-    def __init__(self) -> None:
-        self.peak: int | None = None
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._look()
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.thread.join()
-        self._look()
-
-    def _sample(self) -> None:
-        while not self.stop.wait(0.01):
-            self._look()
-
-    def _look(self) -> None:
-        with suppress(OSError, StopIteration):
-            status = Path("/proc/self/status").read_text().splitlines()
-            line = next(line for line in status if line.startswith("RssAnon:"))
-            self.peak = max(self.peak or 0, 1024 * int(line.split()[1]))
 
 
 def peak_resident() -> int | None:
