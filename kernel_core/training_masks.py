@@ -38,6 +38,12 @@ class TrainingMasks:
         """Return whether each run was trained on one example, (M,)."""
         return (self.packed[:, index // 8] >> (7 - index % 8) & 1).astype(np.bool_)
 
+    def of_examples(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        """Return whether each run was trained on examples start … stop-1, (M, b). start: a multiple of 8."""
+        assert start % 8 == 0
+        some = self.packed[:, start // 8 : -(-stop // 8)]
+        return np.unpackbits(some, axis=1, count=stop - start).view(np.bool_)
+
     @property
     def example_counts(self) -> npt.NDArray[np.int64]:
         """Number of examples that each run was trained on, (M,)."""
@@ -59,8 +65,7 @@ class TrainingMasks:
         turned = np.empty((self.example_count, -(-self.run_count // 8)), np.uint8)
         for start in range(0, self.example_count, AT_A_TIME):
             stop = min(start + AT_A_TIME, self.example_count)
-            bits = np.unpackbits(self.packed[:, start // 8 : -(-stop // 8)], axis=1, count=stop - start)
-            turned[start:stop] = np.packbits(bits.T, axis=1)
+            turned[start:stop] = np.packbits(self.of_examples(start, stop).T, axis=1)
         return turned
 
     def first(self, run_count: int) -> TrainingMasks:

@@ -4,34 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from kernel_core.lab.asked import Asked
-from kernel_core.lab.comparison import REMOVED, Judged, judge, panel_by_runs, sentences, table_of
+from kernel_core.lab.attribution_words import bands, sentences
+from kernel_core.lab.comparison import Comparison
 from kernel_core.lab.curves import Answered
-from kernel_core.lab.drawn import examples_drawn, places_drawn
-from kernel_core.lab.halves import MOST, REMOVED_FOR, margins_lost, runs_on_halves
+from kernel_core.lab.drawn import Places, examples_at, places_drawn
+from kernel_core.lab.halves import MOST, margins_lost, runs_on_halves
+from kernel_core.lab.judged import Judged, judge
 from kernel_core.lab.methods import methods_for
 from kernel_core.lab.setting import Setting
-
-BANDS = (
-    "Bands and brackets: 95% intervals by a bootstrap over the query examples; ±: the "
-    f"standard error over {REMOVED_FOR} of them."
-)
+from kernel_core.lab.subset_runs import has_own_runs, own_runs
 
 
 def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered:
-    """Return sentences, panels and tables. requested: numbers of networks that datamodels are found from.
+    """Return sentences, panels and tables. requested: numbers of runs that datamodels are found from.
 
-    Raises `RequestError` if the source has no images, or no training examples.
+    Raises `RequestError` if the source has no runs on parts of its training set, and small networks cannot be
+    trained for the question: without images, or without training examples.
     """
-    examples = examples_drawn(setting, MOST)
-    asked = Asked(setting, places_drawn(setting, MOST), examples, runs_on_halves(setting, examples))
+    asked = asked_of(setting)
     methods = methods_for(asked)
     judged: list[Judged] = []
     for method in methods:
         setting.progress(f"attributions: {method.title}", len(judged), len(methods))
         judged.append(judge(method, asked))
-    first = {of.method.name: of.first[:, :REMOVED] for of in judged}
-    lost = margins_lost(setting, examples, first)
-    panel = panel_by_runs(asked.runs, requested, setting.seed)
-    seen, table = sentences(judged, lost), table_of(judged, lost)
-    return Answered(seen, (panel,), (table,), BANDS, len(examples["test"]))
+    found = Comparison(asked, judged)
+    if asked.runs.are_own:
+        lost = found.lost_in_held
+    else:
+        lost = margins_lost(setting, asked.examples, {of.method.name: of.first for of in judged})
+    seen = sentences(found, lost)
+    return Answered(seen, (found.panel(requested),), (found.table(lost),), bands(asked), len(asked.labels[0]))
+
+
+def asked_of(setting: Setting) -> Asked:
+    """Return what methods are asked about a source: by its own runs on subsets, or by small networks."""
+    if has_own_runs(setting):
+        train = np.arange(len(setting.results.examples["train"]))
+        places: Places = {"test": setting.queries, "train": train}
+        return Asked(setting, places, examples_at(setting, places), own_runs(setting, setting.queries))
+    places = places_drawn(setting, MOST)
+    examples = examples_at(setting, places)
+    return Asked(setting, places, examples, runs_on_halves(setting, examples))

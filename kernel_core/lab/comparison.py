@@ -1,128 +1,144 @@
-"""Methods judged: what held-out runs do, what they name first, votes; as a table, a panel and sentences."""
+"""Methods beside each other: how well each predicts held-out sets, and what it names first."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from kernel_core.findings.votes import knn_vote
-from kernel_core.lab.all_pairs import nearest_of, shared
-from kernel_core.lab.asked import Asked, Rows, SubsetRuns, Values
-from kernel_core.lab.datamodels import VALIDATION, datamodels, effects, linear_datamodeling_scores
-from kernel_core.lab.methods import KERNEL, Method
+from kernel_core.lab.all_pairs import shared
+from kernel_core.lab.asked import Asked, Rows, Values
+from kernel_core.lab.blocks_of_train import kernel_of
+from kernel_core.lab.ceiling import share_explained
+from kernel_core.lab.datamodels import VALIDATION, datamodels, effects, ranks
+from kernel_core.lab.intervals import Drawn, Estimate, Resampled
+from kernel_core.lab.judged import FIRST, Judged, predictions
+from kernel_core.lab.methods import KERNEL, kernel_runs, signed
 from kernel_core.results.answers import Curve, Panel, Table
+from kernel_core.training_masks import TrainingMasks
 
-REMOVED = 20  # training examples that are taken away, those of the largest weights
 OVERLAP = 10
-AT_A_TIME = 64_000_000  # bytes of weights held at a time
+Column = Mapping[str, Estimate]  # by name of a method
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What is known of a method.
+class Comparison:
+    """What was found of each method, the kernel first, and what held-out runs say of it."""
 
-    scores: LDS of each query example, (n,). first: the training examples of its largest weights, (n, k), the
-    largest first. vote: share of the query examples whose label is the majority vote of the first three.
-    seconds: of the processor, all cores together.
-    """
+    def __init__(self, asked: Asked, judged: Sequence[Judged]) -> None:
+        self.asked, self.judged = asked, judged
+        runs = asked.runs
+        sets, queries = runs.held.shape
+        self.resampled = Resampled(sets, queries, asked.setting.seed)
+        self.held_ranks = ranks(runs.held)
 
-    method: Method
-    scores: Values
-    first: npt.NDArray[np.int64]
-    vote: float
-    seconds: float
+    @cached_property
+    def scores(self) -> dict[str, Drawn]:
+        """The linear datamodeling score of each method."""
+        return {of.method.name: self.score_of(of.predicted) for of in self.judged}
+
+    def score_of(self, predicted: npt.NDArray[np.floating]) -> Drawn:
+        """Return the score of what is predicted for each held-out set and query example, (m, n)."""
+        return self.resampled.correlation(ranks(predicted), self.held_ranks)
+
+    @cached_property
+    def lost_in_held(self) -> dict[str, Estimate]:
+        """By method, how much the margin loses with all examples that it names first, by the held-out sets.
+
+        It is the slope of the margin on how many of them a set has, times their number.
+        """
+        masks, held = self.asked.runs.held_masks, self.asked.runs.held
+        by_set = masks.of_runs(slice(None))
+        lost = {}
+        for of in self.judged:
+            had = np.stack([by_set[:, first].sum(1) for first in of.first], axis=1).astype(np.float64)
+            slope = self.resampled.slope(had, held)
+            count = of.first.shape[1]
+            lost[of.method.name] = Drawn(count * slope.value, count * slope.again).estimate()
+        return lost
+
+    @cached_property
+    def explained(self) -> Estimate:
+        """The share of the variance of held-out margins that sums of weights could explain."""
+        return share_explained(self.asked.runs)
+
+    @property
+    def most_there_could_be(self) -> Estimate:
+        """The score that no method can exceed on average, but for chance."""
+        ends = (self.explained.value, self.explained.low, self.explained.high)
+        return Estimate(*(max(0.0, min(1.0, share)) ** 0.5 for share in ends))
+
+    def vote(self, judged: Judged) -> float | None:
+        """Return the share of query examples whose label is the majority vote of the first 3."""
+        if judged.method.knows_label:
+            return None
+        of_query, of_train = self.asked.labels
+        votes = knn_vote(of_train[judged.first[:, :3]], int(max(of_query.max(), of_train.max())) + 1)
+        return float((votes == of_query).mean())
+
+    def twin_first(self, judged: Judged) -> float:
+        """Return the share of query examples with a known twin whose first is one; NaN where none has."""
+        query, train = (self.asked.places[split] for split in ("test", "train"))
+        twins, N = self.asked.setting.twins, len(self.asked.setting.results.labels[1])
+        known = twins[np.isin(twins % N, train)]
+        has_twin = np.isin(query, known // N)
+        is_twin = np.isin(query * N + train[judged.first[:, 0]], known)
+        return float(is_twin[has_twin].mean()) if has_twin.any() else math.nan
+
+    def table(self, lost: Column) -> Table:
+        """Return a row per method. lost: how much the margin loses without what it names first."""
+        kernel = next(of.first for of in self.judged if of.method.name == KERNEL)[:, :OVERLAP]
+        twins = [self.twin_first(of) for of in self.judged]
+        has_twins = not math.isnan(twins[0])
+        rows: list[tuple[str | float | None, ...]] = []
+        for of, twin in zip(self.judged, twins, strict=True):
+            memory = None if math.isnan(of.memory) else f"{of.memory / 1e6:,.0f}"
+            rows.append((
+                of.method.title, self.scores[of.method.name].estimate().words(3),
+                lost[of.method.name].words(2), self.vote(of), *([twin] if has_twins else []),
+                shared(of.first[:, :OVERLAP], kernel), f"{of.seconds:.1f}", memory,
+            ))  # fmt: skip
+        columns = ("method", "LDS", f"margin lost without its top {FIRST}", "3 nearest vote",
+                   *(["twin first"] if has_twins else []), f"shared {OVERLAP} with the kernel",
+                   "processor seconds", "memory, MB")  # fmt: skip
+        return Table("Each method", columns, tuple(rows))
+
+    def panel(self, requested: Sequence[int] | None) -> Panel:
+        """Return the LDS by number of runs that weights are found from, or by the numbers asked for.
+
+        Beside it, the most that there could be.
+        """
+        runs, setting = self.asked.runs, self.asked.setting
+        kernel, N = kernel_runs(self.asked), runs.fitted_masks.example_count
+
+        def first(count: int) -> tuple[TrainingMasks, Values]:
+            return TrainingMasks(runs.fitted_masks.packed[:count], N), runs.fitted[:count]
+
+        ways: dict[str, tuple[int, Callable[[int], Rows]]] = {
+            "kernel², signed by label": (
+                len(kernel), lambda count: signed(self.asked, kernel_of(self.asked, kernel[:count]), 2)
+            ),
+            "datamodels": (len(runs.fitted), lambda count: datamodels(*first(count))),
+            "effects": (len(runs.fitted), lambda count: effects(*first(count))),
+        }  # fmt: skip
+        curves = []
+        for name, (most, rows_of) in ways.items():
+            points = []
+            for count in _counts(requested, most):
+                setting.progress(f"{name} by number of runs", count, most)
+                found = self.score_of(predictions(name, count, rows_of, self.asked)).estimate()
+                points.append((count, found.value, found.low, found.high))
+            curves.append(Curve.through(name, points))
+        most_of_all = self.most_there_could_be
+        ends = (most_of_all.value, most_of_all.low, most_of_all.high)
+        every = sorted({x for curve in curves for x in curve.x})
+        curves.append(Curve.through("the most there could be", [(x, *ends) for x in every]))
+        return Panel("Linear datamodeling score by number of networks", "networks", tuple(curves), "number")
 
 
-def judge(method: Method, asked: Asked) -> Judged:
-    """Find a method's weights, range by range of the query examples, and judge them."""
-    start = time.process_time()
-    rows = method.prepare(asked)
-    seconds = time.process_time() - start
-    scores, first = [], []
-    for queries in ranges(asked.runs):
-        start = time.process_time()
-        weights = rows(queries)
-        seconds += time.process_time() - start
-        scores.append(_scores(weights, asked.runs, queries))
-        first.append(nearest_of(weights, max(OVERLAP, REMOVED)))
-    found = np.concatenate(first)
-    of_query, of_train = asked.labels
-    votes = knn_vote(of_train[found[:, :3]], int(max(of_query.max(), of_train.max())) + 1)
-    return Judged(method, np.concatenate(scores), found, float((votes == of_query).mean()), seconds)
-
-
-def ranges(runs: SubsetRuns) -> Iterator[slice]:
-    """Yield ranges of the query examples whose weights take `AT_A_TIME` bytes."""
-    n, size = runs.held.shape[1], max(1, AT_A_TIME // (8 * runs.held_masks.example_count))
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))
-
-
-def _scores(weights: Values, runs: SubsetRuns, queries: slice) -> Values:
-    masks = runs.held_masks.of_runs(slice(None))
-    return linear_datamodeling_scores(weights, masks, runs.held[:, queries])
-
-
-def panel_by_runs(runs: SubsetRuns, requested: Sequence[int] | None, seed: int) -> Panel:
-    """Return the LDS of what is found from runs, by their number; the band is over the query examples."""
-    most = len(runs.fitted)
-    counts = [c for c in requested or (64, 128, 256, most) if 2 * VALIDATION <= c <= most]
-    masks = runs.fitted_masks.of_runs(slice(None))
-    methods: dict[str, Callable[..., Values]] = {"datamodels": datamodels, "effects": effects}
-    curves = []
-    for name, method in methods.items():
-        points = []
-        for count in counts:
-            rows: Rows = method(masks[:count], runs.fitted[:count]).__getitem__
-            scores = np.concatenate([_scores(rows(queries), runs, queries) for queries in ranges(runs)])
-            points.append((count, *interval(scores, seed)))
-        curves.append(Curve.through(name, points))
-    return Panel("Linear datamodeling score by number of networks", "networks", tuple(curves), "number")
-
-
-def interval(scores: Values, seed: int) -> tuple[float, float, float]:
-    """Return the mean of scores, and its 95% interval by a bootstrap over the query examples."""
-    drawn = np.random.default_rng(seed).integers(0, len(scores), (1_000, len(scores)))
-    low, high = np.quantile(scores[drawn].mean(1), (0.025, 0.975))
-    return float(scores.mean()), float(low), float(high)
-
-
-def table_of(judged: Sequence[Judged], lost: Mapping[str, list[float]]) -> Table:
-    """Return a row per method. lost: by name of a method, what the margin loses, per query example."""
-    kernel = next(of.first for of in judged if of.method.name == KERNEL)[:, :OVERLAP]
-    rows: list[tuple[str | float | None, ...]] = []
-    for of in judged:
-        value, low, high = interval(of.scores, 0)
-        drops = lost[of.method.name]
-        drop, error = np.mean(drops), np.std(drops, ddof=1) / len(drops) ** 0.5
-        rows.append((of.method.title, f"{value:.3f} ({low:.3f}–{high:.3f})", f"{drop:.2f} ± {error:.2f}",
-                     of.vote, shared(of.first[:, :OVERLAP], kernel), f"{of.seconds:.1f}"))  # fmt: skip
-    columns = ("method", "LDS", f"margin lost without its top {REMOVED}", "3 nearest vote",
-               f"shared {OVERLAP} with the kernel", "processor seconds")  # fmt: skip
-    return Table("Each method", columns, tuple(rows))
-
-
-def sentences(judged: Sequence[Judged], lost: Mapping[str, list[float]]) -> tuple[str, ...]:
-    """Return what was seen."""
-    titles = {of.method.name: of.method.title for of in judged}
-    means = {of.method.name: float(of.scores.mean()) for of in judged}
-    best, *_ = sorted(means, key=means.__getitem__, reverse=True)
-    falls = {name: float(np.mean(values)) for name, values in lost.items()}
-    hardest = max(falls, key=falls.__getitem__)
-    predicting = (
-        f"{titles[best]} predicts best what networks trained on held-out halves do (linear datamodeling "
-        f"score {means[best]:.2f}); the kernel reaches {means[KERNEL]:.2f}, squared and "
-        f"signed {means['kernel-signed']:.2f}, the cosine of the pixels in the same way "
-        f"{means['pixels-signed']:.2f}, datamodels {means['datamodels']:.2f} and TRAK "
-        f"{means['trak']:.2f}."
-    )
-    losing = (
-        f"Without its top {REMOVED} training examples, the margin falls most for {titles[hardest]} "
-        f"({falls[hardest]:.2f} more than without random ones; for the kernel {falls[KERNEL]:.2f}), on "
-        f"average over {len(lost[hardest])} test examples."
-    )
-    return predicting, losing
+def _counts(requested: Sequence[int] | None, most: int) -> list[int]:
+    wanted = requested or [*(count for count in (64, 128, 256, 512, 1024) if count < most), most]
+    return [count for count in wanted if 2 * VALIDATION <= count <= most] or [most]

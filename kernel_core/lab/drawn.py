@@ -15,9 +15,10 @@ from kernel_core.spec import Split
 
 RECIPE = DIGITS
 Most = dict[Split, int]
+Places = dict[Split, npt.NDArray[np.int64]]  # indices of examples, rising
 
 
-def places_drawn(setting: Setting, most: Most) -> dict[Split, npt.NDArray[np.int64]]:
+def places_drawn(setting: Setting, most: Most) -> Places:
     """Return the indices of the examples of each split that are drawn, rising, the same for a seed.
 
     most: how many, by split. Raises `RequestError` if the source has no images, or no training examples.
@@ -34,8 +35,16 @@ def places_drawn(setting: Setting, most: Most) -> dict[Split, npt.NDArray[np.int
 
 def examples_drawn(setting: Setting, most: Most) -> dict[Split, ExampleSet]:
     """Return the examples of `places_drawn`, with images of at most 96 pixels."""
-    source = setting.results.examples
-    return {
-        split: replace(source[split], images=source[split].small[kept], labels=source[split].labels[kept])
-        for split, kept in places_drawn(setting, most).items()
-    }
+    return examples_at(setting, places_drawn(setting, most))
+
+
+def examples_at(setting: Setting, places: Places) -> dict[Split, ExampleSet]:
+    """Return examples by their indices, with images of at most 96 pixels; all of a split are not copied."""
+    found = {}
+    for split, kept in places.items():
+        of_split = setting.results.examples[split]
+        images, labels = of_split.small, of_split.labels
+        if len(kept) < len(of_split):
+            images, labels = images[kept], labels[kept]
+        found[split] = replace(of_split, images=images, labels=labels, thumbnails=None, sha256=None)
+    return found

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from kernel_core.lab.asked import SubsetRuns, Values
 from kernel_core.lab.datamodels import margins_of
 from kernel_core.lab.drawn import RECIPE, Most
+from kernel_core.lab.intervals import Estimate
 from kernel_core.lab.setting import Setting
 from kernel_core.machine import one_thread
 from kernel_core.networks.mlp import GROUP, Layers, inputs_of, layers_trained_on, logits_of
@@ -39,7 +40,7 @@ def runs_on_halves(setting: Setting, examples: Examples) -> SubsetRuns:
     arrays = setting.kept(content, lambda: _on_halves(setting, examples), about)
     packed, N = np.packbits(arrays["masks"], axis=1), len(examples["train"])
     fitted, held = TrainingMasks(packed[:FITTED], N), TrainingMasks(packed[FITTED:], N)
-    return SubsetRuns(fitted, arrays["fitted"], held, arrays["held"], EACH)
+    return SubsetRuns(fitted, arrays["fitted"], held, arrays["held"], EACH, content)
 
 
 def networks(setting: Setting, examples: Examples, subsets: npt.NDArray[np.int64], group: int) -> Layers:
@@ -77,7 +78,7 @@ def _margins(
 
 def margins_lost(
     setting: Setting, examples: Examples, first: Mapping[str, npt.NDArray[np.int64]]
-) -> dict[str, list[float]]:
+) -> dict[str, Estimate]:
     """Return how much the margin falls without the examples that each method names first.
 
     first: by method, the training examples named for each query example, (n, k). Of some query examples each:
@@ -91,4 +92,5 @@ def margins_lost(
     margins = _margins(setting, examples, np.repeat(subsets, GROUP, axis=0), WITHOUT_GROUP)
     at_random, *without = margins.reshape(len(taken), GROUP, -1).mean(1)  # each (n,)
     lost = iter(without)
-    return {name: [float(at_random[query] - next(lost)[query]) for query in queries] for name in first}
+    by_method = {name: [at_random[query] - next(lost)[query] for query in queries] for name in first}
+    return {name: Estimate.of_mean(np.array(of)) for name, of in by_method.items()}

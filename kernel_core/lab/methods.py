@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kernel_core.lab.all_pairs import kernel_values
-from kernel_core.lab.asked import Asked, Rows, Values
+from kernel_core.lab.asked import Asked, Rows, Weights
+from kernel_core.lab.blocks_of_train import feature_cosine_of, kernel_of, pixel_cosine_of
 from kernel_core.lab.datamodels import datamodels, effects
 from kernel_core.lab.drawn import RECIPE
-from kernel_core.lab.run_sets import logits_of
 from kernel_core.lab.trak import TrakScores, trak_scores
 from kernel_core.lab.trak_library import is_installed, traker_scores
-from kernel_core.lab.trak_networks import networks_for
+from kernel_core.lab.trak_networks import networks_for, own_runs
 from kernel_core.networks.mlp import inputs_of
 from kernel_core.nngp import nngp_correlation
+from kernel_core.similarities import PENULTIMATE
+from kernel_core.sources.features import load_features
+from kernel_core.sources.source import FeatureSet
 
 KERNEL = "kernel"
+MOST_GRADIENTS = 5_000  # training examples whose gradients TRAK takes by each network
 
 
 def _always(_asked: Asked) -> bool:
     return True
+
+
+def _first(_asked: Asked) -> int:
+    return 1
 
 
 @dataclass(frozen=True)
@@ -31,51 +38,69 @@ class Method:
 
     name: for files and options. title: for people. prepare: does what is done once, such as training, and
     returns what gives the weights of any range of the query examples. fits: whether it can be asked.
+    version: how weights are computed, or what they are read from, as plain JSON values; what was kept by
+    another version is not used.
+    knows_label: whether it is told which training examples have the query's label: a vote says nothing then.
     """
 
     name: str
     title: str
     prepare: Callable[[Asked], Rows]
     fits: Callable[[Asked], bool] = _always
+    version: Callable[[Asked], object] = _first
+    knows_label: bool = False
 
 
 def methods_for(asked: Asked) -> tuple[Method, ...]:
     """Return the methods that can be asked."""
-    return tuple(method for method in METHODS if method.fits(asked))
+    named = [features for features in asked.setting.keys.source.feature_sets if features.name != PENULTIMATE]
+    of_features = [_of_features(features, asked) for features in named]
+    return (*(method for method in METHODS if method.fits(asked)), *of_features)
+
+
+def kernel_runs(asked: Asked) -> Sequence[int]:
+    """Return the runs whose kernel it is: not those held out."""
+    return asked.runs.numbers or range(asked.setting.ensemble.run_count)
 
 
 def _kernel(asked: Asked) -> Rows:
-    ensemble = asked.setting.ensemble
-    every = range(ensemble.run_count)
-    query, train = (logits_of(ensemble, split, every, asked.places[split]) for split in ("test", "train"))
-    return kernel_values(query, train).__getitem__
+    return kernel_of(asked, kernel_runs(asked))
 
 
-def _kernel_signed(asked: Asked) -> Rows:
-    kernel = _kernel(asked)
-    return lambda queries: kernel(queries) ** 2 * asked.signs(queries)
+def signed(asked: Asked, rows: Rows, power: int) -> Rows:
+    """Return what gives an even power of weights, negative where labels differ."""
+
+    def of_range(queries: slice) -> Weights:
+        weights = rows(queries)
+        weights **= power
+        weights *= asked.signs(queries)
+        return weights
+
+    return of_range
 
 
-def _closed_form(asked: Asked, hidden_layers: int, power: int) -> Rows:
+def _of_features(features: FeatureSet, asked: Asked) -> Method:
+    """Return the method that compares features; those of one run say too little to stand for all."""
+
+    def cosine(asked: Asked) -> Rows:
+        values = load_features(features, ("train", "test")).values
+        return feature_cosine_of(values["test"][asked.places["test"]], values["train"], asked.places["train"])
+
+    return Method(
+        f"{features.name}-signed",
+        f"{features.title} cosine², signed",
+        lambda asked: signed(asked, cosine(asked), 2),
+        version=lambda asked: asked.setting.keys.inputs[features.similarities[0].name],
+        knows_label=True,
+    )
+
+
+def _closed_form(asked: Asked) -> Rows:
     train = asked.examples["train"]
     query, database = (
         inputs_of(of, train).numpy().astype(np.float64) for of in (asked.examples["test"], train)
     )
-
-    def rows(queries: slice) -> Values:
-        correlation = nngp_correlation(query[queries], database, hidden_layers)
-        found: Values = correlation**power * asked.signs(queries)
-        return found
-
-    return rows
-
-
-def _effects(asked: Asked) -> Rows:
-    return effects(asked.runs.fitted_masks.of_runs(slice(None)), asked.runs.fitted).__getitem__
-
-
-def _datamodels(asked: Asked) -> Rows:
-    return datamodels(asked.runs.fitted_masks.of_runs(slice(None)), asked.runs.fitted).__getitem__
+    return lambda queries: nngp_correlation(query[queries], database, len(RECIPE.hidden))
 
 
 def _trak(asked: Asked, scores: TrakScores) -> Rows:
@@ -83,25 +108,53 @@ def _trak(asked: Asked, scores: TrakScores) -> Rows:
     labels = {split: of_split.labels for split, of_split in asked.examples.items()}
     step = asked.setting.counter("looking into networks for TRAK", len(networks.states))
     found = scores(networks, labels, asked.setting.seed, step=step)
-    return lambda queries: found[queries].astype(np.float64)
+    return found.__getitem__
+
+
+def _has_images(asked: Asked) -> bool:
+    return asked.examples["train"].has_images and asked.examples["test"].has_images
+
+
+def _trained_here(asked: Asked) -> bool:
+    return not asked.runs.are_own
+
+
+def _can_look_into(asked: Asked) -> bool:
+    """Return whether there are networks whose gradients take minutes at most."""
+    few = len(asked.examples["train"]) <= MOST_GRADIENTS
+    return _trained_here(asked) or (few and len(own_runs(asked)) > 0)
 
 
 METHODS = (
     Method(KERNEL, "kernel", _kernel),
-    Method("kernel-signed", "kernel², signed by label", _kernel_signed),
-    Method("pixels-signed", "pixel cosine², signed", lambda asked: _closed_form(asked, 0, 2)),
+    Method(
+        "kernel-signed",
+        "kernel², signed by label",
+        lambda asked: signed(asked, _kernel(asked), 2),
+        knows_label=True,
+    ),
+    Method(
+        "pixels-signed",
+        "pixel cosine², signed",
+        lambda asked: signed(asked, pixel_cosine_of(asked), 2),
+        _has_images,
+        knows_label=True,
+    ),
     Method(
         "closed-form-signed",
         "closed form⁴, signed",
-        lambda asked: _closed_form(asked, len(RECIPE.hidden), 4),
+        lambda asked: signed(asked, _closed_form(asked), 4),
+        _trained_here,
+        knows_label=True,
     ),
-    Method("effects", "effects", _effects),
-    Method("datamodels", "datamodels", _datamodels),
-    Method("trak", "TRAK", lambda asked: _trak(asked, trak_scores)),
+    Method("effects", "effects", lambda asked: effects(asked.runs.fitted_masks, asked.runs.fitted)),
+    Method("datamodels", "datamodels", lambda asked: datamodels(asked.runs.fitted_masks, asked.runs.fitted)),
+    Method("trak", "TRAK", lambda asked: _trak(asked, trak_scores), _can_look_into, version=own_runs),
     Method(
         "traker",
         "TRAK (traker)",
         lambda asked: _trak(asked, traker_scores),
-        lambda _asked: is_installed(),
+        lambda asked: is_installed() and _can_look_into(asked),
+        version=own_runs,
     ),
 )

@@ -18,13 +18,15 @@ GROUP_NUMBER = 1_000  # of the small networks
 
 
 def own_runs(asked: Asked) -> list[int]:
-    """Return the runs of a source whose weights its folder keeps, up to `MOST`."""
+    """Return the runs of a source whose weights its folder keeps, up to `MOST`; none that is held out."""
     root = asked.setting.keys.source.root
     files = find_weights(root) if root is not None else {}
     if root is None or not files:
         return []
     every = RunFiles(root).run_numbers
     used = every[: asked.setting.ensemble.run_count]
+    if asked.runs.numbers is not None:
+        used = tuple(used[number] for number in asked.runs.numbers)
     return [run for run in used if run in files][:MOST]
 
 

@@ -54,8 +54,8 @@ QUESTIONS = {
             "attribution",
             "What does an example do?",
             "Does the kernel say which training examples a prediction depends on?",
-            "Small networks trained on random halves of the training set, whose outputs each method predicts "
-            "from the examples that they had; then networks trained without those that it ranks first.",
+            "Networks trained on random parts of the training set, whose outputs each method predicts from "
+            "the examples that they had; then what is lost without the examples that it names first.",
         ),
         Question(
             "runs",

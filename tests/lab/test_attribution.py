@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.lab import attribution, halves, methods, trak_networks
+from kernel_core.lab import datamodels as datamodels_module
+from kernel_core.lab import halves, judged, methods, trak_networks
+from kernel_core.lab.asked import SubsetRuns
+from kernel_core.lab.ceiling import share_explained
 from kernel_core.lab.datamodels import datamodels, effects, linear_datamodeling_scores, margins_of
+from kernel_core.lab.intervals import Resampled
 from kernel_core.lab.trak_library import is_installed
 from kernel_core.networks import mlp
 from kernel_core.recipes import MlpRecipe
 from kernel_core.records import ExampleSet
+from kernel_core.training_masks import TrainingMasks
 
 RECIPE = MlpRecipe((12, 8), epochs=3, batch=16, learning_rate=1e-2, label_smoothing=0.1)
 
@@ -33,23 +38,80 @@ def test_margin_is_the_logit_minus_the_log_sum_of_the_others():
     assert np.isfinite(logits).all(), "what was given is left alone"
 
 
+def packed(masks):
+    return TrainingMasks(np.packbits(masks, axis=1), masks.shape[1])
+
+
 def test_score_of_a_planted_linear_model_is_known():
     masks, margins, weights = planted(300, noise=0)
-    assert linear_datamodeling_scores(weights, masks, margins) == pytest.approx(np.ones(5))
-    assert linear_datamodeling_scores(-2 * weights, masks, margins) == pytest.approx(-np.ones(5))
-    assert not linear_datamodeling_scores(np.zeros_like(weights), masks, margins).any()
+    held = packed(masks)
+    assert linear_datamodeling_scores(weights, held, margins) == pytest.approx(np.ones(5))
+    assert linear_datamodeling_scores(-2 * weights, held, margins) == pytest.approx(-np.ones(5))
+    assert not linear_datamodeling_scores(np.zeros_like(weights), held, margins).any()
     others = np.random.default_rng(9).normal(size=weights.shape)
-    assert abs(linear_datamodeling_scores(others, masks, margins).mean()) < 0.2
+    assert abs(linear_datamodeling_scores(others, held, margins).mean()) < 0.2
 
 
 @pytest.mark.parametrize("method", [datamodels, effects])
 def test_methods_find_planted_weights(method):
     masks, margins, weights = planted(400, noise=0.3)
-    found = method(masks, margins)
+    found = method(packed(masks), margins)(slice(0, 5))
     for i in range(len(weights)):
         assert np.corrcoef(found[i], weights[i])[0, 1] > (0.97 if method is datamodels else 0.8)
     held_masks, held, _ = planted(100, noise=0.3, seed=0)
-    assert linear_datamodeling_scores(found, held_masks, held).mean() > 0.8
+    assert linear_datamodeling_scores(found, packed(held_masks), held).mean() > 0.8
+
+
+def test_effects_and_datamodels_are_those_of_plain_formulas(monkeypatch):
+    masks, margins, _ = planted(90, noise=1, N=61)
+    x, y = masks - masks.mean(), margins - margins.mean(0)
+    by_example = [margins[masks[:, j]].mean(0) - margins[~masks[:, j]].mean(0) for j in range(61)]
+    of_few = datamodels_module, "COLUMNS", 8
+    for patch in (None, of_few):
+        if patch:
+            monkeypatch.setattr(*patch)
+        assert effects(packed(masks), margins)(slice(1, 4)) == pytest.approx(
+            np.stack(by_example, 1)[1:4], abs=1e-5
+        )
+        found = datamodels(packed(masks), margins)(slice(1, 4))
+        scale = np.trace(x @ x.T) / len(x)
+        by_ridge = [
+            np.linalg.solve(x.T @ x + ridge * scale * np.eye(61), x.T @ y).T[1:4]
+            for ridge in datamodels_module.RIDGES
+        ]
+        assert min(np.abs(found - of_ridge).max() for of_ridge in by_ridge) < 1e-5
+
+
+def test_most_that_sums_explain_is_known_of_a_planted_model():
+    masks, margins, _ = planted(500, noise=0, N=700, n=40)
+    noise = np.random.default_rng(3).normal(size=margins.shape) * margins.std(0)
+    for share, values in ((0.5, margins + noise), (0, noise)):
+        of_runs = SubsetRuns(packed(masks[:400]), values[:400], packed(masks[400:]), values[400:], 1, {})
+        found = share_explained(of_runs)
+        assert found.low < share < found.high
+        assert found.high - found.low < 0.3
+    # Four networks on each held-out set have a quarter of the noise, so that more of it is explained.
+    quarter = margins[400:] + noise[400:] / 2
+    fitted = packed(masks[:400]), (margins + noise)[:400]
+    found = share_explained(SubsetRuns(*fitted, packed(masks[400:]), quarter, 4, {}))
+    assert found.low < 0.8 < found.high
+
+
+def test_intervals_hold_what_is_known():
+    rng = np.random.default_rng(0)
+    first, noise = rng.normal(size=(2, 80, 50))
+    resampled = Resampled(80, 50, seed=0)
+    same = resampled.correlation(first, 3 * first + 1).estimate()
+    assert (same.value, same.low, same.high) == pytest.approx((1, 1, 1))
+    none = resampled.correlation(first, noise)
+    assert none.estimate().low < 0 < none.estimate().high
+    slope = resampled.slope(first, 2 * first + noise).estimate()
+    assert slope.low < 2 < slope.high
+    assert slope.high - slope.low < 0.2
+    lead = resampled.correlation(first, first + noise).minus(none)
+    assert lead.low < 0.5**0.5 < lead.high + 0.1
+    still = resampled.correlation(np.ones((80, 50)), noise).estimate()
+    assert (still.value, still.low, still.high) == (0, 0, 0)
 
 
 def some_examples(n_train=48):
@@ -83,13 +145,17 @@ def test_question_is_answered_from_few_networks(source_folder, cache, monkeypatc
         (halves, "FITTED", 64),
         (halves, "HELD", 16),
         (halves, "REMOVED_FOR", 2),
-        (attribution, "REMOVED", 5),
+        (judged, "FIRST", 11),
         (trak_networks, "MOST", 2),
     ):
         monkeypatch.setattr(module, name, value)
     found = ask("attribution", SourceRequest(str(source_folder)), Order(counts=(16, 64)), device="cpu")
     (table,), (panel,) = found.tables, found.panels
-    fitting = [of.title for of in methods.METHODS if of.name != "traker" or is_installed()]
-    assert [row[0] for row in table.rows] == fitting
-    assert table.rows[0][4] == 1  # the kernel shares its nearest with itself
-    assert [curve.x for curve in panel.curves] == [(16.0, 64.0)] * 2
+    fitting = [of for of in methods.METHODS if of.name != "traker" or is_installed()]
+    assert [row[0] for row in table.rows] == [method.title for method in fitting]
+    assert table.rows[0][table.columns.index("shared 10 with the kernel")] == 1
+    votes = [row[table.columns.index("3 nearest vote")] for row in table.rows]
+    assert [vote is None for vote in votes] == [method.knows_label for method in fitting]
+    kernel, *others = (curve.x for curve in panel.curves)  # of the source's 24 runs, and of the networks
+    assert kernel == (16.0,)
+    assert others == [(16.0, 64.0)] * 3

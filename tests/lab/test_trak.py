@@ -16,6 +16,7 @@ from kernel_core.networks.kept_networks import Networks, mlp_inputs
 from kernel_core.networks.modules import module_of, state_of
 from kernel_core.recipes import MlpRecipe
 from kernel_core.records import ExampleSet
+from kernel_core.training_masks import TrainingMasks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = MlpRecipe((12, 8), epochs=15, batch=16, learning_rate=1e-2, label_smoothing=0.1)
@@ -228,11 +229,12 @@ def test_score_rises_with_the_number_of_networks():
     )
     masks = np.zeros((64, 60), bool)
     np.put_along_axis(masks, halves, True, axis=1)
+    held = TrainingMasks(np.packbits(masks, axis=1), 60)
     found, labels = small_networks(32, of)
     scores = []
     for count in (1, 6, 32):
         few = Networks(found.module, dict(list(found.states.items())[:count]), found.inputs)
         weights = trak_scores(few, labels, 0, numbers=16).astype(np.float64)
-        scores.append(linear_datamodeling_scores(weights, masks, margins).mean())
+        scores.append(linear_datamodeling_scores(weights, held, margins).mean())
     assert scores[0] < scores[1] < scores[2]
     assert scores[2] > 0.3
