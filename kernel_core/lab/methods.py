@@ -11,9 +11,10 @@ from kernel_core.lab.asked import Asked, Rows, Weights
 from kernel_core.lab.blocks_of_train import feature_cosine_of, kernel_of, pixel_cosine_of
 from kernel_core.lab.datamodels import datamodels, effects
 from kernel_core.lab.drawn import RECIPE
-from kernel_core.lab.trak import TrakScores, trak_scores
+from kernel_core.lab.trak import trak_scores
 from kernel_core.lab.trak_library import is_installed, traker_scores
-from kernel_core.lab.trak_networks import networks_for, own_runs
+from kernel_core.lab.trak_networks import own_runs
+from kernel_core.lab.trak_rows import trak_rows
 from kernel_core.networks.mlp import inputs_of
 from kernel_core.nngp import nngp_correlation
 from kernel_core.similarities import PENULTIMATE
@@ -103,14 +104,6 @@ def _closed_form(asked: Asked) -> Rows:
     return lambda queries: nngp_correlation(query[queries], database, len(RECIPE.hidden))
 
 
-def _trak(asked: Asked, scores: TrakScores) -> Rows:
-    networks = networks_for(asked)
-    labels = {split: of_split.labels for split, of_split in asked.examples.items()}
-    step = asked.setting.counter("looking into networks for TRAK", len(networks.states))
-    found = scores(networks, labels, asked.setting.seed, step=step)
-    return found.__getitem__
-
-
 def _has_images(asked: Asked) -> bool:
     return asked.examples["train"].has_images and asked.examples["test"].has_images
 
@@ -123,6 +116,11 @@ def _can_look_into(asked: Asked) -> bool:
     """Return whether there are networks whose gradients take minutes at most."""
     few = len(asked.examples["train"]) <= MOST_GRADIENTS
     return _trained_here(asked) or (few and len(own_runs(asked)) > 0)
+
+
+def _looked_into(asked: Asked) -> object:
+    """Return the version of TRAK, and the networks that it looks into."""
+    return [2, own_runs(asked)]
 
 
 METHODS = (
@@ -149,12 +147,12 @@ METHODS = (
     ),
     Method("effects", "effects", lambda asked: effects(asked.runs.fitted_masks, asked.runs.fitted)),
     Method("datamodels", "datamodels", lambda asked: datamodels(asked.runs.fitted_masks, asked.runs.fitted)),
-    Method("trak", "TRAK", lambda asked: _trak(asked, trak_scores), _can_look_into, version=own_runs),
+    Method("trak", "TRAK", lambda asked: trak_rows(asked, trak_scores), _can_look_into, version=_looked_into),
     Method(
         "traker",
         "TRAK (traker)",
-        lambda asked: _trak(asked, traker_scores),
+        lambda asked: trak_rows(asked, traker_scores),
         lambda asked: is_installed() and _can_look_into(asked),
-        version=own_runs,
+        version=_looked_into,
     ),
 )

@@ -8,8 +8,7 @@ the probability of its label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ from kernel_core.networks.kept_networks import Networks
 from kernel_core.recipes import run_seed
 from kernel_core.spec import Split
 
-NUMBERS = 512  # of a projected gradient
 GRADIENTS = 256_000_000  # bytes of gradients that are held at a time
 ADDED = 4_096  # examples of which squares are added at a time, in float64
 DRAWN = 65_536  # rows of a random matrix that are drawn at a time; another number gives another matrix
@@ -31,36 +29,46 @@ Step = Callable[[], None]
 Projection = Callable[[Tensor], Tensor]
 
 
-class TrakScores(Protocol):
-    """A function such as `trak_scores`."""
-
-    def __call__(self, networks: Networks, labels: Labels, seed: int, *, step: Step) -> Values: ...
-
-
 def trak_scores(
     networks: Networks,
     labels: Labels,
     seed: int,
     *,
-    numbers: int | None = NUMBERS,
+    numbers: int | None,
     step: Step = lambda: None,
 ) -> Values:
     """Return the attributions of test to training examples by all the networks, float32 (n, N).
 
+    labels: of the examples that are asked about, or of the first of them, by split.
     numbers: of a projected gradient; None for whole gradients. step: called after each network.
     """
+    return trak_scores_by(networks, labels, seed, (numbers,), step=step)[0]
+
+
+def trak_scores_by(
+    networks: Networks,
+    labels: Labels,
+    seed: int,
+    numbers: Sequence[int | None],
+    *,
+    step: Step = lambda: None,
+) -> list[Values]:
+    """Return what `trak_scores` does for each of these numbers, rising, from one look at the gradients."""
     n, N = len(labels["test"]), len(labels["train"])
-    scores, doubt = np.zeros((n, N), np.float32), np.zeros(N)
+    found, doubt = [np.zeros((n, N), np.float32) for _ in numbers], np.zeros(N)
     for m, state in enumerate(networks.states.values()):
-        project = projection(networks.module, numbers, run_seed(seed, m))
+        project = projection(networks.module, numbers[-1], run_seed(seed, m))
         of_query, _ = _features(networks, state, "test", labels, project)
         of_train, probability = _features(networks, state, "train", labels, project)
-        inverse = torch.linalg.pinv(torch.from_numpy(_squares(of_train)), hermitian=True).numpy()
-        scores += (of_query @ inverse).astype(np.float32) @ of_train.T
+        squares = torch.from_numpy(_squares(of_train))
+        for scores, k in zip(found, numbers, strict=True):
+            inverse = torch.linalg.pinv(squares[:k, :k], hermitian=True).numpy()
+            scores += (of_query[:, :k] @ inverse).astype(np.float32) @ of_train[:, :k].T
         doubt += 1 - probability
         step()
-    scores *= doubt / len(networks.states) ** 2
-    return scores
+    for scores in found:
+        scores *= doubt / len(networks.states) ** 2
+    return found
 
 
 def _squares(features: Values) -> npt.NDArray[np.float64]:
@@ -89,7 +97,7 @@ def _features(
     features, probabilities = [], []
     size = max(1, GRADIENTS // (4 * sum(values.numel() for values in trained.values())))
     for start in range(0, len(labels[split]), size):
-        rows = slice(start, start + size)
+        rows = slice(start, min(start + size, len(labels[split])))
         gradients, probability = of_each(
             trained, networks.inputs(split, rows), torch.from_numpy(labels[split][rows])
         )

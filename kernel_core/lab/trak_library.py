@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kernel_core.held import temporary_folder
-from kernel_core.lab.trak import GRADIENTS, NUMBERS, Labels, Step, Values, trained_weights
+from kernel_core.lab.trak import GRADIENTS, Labels, Step, Values, trained_weights
 from kernel_core.networks.kept_networks import Networks
 from kernel_core.spec import Split
 
@@ -33,7 +33,7 @@ def traker_scores(
     labels: Labels,
     seed: int,
     *,
-    numbers: int | None = NUMBERS,
+    numbers: int | None,
     step: Step = lambda: None,
 ) -> Values:
     """Return what the library's attributions are, as `trak_scores` does, float32 (n, N).
@@ -42,16 +42,13 @@ def traker_scores(
     """
     with temporary_folder("traker") as folder, _quiet():
         library = importlib.import_module("trak")
-        projectors = importlib.import_module("trak.projectors")
         traker = library.TRAKer(
             model=copy.deepcopy(networks.module),  # it loads each network into its module
             task="image_classification",
             train_set_size=len(labels["train"]),
             save_dir=str(folder),
             device="cpu",
-            projector=projectors.NoOpProjector(device="cpu") if numbers is None else None,
-            proj_dim=numbers or 0,
-            projector_seed=seed,
+            projector=_projector(networks, numbers, seed),
             use_half_precision=False,
             grad_wrt=trained_weights(networks.module),
             logging_level=logging.ERROR,
@@ -60,6 +57,21 @@ def traker_scores(
             _score(traker, networks, dict(state), number, labels)
             step()
         return np.ascontiguousarray(traker.finalize_scores(exp_name=QUERIES).T)
+
+
+def _projector(networks: Networks, numbers: int | None, seed: int) -> Any:
+    projectors = importlib.import_module("trak.projectors")
+    if numbers is None:
+        return projectors.NoOpProjector(device="cpu")
+    module = networks.module
+    return projectors.BasicProjector(
+        grad_dim=sum(module.get_parameter(name).numel() for name in trained_weights(module)),
+        proj_dim=numbers,
+        seed=seed,
+        proj_type="normal",
+        device="cpu",
+        block_size=-(-numbers // 2),  # of a single block, the library loses the matrix between its steps
+    )
 
 
 def _score(traker: Any, networks: Networks, state: dict[str, Tensor], number: int, labels: Labels) -> None:
@@ -76,7 +88,7 @@ def _score(traker: Any, networks: Networks, state: dict[str, Tensor], number: in
 def _batches(networks: Networks, split: Split, labels: Labels) -> Iterator[tuple[Tensor, Tensor]]:
     size = max(1, GRADIENTS // (4 * sum(p.numel() for p in networks.module.parameters())))
     for start in range(0, len(labels[split]), size):
-        rows = slice(start, start + size)
+        rows = slice(start, min(start + size, len(labels[split])))
         yield networks.inputs(split, rows), torch.from_numpy(labels[split][rows])
 
 

@@ -1,15 +1,16 @@
 """TRAK against small steps, its closed form for logistic regression, leaving out, the authors' library."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from kernel_core.lab import trak
+from kernel_core.lab import trak, trak_rows
 from kernel_core.lab.datamodels import linear_datamodeling_scores, margins_of
-from kernel_core.lab.trak import trak_scores
+from kernel_core.lab.trak import trak_scores, trak_scores_by
 from kernel_core.lab.trak_library import traker_scores
 from kernel_core.networks import mlp
 from kernel_core.networks.kept_networks import Networks, mlp_inputs
@@ -136,7 +137,7 @@ def test_library_projects_prints_nothing_and_leaves_no_file(capfd, tmp_path, mon
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     of_digits, labels = small_networks(4)
     steps = []
-    found = traker_scores(of_digits, labels, 0, numbers=110, step=lambda: steps.append(1))
+    found = traker_scores(of_digits, labels, 0, numbers=20, step=lambda: steps.append(1))
     assert (found.shape, len(steps)) == ((12, 48), 4)
     assert np.isfinite(found).all()
     assert not list(tmp_path.iterdir())
@@ -217,6 +218,34 @@ def test_twin_in_the_training_set_has_the_largest_score_and_so_has_the_example_i
     scores = trak_scores(on_itself, {"test": labels["train"], "train": labels["train"]}, 0, numbers=32)
     assert (np.diag(scores) > 0).all()
     assert (scores.argmax(1) == np.arange(48)).mean() > 0.7
+
+
+def test_number_is_chosen_that_predicts_best_the_runs_that_are_not_held_out(monkeypatch):
+    """Margins that one number predicts without error: TRAK's own, by as many numbers."""
+    found, labels = small_networks(2)
+    masks = np.random.default_rng(0).random((40, 48)) < 0.5
+    counter = lambda *_: lambda: None
+    monkeypatch.setattr(trak_rows, "NUMBERS", (8, 16, 24))
+    monkeypatch.setattr(trak_rows, "CHOOSING_FOR", 7)
+    for number in (8, 16, 24):
+        margins = masks @ trak_scores_by(found, labels, 5, (8, 16, 24))[number // 8 - 1].T
+        asked = SimpleNamespace(
+            setting=SimpleNamespace(seed=5, counter=counter),
+            examples=examples(),
+            runs=SimpleNamespace(
+                fitted_masks=TrainingMasks(np.packbits(masks, axis=1), 48), fitted=margins.astype(np.float64)
+            ),
+        )
+        assert trak_rows.chosen_numbers(asked, found) == number
+
+
+def test_several_numbers_at_once_are_those_of_the_first_columns():
+    found, labels = small_networks(2)
+    one, two = trak_scores_by(found, labels, 0, (7, 20))
+    np.testing.assert_allclose(two, trak_scores(found, labels, 0, numbers=20), rtol=1e-5)
+    _, again = trak_scores_by(found, labels, 0, (3, 20))
+    np.testing.assert_array_equal(two, again)
+    assert not np.allclose(one, two)
 
 
 def test_score_rises_with_the_number_of_networks():

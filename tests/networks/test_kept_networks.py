@@ -79,8 +79,10 @@ def test_question_looks_into_the_first_networks_that_are_kept(here, monkeypatch)
     setting = SimpleNamespace(
         keys=SimpleNamespace(source=open_source(SourceRequest("out"))), ensemble=SimpleNamespace(run_count=4)
     )
-    asked = SimpleNamespace(setting=setting)
+    asked = SimpleNamespace(setting=setting, runs=SimpleNamespace(numbers=None))
     assert trak_networks.own_runs(asked) == [0, 2]
+    held_out = SimpleNamespace(setting=setting, runs=SimpleNamespace(numbers=(1, 2, 3)))
+    assert trak_networks.own_runs(held_out) == [2]
     monkeypatch.setattr(trak_networks, "MOST", 1)
     assert trak_networks.own_runs(asked) == [0]
     shutil.rmtree("out/checkpoints")
