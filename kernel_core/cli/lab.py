@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +16,11 @@ from kernel_core.cli.output import say, say_json
 from kernel_core.cli.report import refuse_unwritable
 from kernel_core.report.answer_files import write_answer
 from kernel_core.report.answer_markdown import answer_markdown
-from kernel_core.results.answers import QUESTIONS
+from kernel_core.results.answers import QUESTIONS, Answer
 from kernel_core.sources.source import SourceRequest
+
+if TYPE_CHECKING:
+    from kernel_core.lab.ask import Order
 
 
 class HowMany(click.ParamType["int | None"]):
@@ -57,6 +61,11 @@ question_options = (
         "--out", type=click.Path(file_okay=False, path_type=Path),
         help="Write answer.md, answer.json and, with curves, answer.png to this folder.",
     ),
+    click.option(
+        "--give", "folder", type=click.Path(file_okay=False, path_type=Path),
+        help="With attribution: write each method's 50 nearest of every test example to this folder, and "
+        "name them in the source.toml.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object; shares are fractions."),
 )  # fmt: skip
 
@@ -71,6 +80,7 @@ def lab_command(
     progress_file: Path | None,
     *,
     out: Path | None,
+    folder: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -88,14 +98,20 @@ def lab_command(
     \b
     Example:  kernel-explorer lab runs digits --out lab
     """
-    if out is not None:
-        refuse_unwritable(out)
+    _refuse_places(question, out, folder)
     from kernel_core.lab.ask import Order, ask  # torch takes seconds to load
 
     amount = {name: options.pop(name) for name in ("run_count", "files", "precision")}
     request, order = SourceRequest(source, **amount), Order(**options)
     with open_progress(progress_file) as progress:
+        if folder is not None:
+            order = replace(order, queries=None)  # neighbors are given for all
+            _give(folder, request, order, device=device, budget=memory, progress=progress)
         answer = ask(question, request, order, device=device, budget=memory, progress=progress)
+    _show(answer, out, as_json=as_json)
+
+
+def _show(answer: Answer, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
         for path in write_answer(answer, out):
             say(f"written: {path}", err=True)
@@ -103,3 +119,26 @@ def lab_command(
         say_json(answer.to_json())
     else:
         say(*answer_markdown(answer).splitlines())
+
+
+def _refuse_places(question: str, out: Path | None, folder: Path | None) -> None:
+    if folder is not None and question != "attribution":
+        raise click.UsageError(f"--give is for attribution, not for {question}.")
+    for option, path in (("--out", out), ("--give", folder)):
+        if path is not None:
+            refuse_unwritable(path, option)
+
+
+def _give(folder: Path, request: SourceRequest, order: Order, **machine: Any) -> None:
+    """Write each method's nearest to a folder, name them in the source.toml, and say so."""
+    from kernel_core.lab.giving import give_neighbors
+    from kernel_core.sources.toml_edits import given_lines
+
+    given, toml = give_neighbors(request, order, folder, **machine)
+    for of in given:
+        say(f"written: {of.file}", err=True)
+    if toml is not None:
+        say(f"named in {toml}: they stand beside the kernel on every page", err=True)
+    else:
+        lines = given_lines(given).splitlines()
+        say("No source.toml names them; these lines of one do:", "", *lines, "", err=True)

@@ -99,11 +99,11 @@ def _runs_to_train(
     return largest if is_more else None
 
 
-def refuse_unwritable(out: Path) -> None:
+def refuse_unwritable(out: Path, option: str = "--out") -> None:
     """Raise `RequestError` if the folder cannot be written, before anything is computed; create nothing."""
     existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise RequestError(f"Cannot write to {out}: {existing} takes no files. Choose another --out.")
+        raise RequestError(f"Cannot write to {out}: {existing} takes no files. Choose another {option}.")
 
 
 def _write_report(report: Report, results: Results, out: Path) -> list[Path]:

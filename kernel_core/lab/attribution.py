@@ -11,6 +11,7 @@ from kernel_core.lab.attribution_words import bands, sentences
 from kernel_core.lab.comparison import Comparison
 from kernel_core.lab.curves import Answered
 from kernel_core.lab.drawn import Places, examples_at, places_drawn
+from kernel_core.lab.given_methods import given_methods, said_of_given
 from kernel_core.lab.halves import MOST, margins_lost, runs_on_halves
 from kernel_core.lab.judged import Judged, judge
 from kernel_core.lab.methods import methods_for
@@ -25,7 +26,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
     trained for the question: without images, or without training examples.
     """
     asked = asked_of(setting)
-    methods = methods_for(asked)
+    methods = (*methods_for(asked), *given_methods(asked))
     judged: list[Judged] = []
     for method in methods:
         setting.progress(f"attributions: {method.title}", len(judged), len(methods))
@@ -35,7 +36,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
         lost = found.lost_in_held
     else:
         lost = margins_lost(setting, asked.examples, {of.method.name: of.first for of in judged})
-    seen = sentences(found, lost)
+    seen = (*sentences(found, lost), *said_of_given(asked))
     return Answered(seen, (found.panel(requested),), (found.table(lost),), bands(asked), len(asked.labels[0]))
 
 

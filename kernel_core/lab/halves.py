@@ -20,7 +20,7 @@ from kernel_core.records import ExampleSet
 from kernel_core.spec import Split
 from kernel_core.training_masks import TrainingMasks
 
-MOST: Most = {"test": 200, "train": 1_500}  # examples that are looked at; of more, so many are drawn
+MOST: Most = {"test": 500, "train": 1_500}  # examples that are looked at; of more, so many are drawn
 FITTED, HELD = 512, 64  # sets whose networks weights are found from, and held-out sets
 EACH = 4  # networks per held-out set, whose margins are averaged
 REMOVED_FOR = 6  # query examples for which training examples are taken away

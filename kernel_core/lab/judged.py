@@ -19,26 +19,33 @@ from kernel_core.machine import give_back_memory
 from kernel_core.memory_watch import MemoryWatch
 from kernel_core.search.running_topk import top_k_of_tile
 
-FIRST = 20  # training examples of the largest weights that are kept
+LISTED, FIRST = 50, 20  # training examples of the largest weights: that are kept, and that answers speak of
 ROWS = 64  # whose largest are found at a time
-FORMAT = 1  # of an entry of a method
+FORMAT = 2  # of an entry of a method
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
     """What is known of a method.
 
-    predicted: float32 (m, n), of each held-out set and query example, but for constants. first: int64 (n, k),
-    the training examples of the largest weights, the largest first, ties by index.
+    predicted: float32 (m, n), of each held-out set and query example, but for constants.
+    listed: int64 (n, k), the training examples of the largest weights, the largest first, ties by index.
+    values: float32 (n, k), these weights.
     seconds: of the processor, all cores together. memory: bytes allocated at most while it was computed, with
     the weights of one range of query examples; mapped files do not count; NaN where that is not known.
     """
 
     method: Method
     predicted: npt.NDArray[np.float32]
-    first: npt.NDArray[np.int64]
+    listed: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
     seconds: float
     memory: float
+
+    @property
+    def first(self) -> npt.NDArray[np.int64]:
+        """The training examples that the method names first."""
+        return self.listed[:, :FIRST]
 
 
 def judge(method: Method, asked: Asked) -> Judged:
@@ -50,23 +57,26 @@ def judge(method: Method, asked: Asked) -> Judged:
     }  # fmt: skip
     arrays = asked.setting.kept(content, lambda: _measured(method, asked), f"attributions by {method.title}")
     seconds, memory = arrays["taken"].tolist()
-    return Judged(method, arrays["predicted"], arrays["first"].astype(np.int64), seconds, memory)
+    listed = arrays["listed"].astype(np.int64)
+    return Judged(method, arrays["predicted"], listed, arrays["values"], seconds, memory)
 
 
 def _measured(method: Method, asked: Asked) -> dict[str, npt.NDArray[Any]]:
     """Find the weights, range by range of the query examples, and what is kept of them."""
-    meter, sums, first = _Meter(), [], []
+    meter, sums, found = _Meter(), [], []
     with meter:
         rows = method.prepare(asked)
     for queries in asked.runs.ranges():
         with meter:
             weights = rows(queries)
         sums.append(predicted(weights, asked.runs.held_masks).astype(np.float32))
-        first.append(largest(weights, FIRST)[0].astype(np.int32))
+        found.append(largest(weights, LISTED))
         del weights
+    listed, values = (np.concatenate(part) for part in zip(*found, strict=True))
     return {
         "predicted": np.concatenate(sums, axis=1),
-        "first": np.concatenate(first),
+        "listed": listed.astype(np.int32),
+        "values": values.astype(np.float32),
         "taken": np.array([meter.seconds, meter.most - meter.before]),
     }
 

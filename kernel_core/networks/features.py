@@ -26,7 +26,8 @@ from kernel_core.records import ExampleSet, Features
 from kernel_core.sources import images
 from kernel_core.sources.catalog import downloaded_features, open_source
 from kernel_core.sources.source import Source, SourceRequest
-from kernel_core.sources.source_toml import FEATURES, with_features
+from kernel_core.sources.source_toml import FEATURES
+from kernel_core.sources.toml_edits import with_features
 from kernel_core.spec import Split
 from kernel_core.tensor_files import write_arrays
 

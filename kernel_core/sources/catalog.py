@@ -56,6 +56,12 @@ def open_source(request: SourceRequest, *, offline: bool = False, progress: Prog
     return _of_images_alone(request, offline, progress)
 
 
+def source_file_of(request: SourceRequest) -> Path | None:
+    """Return the `source.toml` that a request names; None for a source without one."""
+    described = None if request.path is None else _description(request.path)
+    return None if described is None else described.resolve()
+
+
 def _description(path: Path) -> Path | None:
     """Return the `source.toml` that a path stands for; None for images without one.
 

@@ -17,6 +17,7 @@ from kernel_core.spec import SPLITS, Split
 FEATURE_KEYS = {"file", "train", "test", "title", "by"}
 GIVEN_KEYS = {"file", "title", "query", "database"}
 NAME = r"[a-z][a-z0-9_-]{0,39}"  # of a set of features or of given neighbors
+DEFAULT_SPLITS = {"query": "test", "database": "train"}  # of given neighbors, where there are both
 TAKEN = ("kernel", "pixels", "nngp", "ensemble")  # names that stand for something else
 
 
@@ -94,6 +95,17 @@ def read_given(table: Table, splits: tuple[Split, ...]) -> tuple[Given, ...]:
         title = printable(section.text("title"), LENGTH) if "title" in section else name
         found.append(Given(name, title, section.file("file"), query, database))
     return tuple(found)
+
+
+def given_table(given: Given, folder: Path | None) -> dict[str, str]:
+    """Return the section of [neighbors] that describes given neighbors to a `source.toml` in a folder.
+
+    folder: None for one anywhere.
+    """
+    file = str(given.file.resolve()) if folder is None else as_written(given.file, folder)
+    table = {"file": file} | ({"title": given.title} if given.title != given.name else {})
+    splits = {"query": given.query, "database": given.database}
+    return table if splits == DEFAULT_SPLITS else {**table, **splits}
 
 
 def refuse_same_names(table: Table, offered: Iterable[Similarity]) -> None:

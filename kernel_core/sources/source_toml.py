@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kernel_core.errors import SourceError
@@ -21,7 +21,7 @@ from kernel_core.sources import (
 )
 from kernel_core.sources.images_table import ImagesTable
 from kernel_core.sources.source import FeatureSet, ImagesFrom, Source
-from kernel_core.sources.toml_file import TOML_FAULTS, Table, quoted, read_toml, toml_value, unreadable
+from kernel_core.sources.toml_file import TOML_FAULTS, Table, quoted, read_toml, toml_value
 from kernel_core.spec import SPLITS, Split
 
 FILE = "source.toml"
@@ -139,25 +139,3 @@ def features_named_in(path: Path) -> str | None:
     except (*TOML_FAULTS, AttributeError):
         return None
     return str(name) if name else None
-
-
-def with_features(path: Path, name: str) -> bytes:
-    """Return the text of a `source.toml` with `file` of [features] set to a name, and all else as it is.
-
-    Comments stay. Raises `SourceError` if the file is not TOML.
-    """
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
-    try:
-        document = tomlkit.parse(read_text(path))
-    except (TOMLKitError, *TOML_FAULTS) as error:
-        raise unreadable(path, error) from None
-    section = document.get("features")
-    if isinstance(section, MutableMapping):
-        for split in SPLITS:  # one file takes the place of one per split
-            section.pop(split, None)
-        section["file"] = name
-    else:
-        document["features"] = {"file": name}
-    return tomlkit.dumps(document).encode()

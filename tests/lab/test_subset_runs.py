@@ -131,7 +131,7 @@ def test_sizes_of_blocks_do_not_matter(write, cache, monkeypatch):
     for method, of_whole in zip(methods, whole, strict=True):
         in_parts = judged._measured(method, asked)
         assert in_parts["predicted"] == pytest.approx(of_whole["predicted"], abs=1e-3), method.name
-        assert (in_parts["first"][:, 0] == of_whole["first"][:, 0]).mean() > 0.9, method.name
+        assert (in_parts["listed"][:, 0] == of_whole["listed"][:, 0]).mean() > 0.9, method.name
 
 
 def test_kernel_is_that_of_the_fitted_runs(write, cache):
@@ -172,7 +172,7 @@ def test_twins_that_come_first_are_counted(write, cache, monkeypatch):
     asked = attribution.asked_of(opened(write("own", *planted()[:3])))
     first = np.tile(np.arange(20), (n, 1))
     method = methods_for(asked)[0]
-    of_method = judged.Judged(method, np.zeros((32, n)), first, 0.0, 0.0)
+    of_method = judged.Judged(method, np.zeros((32, n)), first, np.zeros((n, 20)), 0.0, 0.0)
     twins = np.array([3 * N + 0, 4 * N + 1, 9 * N + 0, 9 * N + 7])  # (query, training example)
     monkeypatch.setitem(asked.setting.__dict__, "twins", twins)
     assert comparison.Comparison(asked, []).twin_first(of_method) == pytest.approx(2 / 3)

@@ -1,0 +1,101 @@
+"""Each method's nearest training examples of every test example, written as files of given neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernel_core.errors import RequestError
+from kernel_core.files import writing
+from kernel_core.lab.ask import Order, open_setting
+from kernel_core.lab.attribution import asked_of
+from kernel_core.lab.halves import MOST
+from kernel_core.lab.judged import judge
+from kernel_core.lab.methods import KERNEL, methods_for
+from kernel_core.lab.setting import Setting
+from kernel_core.lab.subset_runs import has_own_runs
+from kernel_core.results.store import Store
+from kernel_core.shortage import shortage_said
+from kernel_core.sources.catalog import source_file_of
+from kernel_core.sources.source import Given, SourceRequest
+from kernel_core.sources.toml_edits import with_given
+
+LONGEST = 40  # characters of a section's name
+
+
+def give_neighbors(
+    request: SourceRequest, order: Order, folder: Path, **machine: Any
+) -> tuple[tuple[Given, ...], Path | None]:
+    """Write a file `NAME.npz` for each method but the kernel, and name them in the `source.toml`.
+
+    Each file has `indices`, int32 (n, 50), of every test example, and `values`, float32, the largest first.
+    What is found of a method is kept in the cache, and an answer takes it from there. order: with all query
+    examples. machine: options of `open_setting`. Returns what was written, and the `source.toml`; None if
+    there is none.
+
+    Raises `RequestError` if methods are asked about a part of the examples alone, if the source has another
+    similarity of a method's name, or if a file cannot be written.
+    """
+    setting = open_setting(request, order, store=Store(), **machine)
+    toml = source_file_of(request)
+    with shortage_said():
+        try:
+            given = _give(setting, folder)
+            if toml is not None:
+                text = with_given(toml, given)
+                with writing(toml) as file:
+                    file.write(text)
+        except OSError as error:
+            raise RequestError(
+                f"{error.filename or folder} cannot be written ({error.strerror or error}). Choose another "
+                "folder, or copy the source.toml to one that can be written."
+            ) from None
+    return given, toml
+
+
+def _give(setting: Setting, folder: Path) -> tuple[Given, ...]:
+    _refuse_part(setting)
+    asked = asked_of(setting)
+    methods = [method for method in methods_for(asked) if method.name != KERNEL]
+    names = [of.name[:LONGEST] for of in methods]  # those of features may be long
+    given = tuple(
+        Given(name, of.title, folder / f"{name}.npz", "test", "train")
+        for name, of in zip(names, methods, strict=True)
+    )
+    _refuse_same_names(setting, given)
+    for number, (method, of) in enumerate(zip(methods, given, strict=True)):
+        setting.progress(f"nearest by {method.title}", number, len(methods))
+        found = judge(method, asked)
+        with writing(of.file) as file:
+            indices = found.listed.astype(np.int32)
+            np.savez(file, indices=indices, values=found.values, method=np.array(method.name))
+    setting.progress("nearest by each method", len(methods), len(methods))
+    return given
+
+
+def _refuse_part(setting: Setting) -> None:
+    name, counts = setting.results.name, setting.results.example_counts
+    if not has_own_runs(setting) and any(counts[split] > most for split, most in MOST.items()):
+        raise RequestError(
+            f"{name} has {counts['train']:,} training and {counts['test']:,} test examples; networks are "
+            f"trained for {MOST['train']:,} and {MOST['test']:,} at most, but neighbors are given for all. "
+            "Choose a source whose runs were each trained on a part of its training set, as `train "
+            "heads --subset 0.5` writes."
+        )
+
+
+def _refuse_same_names(setting: Setting, given: Sequence[Given]) -> None:
+    """Raise `RequestError` unless names are free, or stand for the files that are written."""
+    source = setting.keys.source
+    earlier = {of.name: of.file.resolve() for of in source.given}
+    offered = {similarity.name for similarity in source.similarities}
+    for of in given:
+        if of.name in offered and earlier.get(of.name) != of.file.resolve():
+            place = f", or write to {earlier[of.name].parent} again" if of.name in earlier else ""
+            raise RequestError(
+                f"{source.name} has another similarity called {of.name!r}. Rename its section in the "
+                f"source.toml{place}."
+            )
