@@ -13,7 +13,7 @@ from kernel_core.lab.datamodels import datamodels, effects
 from kernel_core.lab.drawn import RECIPE
 from kernel_core.lab.trak import trak_scores
 from kernel_core.lab.trak_library import is_installed, traker_scores
-from kernel_core.lab.trak_networks import own_runs
+from kernel_core.lab.trak_networks import can_look_into, own_runs
 from kernel_core.lab.trak_rows import trak_rows
 from kernel_core.networks.mlp import inputs_of
 from kernel_core.nngp import nngp_correlation
@@ -22,7 +22,6 @@ from kernel_core.sources.features import load_features
 from kernel_core.sources.source import FeatureSet
 
 KERNEL = "kernel"
-MOST_GRADIENTS = 5_000  # training examples whose gradients TRAK takes by each network
 
 
 def _always(_asked: Asked) -> bool:
@@ -112,15 +111,9 @@ def _trained_here(asked: Asked) -> bool:
     return not asked.runs.are_own
 
 
-def _can_look_into(asked: Asked) -> bool:
-    """Return whether there are networks whose gradients take minutes at most."""
-    few = len(asked.examples["train"]) <= MOST_GRADIENTS
-    return _trained_here(asked) or (few and len(own_runs(asked)) > 0)
-
-
 def _looked_into(asked: Asked) -> object:
     """Return the version of TRAK, and the networks that it looks into."""
-    return [2, own_runs(asked)]
+    return [3, own_runs(asked)]
 
 
 METHODS = (
@@ -147,12 +140,12 @@ METHODS = (
     ),
     Method("effects", "effects", lambda asked: effects(asked.runs.fitted_masks, asked.runs.fitted)),
     Method("datamodels", "datamodels", lambda asked: datamodels(asked.runs.fitted_masks, asked.runs.fitted)),
-    Method("trak", "TRAK", lambda asked: trak_rows(asked, trak_scores), _can_look_into, version=_looked_into),
+    Method("trak", "TRAK", lambda asked: trak_rows(asked, trak_scores), can_look_into, version=_looked_into),
     Method(
         "traker",
         "TRAK (traker)",
         lambda asked: trak_rows(asked, traker_scores),
-        lambda asked: is_installed() and _can_look_into(asked),
+        lambda asked: is_installed() and can_look_into(asked),
         version=_looked_into,
     ),
 )

@@ -22,11 +22,12 @@ from kernel_core.spec import Split
 
 GRADIENTS = 256_000_000  # bytes of gradients that are held at a time
 ADDED = 4_096  # examples of which squares are added at a time, in float64
-DRAWN = 65_536  # rows of a random matrix that are drawn at a time; another number gives another matrix
+DRAWN = 65_536  # rows of a random matrix that are drawn at most at a time; it decides the matrix
 Values = npt.NDArray[np.float32]
 Labels = Mapping[Split, npt.NDArray[np.int64]]
 Step = Callable[[], None]
-Projection = Callable[[Tensor], Tensor]
+Projection = Callable[[Sequence[Tensor]], Tensor]
+"""What brings gradients, each weight's (b, p), down to (b, numbers)."""
 
 
 def trak_scores(
@@ -101,8 +102,7 @@ def _features(
         gradients, probability = of_each(
             trained, networks.inputs(split, rows), torch.from_numpy(labels[split][rows])
         )
-        flat = torch.cat([gradients[name].flatten(1) for name in trained], 1)
-        features.append(project(flat).numpy())
+        features.append(project([gradients[name].flatten(1) for name in trained]).numpy())
         probabilities.append(probability.double().numpy())
     return np.concatenate(features), np.concatenate(probabilities)
 
@@ -113,25 +113,30 @@ def trained_weights(module: nn.Module) -> list[str]:
 
 
 def projection(module: nn.Module, numbers: int | None, seed: int) -> Projection:
-    """Return a function that brings gradients by a module's trained weights, (b, P), down to (b, numbers)."""
-    total = sum(module.get_parameter(name).numel() for name in trained_weights(module))
-    if numbers is None:
-        return lambda flat: flat
-    k = min(numbers, total)
+    """Return a projection of gradients by a module's trained weights.
 
-    def drawn(start: int) -> Tensor:
-        generator = torch.Generator().manual_seed(run_seed(seed, start // DRAWN))
-        rows: Tensor = torch.randn(min(DRAWN, total - start), k, generator=generator)
+    numbers: what they are brought down to; None for all as they are.
+    """
+    if numbers is None:
+        return lambda parts: torch.cat(list(parts), 1)
+    sizes = [module.get_parameter(name).numel() for name in trained_weights(module)]
+    k = min(numbers, sum(sizes))
+    blocks = [(part, slice(a, a + DRAWN)) for part, size in enumerate(sizes) for a in range(0, size, DRAWN)]
+
+    def drawn(block: int) -> Tensor:
+        part, of = blocks[block]
+        generator = torch.Generator().manual_seed(run_seed(seed, block))
+        rows: Tensor = torch.randn(min(sizes[part], of.stop) - of.start, k, generator=generator)
         return rows.mul_(k**-0.5)
 
-    only = drawn(0) if total <= DRAWN else None  # the matrix of a large network is drawn anew each time
+    # The matrix of a large network is drawn anew each time.
+    kept = [drawn(block) for block in range(len(blocks))] if sum(sizes) <= DRAWN else None
 
-    def project(flat: Tensor) -> Tensor:
-        if only is not None:
-            return flat @ only
-        found = torch.zeros(len(flat), k)
-        for start in range(0, total, DRAWN):
-            found += flat[:, start : start + DRAWN] @ drawn(start)
+    def project(parts: Sequence[Tensor]) -> Tensor:
+        found = torch.zeros(len(parts[0]), k)
+        # Part by part: to put them side by side would copy them, a third of the time.
+        for block, (part, of) in enumerate(blocks):
+            found += parts[part][:, of] @ (drawn(block) if kept is None else kept[block])
         return found
 
     return project

@@ -15,6 +15,7 @@ from kernel_core.networks.modules import module_of, state_of
 
 MOST = 16
 GROUP_NUMBER = 1_000  # of the small networks
+LIMIT = 16_000_000_000  # bytes of all gradients by one network, which take half a minute of a core
 
 
 def own_runs(asked: Asked) -> list[int]:
@@ -28,6 +29,15 @@ def own_runs(asked: Asked) -> list[int]:
     if asked.runs.numbers is not None:
         used = tuple(used[number] for number in asked.runs.numbers)
     return [run for run in used if run in files][:MOST]
+
+
+def can_look_into(asked: Asked) -> bool:
+    """Return whether there are networks, and their gradients take minutes at most."""
+    runs, root = own_runs(asked), asked.setting.keys.source.root
+    if not runs or root is None:
+        return not asked.runs.are_own
+    of_one = find_weights(root)[runs[0]].stat().st_size
+    return of_one * len(asked.examples["train"]) <= LIMIT
 
 
 def networks_for(asked: Asked) -> Networks:

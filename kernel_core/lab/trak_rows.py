@@ -9,12 +9,13 @@ import numpy as np
 from kernel_core.lab.asked import Asked, Rows
 from kernel_core.lab.datamodels import linear_datamodeling_scores
 from kernel_core.lab.trak import Labels, Step, Values, trak_scores_by
-from kernel_core.lab.trak_networks import networks_for
+from kernel_core.lab.trak_networks import networks_for, own_runs
 from kernel_core.networks.kept_networks import Networks
 
 NUMBERS = (16, 32, 64, 128, 256, 512)
-CHOOSING = 4  # networks by which the number is chosen
+CHOOSING = 2  # networks by which the number is chosen
 CHOOSING_FOR = 100  # query examples, the first ones
+FORMAT = 1  # of an entry of the number
 
 
 class TrakScores(Protocol):
@@ -38,8 +39,20 @@ def trak_rows(asked: Asked, scores: TrakScores) -> Rows:
 def chosen_numbers(asked: Asked, networks: Networks) -> int:
     """Return the number, of `NUMBERS`, by which a few networks predict best the runs that are not held out.
 
-    Few numbers are a ridge of sorts: as many as there are training examples fit the noise of a network.
+    It is taken from the cache if it is known.
     """
+    content = {
+        "format": FORMAT, "of": "numbers of TRAK", "runs": asked.runs.content, "networks": own_runs(asked),
+        "logits": asked.setting.keys.inputs["kernel"], "choices": [*NUMBERS, CHOOSING, CHOOSING_FOR],
+    }  # fmt: skip
+    arrays = asked.setting.kept(
+        content, lambda: {"number": np.array([_best_number(asked, networks)])}, "numbers of TRAK"
+    )
+    return int(arrays["number"][0])
+
+
+def _best_number(asked: Asked, networks: Networks) -> int:
+    """Choose the number. A small one is a ridge of sorts: a large one fits the noise of each network."""
     few = Networks(networks.module, dict(list(networks.states.items())[:CHOOSING]), networks.inputs)
     labels: Labels = {
         "test": asked.examples["test"].labels[:CHOOSING_FOR],

@@ -116,7 +116,9 @@ def test_library_gives_the_same_scores_without_projection(hidden):
     factors, ours, doubts = [], [], []
     for state in states.values():
         of_one = networks(module, {0: state}, inputs)
-        features, probability = trak._features(of_one, state, "train", labels, lambda flat: flat.double())
+        features, probability = trak._features(
+            of_one, state, "train", labels, lambda parts: torch.cat(parts, 1).double()
+        )
         factors.append(len(features.T) * np.abs(np.linalg.inv(features.T @ features)).mean())
         doubts.append(1 - probability)
         found = trak_scores(of_one, labels, 0, numbers=None)
@@ -173,7 +175,9 @@ def test_projected_gradients_are_those_of_small_steps():
     generator = torch.Generator().manual_seed(0)
     direction = {n: torch.randn(state[n].shape, dtype=torch.float64, generator=generator) for n in names}
     flat = torch.cat([direction[name].flatten() for name in names])
-    gradients, probability = trak._features(in_double, state, "test", labels, lambda g: g @ flat[:, None])
+    gradients, probability = trak._features(
+        in_double, state, "test", labels, lambda g: torch.cat(g, 1) @ flat[:, None]
+    )
 
     def margins(step):
         moved = {**state, **{name: state[name] + step * direction[name] for name in names}}
@@ -188,14 +192,14 @@ def test_projection_keeps_lengths_and_is_drawn_in_parts(monkeypatch):
     module = nn.Linear(30, 30, bias=False)
     monkeypatch.setattr(trak, "DRAWN", 200)
     project = trak.projection(module, 400, seed=5)
-    matrix = project(torch.eye(900))
+    matrix = project([torch.eye(900)])
     assert matrix.shape == (900, 400)
     assert not torch.equal(matrix[:200], matrix[200:400])
     vectors = torch.randn(20, 900, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(project(vectors), vectors @ matrix, rtol=1e-4, atol=1e-4)
-    lengths = project(vectors).norm(dim=1) / vectors.norm(dim=1)
+    torch.testing.assert_close(project([vectors]), vectors @ matrix, rtol=1e-4, atol=1e-4)
+    lengths = project([vectors]).norm(dim=1) / vectors.norm(dim=1)
     assert float((lengths - 1).abs().max()) < 0.2
-    assert not torch.equal(trak.projection(module, 400, seed=6)(vectors), project(vectors))
+    assert not torch.equal(trak.projection(module, 400, seed=6)([vectors]), project([vectors]))
 
 
 def test_pieces_do_not_matter(monkeypatch):
@@ -236,7 +240,7 @@ def test_number_is_chosen_that_predicts_best_the_runs_that_are_not_held_out(monk
                 fitted_masks=TrainingMasks(np.packbits(masks, axis=1), 48), fitted=margins.astype(np.float64)
             ),
         )
-        assert trak_rows.chosen_numbers(asked, found) == number
+        assert trak_rows._best_number(asked, found) == number
 
 
 def test_several_numbers_at_once_are_those_of_the_first_columns():

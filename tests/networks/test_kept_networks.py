@@ -85,5 +85,12 @@ def test_question_looks_into_the_first_networks_that_are_kept(here, monkeypatch)
     assert trak_networks.own_runs(held_out) == [2]
     monkeypatch.setattr(trak_networks, "MOST", 1)
     assert trak_networks.own_runs(asked) == [0]
+    whole = SimpleNamespace(setting=setting, runs=held_out.runs, examples={"train": range(130)})
+    held_out.runs.are_own = True
+    size = find_weights(Path("out"))[2].stat().st_size
+    for limit, fits in ((130 * size, True), (130 * size - 1, False)):
+        monkeypatch.setattr(trak_networks, "LIMIT", limit)
+        assert trak_networks.can_look_into(whole) == fits
     shutil.rmtree("out/checkpoints")
+    assert not trak_networks.can_look_into(whole)
     assert trak_networks.own_runs(asked) == []
