@@ -42,5 +42,11 @@ def shared(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> float
 
 def vote_accuracy(values: Values, labels: Labels) -> float:
     """Return the share of query examples whose label is the majority vote of the 3 nearest."""
+    return float(vote_right(values, labels).mean())
+
+
+def vote_right(values: Values, labels: Labels) -> npt.NDArray[np.bool_]:
+    """Return whether each query example's label is the majority vote of its 3 nearest, (n,)."""
     count = int(max(map(np.max, labels))) + 1
-    return float((knn_vote(labels[1][nearest_of(values, 3)], count) == labels[0]).mean())
+    right: npt.NDArray[np.bool_] = knn_vote(labels[1][nearest_of(values, 3)], count) == labels[0]
+    return right

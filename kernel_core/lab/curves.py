@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from kernel_core.findings.votes import wilson_interval
 from kernel_core.lab.run_sets import disjoint_sets
@@ -158,11 +159,18 @@ class Difference:
 def difference(first: Sequence[Point], second: Sequence[Point], vote: str) -> Difference:
     """Return how much oftener the second points' vote is right than the first's, over the same examples.
 
-    Of several points, an example counts as right as often as it is. The interval is that of a mean of paired
-    differences, over the choice of the examples.
+    Of several points, an example counts as right as often as it is.
     """
     of_first, of_second = (np.mean([point.right[vote] for point in of], 0) for of in (first, second))
-    paired = of_second - of_first
+    return paired_difference(of_first, of_second)
+
+
+def paired_difference(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> Difference:
+    """Return the mean of second - first over the same examples, (n,) each.
+
+    The interval is that of a mean of paired differences, over the choice of the examples.
+    """
+    paired = second - first
     value, error = float(paired.mean()), float(paired.std(ddof=1) / len(paired) ** 0.5)
     return Difference(value, value - 1.96 * error, value + 1.96 * error)
 

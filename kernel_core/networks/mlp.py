@@ -6,7 +6,8 @@ Runs are always trained in whole groups, so that a run is the same however many 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,23 +48,23 @@ def logits_by_epoch(
     examples: Mapping[Split, ExampleSet],
     group: int,
     seed: int,
-    *,
-    progress: Progress = no_progress,
-) -> list[dict[Split, npt.NDArray[np.float32]]]:
-    """Train the runs of a group as `train_runs` does; return their logits before and after each epoch.
+    epochs: Collection[int],
+) -> dict[int, dict[Split, npt.NDArray[np.float32]]]:
+    """Train the runs of a group as `train_runs` does; return their logits after some epochs.
 
-    They are (GROUP, N, C) by split, first those of the networks at their start.
+    They are (GROUP, N, C) by epoch and split. epochs: 0 is the start; where it is alone, nothing is trained.
     """
     inputs = {split: inputs_of(of_split, examples["train"]) for split, of_split in examples.items()}
-    found = []
+    found = {}
+    number = itertools.count()
 
-    @torch.no_grad()
     def look(layers: Layers) -> None:
-        found.append(
-            {split: _forward(layers, x.expand(GROUP, -1, -1))[0].numpy() for split, x in inputs.items()}
-        )
+        epoch = next(number)
+        if epoch in epochs:
+            found[epoch] = {split: logits_of(layers, x).numpy() for split, x in inputs.items()}
 
-    _train_group(recipe, inputs["train"], examples["train"], (group, seed), progress, look)
+    recipe = recipe if any(epochs) else replace(recipe, epochs=0)
+    _train_group(recipe, inputs["train"], examples["train"], (group, seed), no_progress, look)
     return found
 
 
@@ -115,7 +116,8 @@ def _train_group(
         for w, b in _initial(widths, generators)
     ]
     look(layers)
-    _descend(recipe, layers, inputs, labels, generators, progress, look, subsets)
+    if recipe.epochs:
+        _descend(recipe, layers, inputs, labels, generators, progress, look, subsets)
     return layers
 
 

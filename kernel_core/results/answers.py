@@ -47,8 +47,8 @@ QUESTIONS = {
             "untrained",
             "Before any training?",
             "What is the kernel of networks at their start, and how does training move it?",
-            "Small fully connected networks with random weights against the closed form of infinitely wide "
-            "ones (NNGP, the neural network Gaussian process), then epoch by epoch.",
+            "Small networks with random weights, fully connected and convolutional, against the closed form "
+            "of infinitely wide ones (NNGP, the neural network Gaussian process), then epoch by epoch.",
         ),
         Question(
             "attribution",
