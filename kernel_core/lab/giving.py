@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from kernel_core.lab.ask import Order, open_setting
 from kernel_core.lab.attribution import asked_of
 from kernel_core.lab.halves import MOST
 from kernel_core.lab.judged import judge
-from kernel_core.lab.methods import KERNEL, methods_for
+from kernel_core.lab.methods import KERNEL, Method, methods_for
 from kernel_core.lab.setting import Setting
 from kernel_core.lab.subset_runs import has_own_runs
 from kernel_core.results.store import Store
@@ -36,8 +35,8 @@ def give_neighbors(
     examples. machine: options of `open_setting`. Returns what was written, and the `source.toml`; None if
     there is none.
 
-    Raises `RequestError` if methods are asked about a part of the examples alone, if the source has another
-    similarity of a method's name, or if a file cannot be written.
+    Raises `RequestError` if methods are asked about a part of the examples alone, if the names are taken, or
+    if a file cannot be written.
     """
     setting = open_setting(request, order, store=Store(), **machine)
     toml = source_file_of(request)
@@ -60,12 +59,7 @@ def _give(setting: Setting, folder: Path) -> tuple[Given, ...]:
     _refuse_part(setting)
     asked = asked_of(setting)
     methods = [method for method in methods_for(asked) if method.name != KERNEL]
-    names = [of.name[:LONGEST] for of in methods]  # those of features may be long
-    given = tuple(
-        Given(name, of.title, folder / f"{name}.npz", "test", "train")
-        for name, of in zip(names, methods, strict=True)
-    )
-    _refuse_same_names(setting, given)
+    given = tuple(_given(setting, method, folder) for method in methods)
     for number, (method, of) in enumerate(zip(methods, given, strict=True)):
         setting.progress(f"nearest by {method.title}", number, len(methods))
         found = judge(method, asked)
@@ -87,15 +81,21 @@ def _refuse_part(setting: Setting) -> None:
         )
 
 
-def _refuse_same_names(setting: Setting, given: Sequence[Given]) -> None:
-    """Raise `RequestError` unless names are free, or stand for the files that are written."""
+def _given(setting: Setting, method: Method, folder: Path) -> Given:
+    """Return what a method is called as given neighbors: "-lab" is added if another similarity has its name.
+
+    Raises `RequestError` if both names are taken.
+    """
     source = setting.keys.source
     earlier = {of.name: of.file.resolve() for of in source.given}
     offered = {similarity.name for similarity in source.similarities}
-    for of in given:
-        if of.name in offered and earlier.get(of.name) != of.file.resolve():
-            place = f", or write to {earlier[of.name].parent} again" if of.name in earlier else ""
-            raise RequestError(
-                f"{source.name} has another similarity called {of.name!r}. Rename its section in the "
-                f"source.toml{place}."
-            )
+    title = method.title[:1].upper() + method.title[1:]
+    for addition, shown in (("", title), ("-lab", f"{title} (lab)")):
+        name = f"{method.name[: LONGEST - len(addition)]}{addition}"  # that of features may be long
+        file = folder / f"{name}.npz"
+        if name not in offered or earlier.get(name) == file.resolve():
+            return Given(name, shown, file, "test", "train")
+    raise RequestError(
+        f"{source.name} has other similarities called {method.name!r} and {name!r}. Rename a section in its "
+        "source.toml, or write to the folder that they are in."
+    )

@@ -84,7 +84,7 @@ def datamodels_data_in(folder: Path) -> DatamodelsData | None:
     ((part, files),) = found.items()
     _refuse_incomplete(folder, part, files)
     given = tuple(
-        Given(name, f"Datamodels, {part.removesuffix('pct')}%", file, split, "train")
+        Given(name, f"Datamodels {part.removesuffix('pct')}%", file, split, "train")
         for split, name in BETWEEN
         if (file := files.get(f"{split} datamodels"))
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from kernel_core.errors import RequestError
 from kernel_core.lab import asked as asked_module
@@ -71,11 +72,14 @@ def test_another_similarity_of_the_same_name_is_left_alone(own, cache, tmp_path)
     toml = tmp_path / "own" / "source.toml"
     np.save(tmp_path / "own" / "mine.npy", np.zeros((n, N)))
     toml.write_text(toml.read_text() + '[neighbors.datamodels]\nfile = "mine.npy"\n')
+    given, _ = given_to(own, tmp_path / "own" / "given")
+    assert {"effects", "datamodels-lab"} <= {of.name for of in given}
+    assert {of.name: of.file.name for of in open_source(own).given}["datamodels"] == "mine.npy"
     before = toml.read_text()
-    with pytest.raises(RequestError, match="another similarity called 'datamodels'"):
-        given_to(own, tmp_path / "own" / "given")
+    with pytest.raises(RequestError, match="'datamodels' and 'datamodels-lab'"):
+        given_to(own, tmp_path / "own" / "elsewhere")
     assert toml.read_text() == before
-    assert not (tmp_path / "own" / "given").exists()
+    assert not (tmp_path / "own" / "elsewhere").exists()
 
 
 def test_part_of_the_examples_is_refused_before_any_network_is_trained(
@@ -89,16 +93,17 @@ def test_part_of_the_examples_is_refused_before_any_network_is_trained(
 
 
 def test_given_neighbors_are_judged_as_what_they_hold(own, cache, tmp_path):
-    effects, folder = weights_of(own)["effects"], tmp_path / "own"
+    effects, folder, truth = weights_of(own)["effects"], tmp_path / "own", planted()[3]
     indices, values = largest(effects, 30)
     np.save(folder / "matrix.npy", np.asfortranarray(effects))
     np.save(folder / "own.npy", np.eye(N))  # train→train: nothing that a test example could be asked by
+    torch.save({"weight": torch.from_numpy(truth.T.copy()), "bias": torch.zeros(n)}, folder / "truth.pt")
     np.savez(folder / "table.npz", indices=indices, values=values)
     toml = folder / "source.toml"
     toml.write_text(
         toml.read_text() + '[neighbors.matrix]\nfile = "matrix.npy"\n'
         '[neighbors.table]\nfile = "table.npz"\ntitle = "Table"\n'
-        '[neighbors.own]\nfile = "own.npy"\nquery = "train"\n'
+        '[neighbors.own]\nfile = "own.npy"\nquery = "train"\n[neighbors.truth]\nfile = "truth.pt"\n'
     )
     answer = ask("attribution", own, ALL, device="cpu")
     (table,) = answer.tables
@@ -106,6 +111,7 @@ def test_given_neighbors_are_judged_as_what_they_hold(own, cache, tmp_path):
                 and not name.startswith("processor")]  # fmt: skip
     rows = {row[0]: [row[i] for i in measured] for row in table.rows}
     assert rows["matrix (given)"] == rows["effects"]
+    assert rows["truth (given)"][0] == "1.000 (1.000 to 1.000)"
     assert rows["Table (given)"] != rows["effects"]
     assert answer.seen[-1].startswith("Table is given as a table")
     zeros = np.zeros((n, N))
