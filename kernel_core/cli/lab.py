@@ -92,6 +92,7 @@ def lab_command(
     untrained    What is the kernel before any training, and how does it move?
     attribution  Does it say which training examples a prediction depends on?
     runs         From how many runs on do votes pass the ensemble?
+    variation    Does the kernel care by what its runs differ?
 
     What was computed is kept, so a question that was stopped goes on where it was.
 

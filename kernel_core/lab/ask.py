@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernel_core.errors import DataError, RequestError
-from kernel_core.lab import attribution, classes, runs, transforms, untrained
+from kernel_core.lab import attribution, classes, runs, transforms, untrained, variation
 from kernel_core.lab.curves import BANDS, MEASURES, Answered, twin_count
 from kernel_core.lab.setting import Setting
 from kernel_core.machine import Machine, choose_device, use_allowed_cores
@@ -33,6 +33,7 @@ ANSWERS: dict[str, Callable[[Setting, Sequence[int] | None], Answered]] = {
     "untrained": untrained.answer,
     "attribution": attribution.answer,
     "runs": runs.answer,
+    "variation": variation.answer,
 }
 """Question → what answers it from numbers of runs, if any were asked for."""
 LEAST_RUNS = 4  # two sets of two

@@ -25,6 +25,11 @@ GROUP = 64  # runs per group: faster than all 256 at once, and a kill costs litt
 Layers = list[tuple[Tensor, Tensor]]
 
 
+def _whole(x: Tensor) -> Tensor:
+    """Return all hidden units as they are: no dropout."""
+    return x
+
+
 def train_runs(
     recipe: MlpRecipe,
     examples: Mapping[Split, ExampleSet],
@@ -85,9 +90,56 @@ def layers_trained_on(
 
 
 def logits_of(layers: Layers, inputs: Tensor) -> Tensor:
-    """Return the logits of every run of a group, (GROUP, n, C). inputs: (n, D), as of `inputs_of`."""
+    """Return the logits of every run, (M, n, C). inputs: (n, D), as of `inputs_of`."""
     with torch.no_grad():
-        return _forward(layers, inputs.expand(GROUP, -1, -1))[0]
+        return _forward(layers, inputs.expand(len(layers[0][0]), -1, -1))[0]
+
+
+def train_apart(
+    recipe: MlpRecipe,
+    examples: Mapping[Split, ExampleSet],
+    starts: Sequence[int],
+    orders: Sequence[int],
+    *,
+    subsets: npt.NDArray[np.int64] | None = None,
+    dropout: float = 0.0,
+    look: Callable[[Layers], None] = lambda _: None,
+) -> Layers:
+    """Train runs whose start and order of the examples come from seeds of their own; return their layers.
+
+    starts, orders: a seed per run, 0 … 2^63-1. subsets: (M, n), the examples of each run; None for all.
+    dropout: share of the hidden units that each step sets to 0, for each example anew. look: called after
+    each step.
+    """
+    inputs, train = inputs_of(examples["train"], examples["train"]), examples["train"]
+    widths = (inputs.shape[1], *recipe.hidden, len(train.class_names))
+    of_start, of_order = ([torch.Generator().manual_seed(seed) for seed in of] for of in (starts, orders))
+    layers = [(w.requires_grad_(), b.requires_grad_()) for w, b in _initial(widths, of_start)]
+    labels, chosen = torch.from_numpy(train.labels), None if subsets is None else torch.from_numpy(subsets)
+    random = torch.Generator().manual_seed(orders[0])
+
+    def drop(x: Tensor) -> Tensor:
+        return x * (torch.rand(x.shape, generator=random) >= dropout) / (1 - dropout)
+
+    _descend(recipe, layers, inputs, labels, of_order, lambda *_: look(layers), lambda _: None, chosen,
+             drop if dropout else _whole)  # fmt: skip
+    return layers
+
+
+def thinned(layers: Layers, run: int, samples: int, dropout: float, seed: int) -> Layers:
+    """Return a run with other hidden units set to 0 in each of `samples` copies, the same for all examples.
+
+    The others are scaled up by 1 / (1 − dropout), so that a unit's mean over the samples is what it was.
+    """
+    random = torch.Generator().manual_seed(seed)
+    found = []
+    for number, (weight, bias) in enumerate(layers):
+        of_run = weight[run].detach().expand(samples, -1, -1)
+        if number:  # its inputs are hidden units
+            of_run = of_run * (torch.rand(samples, weight.shape[1], 1, generator=random) >= dropout)
+            of_run = of_run / (1 - dropout)
+        found.append((of_run, bias[run].detach().expand(samples, -1, -1)))
+    return found
 
 
 def _train_group(
@@ -159,8 +211,9 @@ def _descend(
     progress: Progress,
     look: Callable[[Layers], None],
     subsets: Tensor | None,
+    drop: Callable[[Tensor], Tensor] = _whole,
 ) -> None:
-    """Train the layers in place, each run with its own order of its own data."""
+    """Train the layers in place, each run with its own order of its own data. drop: of `_forward`."""
     count = len(labels) if subsets is None else subsets.shape[1]
     steps = recipe.epochs * -(-count // recipe.batch)
     parameters = [parameter for layer in layers for parameter in layer]
@@ -171,7 +224,7 @@ def _descend(
         order = torch.stack([torch.randperm(count, generator=g) for g in generators])  # (M, N)
         order = order if subsets is None else subsets.gather(1, order)
         for batch in torch.split(order.to(inputs.device), recipe.batch, dim=1):  # (M, b)
-            logits, _features = _forward(layers, inputs[batch])  # (M, b, C)
+            logits, _features = _forward(layers, inputs[batch], drop)  # (M, b, C)
             optimizer.zero_grad()
             torch.autograd.backward(loss_of_runs(logits, labels[batch], recipe.label_smoothing))
             optimizer.step()
@@ -191,10 +244,13 @@ def loss_of_runs(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tens
     )
 
 
-def _forward(layers: Layers, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits (M, b, C) and penultimate features (M, b, D) of inputs (M, b, in)."""
+def _forward(layers: Layers, x: Tensor, drop: Callable[[Tensor], Tensor] = _whole) -> tuple[Tensor, Tensor]:
+    """Return logits (M, b, C) and penultimate features (M, b, D) of inputs (M, b, in).
+
+    drop: what is done to the units of each hidden layer.
+    """
     for weight, bias in layers[:-1]:
-        x = torch.baddbmm(bias, x, weight).relu()
+        x = drop(torch.baddbmm(bias, x, weight).relu())
     return torch.baddbmm(layers[-1][1], x, layers[-1][0]), x
 
 

@@ -63,6 +63,13 @@ QUESTIONS = {
             "From how many runs on does a vote pass the ensemble, and what would more runs bring?",
             "Disjoint sets of runs of each size, and a curve through them.",
         ),
+        Question(
+            "variation",
+            "Where does the variation come from?",
+            "Does the kernel care by what its runs differ?",
+            "Small networks trained here that differ by one thing each, beside ordinary ones; and where a "
+            "source's runs lie in several folders or files, runs of one against runs of all.",
+        ),
     )
 }
 

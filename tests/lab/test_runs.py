@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernel_core.lab import ask
+from kernel_core.lab import ask, runs
 from kernel_core.lab.ask import Order
 from kernel_core.lab.curves import passes_at
 from kernel_core.lab.further import further
@@ -42,7 +42,8 @@ def test_ladder_halves_every_second_step():
     assert ladder(64) == [4, 5, 8, 11, 16, 22, 32, 45, 64]
 
 
-def test_vote_passes_where_it_is_planted_to():
+def test_vote_passes_where_it_is_planted_to(monkeypatch):
+    monkeypatch.setattr(runs, "REPEATS", 200)
     by_count = planted_points(
         {
             "knn3": lambda n: 0.7 + 0.05 * np.log2(n / 16),
@@ -87,7 +88,7 @@ def test_promise_of_planted_shares_is_kept():
 
 def test_all_runs_are_checked_by_half_of_them(source_folder, cache):
     found = ask.ask("runs", SourceRequest(str(source_folder / "source.toml")), Order(), device="cpu")
-    runs = found.asked["runs"]
+    count = found.asked["runs"]
     (checked,) = (said for said in found.seen if said.startswith("To check"))
-    assert f"sets of up to {runs // 2:,} runs: for all {runs:,}" in checked
+    assert f"sets of up to {count // 2:,} runs: for all {count:,}" in checked
     assert checked.count("measured") >= 3
