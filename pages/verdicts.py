@@ -10,7 +10,7 @@ from kernel_core.review.merging import shared_names_words
 from kernel_core.review.overview import unmatched_table
 from kernel_core.review.verdicts import Kind
 from kernel_core.review.votes import WHICH
-from pages.ui import load, read_only, shell, verdicts
+from pages.ui import jobs, load, read_only, shell, verdicts
 from pages.ui.controls import choose_similarity, control_row
 from pages.ui.panels import agreement_tables, coverage, disputed, ranks
 from pages.ui.panels.agreement_tables import Asked
@@ -114,7 +114,12 @@ if keys:
     st.caption(about)
 if kind == "pair":
     st.header("How far along the ranking?")
-    coverage.show_coverage(results, choose_similarity(results, "Similarity", "by"))
+    by = choose_similarity(results, "Similarity", "by")
+    if by in results.names:
+        coverage.show_coverage(results, by)
+    else:
+        unbuilt = f"Neighbors by {escape(results.title_of(by))} are not built yet."
+        jobs.offer_line(load.request_of(by), unbuilt, "build_by")
 if len(found.consistency):
     st.header("Second looks")
     agreement_tables.show_consistency(found)

@@ -188,8 +188,9 @@ def _sentences(seen: Sequence[Seen], size: tuple[int, ...]) -> tuple[str, ...]:
 def _leaving(of: Seen) -> str:
     near, within = of.along
     epochs = of.kind.epochs[-1]
+    where = "away from it" if near.y[-1] < near.low[0] else "no farther from it"
     return (
-        f"Training moves {of.kind.name} networks away from it: {near.y[0]:.3f} before, {near.y[1]:.3f} after "
+        f"Training moves {of.kind.name} networks {where}: {near.y[0]:.3f} before, {near.y[1]:.3f} after "
         f"one epoch, {near.y[-1]:.3f} after {epochs}; among {ALIKE} {within.y[0]:.3f}, {within.y[1]:.3f} and "
         f"{within.y[-1]:.3f}."
     )

@@ -174,26 +174,32 @@ def _offer_variants(results: Results, key: str) -> None:
         classes = () if transform == "shift" else sorted({results.class_names.index(name) for name in names})
         whole = KernelSpec("kernel", run_count=results.spec.run_count)
         spec = replace(
-            whole,
-            run_count=runs if runs < total else whole.run_count,
-            transform=transform,
-            classes=tuple(classes) or None,
-            whitened=whitened,
-        )
+            whole, run_count=runs if runs < total else whole.run_count, transform=transform,
+            classes=tuple(classes) or None, whitened=whitened,
+        )  # fmt: skip
 
-        def choose(name: str) -> None:
-            st.query_params.pop(VALUE, None)
-            st.query_params[key] = name
-
-        is_built = spec.name in results.names
-        label = "Show it" if is_built else "Choose it"
-        st.button(label, on_click=choose, args=(spec.name,), key=f"{key}_show", disabled=spec == whole)
+        built = spec.name in results.names
+        state, label = ("Built", "Show it") if built else ("Not built yet", "Choose it")
+        st.button(label, on_click=_choose, args=(key, spec.name), key=f"{key}_show", disabled=spec == whole)
         if spec != whole:
-            st.caption(f"{'Built' if is_built else 'Not built yet'}: `{spec.name}`")
-        for name in results.fitting:
-            if results.offered[name].on_request:
-                st.button(results.title_of(name), on_click=choose, args=(name,), key=f"{key}_{name}")
-                st.caption(f"{results.offered[name].meaning}.")
+            st.caption(f"{state}: `{spec.name}`")
+        _offer_more(results, key)
+
+
+def _offer_more(results: Results, key: str) -> None:
+    """Offer the similarities on request that are not built, which have no button yet."""
+    for name in results.fitting:
+        similarity = results.offered[name]
+        if similarity.on_request and name not in results.names:
+            st.divider()
+            st.caption(f"{similarity.title}: {escape(similarity.meaning)}.")
+            st.button(f"Choose {similarity.title}", on_click=_choose, args=(key, name), key=f"{key}_{name}")
+
+
+def _choose(key: str, name: str) -> None:
+    """Put a similarity into the address. key: of the choice."""
+    st.query_params.pop(VALUE, None)
+    st.query_params[key] = name
 
 
 def stop_unless_built(results: Results, *names: str) -> None:
@@ -201,7 +207,7 @@ def stop_unless_built(results: Results, *names: str) -> None:
     for name in names:
         if name not in results.names:
             st.header(results.title_of(name))
-            st.caption(f"{escape(results.similarity(name).meaning)}.")
+            st.caption(f"Values: {escape(results.similarity(name).meaning)}.")
             where = f" within the {ADJECTIVES[results.query]} set" if results.within else ""
             jobs.offer(
                 load.request_of(name, results.within),

@@ -203,4 +203,5 @@ def test_pages_offer_it_and_show_it_once_it_is_built(source, monkeypatch):
     app = open_page("near_duplicates", by="nngp")
     assert "NNGP" in app.get_by_key("by").options
     assert "before any training" in app.get_by_key("by").help
+    assert "by_nngp" not in [button.key for button in app.button], "one button is enough"
     assert not app.exception

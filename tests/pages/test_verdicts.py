@@ -48,6 +48,13 @@ def test_disputes_agreement_and_the_cell_of_two_reviewers(plant, pairs):
     assert "were judged, the first 3 of them without a gap; the last has rank 3" in text
 
 
+def test_ranking_that_is_not_built_is_offered(plant, pairs):
+    plant(*pairs[0], "exact")
+    app = open_page("verdicts", by="nngp")
+    assert "Neighbors by NNGP are not built yet" in text_of(app)
+    assert app.button(key="build_by").label == "Build"
+
+
 def test_verdicts_in_sight_of_others_count_only_where_asked(plant, pairs):
     plant(*pairs[0], "exact", at="2026-01-01")
     plant(*pairs[0], "exact", "Bob", at="2026-01-02")
