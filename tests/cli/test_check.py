@@ -49,7 +49,7 @@ def test_source_that_fits_is_described(run, source_folder):
         "    by class: ant 26, bee 26, cat 26, dog 26, elk 26",
         "  24 runs in 2 files, 5 classes, logits, float16, of 130 train and 40 test examples",
         "  Features: 7 numbers per example, compared by cosine, euclidean",
-        "  kernel, penultimate, penultimate-euclidean, pixels",
+        "  kernel, penultimate, penultimate-euclidean, pixels, nngp",
         f"No problem was found. Next:  kernel-explorer build {source_folder}",
     ):
         assert line in done.output.splitlines()
