@@ -9,11 +9,12 @@ from kernel_core.lab.comparison import Comparison
 from kernel_core.lab.halves import REMOVED_FOR
 from kernel_core.lab.intervals import Estimate
 from kernel_core.lab.judged import FIRST
+from kernel_core.lab.methods import KERNEL
 
 BANDS = (
-    "LDS: linear datamodeling score. Bands and brackets: 95% intervals by a bootstrap over the held-out sets "
-    "and the query examples at once; {lost} Memory: allocated at most while a method was computed, with its "
-    "weights for a part of the query examples; files do not count."
+    "LDS: linear datamodeling score. Signed: negative where labels differ. Bands and brackets: 95% intervals "
+    "by a bootstrap over the held-out sets and the query examples at once; {lost} Memory: allocated at most "
+    "while a method was computed, with its weights for a part of the query examples; files do not count."
 )
 LOST_IN_HELD = "margin lost: by how many of its top {first} each held-out set has, the others at random."
 LOST_WITHOUT = "margin lost: by networks trained without them, Student's interval over {count} examples."
@@ -27,40 +28,26 @@ def bands(asked: Asked) -> str:
 
 def sentences(found: Comparison, lost: Mapping[str, Estimate]) -> tuple[str, ...]:
     """Return what was seen, the plainest first."""
-    return (_predicting(found), _others(found), _ceiling(found), _losing(found, lost), _runs(found.asked))
+    return (*_predicting(found), _ceiling(found), *_losing(found, lost), _runs(found.asked))
 
 
-def _predicting(found: Comparison) -> str:
-    titles = _titles(found)
-    best, second, *_ = sorted(found.scores, key=lambda name: found.scores[name].value, reverse=True)
+def _predicting(found: Comparison) -> tuple[str, ...]:
+    titles = {of.method.name: of.method.title for of in found.judged}
+    best, second, *others = sorted(found.scores, key=lambda name: found.scores[name].value, reverse=True)
     lead = found.scores[best].minus(found.scores[second])
     also = "" if lead.low > 0 else " The two cannot be told apart."
-    return (
-        f"{titles[best]} predicts best what networks on held-out parts of the training set do: linear "
-        f"datamodeling score {found.scores[best].value:.2f}, above {titles[second]} by {lead.words(3)}.{also}"
+    winner = (
+        f"{_first(titles[best])} predicts best what networks on held-out parts of the training set do: its "
+        f"linear datamodeling score is {found.scores[best].value:.2f}, 1 would be perfect. "
+        f"{_first(titles[second])} comes next, lower by {lead.words(3)}.{also}"
     )
+    words = [f"{titles[name]} {found.scores[name].value:.2f}" for name in others]
+    return (winner, f"Then come {', '.join(words)}.") if words else (winner,)
 
 
-def _others(found: Comparison) -> str:
-    titles = _titles(found)
-    words = [f"{titles[name]} {drawn.estimate().words(2)}" for name, drawn in found.scores.items()]
-    return f"The scores, 1 being perfect: {', '.join(words)}."
-
-
-def _losing(found: Comparison, lost: Mapping[str, Estimate]) -> str:
-    titles = _titles(found)
-    hardest = max(lost, key=lambda name: lost[name].value)
-    if found.asked.runs.are_own:
-        how = f"A held-out network that had none of the {FIRST} training examples that a method names first, "
-        return (
-            f"{how}instead of all of them, has a margin lower by {lost[hardest].words(2)} for "
-            f"{titles[hardest]}, the most, and by {lost['kernel'].words(2)} for the kernel."
-        )
-    return (
-        f"Without its top {FIRST} training examples, the margin falls most for {titles[hardest]}: by "
-        f"{lost[hardest].words(2)} more than without random ones; for the kernel by "
-        f"{lost['kernel'].words(2)}."
-    )
+def _first(title: str) -> str:
+    """Return a title as a sentence begins with it."""
+    return title[0].upper() + title[1:]
 
 
 def _ceiling(found: Comparison) -> str:
@@ -68,9 +55,27 @@ def _ceiling(found: Comparison) -> str:
     if most.high <= 0:
         return "How high a score could be cannot be told from these runs."
     return (
-        f"No method can score above about {most.words(2)}: the rest of what differs between held-out "
+        f"No score above about {most.words(2)} is possible: the rest of what differs between held-out "
         "networks is chance, or no sum over training examples."
     )
+
+
+def _losing(found: Comparison, lost: Mapping[str, Estimate]) -> tuple[str, ...]:
+    titles = {of.method.name: of.method.title for of in found.judged}
+    hardest = max(lost, key=lambda name: lost[name].value)
+    of_hardest, of_kernel = lost[hardest].words(2), lost[KERNEL].words(2)
+    if not found.asked.runs.are_own:
+        falls = (
+            f"Without its top {FIRST} training examples, the margin falls most for {titles[hardest]}: by "
+            f"{of_hardest} more than without random ones; for the kernel by {of_kernel}."
+        )
+        return (falls,)
+    falls = (
+        f"Without the {FIRST} training examples that {titles[hardest]} names first, a held-out network's "
+        f"margin is {of_hardest} lower than with all of them, the most of all methods; for the kernel "
+        f"{of_kernel}."
+    )
+    return (falls, f"No network was trained for that: which of the {FIRST} a held-out network had is chance.")
 
 
 def _runs(asked: Asked) -> str:
@@ -88,7 +93,3 @@ def _runs(asked: Asked) -> str:
         f"{fitted} to find weights from, and {asked.runs.each} on each of {held} held-out parts. The kernel "
         f"is that of the source's {asked.setting.ensemble.run_count} runs, trained on all."
     )
-
-
-def _titles(found: Comparison) -> dict[str, str]:
-    return {of.method.name: of.method.title for of in found.judged}

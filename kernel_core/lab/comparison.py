@@ -17,7 +17,7 @@ from kernel_core.lab.ceiling import share_explained
 from kernel_core.lab.datamodels import VALIDATION, datamodels, effects, ranks
 from kernel_core.lab.intervals import Drawn, Estimate, Resampled
 from kernel_core.lab.judged import FIRST, Judged, predictions
-from kernel_core.lab.methods import KERNEL, kernel_runs, signed
+from kernel_core.lab.methods import KERNEL, SIGNED, kernel_runs, signed
 from kernel_core.results.answers import Curve, Panel, Table
 from kernel_core.training_masks import TrainingMasks
 
@@ -118,7 +118,7 @@ class Comparison:
             return TrainingMasks(runs.fitted_masks.packed[:count], N), runs.fitted[:count]
 
         ways: dict[str, tuple[int, Callable[[int], Rows]]] = {
-            "kernel², signed by label": (
+            SIGNED: (
                 len(kernel), lambda count: signed(self.asked, kernel_of(self.asked, kernel[:count]), 2)
             ),
             "datamodels": (len(runs.fitted), lambda count: datamodels(*first(count))),

@@ -23,7 +23,8 @@ from kernel_core.training_masks import TrainingMasks
 MOST: Most = {"test": 500, "train": 1_500}  # examples that are looked at; of more, so many are drawn
 FITTED, HELD = 512, 64  # sets whose networks weights are found from, and held-out sets
 EACH = 4  # networks per held-out set, whose margins are averaged
-REMOVED_FOR = 6  # query examples for which training examples are taken away
+REMOVED_FOR = 24  # query examples for which training examples are taken away
+WITHOUT = 16  # networks for each of them, a divisor of GROUP: examples differ more than networks do
 WITHOUT_GROUP = 2_000  # number of the first group of networks that are trained without some
 FORMAT = 1  # of an entry of margins
 Examples = dict[Split, ExampleSet]
@@ -82,15 +83,17 @@ def margins_lost(
     """Return how much the margin falls without the examples that each method names first.
 
     first: by method, the training examples named for each query example, (n, k). Of some query examples each:
-    the mean of `GROUP` networks trained without these k, below that of as many trained without k random ones.
+    the mean of `WITHOUT` networks trained without these k, below that of `GROUP` without k random ones.
     """
     N, random = len(examples["train"]), np.random.default_rng(setting.seed)
     queries = np.sort(random.permutation(len(examples["test"]))[:REMOVED_FOR]).tolist()
-    taken = [random.permutation(N)[: next(iter(first.values())).shape[1]]]
+    whole = GROUP // WITHOUT  # sets of training examples that fill a group of networks
+    taken = [random.permutation(N)[: next(iter(first.values())).shape[1]]] * whole
     taken += [of_method[query] for of_method in first.values() for query in queries]
+    taken += taken[:1] * (-len(taken) % whole)
     subsets = np.stack([np.setdiff1d(np.arange(N), of) for of in taken])
-    margins = _margins(setting, examples, np.repeat(subsets, GROUP, axis=0), WITHOUT_GROUP)
-    at_random, *without = margins.reshape(len(taken), GROUP, -1).mean(1)  # each (n,)
-    lost = iter(without)
+    margins = _margins(setting, examples, np.repeat(subsets, WITHOUT, axis=0), WITHOUT_GROUP)
+    means = margins.reshape(len(taken), WITHOUT, -1).mean(1)  # (sets, n)
+    at_random, lost = means[:whole].mean(0), iter(means[whole:])
     by_method = {name: [at_random[query] - next(lost)[query] for query in queries] for name in first}
     return {name: Estimate.of_mean(np.array(of)) for name, of in by_method.items()}

@@ -21,7 +21,7 @@ from kernel_core.similarities import PENULTIMATE
 from kernel_core.sources.features import load_features
 from kernel_core.sources.source import FeatureSet
 
-KERNEL = "kernel"
+KERNEL, SIGNED = "kernel", "signed kernel²"
 
 
 def _always(_asked: Asked) -> bool:
@@ -88,7 +88,7 @@ def _of_features(features: FeatureSet, asked: Asked) -> Method:
 
     return Method(
         f"{features.name}-signed",
-        f"{features.title} cosine², signed",
+        f"signed {features.title} cosine²",
         lambda asked: signed(asked, cosine(asked), 2),
         version=lambda asked: asked.setting.keys.inputs[features.similarities[0].name],
         knows_label=True,
@@ -120,20 +120,21 @@ METHODS = (
     Method(KERNEL, "kernel", _kernel),
     Method(
         "kernel-signed",
-        "kernel², signed by label",
+        SIGNED,
         lambda asked: signed(asked, _kernel(asked), 2),
         knows_label=True,
     ),
+    Method("label", "label alone", lambda asked: asked.signs, knows_label=True),
     Method(
         "pixels-signed",
-        "pixel cosine², signed",
+        "signed pixel cosine²",
         lambda asked: signed(asked, pixel_cosine_of(asked), 2),
         _has_images,
         knows_label=True,
     ),
     Method(
         "closed-form-signed",
-        "closed form⁴, signed",
+        "signed closed form⁴",
         lambda asked: signed(asked, _closed_form(asked), 4),
         _trained_here,
         knows_label=True,

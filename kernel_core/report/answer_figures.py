@@ -31,7 +31,8 @@ def draw_answer(answer: Answer, path: Path) -> None:
         axes = figure.add_subplot(rows, columns, number)
         _draw(axes, panel, with_legend=len(names) > 1)
     if len(names) == 1:  # one legend for all panels
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+        handles = axes.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=2 * columns, fontsize=8)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 

@@ -113,7 +113,15 @@ def test_runs_that_are_held_out_change_no_weight(write, cache):
         names.append(first.name)
         every = slice(0, n)
         assert np.array_equal(first.prepare(asked)(every), second.prepare(again)(every)), first.name
-    assert names == ["kernel", "kernel-signed", "pixels-signed", "effects", "datamodels", "other-signed"]
+    assert names == [
+        "kernel",
+        "kernel-signed",
+        "label",
+        "pixels-signed",
+        "effects",
+        "datamodels",
+        "other-signed",
+    ]
 
 
 def test_sizes_of_blocks_do_not_matter(write, cache, monkeypatch):
@@ -151,10 +159,10 @@ def test_question_is_answered_by_the_sources_own_runs(write, cache, monkeypatch)
     request = write("own", masks, logits, labels)
     monkeypatch.setattr(attribution, "runs_on_halves", None)  # no network is trained
     found = ask("attribution", request, Order(), device="cpu")
-    assert "datamodels predicts best" in found.seen[0]
+    assert found.seen[0].startswith("Datamodels predicts best")
     assert "128 to find weights from" in found.seen[-1]
     (table,), (panel,) = found.tables, found.panels
-    assert [row[0] for row in table.rows][-1] == "other cosine², signed"
+    assert [row[0] for row in table.rows][-1] == "signed other cosine²"
     assert [curve.name for curve in panel.curves][-1] == "the most there could be"
     monkeypatch.setattr(judged, "_measured", None)  # nothing is computed again
     assert ask("attribution", request, Order(), device="cpu").tables == found.tables
