@@ -100,10 +100,16 @@ def compared(
 
 
 def _sentences(found: Mapping[str, Points]) -> tuple[str, ...]:
-    """Return what sets of one group and mixed ones are right on, at the largest size with several sets."""
-    *apart, mixed = found.values()
+    """Return what sets of one group and mixed ones find, by the fewest runs and the most of several sets."""
+    mixed = found[MIXED]
     several = [n for n in mixed if all(len(of[n]) > 1 for of in found.values())]
-    n = max(several or mixed)
+    few, many = min(mixed), max(several or mixed)
+    return tuple(_said(found, n) for n in sorted({few, many}))
+
+
+def _said(found: Mapping[str, Points], n: int) -> str:
+    """Return what sets of n runs of one group and mixed ones are right on."""
+    *apart, mixed = found.values()
     each = ", ".join(f"{name} {share(of[n], 'knn3'):.1%}" for name, of in found.items())
     gains = [gain([of[n] for of in apart], mixed[n], vote) for vote in ("knn3", "weighted20", "ensemble")]
     verdict = (
@@ -113,12 +119,11 @@ def _sentences(found: Mapping[str, Points]) -> tuple[str, ...]:
         if gains[0].high < 0
         else "mixing cannot be told from not mixing"
     )
-    seen = (
+    return (
         f"With {n:,} runs the 3 nearest are right on, by where the runs are from: {each}. Mixed sets against "
         f"the mean of the groups: {gains[0].words}, so {verdict}. The weighted vote: {gains[1].words}; the "
-        f"ensemble: {gains[2].words}. Intervals are over the examples and the sets of runs."
+        f"ensemble: {gains[2].words}."
     )
-    return (seen,)
 
 
 def gain(apart: Sequence[Sequence[Point]], mixed: Sequence[Point], vote: str) -> Difference:

@@ -34,6 +34,7 @@ BANDS = (
     f"images, reduced to {PIXELS} pixels; bands and brackets: the lowest and the highest of {REPEATS} "
     "ensembles that have no network in common."
 )
+INTERVALS = "Mixed sets against one group: 95% intervals over the examples and the sets of runs."
 VOTE, NEAR, EFFECTIVE = "3 nearest", "correlation", "effective runs"
 Numbers = npt.NDArray[np.float64]  # (repeats, counts, measures)
 
@@ -44,13 +45,14 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
     Raises `RequestError` if the source has neither images of both sets nor groups of runs.
     """
     groups = groups_of(setting.ensemble)
+    of_sets = f"{OF_SETS.format(sets=setting.sets)} {INTERVALS}"
     try:
         examples = examples_drawn(setting, MOST)
     except RequestError:
         if not groups:
             raise
         shown, said = compared(setting, groups, requested)
-        return Answered(said, shown, ())
+        return Answered(said, shown, (), of_sets)
     examples = {split: replace(of, images=reduced(of.images, PIXELS)) for split, of in examples.items()}
     labels = examples["test"].labels, examples["train"].labels
     counts = sorted({count for count in requested or COUNTS if 2 <= count < RUNS} | {RUNS})
@@ -59,7 +61,7 @@ def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered
     if not groups:
         return of_networks
     shown, said = compared(setting, groups, requested)
-    bands = f"{of_networks.bands} Of this source's runs: {OF_SETS.format(sets=setting.sets)}"
+    bands = f"{of_networks.bands} Of this source's runs: {of_sets}"
     return Answered((*of_networks.seen, *said), (*of_networks.panels, *shown), of_networks.tables, bands)
 
 
