@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Logits = npt.NDArray[np.floating]  # (m, n, C), in memory
+Logits = npt.NDArray[np.floating]  # (…, n, C), in memory
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,13 @@ class Function:
         return self.transform != "shift" and not self.shift_weight
 
     def __call__(self, logits: Logits) -> Logits:
-        """Return what the kernel's own transform is given, (m, n, C)."""
-        return logits if self.first is None else self.first(logits)
+        """Return what the kernel's own transform is given, (m, n, C); float32 if it is not the logits."""
+        if self.first is None:
+            return logits
+        found = np.empty(logits.shape, np.float32)
+        for of_run, raw in zip(found, logits, strict=True):  # as some take float64 on the way
+            of_run[:] = self.first(raw)
+        return found
 
 
 def log_odds(logits: Logits) -> Logits:

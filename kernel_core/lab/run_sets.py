@@ -54,3 +54,14 @@ def logits_of(
         first += len(part)
     ensemble.check_unchanged()
     return np.stack(found)
+
+
+def runs_of(ensemble: Ensemble, split: Split, runs: Sequence[int]) -> Ensemble:
+    """Return the ensemble of some runs and one split, of which nothing is read yet. runs: rising."""
+    chosen = []
+    first = 0  # number of the part's first run
+    for part in (part[split] for part in ensemble.parts):
+        own = [run - first for run in runs if first <= run < first + len(part)]
+        chosen += [{split: part[run : run + 1]} for run in own] if len(own) < len(part) else [{split: part}]
+        first += len(part)
+    return Ensemble(("the runs of a question",) * len(chosen), tuple(chosen))

@@ -14,9 +14,9 @@ import torch
 
 from kernel_core.findings.twins import BANDS, twin_pairs
 from kernel_core.findings.votes import neighbor_weights, weighted_vote
-from kernel_core.lab.functions import FUNCTIONS, Function
-from kernel_core.lab.run_sets import Runs, logits_of
-from kernel_core.lab.with_shift import WithShift
+from kernel_core.lab.function_rows import rows_of
+from kernel_core.lab.functions import FUNCTIONS
+from kernel_core.lab.run_sets import Runs, logits_of, runs_of
 from kernel_core.machine import Machine
 from kernel_core.progress import Progress
 from kernel_core.records import Ensemble, Neighbors
@@ -24,8 +24,7 @@ from kernel_core.results.keys import Content, Keys
 from kernel_core.results.results import Results
 from kernel_core.results.store import Arrays, Store, key_of
 from kernel_core.search.topk import TopKSearch
-from kernel_core.similarity.kernel_rows import KernelRows
-from kernel_core.spec import KernelSpec, Split
+from kernel_core.spec import KernelSpec
 
 K = 20  # neighbors that a point keeps: as many as vote by weight
 POINTS = "lab"  # kind of the entries that keep a point's neighbors
@@ -166,23 +165,16 @@ class Setting:
         of = FUNCTIONS[function]
         query, database = self.results.spec.splits
         asked = logits_of(self.ensemble, query, runs, self.queries)
-        predicted = asked.sum(0, dtype=np.float64).argmax(-1)
-        logits = {"query": of(asked), "database": of(logits_of(self.ensemble, database, runs))}
         rows = [
-            _rows(of, Ensemble(("the runs of a question",), ({database: values},)), database, classes)
-            for values in logits.values()
+            rows_of(of, ensemble, split, classes)
+            for ensemble, split in (
+                (Ensemble(("the runs of a question",), ({query: asked},)), query),
+                (runs_of(self.ensemble, database, runs), database),
+            )
         ]
         own = torch.from_numpy(self.queries) if query == database else None
         k = min(K, len(rows[1]) - (own is not None))
         top = TopKSearch(rows[0], rows[1], k, own=own, machine=self.machine).compute()[0]
+        self.ensemble.check_unchanged()
+        predicted = asked.sum(0, dtype=np.float64).argmax(-1)
         return {"indices": top.indices, "values": top.values, "predicted": predicted.astype(np.int32)}
-
-
-def _rows(
-    of: Function, ensemble: Ensemble, split: Split, classes: Sequence[int] | None
-) -> KernelRows | WithShift:
-    """Return the examples of a split as rows for the kernel of a function of the logits."""
-    if of.shift_weight:
-        return WithShift(ensemble, split, of.shift_weight)
-    chosen = None if classes is None else tuple(classes)
-    return KernelRows(ensemble, split, transform=of.transform, classes=chosen)

@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from kernel_core.errors import DataError, RequestError
 from kernel_core.lab import ask, setting
 from kernel_core.lab.ask import Order
 from kernel_core.lab.curves import difference
+from kernel_core.lab.function_rows import rows_of
 from kernel_core.lab.functions import FUNCTIONS
-from kernel_core.lab.run_sets import disjoint_sets
+from kernel_core.lab.run_sets import disjoint_sets, runs_of
 from kernel_core.progress import no_progress
 from kernel_core.results.answers import QUESTIONS, Answer, read_answer
 from kernel_core.results.keys import plan_keys
@@ -195,3 +197,14 @@ def test_verb_prints_writes_and_refuses(source_folder, cache, tmp_path):
         refused = invoke(*words)
         assert refused.exit_code == 2
         assert said in refused.stderr
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_rows_of_a_part_of_the_runs_are_those_of_all(opened, function):
+    """Which are made where the rows of all runs do not fit into the memory."""
+    ensemble = runs_of(opened.ensemble, "train", RUNS)
+    rows = rows_of(FUNCTIONS[function], ensemble, "train", None)
+    N, device = len(rows), torch.device("cpu")
+    whole = rows.block(0, N, device).view(N, rows.width, len(RUNS))
+    part = rows.block(3, 9, device, slice(1, 4)).view(6, rows.width, 3)
+    torch.testing.assert_close(part, whole[3:9, :, 1:4], rtol=2e-5, atol=2e-6)
