@@ -31,6 +31,15 @@ def minus_distance(results: Results, *names: str) -> str:
     return f"{' and '.join(titles)} {'shows' if len(titles) == 1 else 'show'} minus the distance."
 
 
+def value_words(value: float) -> str:
+    """Return a similarity's value with three decimals, or two digits where it would be shown as 0.
+
+    >>> value_words(0.7224), value_words(0.0004), value_words(-0.00012), value_words(0.0)
+    ('0.722', '0.0004', '-0.00012', '0.000')
+    """
+    return f"{value:.2g}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun in the singular or the plural.
 

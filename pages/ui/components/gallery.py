@@ -17,6 +17,7 @@ from kernel_core.results.results import Results
 from kernel_core.spec import Split, example_name
 from pages.ui import links, look, paired, pictures
 from pages.ui.components.component import component
+from pages.ui.wording import value_words
 
 
 class Tile(TypedDict):
@@ -89,16 +90,14 @@ def tile(results: Results, split: Split, index: int, *, beside: int | None = Non
     }
 
 
-def nearest_tiles(
-    results: Results, neighbors: Neighbors, query: int, count: int, *, note: str = "{value:.3f}"
-) -> list[Tile]:
-    """Return the tiles of a query's `count` nearest examples, in order. note: a format of value and index."""
+def nearest_tiles(results: Results, neighbors: Neighbors, query: int, count: int) -> list[Tile]:
+    """Return the tiles of a query's `count` nearest examples, in order, each with its value."""
     label = int(results.examples[neighbors.spec.query].labels[query])
     query_split, split = neighbors.spec.splits
     pixels = paired.pixels_of(results, (query_split, query), neighbors.spec.name, split)
     tiles = []
     for i, value in zip(neighbors.indices[query, :count], neighbors.values[query, :count], strict=True):
-        made = tile(results, split, int(i), beside=label, note=note.format(value=value, index=i))
+        made = tile(results, split, int(i), beside=label, note=value_words(value))
         if i in pixels:
             made["tip"] = f"pixels aligned {pixels[i]:.2f}"
         tiles.append(made)

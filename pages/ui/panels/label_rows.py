@@ -15,6 +15,7 @@ from pages.ui import label_checks, lists, load
 from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, Group, gallery, tile
 from pages.ui.label_checks import Asked
+from pages.ui.wording import value_words
 
 MINUTES = "in less than a minute for the digits, about 4 for CIFAR-10's 60,000 images on two cores"
 
@@ -33,7 +34,7 @@ def label_rows(opened: Results, results: Results, asked: Asked, rows: pd.DataFra
             what = "proposed" if label == row.proposed else "as given"
             by, found = label_checks.evidence(opened.id, results, asked.by, query, label)
             tiles = [
-                tile(results, results.database, i, beside=row.query_label, note=f"{value:.3f}")
+                tile(results, results.database, i, beside=row.query_label, note=value_words(value))
                 for i, value in found
             ]
             more = f" by {results.title_of(by)}" if by != asked.by else ""

@@ -16,7 +16,7 @@ from pages.ui.components.gallery import Cell, Tile, gallery, tile
 from pages.ui.links import Example
 from pages.ui.panels import missing_outputs
 from pages.ui.panels.why import runs_in_words
-from pages.ui.wording import escape
+from pages.ui.wording import escape, value_words
 
 THUMB = 64  # pixels a thumbnail aims at
 
@@ -92,7 +92,8 @@ def show_lists(results: Results, query: Example, among: Split, k: int, lists: Li
         tiles: list[Tile] = []
         pixels = paired.pixels_of(results, query, name, among)
         for position, (i, value) in enumerate(zip(indices[:k].tolist(), values[:k].tolist(), strict=True), 1):
-            note = f"{value:.3f} · {example_name(among, i)}\n{_elsewhere(results, lists, name, i, position)}"
+            elsewhere = _elsewhere(results, lists, name, i, position)
+            note = f"{value_words(value)} · {example_name(among, i)}\n{elsewhere}"
             neighbor = tile(results, among, i, beside=label, note=note)
             neighbor["tip"] = f"pixels aligned {pixels[i]:.2f}" if i in pixels else ""
             neighbor["rank"] = position

@@ -12,7 +12,7 @@ from pages.ui.badges import Badges
 from pages.ui.components.gallery import Cell, tile
 from pages.ui.paired import TWIN, Asked, has_twins, why_no_twins
 from pages.ui.panels import twin_words
-from pages.ui.wording import DIFFERENT_LABEL, escape
+from pages.ui.wording import DIFFERENT_LABEL, escape, value_words
 
 SHORT = {"kernel": "kernel", "pixels": "pixels", "features": "features", "nngp": "NNGP", "given": "given"}
 """Kind of similarity → its short name."""
@@ -32,7 +32,7 @@ def cells(results: Results, pairs: pd.DataFrame, by: str, *, has_ranks: bool = T
         if "twin" in pairs:
             _add_pixels(results, cell, pair, by)
         else:
-            words.append(f"{pair.similarity:.3f}")
+            words.append(value_words(pair.similarity))
         cell["head"] = "  ·  ".join(words)
         badges.on_pair(cell, (results.query, query), (results.database, database))
         made.append(cell)
