@@ -22,13 +22,14 @@ from kernel_core.sources.catalog import source_file_of
 from kernel_core.sources.source import Given, SourceRequest
 from kernel_core.sources.toml_edits import with_given
 
+NOT_GIVEN = (KERNEL, "label")  # every source has the first, and the second makes no difference within a class
 LONGEST = 40  # characters of a section's name
 
 
 def give_neighbors(
     request: SourceRequest, order: Order, folder: Path, **machine: Any
 ) -> tuple[tuple[Given, ...], Path | None]:
-    """Write a file `NAME.npz` for each method but the kernel, and name them in the `source.toml`.
+    """Write a file `NAME.npz` for each method but those of `NOT_GIVEN`, and name them in the `source.toml`.
 
     Each file has `indices`, int32 (n, 50), of every test example, and `values`, float32, the largest first.
     What is found of a method is kept in the cache, and an answer takes it from there. order: with all query
@@ -58,7 +59,7 @@ def give_neighbors(
 def _give(setting: Setting, folder: Path) -> tuple[Given, ...]:
     _refuse_part(setting)
     asked = asked_of(setting)
-    methods = [method for method in methods_for(asked) if method.name != KERNEL]
+    methods = [method for method in methods_for(asked) if method.name not in NOT_GIVEN]
     given = tuple(_given(setting, method, folder) for method in methods)
     for number, (method, of) in enumerate(zip(methods, given, strict=True)):
         setting.progress(f"nearest by {method.title}", number, len(methods))
