@@ -84,16 +84,38 @@ def margins_lost(
 
     first: by method, the training examples named for each query example, (n, k). Of some query examples each:
     the mean of `WITHOUT` networks trained without these k, below that of `GROUP` without k random ones.
+    Margins that are known are read from the cache.
     """
-    N, random = len(examples["train"]), np.random.default_rng(setting.seed)
-    queries = np.sort(random.permutation(len(examples["test"]))[:REMOVED_FOR]).tolist()
-    whole = GROUP // WITHOUT  # sets of training examples that fill a group of networks
-    taken = [random.permutation(N)[: next(iter(first.values())).shape[1]]] * whole
-    taken += [of_method[query] for of_method in first.values() for query in queries]
-    taken += taken[:1] * (-len(taken) % whole)
-    subsets = np.stack([np.setdiff1d(np.arange(N), of) for of in taken])
-    margins = _margins(setting, examples, np.repeat(subsets, WITHOUT, axis=0), WITHOUT_GROUP)
-    means = margins.reshape(len(taken), WITHOUT, -1).mean(1)  # (sets, n)
-    at_random, lost = means[:whole].mean(0), iter(means[whole:])
-    by_method = {name: [at_random[query] - next(lost)[query] for query in queries] for name in first}
-    return {name: Estimate.of_mean(np.array(of)) for name, of in by_method.items()}
+    random = np.random.default_rng(setting.seed)
+    queries = np.sort(random.permutation(len(examples["test"]))[:REMOVED_FOR])
+    k = next(iter(first.values())).shape[1]
+    some = random.permutation(len(examples["train"]))[:k]
+    at_random = _margins_without(setting, examples, np.tile(some, (GROUP // WITHOUT, 1))).mean(0)
+    lost = {}
+    for name, of_method in first.items():
+        without = _margins_without(setting, examples, of_method[queries])
+        lost[name] = Estimate.of_mean(at_random[queries] - without[np.arange(len(queries)), queries])
+    return lost
+
+
+def _margins_without(setting: Setting, examples: Examples, taken: npt.NDArray[np.int64]) -> Values:
+    """Return the mean margins of `WITHOUT` networks without each set of training examples, (sets, n).
+
+    taken: (sets, k). The networks of the same place among the sets start alike, whatever is taken.
+    """
+    whole = GROUP // WITHOUT  # sets that fill a group of networks
+    content = {
+        "format": FORMAT, "of": "margins without some examples", "seed": setting.seed,
+        "images": setting.keys.examples, "recipe": as_json(RECIPE), "networks": WITHOUT,
+        "drawn": [len(of_split) for of_split in examples.values()], "taken": taken.tolist(),
+    }  # fmt: skip
+
+    def compute() -> dict[str, npt.NDArray[Any]]:
+        every = np.arange(len(examples["train"]))
+        kept = [np.setdiff1d(every, of) for of in taken]
+        kept += kept[:1] * (-len(kept) % whole)
+        margins = _margins(setting, examples, np.repeat(np.stack(kept), WITHOUT, axis=0), WITHOUT_GROUP)
+        return {"margins": margins.reshape(len(kept), WITHOUT, -1).mean(1)[: len(taken)]}
+
+    found: Values = setting.kept(content, compute, f"margins without {taken.shape[1]} examples")["margins"]
+    return found

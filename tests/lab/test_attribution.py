@@ -149,7 +149,8 @@ def test_question_is_answered_from_few_networks(source_folder, cache, monkeypatc
         (trak_networks, "MOST", 2),
     ):
         monkeypatch.setattr(module, name, value)
-    found = ask("attribution", SourceRequest(str(source_folder)), Order(counts=(16, 64)), device="cpu")
+    request = SourceRequest(str(source_folder))
+    found = ask("attribution", request, Order(counts=(16, 64)), device="cpu")
     (table,), (panel,) = found.tables, found.panels
     fitting = [of for of in methods.METHODS if of.name != "traker" or is_installed()]
     assert [row[0] for row in table.rows] == [method.title for method in fitting]
@@ -159,3 +160,5 @@ def test_question_is_answered_from_few_networks(source_folder, cache, monkeypatc
     kernel, *others = (curve.x for curve in panel.curves)  # of the source's 24 runs, and of the networks
     assert kernel == (16.0,)
     assert others == [(16.0, 64.0)] * 3
+    monkeypatch.setattr(halves, "networks", None)  # nothing is trained again
+    assert ask("attribution", request, Order(counts=(16, 64)), device="cpu").tables == found.tables
