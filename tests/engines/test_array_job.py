@@ -20,7 +20,7 @@ SMALL = Engine(workers=1, block_seconds=1e-5)  # several blocks of the planted s
 @pytest.mark.parametrize("query", ["test", "train"])
 def test_shares_of_tasks_are_merged_by_a_build(source_folder, tmp_path, monkeypatch, query):
     monkeypatch.setattr("kernel_core.search.memory_plan.BLOCK", {"cpu": 16})
-    request = SourceRequest(str(source_folder), similarities=("kernel", "pixels"), query=query)
+    request = SourceRequest(str(source_folder), similarities=("kernel", "pixels", "nngp"), query=query)
     whole = build(request, store=Store(tmp_path / "whole"))
     store = Store(tmp_path / "shared")
     blocks = plan(request, SMALL, store=store)

@@ -37,6 +37,9 @@ def images_of(name, n, rng):
     return images
 
 
+ONE_SIZE = pytest.mark.parametrize("source", ["color"], indirect=True)
+
+
 @pytest.fixture(params=SIZES)
 def source(request, source_folder, planted, cache):
     """The planted source with other images: some training images are there twice, and in the test set too."""
@@ -96,6 +99,7 @@ def test_order_is_that_of_pairs_whose_values_differ_by_less_than_float32_holds()
     assert len(np.unique(values.astype(np.float32))) < len(np.unique(cosine))
 
 
+@ONE_SIZE
 def test_size_of_blocks_does_not_matter(source, monkeypatch):
     usual = build(asked(source)).neighbors["nngp"]
     other = source.parent / "other-cache"
@@ -143,6 +147,7 @@ def test_other_directions_are_found_on_demand_as_a_build_finds_them(source, bloc
     assert indices.tolist() == built.indices[30].tolist()
 
 
+@ONE_SIZE
 def test_it_is_found_where_somebody_asks_for_it_alone(source):
     request, store = SourceRequest(str(source)), Store()
     results = build(request)
@@ -162,6 +167,7 @@ def test_it_is_found_where_somebody_asks_for_it_alone(source):
     assert only.names == ("nngp",)
 
 
+@ONE_SIZE
 def test_verbs_and_notebook_take_it(source):
     printed = invoke("pairs", source, "--similarity", "nngp", "--ranks", "1-2", "--json")
     assert printed.exit_code == 0, printed.output
@@ -187,6 +193,7 @@ def test_a_source_of_labels_alone_does_not_offer_it(source_folder, planted, cach
     assert "nngp" not in build(SourceRequest(str(source_folder))).fitting
 
 
+@ONE_SIZE
 def test_pages_offer_it_and_show_it_once_it_is_built(source, monkeypatch):
     monkeypatch.setenv("KERNEL_EXPLORER_SOURCE", str(source))
     build(SourceRequest(str(source)))
