@@ -11,7 +11,7 @@ import torch
 
 from kernel_core.ensembles.folder import RunFiles
 from kernel_core.errors import DataError
-from kernel_core.lab import trak_networks
+from kernel_core.lab import trak, trak_networks
 from kernel_core.networks.kept_networks import kept_networks
 from kernel_core.networks.kept_weights import find_weights
 from kernel_core.networks.training import train_folder
@@ -46,6 +46,23 @@ def test_networks_give_the_logits_of_the_examples_asked_about(recipe, here):
             with torch.no_grad():
                 of_rows = torch.func.functional_call(found.module, state, found.inputs(split, rows))
             np.testing.assert_allclose(of_rows, logits[split][kept[rows]], atol=4e-3)
+
+
+@pytest.mark.parametrize("recipe", [SMALL, WIDE, PARTS], ids=["cnn", "mlp", "heads"])
+def test_gradients_of_many_examples_are_those_of_each_alone(recipe, here):
+    train_folder(order(recipe, "out"))
+    found = networks(runs=[1])
+    labels = {"test": np.array([0, 1, 1]), "train": np.zeros(19, np.int64)}
+    whole = trak.projection(found.module, None, 0)
+    gradients, _ = trak._features(found, found.states[1], "test", labels, whole)
+    found.module.load_state_dict(found.states[1])
+    weights = [found.module.get_parameter(name) for name in trak.trained_weights(found.module)]
+    for i, label in enumerate(labels["test"].tolist()):
+        logits = found.module(found.inputs("test", slice(i, i + 1)))[0]
+        others = torch.cat([logits[:label], logits[label + 1 :]])
+        alone = torch.autograd.grad(logits[label] - others.logsumexp(0), weights)
+        expected = torch.cat([of.flatten() for of in alone]).numpy()
+        np.testing.assert_allclose(gradients[i], expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 def test_weights_of_another_run_are_refused(here):
