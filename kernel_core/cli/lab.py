@@ -106,8 +106,8 @@ def lab_command(
     request, order = SourceRequest(source, **amount), Order(**options)
     with open_progress(progress_file) as progress:
         if folder is not None:
-            order = replace(order, queries=None)  # neighbors are given for all
-            _give(folder, request, order, device=device, budget=memory, progress=progress)
+            of_all = replace(order, queries=None)
+            _give(folder, request, of_all, device=device, budget=memory, progress=progress)
         answer = ask(question, request, order, device=device, budget=memory, progress=progress)
     _show(answer, out, as_json=as_json)
 
