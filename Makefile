@@ -44,7 +44,7 @@ $(BIN)/python:
 # constraints.txt pins every package; --no-build-isolation keeps the build backend pinned too.
 define install
 	@echo "setting up $(VENV): about 3 GB to download the first time, most of it torch"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables setuptools
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable "$(1)"
 	@touch $@
 endef
@@ -58,7 +58,7 @@ $(VENV)/.ready-test: $(BIN)/python pyproject.toml constraints.txt
 
 lock: $(VENV)/.ready-test
 	$(BIN)/python -m pip install --quiet uv
-	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --no-header \
+	printf 'hatchling\neditables\nsetuptools\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --no-header \
 		--no-annotate pyproject.toml - --output-file constraints.txt
 
 clean:
