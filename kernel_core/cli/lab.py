@@ -132,7 +132,7 @@ def _refuse_places(question: str, out: Path | None, folder: Path | None) -> None
 
 def _give(folder: Path, request: SourceRequest, order: Order, **machine: Any) -> None:
     """Write each method's nearest to a folder, name them in the source.toml, and say so."""
-    from kernel_core.lab.giving import give_neighbors
+    from kernel_core.lab.attributions.giving import give_neighbors
     from kernel_core.sources.toml_edits import given_lines
 
     given, toml = give_neighbors(request, order, folder, **machine)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernel_core.errors import DataError, RequestError
-from kernel_core.lab import attribution, classes, runs, transforms, untrained, variation
+from kernel_core.lab import classes, runs, transforms, untrained, variation
+from kernel_core.lab.attributions import answer as attribution
 from kernel_core.lab.curves import BANDS, MEASURES, Answered, twin_count
 from kernel_core.lab.setting import Setting
 from kernel_core.machine import Machine, choose_device, use_allowed_cores

@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from kernel_core.lab import datamodels as datamodels_module
-from kernel_core.lab import halves, judged, methods, trak_networks
-from kernel_core.lab.asked import SubsetRuns
-from kernel_core.lab.ceiling import share_explained
-from kernel_core.lab.datamodels import datamodels, effects, linear_datamodeling_scores, margins_of
-from kernel_core.lab.intervals import Resampled
-from kernel_core.lab.trak_library import is_installed
+from kernel_core.lab.attributions import datamodels as datamodels_module
+from kernel_core.lab.attributions import halves, judged, methods, trak_networks
+from kernel_core.lab.attributions.asked import SubsetRuns
+from kernel_core.lab.attributions.ceiling import share_explained
+from kernel_core.lab.attributions.datamodels import (
+    datamodels,
+    effects,
+    linear_datamodeling_scores,
+    margins_of,
+)
+from kernel_core.lab.attributions.intervals import Resampled
+from kernel_core.lab.attributions.trak_library import is_installed
 from kernel_core.networks import mlp
 from kernel_core.recipes import MlpRecipe
 from kernel_core.records import ExampleSet

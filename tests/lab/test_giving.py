@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from kernel_core.errors import RequestError
-from kernel_core.lab import asked as asked_module
-from kernel_core.lab import giving
 from kernel_core.lab.ask import Order, ask
-from kernel_core.lab.attribution import asked_of
-from kernel_core.lab.given_methods import given_methods
-from kernel_core.lab.giving import give_neighbors
-from kernel_core.lab.methods import methods_for
+from kernel_core.lab.attributions import asked as asked_module
+from kernel_core.lab.attributions import giving
+from kernel_core.lab.attributions.answer import asked_of
+from kernel_core.lab.attributions.given_methods import given_methods
+from kernel_core.lab.attributions.giving import give_neighbors
+from kernel_core.lab.attributions.methods import methods_for
 from kernel_core.pipeline import build
 from kernel_core.progress import no_progress
 from kernel_core.sources.catalog import open_source

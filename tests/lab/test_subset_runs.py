@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from kernel_core.lab import asked as asked_module
-from kernel_core.lab import attribution, blocks_of_train, comparison, datamodels, judged
 from kernel_core.lab.ask import Order, ask, open_setting
-from kernel_core.lab.methods import methods_for
-from kernel_core.lab.subset_runs import has_own_runs
+from kernel_core.lab.attributions import answer as attribution
+from kernel_core.lab.attributions import asked as asked_module
+from kernel_core.lab.attributions import blocks_of_train, comparison, datamodels, judged
+from kernel_core.lab.attributions.methods import methods_for
+from kernel_core.lab.attributions.subset_runs import has_own_runs
 from kernel_core.progress import no_progress
 from kernel_core.results.store import Store
 from kernel_core.sources.source import SourceRequest

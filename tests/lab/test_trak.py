@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from kernel_core.lab import trak, trak_rows
-from kernel_core.lab.datamodels import linear_datamodeling_scores, margins_of
-from kernel_core.lab.trak import trak_scores, trak_scores_by
-from kernel_core.lab.trak_library import traker_scores
+from kernel_core.lab.attributions import trak, trak_rows
+from kernel_core.lab.attributions.datamodels import linear_datamodeling_scores, margins_of
+from kernel_core.lab.attributions.trak import trak_scores, trak_scores_by
+from kernel_core.lab.attributions.trak_library import traker_scores
 from kernel_core.networks import mlp
 from kernel_core.networks.kept_networks import Networks, mlp_inputs
 from kernel_core.networks.modules import module_of, state_of

@@ -11,7 +11,7 @@ import torch
 
 from kernel_core.ensembles.folder import RunFiles
 from kernel_core.errors import DataError
-from kernel_core.lab import trak, trak_networks
+from kernel_core.lab.attributions import trak, trak_networks
 from kernel_core.networks.kept_networks import kept_networks
 from kernel_core.networks.kept_weights import find_weights
 from kernel_core.networks.training import train_folder

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernel_core.lab.asked import Asked, Rows, Weights
-from kernel_core.lab.blocks_of_train import feature_cosine_of, kernel_of, pixel_cosine_of
-from kernel_core.lab.datamodels import datamodels, effects
+from kernel_core.lab.attributions.asked import Asked, Rows, Weights
+from kernel_core.lab.attributions.blocks_of_train import feature_cosine_of, kernel_of, pixel_cosine_of
+from kernel_core.lab.attributions.datamodels import datamodels, effects
+from kernel_core.lab.attributions.trak import trak_scores
+from kernel_core.lab.attributions.trak_library import is_installed, traker_scores
+from kernel_core.lab.attributions.trak_networks import can_look_into, own_runs
+from kernel_core.lab.attributions.trak_rows import trak_rows
 from kernel_core.lab.drawn import RECIPE
-from kernel_core.lab.trak import trak_scores
-from kernel_core.lab.trak_library import is_installed, traker_scores
-from kernel_core.lab.trak_networks import can_look_into, own_runs
-from kernel_core.lab.trak_rows import trak_rows
 from kernel_core.networks.mlp import inputs_of
 from kernel_core.nngp import nngp_correlation
 from kernel_core.similarities import PENULTIMATE

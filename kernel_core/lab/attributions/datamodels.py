@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.lab.asked import Rows, Values, Weights
+from kernel_core.lab.attributions.asked import Rows, Values, Weights
 from kernel_core.lab.blocks import in_blocks
 from kernel_core.training_masks import TrainingMasks
 

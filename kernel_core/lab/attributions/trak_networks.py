@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from kernel_core.ensembles.folder import RunFiles
-from kernel_core.lab.asked import Asked
+from kernel_core.lab.attributions.asked import Asked
+from kernel_core.lab.attributions.halves import networks
 from kernel_core.lab.drawn import RECIPE
-from kernel_core.lab.halves import networks
 from kernel_core.networks.kept_networks import Networks, kept_networks, mlp_inputs
 from kernel_core.networks.kept_weights import find_weights
 from kernel_core.networks.mlp import GROUP, gray, weights_of

@@ -6,10 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from kernel_core.lab.asked import Asked, Rows
-from kernel_core.lab.datamodels import linear_datamodeling_scores
-from kernel_core.lab.trak import Labels, Step, Values, trak_scores_by
-from kernel_core.lab.trak_networks import networks_for, own_runs
+from kernel_core.lab.attributions.asked import Asked, Rows
+from kernel_core.lab.attributions.datamodels import linear_datamodeling_scores
+from kernel_core.lab.attributions.trak import Labels, Step, Values, trak_scores_by
+from kernel_core.lab.attributions.trak_networks import networks_for, own_runs
 from kernel_core.networks.kept_networks import Networks
 
 NUMBERS = (16, 32, 64, 128, 256, 512)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kernel_core.array_files import form_of, open_arrays
-from kernel_core.lab.asked import Asked, Rows, Weights
-from kernel_core.lab.methods import Method
+from kernel_core.lab.attributions.asked import Asked, Rows, Weights
+from kernel_core.lab.attributions.methods import Method
 from kernel_core.sources.given import GivenNeighbors, open_given
 from kernel_core.sources.source import Given
 from kernel_core.spec import Split

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kernel_core.held import temporary_folder
-from kernel_core.lab.trak import GRADIENTS, Labels, Step, Values, trained_weights
+from kernel_core.lab.attributions.trak import GRADIENTS, Labels, Step, Values, trained_weights
 from kernel_core.networks.kept_networks import Networks
 from kernel_core.spec import Split
 

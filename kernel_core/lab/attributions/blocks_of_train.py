@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kernel_core.block_array import BlockArray, Logits, stacked, unmap_large
-from kernel_core.lab.asked import Asked, Rows, Weights
+from kernel_core.lab.attributions.asked import Asked, Rows, Weights
 from kernel_core.lab.blocks import in_blocks
 from kernel_core.lab.run_sets import logits_of
 from kernel_core.records import Ensemble

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernel_core.lab.asked import Values
-from kernel_core.lab.datamodels import correlations
+from kernel_core.lab.attributions.asked import Values
+from kernel_core.lab.attributions.datamodels import correlations
 
 RESAMPLES = 1_000
 

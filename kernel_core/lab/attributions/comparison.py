@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from kernel_core.findings.votes import knn_vote
 from kernel_core.lab.all_pairs import shared
-from kernel_core.lab.asked import Asked, Rows, Values
-from kernel_core.lab.blocks_of_train import kernel_of
-from kernel_core.lab.ceiling import share_explained
-from kernel_core.lab.datamodels import VALIDATION, datamodels, effects, ranks
-from kernel_core.lab.intervals import Drawn, Estimate, Resampled
-from kernel_core.lab.judged import FIRST, Judged, predictions
-from kernel_core.lab.methods import KERNEL, SIGNED, kernel_runs, signed
+from kernel_core.lab.attributions.asked import Asked, Rows, Values
+from kernel_core.lab.attributions.blocks_of_train import kernel_of
+from kernel_core.lab.attributions.ceiling import share_explained
+from kernel_core.lab.attributions.datamodels import VALIDATION, datamodels, effects, ranks
+from kernel_core.lab.attributions.intervals import Drawn, Estimate, Resampled
+from kernel_core.lab.attributions.judged import FIRST, Judged, predictions
+from kernel_core.lab.attributions.methods import KERNEL, SIGNED, kernel_runs, signed
 from kernel_core.results.answers import Curve, Panel, Table
 from kernel_core.training_masks import TrainingMasks
 

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernel_core.lab.asked import Asked
-from kernel_core.lab.attribution_words import bands, sentences
-from kernel_core.lab.comparison import Comparison
+from kernel_core.lab.attributions.asked import Asked
+from kernel_core.lab.attributions.comparison import Comparison
+from kernel_core.lab.attributions.given_methods import given_methods, said_of_given
+from kernel_core.lab.attributions.halves import MOST, margins_lost, runs_on_halves
+from kernel_core.lab.attributions.judged import Judged, judge
+from kernel_core.lab.attributions.methods import methods_for
+from kernel_core.lab.attributions.subset_runs import has_own_runs, own_runs
+from kernel_core.lab.attributions.words import bands, sentences
 from kernel_core.lab.curves import Answered
 from kernel_core.lab.drawn import Places, examples_at, places_drawn
-from kernel_core.lab.given_methods import given_methods, said_of_given
-from kernel_core.lab.halves import MOST, margins_lost, runs_on_halves
-from kernel_core.lab.judged import Judged, judge
-from kernel_core.lab.methods import methods_for
 from kernel_core.lab.setting import Setting
-from kernel_core.lab.subset_runs import has_own_runs, own_runs
 
 
 def answer(setting: Setting, requested: Sequence[int] | None = None) -> Answered:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.lab.asked import SubsetRuns, Values
-from kernel_core.lab.datamodels import margins_of
+from kernel_core.lab.attributions.asked import SubsetRuns, Values
+from kernel_core.lab.attributions.datamodels import margins_of
 from kernel_core.lab.run_sets import logits_of
 from kernel_core.lab.setting import Setting
 from kernel_core.training_masks import TrainingMasks

@@ -10,12 +10,12 @@ import numpy as np
 from kernel_core.errors import RequestError
 from kernel_core.files import writing
 from kernel_core.lab.ask import Order, open_setting
-from kernel_core.lab.attribution import asked_of
-from kernel_core.lab.halves import MOST
-from kernel_core.lab.judged import judge
-from kernel_core.lab.methods import KERNEL, Method, methods_for
+from kernel_core.lab.attributions.answer import asked_of
+from kernel_core.lab.attributions.halves import MOST
+from kernel_core.lab.attributions.judged import judge
+from kernel_core.lab.attributions.methods import KERNEL, Method, methods_for
+from kernel_core.lab.attributions.subset_runs import has_own_runs
 from kernel_core.lab.setting import Setting
-from kernel_core.lab.subset_runs import has_own_runs
 from kernel_core.results.store import Store
 from kernel_core.shortage import shortage_said
 from kernel_core.sources.catalog import source_file_of

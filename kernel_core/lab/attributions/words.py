@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kernel_core.lab.asked import Asked
-from kernel_core.lab.comparison import Comparison
-from kernel_core.lab.halves import REMOVED_FOR
-from kernel_core.lab.intervals import Estimate
-from kernel_core.lab.judged import FIRST
-from kernel_core.lab.methods import KERNEL
+from kernel_core.lab.attributions.asked import Asked
+from kernel_core.lab.attributions.comparison import Comparison
+from kernel_core.lab.attributions.halves import REMOVED_FOR
+from kernel_core.lab.attributions.intervals import Estimate
+from kernel_core.lab.attributions.judged import FIRST
+from kernel_core.lab.attributions.methods import KERNEL
 
 BANDS = (
     "LDS: linear datamodeling score. Signed: negative where labels differ. Bands and brackets: 95% intervals "

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernel_core.lab.asked import SubsetRuns, Values
-from kernel_core.lab.datamodels import margins_of
+from kernel_core.lab.attributions.asked import SubsetRuns, Values
+from kernel_core.lab.attributions.datamodels import margins_of
+from kernel_core.lab.attributions.intervals import Estimate
 from kernel_core.lab.drawn import RECIPE, Most
-from kernel_core.lab.intervals import Estimate
 from kernel_core.lab.setting import Setting
 from kernel_core.machine import one_thread
 from kernel_core.networks.mlp import GROUP, Layers, inputs_of, layers_trained_on, logits_of

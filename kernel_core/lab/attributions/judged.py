@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from kernel_core.lab.asked import Asked, Rows, Weights
+from kernel_core.lab.attributions.asked import Asked, Rows, Weights
+from kernel_core.lab.attributions.datamodels import predicted
+from kernel_core.lab.attributions.methods import Method
 from kernel_core.lab.blocks import in_blocks
-from kernel_core.lab.datamodels import predicted
-from kernel_core.lab.methods import Method
 from kernel_core.machine import give_back_memory
 from kernel_core.memory_watch import MemoryWatch
 from kernel_core.search.running_topk import top_k_of_tile

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernel_core.lab.asked import SubsetRuns, Values
+from kernel_core.lab.attributions.asked import SubsetRuns, Values
+from kernel_core.lab.attributions.datamodels import COLUMNS, bits_of
+from kernel_core.lab.attributions.intervals import Estimate
 from kernel_core.lab.blocks import in_blocks
-from kernel_core.lab.datamodels import COLUMNS, bits_of
-from kernel_core.lab.intervals import Estimate
 from kernel_core.training_masks import TrainingMasks
 
 
