@@ -110,6 +110,7 @@ def test_busy_loops_run_beside_every_second_turn_and_end(source_folder, monkeypa
     assert all(float(line.split()[-4]) > 0 for line in lines)
 
 
+@pytest.mark.slow
 def test_several_files_agree_and_a_missing_faiss_is_a_line(result, tmp_path):
     # The command looks for modules in its working directory first.
     (tmp_path / "faiss.py").write_text("raise ImportError('as if it were not installed')\n")
@@ -123,6 +124,7 @@ def test_several_files_agree_and_a_missing_faiss_is_a_line(result, tmp_path):
     assert faiss["unavailable"] == 'not installed: pip install "kernel-explorer[bench]"'
 
 
+@pytest.mark.slow
 def test_human_output_and_a_method_that_fails(source_folder):
     done = forked.cli(
         "bench", source_folder, "--memory", "1KB", "--methods", "ours,sklearn", "--repeats", 1, "--k", 3

@@ -40,6 +40,7 @@ def test_a_share_that_there_is_not_is_refused(source_folder, tmp_path):
         do_share(SourceRequest(str(source_folder)), SMALL, 3, 3, store=Store(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_module_is_a_command_of_its_own(source_folder, cache):
     """Each task is a process of its own, as those of SLURM are."""
 

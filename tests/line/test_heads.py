@@ -202,6 +202,7 @@ def test_pages_say_where_the_networks_come_from_and_offer_patches(images, monkey
     assert not pairs.error
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache", "one_thread", "trained")
 def test_report_trains_as_many_as_it_is_asked_about(images):
     short = ["report", images, "--runs", f"4,{2 * GROUP}", "--json"]

@@ -141,6 +141,7 @@ def test_whitened_kernel_is_found_by_its_name_in_every_direction(source, planted
         nearby.nearest(("train", 3), 5, "kernel.whitened", "test")
 
 
+@pytest.mark.slow
 def test_map_by_the_whitened_kernel_is_of_its_own(source):
     of_kernel, whitened = (
         build_map(SourceRequest(str(source), similarities=(by,))) for by in ("kernel", "kernel.whitened")

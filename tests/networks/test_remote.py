@@ -151,6 +151,7 @@ def test_gpus_without_ray_are_refused(tmp_path):
     assert "--num-gpus-per-run is for --engine ray" in done.stderr
 
 
+@pytest.mark.slow
 @needs_ray
 def test_ray_trains_the_runs_that_are_trained_here(here, in_process):
     command = ["train", "cifar10-small", "--images", "source.toml", "--epochs", 1, "--runs", 3]

@@ -178,6 +178,7 @@ def test_workers_leave_when_their_parent_is_killed(source_folder, tmp_path):
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -28,6 +28,7 @@ def few(monkeypatch):
     monkeypatch.setattr(planted_changes, "CHANGES", changes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few", "cache", "one_thread")
 def test_copies_shifted_and_mirrored_ones_behave_as_they_must(tmp_path):
     chosen = plant("digits", tmp_path, train=300, test=TEST, originals=ORIGINALS)

@@ -22,11 +22,13 @@ def few(name, tmp_path, cases, only=""):
     return trials.run_one(Trial(name, tmp_path, seconds=200, seed=1, most=cases, only=only))
 
 
+@pytest.mark.slow
 def test_damage_tries_a_few(tmp_path):
     trial = few("damage", tmp_path, 2)
     assert (trial.tried, trial.failures) == (2, [])
 
 
+@pytest.mark.slow
 def test_hostile_tries_a_few(tmp_path):
     trial = few("hostile", tmp_path, 3, only="code in a log: (by eval|as logits|in protocol 0)")
     assert (trial.tried, trial.failures) == (3, [])
@@ -37,11 +39,13 @@ def test_kills_tries_a_few(tmp_path):
     assert (trial.tried, trial.failures) == (2, [])
 
 
+@pytest.mark.slow
 def test_races_tries_a_few(tmp_path):
     trial = few("races", tmp_path, 2, only="two builds|two writers")
     assert (trial.tried, trial.failures) == (2, [])
 
 
+@pytest.mark.slow
 def test_load_answers_a_few_clicks(tmp_path, monkeypatch):
     monkeypatch.setattr(load, "CROWDS", {2: 60.0})
     monkeypatch.setattr(load, "GROWTH", 10.0)
