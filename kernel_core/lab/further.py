@@ -87,6 +87,9 @@ def _through(
     shares = np.array([[np.mean(of) for of in values]])
     if not same_examples:
         shares = resampled_shares(right, RESAMPLES, seed, with_sets=False)
+    if normal:  # half an example away from none and all, whose quantiles are not finite
+        nearest = 0.5 / right[0].shape[1]
+        shares = shares.clip(nearest, 1 - nearest)
     curves = draw_curves(
         n,
         shares,
