@@ -33,7 +33,7 @@ def show(answer: Answer) -> None:
                 st.vega_lite_chart(drawn.panel_chart(panel), alt=f"{panel.title} by {panel.x_title}")
     for table in answer.tables:
         st.header(table.title)
-        st.dataframe(drawn.answer_table(table), hide_index=True)
+        st.dataframe(drawn.answer_table(table), hide_index=True, height="content")
     took = f"It took {answer.seconds:,.0f} seconds of processor time." if answer.seconds >= 1 else ""
     st.caption(f"{answer.bands} Query examples: {answer.drawn}. {took}")
     st.caption("The same on the command line, with figures for print (`--out DIR`):")

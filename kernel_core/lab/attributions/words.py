@@ -12,9 +12,12 @@ from kernel_core.lab.attributions.judged import FIRST
 from kernel_core.lab.attributions.methods import KERNEL
 
 BANDS = (
-    "LDS: linear datamodeling score. Signed: negative where labels differ. Bands and brackets: 95% intervals "
-    "by a bootstrap over the held-out sets and the query examples at once; {lost} Memory: allocated at most "
-    "while a method was computed, with its weights for a part of the query examples; files do not count."
+    "Margin: how sure a network is of the label, its logit minus the log of the others' summed exponentials. "
+    "LDS: linear datamodeling score. Signed: negative where labels differ. Effects: the mean margin with an "
+    "example minus that without. Datamodels: a regression of margins on which examples networks had. TRAK: "
+    "by gradients of networks. Bands and brackets: 95% intervals by a bootstrap over the held-out sets and "
+    "the query examples at once; {lost} Memory: allocated at most while a method was computed, with its "
+    "weights for a part of the query examples; files do not count."
 )
 LOST_IN_HELD = "margin lost: by how many of its top {first} each held-out set has, the others at random."
 LOST_WITHOUT = "margin lost: by networks trained without them, Student's interval over {count} examples."
