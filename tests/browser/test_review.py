@@ -11,6 +11,9 @@ from tests.support.reviewing import Reviewing, faults_of, reviewer, served_at
 
 pytestmark = pytest.mark.browser
 KEYS = 4, 1, 2, 3, 5, 4, 4, 1, 4, 2
+# Streamlit's page waits 15 s for an answer that a starting server does not give, 4 s until it asks again, and
+# 15 s for a connection; then the new server draws the page for the first time.
+CONNECTED_AGAIN = 90_000
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def test_what_is_judged_without_a_server_is_saved_later_once(browser, environmen
         assert ann.judge(1)
         following = ann.item
         with served_at(environment, port, tmp_path / "log"):
-            ann.page.locator(".review[data-waiting='0']").wait_for()
+            ann.page.locator(".review[data-waiting='0']").wait_for(timeout=CONNECTED_AGAIN)
             assert ann.item == following
             ann.open()
             assert ann.item == following
