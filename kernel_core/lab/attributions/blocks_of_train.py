@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kernel_core.block_array import BlockArray, Logits, stacked, unmap_large
+from kernel_core.block_array import unmap_large
 from kernel_core.lab.attributions.asked import Asked, Rows, Weights
 from kernel_core.lab.blocks import in_blocks
-from kernel_core.lab.run_sets import logits_of
+from kernel_core.lab.run_sets import logits_of, runs_of
+from kernel_core.nngp import gray_inputs
 from kernel_core.records import Ensemble
 from kernel_core.similarity.kernel import kernel_rows
 from kernel_core.similarity.kernel_rows import KernelRows
+from kernel_core.spec import Split
 
 BLOCK_BYTES = 32_000_000  # of float32 rows
 
@@ -26,38 +29,25 @@ def kernel_of(asked: Asked, runs: Sequence[int]) -> Rows:
     ensemble, places = asked.setting.ensemble, asked.places["train"]
     query = logits_of(ensemble, "test", runs, asked.places["test"])
     of_query = kernel_rows(torch.from_numpy(query).permute(1, 2, 0))[0].flatten(1)
-    train: Logits = (
-        logits_of(ensemble, "train", runs, places)
-        if len(places) < ensemble.example_count("train")
-        else _of_runs(stacked([part["train"] for part in ensemble.parts]), runs)
-    )
-    chosen = Ensemble(("the runs of a question",), ({"train": train},), ensemble.files)
+    if len(places) < ensemble.example_count("train"):
+        logits = logits_of(ensemble, "train", runs, places)
+        chosen = Ensemble(("the runs of a question",), ({"train": logits},))
+    else:
+        chosen = runs_of(ensemble, "train", runs)
+    chosen = replace(chosen, files=ensemble.files)
     database, device = KernelRows(chosen, "train"), torch.device("cpu")
     return _products(of_query, len(places), lambda start, stop: database.block(start, stop, device))
 
 
-def _of_runs(logits: Logits, runs: Sequence[int]) -> BlockArray:
-    """Return the logits of some runs, read block by block."""
-
-    def fill(out: npt.NDArray[np.floating], first: int, example: int) -> None:
-        for place, run in zip(out, runs[first : first + len(out)], strict=True):
-            place[...] = np.asarray(logits[run : run + 1, example : example + len(place)])[0]
-
-    return BlockArray(fill, (len(runs), *logits.shape[1:]), logits.dtype)
-
-
 def pixel_cosine_of(asked: Asked) -> Rows:
     """Return what gives the cosine of gray levels, minus the mean image of the training examples."""
-    query, train = asked.examples["test"].images, asked.examples["train"].images
-    step = max(1, BLOCK_BYTES // (4 * train[0].size))
-    mean = torch.zeros(train[0].size // 3, dtype=torch.float64)
-    for start in range(0, len(train), step):
-        mean += _gray(train[start : start + step]).sum(0, dtype=torch.float64) / len(train)
+    inputs = gray_inputs(asked.examples)
 
-    def unit(images: npt.NDArray[np.uint8]) -> Tensor:
-        return torch.nn.functional.normalize(_gray(images) - mean.float())
+    def unit(split: Split, examples: slice) -> Tensor:
+        return torch.nn.functional.normalize(torch.from_numpy(inputs[split][examples]).float())
 
-    return _products(unit(query), len(train), lambda start, stop: unit(train[start:stop]))
+    of_query = unit("test", slice(None))
+    return _products(of_query, len(inputs["train"]), lambda start, stop: unit("train", slice(start, stop)))
 
 
 def feature_cosine_of(
@@ -71,11 +61,6 @@ def feature_cosine_of(
         return found
 
     return _products(unit(query), len(places), lambda start, stop: unit(train[places[start:stop]]))
-
-
-def _gray(images: npt.NDArray[np.uint8]) -> Tensor:
-    """Return gray levels in 0 … 1, (b, D)."""
-    return torch.from_numpy(images.mean(axis=3, dtype=np.float32).reshape(len(images), -1) / 255)
 
 
 def _products(of_query: Tensor, N: int, of_train: Callable[[int, int], Tensor]) -> Rows:
